@@ -1,0 +1,123 @@
+#include "base/stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAMPLE_MAX 512
+
+static int compare_int64(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+void stats_sort(int64_t *values, size_t count)
+{
+    if (count)
+        qsort(values, count, sizeof values[0], compare_int64);
+}
+
+int64_t stats_quantile(const int64_t *sorted, size_t count, double p)
+{
+    size_t rank = (size_t)ceil(p * (double)count);
+    return sorted[rank > 0 ? (rank > count ? count : rank) - 1 : 0];
+}
+
+int64_t stats_median(const int64_t *values, size_t count)
+{
+    int64_t small[SAMPLE_MAX];
+    int64_t *copy = count <= SAMPLE_MAX ? small : malloc(count * sizeof *copy);
+    int64_t median = 0;
+
+    if (copy && count) {
+        memcpy(copy, values, count * sizeof *copy);
+        stats_sort(copy, count);
+        median = stats_quantile(copy, count, 0.5);
+    }
+    if (copy != small)
+        free(copy);
+    return median;
+}
+
+struct ranked {
+    int64_t value;
+    int from_a;
+};
+
+static int compare_ranked(const void *a, const void *b)
+{
+    return compare_int64(&((const struct ranked *)a)->value, &((const struct ranked *)b)->value);
+}
+
+static size_t thin(int64_t *out, const int64_t *in, size_t count)
+{
+    size_t kept = count < SAMPLE_MAX ? count : SAMPLE_MAX;
+    for (size_t i = 0; i < kept; i++)
+        out[i] = in[i * count / kept];
+    return kept;
+}
+
+static double rank_test(const int64_t *a, size_t na, const int64_t *b, size_t nb)
+{
+    struct ranked all[2 * SAMPLE_MAX];
+    size_t n = na + nb;
+    double rank_sum_a = 0, ties = 0;
+
+    for (size_t i = 0; i < n; i++)
+        all[i] = i < na ? (struct ranked){a[i], 1} : (struct ranked){b[i - na], 0};
+    qsort(all, n, sizeof all[0], compare_ranked);
+
+    for (size_t i = 0, j; i < n; i = j) {
+        for (j = i; j < n && all[j].value == all[i].value; j++)
+            ;
+        double t = (double)(j - i), rank = (double)(i + j + 1) / 2;
+        ties += t * t * t - t;
+        for (size_t k = i; k < j; k++)
+            rank_sum_a += all[k].from_a ? rank : 0;
+    }
+    double x = (double)na, y = (double)nb, m = (double)n;
+    double u = rank_sum_a - x * (x + 1) / 2;
+    double variance = n > 1 ? x * y / 12 * (m + 1 - ties / (m * (m - 1))) : 0;
+    if (variance <= 0)
+        return 1;
+    return 0.5 * erfc((u - x * y / 2 - 0.5) / sqrt(variance) / M_SQRT2);
+}
+
+/* The median of all pairwise differences, found by bisection over their value, so that it needs no
+ * memory for na × nb differences. */
+static int64_t hodges_lehmann(const int64_t *a, size_t na, const int64_t *b, size_t nb)
+{
+    int64_t low = a[0] - b[nb - 1], high = a[na - 1] - b[0];
+    size_t wanted = (na * nb + 1) / 2;
+
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        size_t at_most = 0;
+        /* For each a, how many b satisfy a - b <= middle, that is b >= a - middle. */
+        for (size_t i = 0, j = 0; i < na; i++) {
+            while (j < nb && b[j] < a[i] - middle)
+                j++;
+            at_most += nb - j;
+        }
+        if (at_most >= wanted)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+struct stats_shift stats_compare(const int64_t *a, size_t na, const int64_t *b, size_t nb)
+{
+    int64_t x[SAMPLE_MAX], y[SAMPLE_MAX];
+
+    if (!na || !nb)
+        return (struct stats_shift){.p_value = 1};
+    na = thin(x, a, na);
+    nb = thin(y, b, nb);
+    stats_sort(x, na);
+    stats_sort(y, nb);
+    return (struct stats_shift){.p_value = rank_test(x, na, y, nb),
+                                .shift_ns = hodges_lehmann(x, na, y, nb)};
+}

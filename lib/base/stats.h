@@ -1,0 +1,32 @@
+/* The little statistics that a verdict rests on. Pure, no allocation unless said.
+ *
+ * The comparison of two samples is the Mann-Whitney rank test (H. B. Mann and D. R. Whitney, 1947)
+ * with the normal approximation, tie correction and continuity correction, and the Hodges-Lehmann
+ * estimate of the shift (the median of all pairwise differences). Neither assumes a distribution,
+ * and a few late wake-ups on a loaded machine move neither much. */
+#ifndef BASE_STATS_H
+#define BASE_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Sorts in place. */
+void stats_sort(int64_t *values, size_t count);
+
+/* The p-quantile (0 ≤ p ≤ 1) of sorted values, nearest rank. count must be above 0. */
+int64_t stats_quantile(const int64_t *sorted, size_t count, double p);
+
+/* The median of unsorted values; copies them when there are more than 512 (0 when memory is out or
+ * count is 0). */
+int64_t stats_median(const int64_t *values, size_t count);
+
+struct stats_shift {
+    double p_value;   /* one-sided: how likely a ≥ b this clearly, were there no difference */
+    int64_t shift_ns; /* Hodges-Lehmann: by how much a is larger than b */
+};
+
+/* Whether `a` tends to be larger than `b`. Samples above 512 values are thinned evenly.
+ * With an empty sample p_value is 1. */
+struct stats_shift stats_compare(const int64_t *a, size_t na, const int64_t *b, size_t nb);
+
+#endif
