@@ -2,7 +2,8 @@
  *
  * text_escape() is the one place that makes a peer's bytes printable: what is not printable ASCII
  * or valid UTF-8 (without control characters) becomes \n, \t, \r, \\ or \xNN. text_unescape() reads
- * the C escapes \a \b \e \f \n \r \t \v \\ \" \' \? \0 \NNN (octal) and \xNN (exactly two digits). */
+ * the C escapes \a \b \e \f \n \r \t \v \\ \" \' \? \0 \NNN (octal) and \xNN (exactly two digits).
+ */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 

@@ -59,18 +59,18 @@ static int parse_scaled(const char *text, const struct unit *units, size_t count
 
 int units_parse_duration(const char *text, int64_t *out_ns)
 {
-    static const struct unit units[] = {{"", 1e9},   {"ns", 1},  {"us", 1e3},   {"µs", 1e3},
-                                        {"ms", 1e6}, {"s", 1e9}, {"m", 60e9},   {"min", 60e9},
-                                        {"h", 3600e9}};
+    static const struct unit units[] = {{"", 1e9},   {"ns", 1},     {"us", 1e3},
+                                        {"µs", 1e3}, {"ms", 1e6},   {"s", 1e9},
+                                        {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}};
     return parse_scaled(text, units, ARRAY_SIZE(units), out_ns);
 }
 
 int units_parse_size(const char *text, int64_t *out_bytes)
 {
     static const struct unit units[] = {
-        {"", 1},       {"B", 1},     {"k", 0x1p10}, {"K", 0x1p10},   {"kB", 0x1p10},
-        {"KB", 0x1p10}, {"KiB", 0x1p10}, {"M", 0x1p20}, {"MB", 0x1p20}, {"MiB", 0x1p20},
-        {"G", 0x1p30}, {"GB", 0x1p30}, {"GiB", 0x1p30}};
+        {"", 1},        {"B", 1},        {"k", 0x1p10},  {"K", 0x1p10},  {"kB", 0x1p10},
+        {"KB", 0x1p10}, {"KiB", 0x1p10}, {"M", 0x1p20},  {"MB", 0x1p20}, {"MiB", 0x1p20},
+        {"G", 0x1p30},  {"GB", 0x1p30},  {"GiB", 0x1p30}};
     return parse_scaled(text, units, ARRAY_SIZE(units), out_bytes);
 }
 

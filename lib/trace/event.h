@@ -92,13 +92,13 @@ struct trace_segment {
     uint32_t window_bytes; /* as in the header, not scaled */
     uint32_t payload_bytes;
     uint32_t wire_bytes;
-    uint16_t mss;           /* 0 when the option is absent */
-    int8_t window_scale;    /* -1 when the option is absent */
-    uint8_t sack_blocks;    /* how many of the blocks below are valid */
-    uint32_t sack[3][2];    /* left and right edges */
+    uint16_t mss;                             /* 0 when the option is absent */
+    int8_t window_scale;                      /* -1 when the option is absent */
+    uint8_t sack_blocks;                      /* how many of the blocks below are valid */
+    uint32_t sack[3][2];                      /* left and right edges */
     uint32_t timestamp_value, timestamp_echo; /* both 0 when the option is absent */
     uint8_t icmp_type, icmp_code;             /* of an ICMP message */
-    uint32_t fault; /* 1-based number of the fault rule that acted, 0 for none */
+    uint32_t fault;           /* 1-based number of the fault rule that acted, 0 for none */
     int64_t departed_real_ns; /* when it left the wire; CLOCK_NONE when it never did */
 };
 

@@ -1,0 +1,80 @@
+#include "base/arena.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES 4096
+
+struct arena_block {
+    struct arena_block *next;
+    size_t used_bytes, size_bytes;
+    alignas(max_align_t) unsigned char data[];
+};
+
+void *arena_alloc(struct arena *arena, size_t size_bytes)
+{
+    struct arena_block *block = arena->blocks;
+
+    if (size_bytes > SIZE_MAX / 2) {
+        arena->failed = true;
+        return NULL;
+    }
+    size_bytes = (size_bytes + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    if (!block || block->size_bytes - block->used_bytes < size_bytes) {
+        size_t room = size_bytes > BLOCK_BYTES ? size_bytes : BLOCK_BYTES;
+        block = calloc(1, sizeof *block + room);
+        if (!block) {
+            arena->failed = true;
+            return NULL;
+        }
+        block->size_bytes = room;
+        block->next = arena->blocks;
+        arena->blocks = block;
+    }
+    void *memory = block->data + block->used_bytes;
+    block->used_bytes += size_bytes;
+    return memory;
+}
+
+void *arena_grow(struct arena *arena, void *array, size_t count, size_t element_bytes)
+{
+    if (count & (count - 1) || (count && !array))
+        return array;
+    void *bigger = arena_alloc(arena, (count ? 2 * count : 1) * element_bytes);
+    if (bigger && count)
+        memcpy(bigger, array, count * element_bytes);
+    return bigger;
+}
+
+const char *arena_copy(struct arena *arena, const char *text)
+{
+    return text ? arena_printf(arena, "%s", text) : NULL;
+}
+
+const char *arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list args, again;
+
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    char *text = length < 0 ? NULL : arena_alloc(arena, (size_t)length + 1);
+    if (text)
+        vsnprintf(text, (size_t)length + 1, format, args);
+    va_end(args);
+    return text ? text : "?";
+}
+
+void arena_free(struct arena *arena)
+{
+    while (arena->blocks) {
+        struct arena_block *block = arena->blocks;
+        arena->blocks = block->next;
+        free(block);
+    }
+    arena->failed = false;
+}

@@ -1,0 +1,200 @@
+#include "result/result.h"
+
+#include "base/cleanup.h"
+#include <math.h>
+#include <string.h>
+
+static struct result_value *slot(struct arena *arena, struct result_map *map, const char *key,
+                                 enum result_kind kind)
+{
+    static struct result_value scratch;
+    struct result_value *value = (struct result_value *)result_get(map, key);
+
+    if (!value) {
+        struct result_value *values =
+            arena_grow(arena, map->values, map->count, sizeof *map->values);
+        if (!values)
+            return &scratch;
+        map->values = values;
+        value = &values[map->count++];
+    }
+    *value = (struct result_value){.key = key, .kind = kind};
+    return value;
+}
+
+void result_set_null(struct arena *arena, struct result_map *map, const char *key)
+{
+    slot(arena, map, key, RESULT_NULL);
+}
+
+void result_set_bool(struct arena *arena, struct result_map *map, const char *key, bool value)
+{
+    slot(arena, map, key, RESULT_BOOL)->flag = value;
+}
+
+void result_set_integer(struct arena *arena, struct result_map *map, const char *key, int64_t value)
+{
+    if (value == RESULT_UNKNOWN)
+        result_set_null(arena, map, key);
+    else
+        slot(arena, map, key, RESULT_INTEGER)->integer = value;
+}
+
+void result_set_real(struct arena *arena, struct result_map *map, const char *key, double value)
+{
+    slot(arena, map, key, RESULT_REAL)->real = value;
+}
+
+void result_set_text(struct arena *arena, struct result_map *map, const char *key,
+                     const char *value)
+{
+    if (value)
+        slot(arena, map, key, RESULT_TEXT)->text = arena_copy(arena, value);
+    else
+        result_set_null(arena, map, key);
+}
+
+void result_set_range(struct arena *arena, struct result_map *map, const char *key, int64_t min,
+                      int64_t max)
+{
+    struct result_value *value = slot(arena, map, key, RESULT_RANGE);
+    value->range.min = min;
+    value->range.max = max;
+}
+
+void result_set_texts(struct arena *arena, struct result_map *map, const char *key,
+                      const char *const *items, size_t count)
+{
+    struct result_value *value = slot(arena, map, key, RESULT_TEXTS);
+    const char **copy = arena_alloc(arena, count * sizeof *copy);
+
+    for (size_t i = 0; copy && i < count; i++)
+        copy[i] = arena_copy(arena, items[i]);
+    value->texts.items = copy;
+    value->texts.count = copy ? count : 0;
+}
+
+const struct result_value *result_get(const struct result_map *map, const char *key)
+{
+    for (size_t i = 0; i < map->count; i++)
+        if (!strcmp(map->values[i].key, key))
+            return &map->values[i];
+    return NULL;
+}
+
+const char *result_side_name(enum result_side side)
+{
+    switch (side) {
+    case RESULT_SIDE_NONE:
+        return NULL;
+    case RESULT_SIDE_CLIENT:
+        return "client";
+    case RESULT_SIDE_SERVER:
+        return "server";
+    case RESULT_SIDE_NETWORK:
+        return "network";
+    }
+    return NULL;
+}
+
+struct finding *finding_add(struct arena *arena, struct finding_list *list, enum finding_code code,
+                            enum result_side side)
+{
+    static struct finding scratch;
+    struct finding *items = arena_grow(arena, list->items, list->count, sizeof *items);
+    struct finding *finding = &scratch;
+
+    if (items) {
+        list->items = items;
+        finding = &items[list->count++];
+    }
+    *finding = (struct finding){.code = code,
+                                .severity = finding_entry(code)->severity,
+                                .side = side,
+                                .remedy = finding_entry(code)->remedy,
+                                .summary = finding_entry(code)->title,
+                                .count = 1,
+                                .cost_ns = RESULT_UNKNOWN};
+    return finding;
+}
+
+static double weight(const struct finding *finding)
+{
+    return finding->cost_ns == RESULT_UNKNOWN ? 0
+                                              : (double)finding->cost_ns * (double)finding->count;
+}
+
+enum finding_code finding_verdict(const struct finding_list *list)
+{
+    const struct finding *worst = NULL;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct finding *finding = &list->items[i];
+        if (finding->severity < FINDING_WARNING)
+            continue;
+        if (!worst || finding->severity > worst->severity ||
+            (finding->severity == worst->severity && weight(finding) > weight(worst)))
+            worst = finding;
+    }
+    return worst ? worst->code : FINDING_NONE;
+}
+
+static const struct {
+    const char *key, *label;
+} parts[RESULT_PARTS] = {
+    [RESULT_PART_OTHER] = {"other_ns", "our own calls and pauses"},
+    [RESULT_PART_SEND_HOLD] = {"send_hold_ns", "held in our send queue"},
+    [RESULT_PART_NETWORK] = {"network_ns", "network"},
+    [RESULT_PART_PEER_ACK] = {"peer_ack_delay_ns", "peer's delayed ACK"},
+    [RESULT_PART_SERVER] = {"server_ns", "server, before the answer"},
+    [RESULT_PART_GAP] = {"response_gap_ns", "gaps inside the answer"},
+    [RESULT_PART_WAKEUP] = {"wakeup_ns", "waking up our process"},
+};
+
+const char *result_part_key(enum result_part part)
+{
+    return parts[part].key;
+}
+
+const char *result_part_label(enum result_part part)
+{
+    return parts[part].label;
+}
+
+int64_t result_bucket_ns(size_t bucket)
+{
+    return (int64_t)llround(exp2((double)bucket / 4));
+}
+
+void result_histogram_add(struct result_histogram *histogram, int64_t ns)
+{
+    size_t bucket = ns < 1 ? 0 : (size_t)(log2((double)ns) * 4);
+
+    bucket = bucket < RESULT_BUCKETS ? bucket : RESULT_BUCKETS - 1;
+    /* The logarithm may be off by one at a bound; the bounds decide. */
+    if (bucket && ns < result_bucket_ns(bucket))
+        bucket--;
+    else if (bucket + 1 < RESULT_BUCKETS && ns >= result_bucket_ns(bucket + 1))
+        bucket++;
+    histogram->counts[bucket]++;
+}
+
+struct result *report_add(struct report *report, enum result_type type)
+{
+    struct result **results =
+        arena_grow(&report->arena, report->results, report->result_count, sizeof(struct result *));
+    struct result *result = arena_alloc(&report->arena, sizeof *result);
+
+    if (!results || !result)
+        return NULL;
+    result->type = type;
+    report->results = results;
+    results[report->result_count++] = result;
+    return result;
+}
+
+void report_free(struct report *report)
+{
+    arena_free(&report->arena);
+    *report = (struct report){0};
+}

@@ -1,0 +1,217 @@
+/* The model of what netkit reports: what experiments and diagnosis fill, and renderers read.
+ *
+ * Data only. A report owns an arena; every string and array that it points to comes from there or
+ * is static, and report_free() releases all at once. Times are nanoseconds; RESULT_UNKNOWN stands
+ * for "not measured" and is shown as null or "?", never as 0. */
+#ifndef RESULT_RESULT_H
+#define RESULT_RESULT_H
+
+#include "base/arena.h"
+#include "finding/finding.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RESULT_UNKNOWN INT64_MIN
+
+/* ---- Named values, for what differs from scenario to scenario: parameters, evidence, … */
+
+enum result_kind {
+    RESULT_NULL,
+    RESULT_BOOL,
+    RESULT_INTEGER, /* RESULT_UNKNOWN becomes null */
+    RESULT_REAL,
+    RESULT_TEXT,
+    RESULT_RANGE, /* an expectation: { "min": …, "max": … } */
+    RESULT_TEXTS, /* a list of texts */
+};
+
+struct result_value {
+    const char *key; /* a key that ends in _ns is a duration, and text shows it as one */
+    enum result_kind kind;
+    union {
+        bool flag;
+        int64_t integer;
+        double real;
+        const char *text;
+        struct {
+            int64_t min, max;
+        } range;
+        struct {
+            const char *const *items;
+            size_t count;
+        } texts;
+    };
+};
+
+struct result_map {
+    struct result_value *values;
+    size_t count;
+};
+
+/* Setters append, or replace the value of an existing key. Keys must outlive the arena (they are
+ * literals nearly everywhere); text is copied. */
+void result_set_null(struct arena *arena, struct result_map *map, const char *key);
+void result_set_bool(struct arena *arena, struct result_map *map, const char *key, bool value);
+void result_set_integer(struct arena *arena, struct result_map *map, const char *key,
+                        int64_t value);
+void result_set_real(struct arena *arena, struct result_map *map, const char *key, double value);
+void result_set_text(struct arena *arena, struct result_map *map, const char *key,
+                     const char *value); /* NULL becomes null */
+void result_set_range(struct arena *arena, struct result_map *map, const char *key, int64_t min,
+                      int64_t max);
+void result_set_texts(struct arena *arena, struct result_map *map, const char *key,
+                      const char *const *items, size_t count);
+/* NULL when there is none of that key. */
+const struct result_value *result_get(const struct result_map *map, const char *key);
+
+/* ---- Findings */
+
+enum result_side {
+    RESULT_SIDE_NONE, /* null: nobody, or not known */
+    RESULT_SIDE_CLIENT,
+    RESULT_SIDE_SERVER,
+    RESULT_SIDE_NETWORK,
+};
+const char *result_side_name(enum result_side side); /* NULL for none */
+
+struct finding {
+    enum finding_code code;
+    enum finding_severity severity;
+    enum result_side side;  /* who has to change something */
+    const char *target;     /* or NULL */
+    const char *scenario;   /* or NULL */
+    const char *connection; /* "a:p > b:p", or NULL */
+    const char *summary;    /* one sentence with the numbers */
+    const char *remedy;     /* the call or setting to change */
+    int64_t count;          /* how often: rounds, segments */
+    int64_t cost_ns;        /* what one of them cost, typically */
+    struct result_map evidence;
+};
+
+struct finding_list {
+    struct finding *items;
+    size_t count;
+};
+
+/* Appends a finding with the catalogue's severity and remedy, and gives it to be filled in. Never
+ * NULL: when memory is out it gives a scratch finding, and arena->failed is set. Valid until the
+ * next addition. */
+struct finding *finding_add(struct arena *arena, struct finding_list *list, enum finding_code code,
+                            enum result_side side);
+
+/* The verdict: the code of the most severe finding of warning or above, of equals the one that
+ * costs most (cost times count); FINDING_NONE when there is none. */
+enum finding_code finding_verdict(const struct finding_list *list);
+
+/* ---- tcp-probe */
+
+struct result_latency {
+    int64_t min_ns, p50_ns, p90_ns, p99_ns, max_ns;
+};
+
+/* Disjoint parts of a round, in the order in which a round goes through them. */
+enum result_part {
+    RESULT_PART_OTHER,     /* our own application: calls, pauses between writes */
+    RESULT_PART_SEND_HOLD, /* written, but kept in our send queue */
+    RESULT_PART_NETWORK,   /* the round trip, and the transfer of the answer */
+    RESULT_PART_PEER_ACK,  /* waiting for the peer's acknowledgement and nothing else */
+    RESULT_PART_SERVER,    /* the request was there, the answer had not begun */
+    RESULT_PART_GAP,       /* pauses inside the answer */
+    RESULT_PART_WAKEUP,    /* arrived at our kernel, our process not yet awake */
+    RESULT_PARTS
+};
+
+struct result_breakdown {
+    int64_t part_ns[RESULT_PARTS];
+};
+/* The JSON key ("send_hold_ns") and what text calls it ("held in our send queue"). */
+const char *result_part_key(enum result_part part);
+const char *result_part_label(enum result_part part);
+
+struct result_arm {
+    const char *name;
+    int64_t rounds;
+    int64_t p50_ns, p99_ns;
+};
+
+/* Powers of 2^(1/4): bucket i counts rounds of at least result_bucket_ns(i) and less than
+ * result_bucket_ns(i + 1). Mergeable: fixed bounds for every run on every machine. */
+#define RESULT_BUCKETS 160
+struct result_histogram {
+    uint32_t counts[RESULT_BUCKETS];
+};
+int64_t result_bucket_ns(size_t bucket);
+void result_histogram_add(struct result_histogram *histogram, int64_t ns);
+
+struct result_error {
+    enum finding_code code; /* FINDING_NONE: no error */
+    int number;             /* errno value, or 0 */
+    const char *message;
+};
+
+struct trace_strip; /* trace/trace.h: the renderer of ladders knows it */
+
+struct result_probe {
+    const char *target;  /* as the user wrote it */
+    const char *address; /* "127.0.0.1", without the port; NULL when it never resolved */
+    int64_t port;
+    bool ok;
+    struct result_error error;
+    int64_t resolve_ns, connect_ns, rtt_ns;
+    int64_t syn_retransmits;
+    int64_t rounds;        /* measured ones that completed, of the baseline */
+    int64_t failed_rounds; /* measured ones that did not */
+    int64_t connections;   /* opened in all */
+    struct result_latency latency;
+    struct result_latency wire; /* last byte sent to first byte received, by kernel stamps */
+    struct result_breakdown breakdown;
+    struct result_histogram histogram;
+    struct result_arm *arms;
+    size_t arm_count;
+    struct result_map tcp_info;
+    const char *const *notes; /* what the reader should know: missing stamps, reconnects */
+    size_t note_count;
+    const struct trace_strip *slow_round; /* NULL: none kept */
+    int64_t slow_round_ns;
+    bool slow_round_captured; /* the strip has segments that were seen on the wire */
+};
+
+/* ---- The report */
+
+enum result_type {
+    RESULT_PROBE,
+};
+
+struct result {
+    enum result_type type;
+    union {
+        struct result_probe probe;
+    };
+};
+
+enum result_capture { RESULT_CAPTURE_NONE, RESULT_CAPTURE_PCAP };
+
+struct report {
+    struct arena arena;
+    const char *command;
+    const char *version;
+    int64_t started_real_ns;
+    int64_t duration_ns;
+    const char *kernel;
+    bool lab;
+    enum result_capture capture;
+    bool unprivileged;
+    bool interrupted; /* a signal ended it early */
+    struct result_map parameters;
+    struct result **results;
+    size_t result_count;
+    struct finding_list findings;
+    enum finding_code verdict;
+};
+
+/* A zeroed result in the report's arena, already part of it; NULL when memory is out. */
+struct result *report_add(struct report *report, enum result_type type);
+void report_free(struct report *report);
+
+#endif
