@@ -171,10 +171,10 @@ void result_histogram_add(struct result_histogram *histogram, int64_t ns)
     size_t bucket = ns < 1 ? 0 : (size_t)(log2((double)ns) * 4);
 
     bucket = bucket < RESULT_BUCKETS ? bucket : RESULT_BUCKETS - 1;
-    /* The logarithm may be off by one at a bound; the bounds decide. */
-    if (bucket && ns < result_bucket_ns(bucket))
+    /* The logarithm may be off by one at a bound, and the lowest bounds coincide. */
+    while (bucket && ns < result_bucket_ns(bucket))
         bucket--;
-    else if (bucket + 1 < RESULT_BUCKETS && ns >= result_bucket_ns(bucket + 1))
+    while (bucket + 1 < RESULT_BUCKETS && ns >= result_bucket_ns(bucket + 1))
         bucket++;
     histogram->counts[bucket]++;
 }
