@@ -1,0 +1,318 @@
+/* The reduction goes along the critical path with a cursor that never moves back: each stretch of
+ * time is given to one part, so the parts are disjoint whatever the order in which stamps came.
+ * Where the kernel gives no stamp, the application's own times stand in, and the part that needed
+ * the stamp shrinks to nothing rather than being guessed. */
+#include "diagnosis/round.h"
+
+static int64_t at_least_zero(int64_t ns)
+{
+    return ns > 0 ? ns : 0;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_bytes,
+                 struct round_counters before)
+{
+    builder->rtt_ns = rtt_ns;
+    builder->mss_bytes = mss_bytes;
+    builder->write_count = 0;
+    builder->before = before;
+    builder->zero_window = false;
+    builder->first_entered_ns = RESULT_UNKNOWN;
+    builder->first_arrival_ns = builder->last_arrival_ns = RESULT_UNKNOWN;
+    builder->last_returned_ns = RESULT_UNKNOWN;
+    builder->gaps_ns = 0;
+    builder->acks_known = builder->looked_since_arrival = false;
+    builder->ack_after_ns = builder->ack_before_ns = RESULT_UNKNOWN;
+    builder->round = (struct round){.hold_after_ack_ns = RESULT_UNKNOWN,
+                                    .held_ack_delay_ns = RESULT_UNKNOWN,
+                                    .ack_delay_ns = RESULT_UNKNOWN,
+                                    .wire_ns = RESULT_UNKNOWN,
+                                    .gap_ack_lag_min_ns = RESULT_UNKNOWN,
+                                    .gap_ack_lag_max_ns = RESULT_UNKNOWN};
+}
+
+void round_write(struct round_builder *builder, int64_t entered_ns, int64_t returned_ns,
+                 uint64_t end_bytes)
+{
+    struct round_write *write;
+
+    if (builder->first_entered_ns == RESULT_UNKNOWN)
+        builder->first_entered_ns = entered_ns;
+    if (builder->write_count < ROUND_WRITES_MAX) {
+        write = &builder->writes[builder->write_count++];
+        *write = (struct round_write){.entered_ns = entered_ns};
+    } else {
+        write = &builder->writes[ROUND_WRITES_MAX - 1];
+    }
+    write->end_bytes = end_bytes;
+    write->returned_ns = returned_ns;
+    for (int i = 0; i < ROUND_STAMP_KINDS; i++)
+        write->stamp_ns[i] = RESULT_UNKNOWN;
+    builder->round.sent_bytes = end_bytes;
+}
+
+void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint64_t end_bytes,
+                 int64_t at_ns)
+{
+    uint64_t start = 0;
+
+    if (!end_bytes || end_bytes > builder->round.sent_bytes)
+        return;
+    /* Writes that the kernel merged share the last one's stamp; the byte asked for may also lie
+     * inside a write that was extended beyond the table's end. The stamp belongs to the write
+     * whose range holds the byte, and to those before it that have none. */
+    for (uint32_t i = 0; i < builder->write_count; i++) {
+        struct round_write *write = &builder->writes[i];
+        bool holds = end_bytes > start && end_bytes <= write->end_bytes;
+        if (write->end_bytes == end_bytes || (holds && kind != ROUND_ACKED))
+            write->stamp_ns[kind] = at_ns;
+        start = write->end_bytes;
+    }
+}
+
+void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks, bool zero_window)
+{
+    if (builder->acks_known && pure_acks != builder->pure_acks) {
+        builder->ack_after_ns = builder->acks_seen_ns;
+        builder->ack_before_ns = at_ns;
+    }
+    builder->acks_known = true;
+    builder->looked_since_arrival = true;
+    builder->pure_acks = pure_acks;
+    builder->acks_seen_ns = at_ns;
+    builder->zero_window |= zero_window;
+}
+
+/* A gap just ended with an arrival. Whether our own ACK came before it, and how long, is known from
+ * the looks within it: the ACK left after the last look that did not count it, and before the first
+ * that did. */
+static void note_gap(struct round_builder *builder, int64_t gap_ns, int64_t arrived_ns)
+{
+    struct round *round = &builder->round;
+
+    if (gap_ns <= round->gap_ns)
+        return;
+    round->gap_ns = gap_ns;
+    round->gap_watched = builder->looked_since_arrival;
+    round->gap_acked = builder->ack_before_ns != RESULT_UNKNOWN &&
+                       builder->ack_before_ns > builder->last_arrival_ns &&
+                       builder->ack_after_ns < arrived_ns;
+    if (round->gap_acked) {
+        int64_t after = later(builder->ack_after_ns, builder->last_arrival_ns);
+        round->gap_ack_lag_min_ns = at_least_zero(arrived_ns - builder->ack_before_ns);
+        round->gap_ack_lag_max_ns = at_least_zero(arrived_ns - after);
+    }
+}
+
+void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t returned_ns,
+                uint64_t bytes)
+{
+    struct round *round = &builder->round;
+    int64_t at = arrived_ns != RESULT_UNKNOWN ? arrived_ns : returned_ns;
+
+    if (builder->first_arrival_ns == RESULT_UNKNOWN) {
+        builder->first_arrival_ns = at;
+    } else {
+        int64_t gap = at_least_zero(at - builder->last_arrival_ns);
+        /* Bursts one round trip apart are how a congestion window opens: network, not a pause. */
+        if (gap > builder->rtt_ns + builder->rtt_ns / 2 + ROUND_HOLD_FLOOR_NS) {
+            builder->gaps_ns += gap;
+            note_gap(builder, gap, at);
+        }
+        if (gap > round->wait_ns) {
+            round->wait_ns = gap;
+            round->wait_after_bytes = round->received_bytes;
+        }
+    }
+    builder->last_arrival_ns =
+        builder->last_arrival_ns == RESULT_UNKNOWN ? at : later(builder->last_arrival_ns, at);
+    builder->last_returned_ns = returned_ns;
+    builder->ack_after_ns = builder->ack_before_ns = RESULT_UNKNOWN;
+    builder->looked_since_arrival = false;
+    round->arrivals++;
+    round->received_bytes += bytes;
+}
+
+/* The stamp of a write; of those that were merged into a later one, the later one's. */
+static int64_t stamp_of(const struct round_builder *builder, uint32_t index,
+                        enum round_stamp_kind kind)
+{
+    for (uint32_t i = index; i < builder->write_count; i++)
+        if (builder->writes[i].stamp_ns[kind] != RESULT_UNKNOWN)
+            return builder->writes[i].stamp_ns[kind];
+    return RESULT_UNKNOWN;
+}
+
+static uint64_t start_of(const struct round_builder *builder, uint32_t index)
+{
+    return index ? builder->writes[index - 1].end_bytes : 0;
+}
+
+/* The newest acknowledgement of bytes before the held ones that came in before they left (with a
+ * little slack: both stamps are taken on the way of one incoming segment). */
+static void note_release(struct round_builder *builder, uint32_t held, int64_t left_ns)
+{
+    struct round *round = &builder->round;
+
+    for (uint32_t i = held; i-- > 0;) {
+        const struct round_write *earlier_write = &builder->writes[i];
+        int64_t acked = earlier_write->stamp_ns[ROUND_ACKED];
+        int64_t sent = earlier_write->stamp_ns[ROUND_SENT];
+        if (acked == RESULT_UNKNOWN || acked > left_ns + ROUND_HOLD_FLOOR_NS)
+            continue;
+        round->hold_after_ack_ns = left_ns - acked;
+        if (sent != RESULT_UNKNOWN)
+            round->held_ack_delay_ns = at_least_zero(acked - sent - builder->rtt_ns);
+        return;
+    }
+}
+
+/* How long between the first write and `until` some written byte waited in the send queue. */
+static int64_t hold_time(struct round_builder *builder, int64_t until)
+{
+    struct round *round = &builder->round;
+    int64_t held_ns = 0, covered = builder->first_entered_ns;
+
+    for (uint32_t i = 0; i < builder->write_count; i++) {
+        const struct round_write *write = &builder->writes[i];
+        int64_t left = stamp_of(builder, i, ROUND_QUEUED);
+        if (left == RESULT_UNKNOWN || left - write->entered_ns < ROUND_HOLD_FLOOR_NS)
+            continue;
+        int64_t from = later(write->entered_ns, covered), to = earlier(left, until);
+        if (to > from) {
+            held_ns += to - from;
+            covered = to;
+        }
+        if (left - write->entered_ns > round->hold_ns) {
+            round->hold_ns = left - write->entered_ns;
+            round->hold_small = write->end_bytes - start_of(builder, i) < builder->mss_bytes;
+            round->hold_after_ack_ns = round->held_ack_delay_ns = RESULT_UNKNOWN;
+            note_release(builder, i, left);
+        }
+    }
+    return held_ns;
+}
+
+/* From first write to the last byte's departure. Returns where the cursor is then. */
+static int64_t account_sending(struct round_builder *builder, int64_t end)
+{
+    struct round *round = &builder->round;
+    uint32_t last = builder->write_count - 1;
+    int64_t start = builder->first_entered_ns;
+    int64_t queued = stamp_of(builder, last, ROUND_QUEUED);
+    int64_t sent = stamp_of(builder, last, ROUND_SENT);
+    int64_t left = queued != RESULT_UNKNOWN ? queued : sent;
+
+    if (left == RESULT_UNKNOWN)
+        left = builder->writes[last].returned_ns;
+    left = earlier(later(left, start), end);
+    int64_t hold = hold_time(builder, left);
+    round->part_ns[RESULT_PART_SEND_HOLD] = hold;
+    round->part_ns[RESULT_PART_OTHER] = left - start - hold;
+    if (sent != RESULT_UNKNOWN && builder->first_arrival_ns != RESULT_UNKNOWN &&
+        builder->first_arrival_ns >= sent)
+        round->wire_ns = builder->first_arrival_ns - sent;
+    return left;
+}
+
+/* From the last byte's departure to the end: the network's round trip, the server, the gaps. */
+static void account_answer(struct round_builder *builder, int64_t cursor, int64_t end)
+{
+    struct round *round = &builder->round;
+    int64_t first = builder->first_arrival_ns;
+
+    if (first == RESULT_UNKNOWN) {
+        round->part_ns[RESULT_PART_SERVER] += at_least_zero(end - cursor);
+        round->wait_ns = at_least_zero(end - cursor);
+        round->wait_after_bytes = 0;
+        return;
+    }
+    int64_t before = at_least_zero(first - cursor);
+    int64_t travel = earlier(before, builder->rtt_ns);
+    if (before > round->wait_ns) {
+        round->wait_ns = before;
+        round->wait_after_bytes = 0;
+    }
+    round->part_ns[RESULT_PART_NETWORK] += travel;
+    round->part_ns[RESULT_PART_SERVER] += before - travel;
+    cursor = later(cursor, first);
+
+    int64_t last = later(cursor, builder->last_arrival_ns);
+    int64_t gaps = earlier(builder->gaps_ns, last - cursor);
+    round->part_ns[RESULT_PART_GAP] += gaps;
+    round->part_ns[RESULT_PART_NETWORK] += last - cursor - gaps;
+    round->part_ns[RESULT_PART_WAKEUP] += at_least_zero(end - last);
+    if (end < last) /* the application's clock was read before the kernel's stamp: never mind */
+        round->total_ns = last - builder->first_entered_ns;
+}
+
+/* The pure acknowledgement of the request's last byte, if it came before the answer. */
+static void note_request_ack(struct round_builder *builder)
+{
+    const struct round_write *last = &builder->writes[builder->write_count - 1];
+    int64_t acked = last->stamp_ns[ROUND_ACKED], sent = last->stamp_ns[ROUND_SENT];
+
+    if (acked == RESULT_UNKNOWN || sent == RESULT_UNKNOWN)
+        return;
+    if (builder->first_arrival_ns != RESULT_UNKNOWN &&
+        acked > builder->first_arrival_ns - ROUND_HOLD_FLOOR_NS / 10)
+        return;
+    builder->round.ack_delay_ns = at_least_zero(acked - sent - builder->rtt_ns);
+}
+
+/* After a retransmission the wait up to the request's acknowledgement was the network's. */
+static void give_loss_to_network(struct round_builder *builder)
+{
+    struct round *round = &builder->round;
+    const struct round_write *last = &builder->writes[builder->write_count - 1];
+    int64_t acked = last->stamp_ns[ROUND_ACKED], sent = last->stamp_ns[ROUND_SENT];
+
+    if (!round->retransmits || acked == RESULT_UNKNOWN || sent == RESULT_UNKNOWN)
+        return;
+    int64_t lost =
+        earlier(round->part_ns[RESULT_PART_SERVER], at_least_zero(acked - sent - builder->rtt_ns));
+    round->part_ns[RESULT_PART_SERVER] -= lost;
+    round->part_ns[RESULT_PART_NETWORK] += lost;
+}
+
+static void finish(struct round_builder *builder, int64_t end, struct round_counters after,
+                   struct round *out)
+{
+    struct round *round = &builder->round;
+
+    if (builder->write_count) {
+        round->total_ns = at_least_zero(end - builder->first_entered_ns);
+        int64_t cursor = account_sending(builder, end);
+        account_answer(builder, cursor, end);
+        note_request_ack(builder);
+    }
+    round->rwnd_limited_ns = at_least_zero(after.rwnd_limited_ns - builder->before.rwnd_limited_ns);
+    round->sndbuf_limited_ns =
+        at_least_zero(after.sndbuf_limited_ns - builder->before.sndbuf_limited_ns);
+    round->retransmits = after.retransmits - builder->before.retransmits;
+    if (builder->write_count)
+        give_loss_to_network(builder);
+    round->zero_window = builder->zero_window;
+    *out = *round;
+}
+
+void round_end(struct round_builder *builder, struct round_counters after, struct round *out)
+{
+    finish(builder, builder->last_returned_ns, after, out);
+}
+
+void round_abandon(struct round_builder *builder, int64_t at_ns, struct round_counters after,
+                   struct round *out)
+{
+    finish(builder, at_ns, after, out);
+}

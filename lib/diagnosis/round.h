@@ -1,0 +1,117 @@
+/* One round of a conversation, reduced to where its time went.
+ *
+ * A round is: our writes, the kernel's stamps of them, and the arrivals of the answer. The builder
+ * takes these as they happen, in constant memory, and ends with a struct round: disjoint parts that
+ * add up to the round's duration, and the facts that tell one cause of a delay from another.
+ * Pure: no clock, no socket; times are CLOCK_REALTIME nanoseconds of one clock, offsets count the
+ * round's own bytes from 0.
+ *
+ * The path of a round, which the parts follow:
+ *
+ *   first write ─▶ last byte leaves our queue ─▶ first byte of the answer ─▶ last byte ─▶ read
+ * returns other + send hold              network + server           network + gap      wakeup
+ *
+ * What a delayed acknowledgement of the peer held back is send hold; an acknowledgement that was
+ * late but held nothing costs nothing and is only noted (ack_delay_ns). */
+#ifndef DIAGNOSIS_ROUND_H
+#define DIAGNOSIS_ROUND_H
+
+#include "result/result.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Waits below this are the cost of the calls themselves, not a hold. */
+#define ROUND_HOLD_FLOOR_NS INT64_C(200000)
+
+struct round {
+    int64_t total_ns;
+    int64_t part_ns[RESULT_PARTS]; /* disjoint, their sum is total_ns */
+    int64_t wire_ns;               /* last byte sent to first byte received, by kernel stamps */
+
+    /* Our side: the longest that a write of this round stayed in the send queue. */
+    int64_t hold_ns;
+    bool hold_small;           /* what was held is less than a full segment */
+    int64_t hold_after_ack_ns; /* it left this long after an ACK of earlier bytes came in */
+    int64_t held_ack_delay_ns; /* and that ACK had taken this long, less the round trip */
+    int64_t rwnd_limited_ns;   /* counters of TCP_INFO, over the round */
+    int64_t sndbuf_limited_ns;
+    bool zero_window; /* the peer's window was seen at 0 */
+
+    /* The peer's acknowledgement of the whole request, less the round trip; RESULT_UNKNOWN when it
+     * rode on the answer. */
+    int64_t ack_delay_ns;
+
+    /* The longest wait for the peer: before the answer, or inside it. */
+    int64_t wait_ns;
+    uint64_t wait_after_bytes; /* so much of the answer had come before it */
+    /* The longest gap inside the answer, and our own pure ACK in it. */
+    int64_t gap_ns;
+    bool gap_acked;             /* a pure ACK of ours left during the gap … */
+    int64_t gap_ack_lag_min_ns; /* … this long before the gap ended, at least … */
+    int64_t gap_ack_lag_max_ns; /* … and at most */
+    bool gap_watched;           /* our ACKs were watched during the gap */
+
+    uint32_t retransmits;
+    uint32_t arrivals; /* reads that brought data */
+    uint64_t sent_bytes;
+    uint64_t received_bytes;
+};
+
+enum round_stamp_kind { ROUND_QUEUED, ROUND_SENT, ROUND_ACKED };
+#define ROUND_STAMP_KINDS 3
+
+#define ROUND_WRITES_MAX 64
+struct round_write {
+    uint64_t end_bytes;
+    int64_t entered_ns, returned_ns;
+    int64_t stamp_ns[ROUND_STAMP_KINDS];
+};
+
+/* What TCP_INFO says at the beginning and at the end. */
+struct round_counters {
+    int64_t rwnd_limited_ns, sndbuf_limited_ns;
+    uint32_t retransmits;
+};
+
+struct round_builder {
+    int64_t rtt_ns;
+    uint32_t mss_bytes;
+    struct round_write writes[ROUND_WRITES_MAX];
+    uint32_t write_count;
+    struct round_counters before;
+    bool zero_window;
+    int64_t first_entered_ns;
+    int64_t first_arrival_ns, last_arrival_ns, last_returned_ns;
+    int64_t gaps_ns;
+    /* Our pure ACKs: the counter at the last look, and the window of the last increase. */
+    bool acks_known;
+    uint32_t pure_acks;
+    int64_t acks_seen_ns;
+    int64_t ack_after_ns, ack_before_ns;
+    bool looked_since_arrival;
+    struct round round;
+};
+
+/* rtt_ns: the smallest round trip of the connection so far; mss_bytes: of our segments. */
+void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_bytes,
+                 struct round_counters before);
+/* A write call took the bytes up to end_bytes. Beyond ROUND_WRITES_MAX the last one is extended. */
+void round_write(struct round_builder *builder, int64_t entered_ns, int64_t returned_ns,
+                 uint64_t end_bytes);
+/* A kernel stamp for the byte before end_bytes. Those of other rounds (end_bytes beyond what was
+ * written, or 0) are ignored. */
+void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint64_t end_bytes,
+                 int64_t at_ns);
+/* A look at the connection's counters while waiting: how many segments without data we have sent
+ * so far, and whether the peer's window is closed. */
+void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks, bool zero_window);
+/* A read brought bytes; arrived_ns is the kernel's stamp, RESULT_UNKNOWN without one. */
+void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t returned_ns,
+                uint64_t bytes);
+/* The answer is complete. */
+void round_end(struct round_builder *builder, struct round_counters after, struct round *out);
+/* The same when the round was given up at at_ns: what is known so far. */
+void round_abandon(struct round_builder *builder, int64_t at_ns, struct round_counters after,
+                   struct round *out);
+
+#endif

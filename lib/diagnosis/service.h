@@ -1,0 +1,76 @@
+/* What a live service's rounds say about it: measurements in, findings out.
+ *
+ * A stall is named only when two kinds of evidence agree: the mechanism, seen in the kernel's
+ * stamps and counters of the rounds themselves, and the effect, seen when one socket option changes
+ * and the stall goes away. What only one of them supports is reported as inconclusive. Pure: no
+ * clock, no socket, no format; every verdict is replayed from recorded rounds by the tests. */
+#ifndef DIAGNOSIS_SERVICE_H
+#define DIAGNOSIS_SERVICE_H
+
+#include "base/arena.h"
+#include "diagnosis/round.h"
+#include "result/result.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The interventions. The first five are the arms that users know; SMALL_MSS is run only when the
+ * server is slow by about the time that TCP_CORK holds data. */
+enum service_arm {
+    SERVICE_BASELINE,
+    SERVICE_NODELAY,  /* our writes are not held by Nagle's algorithm */
+    SERVICE_QUICKACK, /* our acknowledgements are not delayed */
+    SERVICE_BOTH,
+    SERVICE_SINGLE_WRITE, /* the request in one write */
+    SERVICE_SMALL_MSS,    /* full segments are so small that a cork lets most of the data go */
+    SERVICE_ARMS
+};
+const char *service_arm_name(enum service_arm arm);
+/* SERVICE_ARMS when there is none of that name. */
+enum service_arm service_arm_by_name(const char *name);
+
+/* Two samples differ when the one-sided rank test's p is below this. */
+#define SERVICE_P_VALUE 0.01
+/* A delay counts when it is seen in at least this share of the rounds. */
+#define SERVICE_SHARE 0.2
+/* How soon after our ACK has reached the peer held data must arrive to be called released by it. */
+#define SERVICE_RELEASE_NS INT64_C(3000000)
+/* TCP_CORK holds for one retransmission timeout, at least 200 ms on Linux. */
+#define SERVICE_CORK_MIN_NS INT64_C(190000000)
+#define SERVICE_CORK_MAX_NS INT64_C(290000000)
+
+struct service_rounds {
+    const struct round *rounds;
+    size_t count;
+};
+
+struct service_evidence {
+    const char *target;
+    const char *connection;                   /* "a:p > b:p" of one of the connections, or NULL */
+    struct service_rounds arms[SERVICE_ARMS]; /* on persistent connections, warmed up */
+    bool new_connections; /* the user asked for one connection a round: `fresh` has them */
+    struct service_rounds fresh;
+    bool persists;                    /* the server keeps a connection open after an answer */
+    bool interventions;               /* arms beside the baseline were to be run */
+    bool stamps_queued, stamps_acked; /* the kernel gave these kinds */
+    uint32_t request_writes;          /* how many writes a request is */
+    uint32_t mss_bytes;               /* of the segments that we send */
+    uint32_t small_mss_bytes;         /* payload of a full segment to us in the SMALL_MSS arm */
+    int64_t stall_ns;                 /* the shortest delay that is worth a finding */
+    int64_t rtt_ns;                   /* smallest seen */
+    int64_t resolve_ns;
+    uint32_t syn_retransmits;
+    /* The conversation failed: FINDING_NONE when it did not. */
+    enum finding_code error;
+    const char *error_message;
+    const struct round *unfinished; /* the round in which it failed, or NULL */
+};
+
+/* Whether the baseline looks as if TCP_CORK could be behind it, so that SMALL_MSS is worth running.
+ */
+bool service_suspects_cork(struct service_rounds baseline);
+
+/* Appends what the evidence carries; texts come from the arena. */
+void service_diagnose(struct arena *arena, const struct service_evidence *evidence,
+                      struct finding_list *findings);
+
+#endif
