@@ -486,7 +486,9 @@ enum sock_stamp_kind {
  * Each write is then stamped once a kind, at its last byte, however many segments it takes; a
  * partial write at the last byte that was taken. Writes that the kernel merges into one segment
  * (held by Nagle, cork or a window) share the last one's stamps: the earlier ones have none.
- * Stamps wait on the socket's error queue, raise POLLERR, and use receive buffer: drain them. */
+ * Stamps wait on the socket's error queue and raise POLLERR. They take receive buffer, and when
+ * that is full the kernel drops new ones: at the default size 157 fit (52 writes). So drain often.
+ */
 int sock_stamps_enable(struct sock *sock, unsigned wanted, unsigned *got, struct error *error);
 
 struct sock_stamp {
