@@ -660,7 +660,8 @@ static void inquire_error(const struct inquiry *inquiry)
 
 /* The user's rounds are on new connections, and the arms on persistent ones: what stalls there but
  * not here is a trap for the day on which somebody reuses connections. */
-static void warn_of_persistence(const struct inquiry *inquiry, const struct finding_list *persistent)
+static void warn_of_persistence(const struct inquiry *inquiry,
+                                const struct finding_list *persistent)
 {
     for (size_t i = 0; i < persistent->count; i++) {
         const struct finding *stall = &persistent->items[i];
@@ -668,8 +669,8 @@ static void warn_of_persistence(const struct inquiry *inquiry, const struct find
             continue;
         struct finding *finding = add(inquiry, FINDING_STALL_WHEN_PERSISTENT, stall->side,
                                       (size_t)stall->count, stall->cost_ns);
-        finding->summary = arena_printf(inquiry->arena, "On a persistent connection: %s",
-                                        stall->summary);
+        finding->summary =
+            arena_printf(inquiry->arena, "On a persistent connection: %s", stall->summary);
         finding->remedy = stall->remedy;
         finding->evidence = stall->evidence;
     }

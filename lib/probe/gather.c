@@ -143,9 +143,11 @@ static void list_notes(struct target *target, struct result_probe *result)
         unsigned kind;
         const char *lacking;
     } stamps[] = {
-        {SOCK_STAMP_SCHED, "This kernel gave no SCHED stamps: what our send queue held is unknown."},
+        {SOCK_STAMP_SCHED,
+         "This kernel gave no SCHED stamps: what our send queue held is unknown."},
         {SOCK_STAMP_SND, "This kernel gave no SND stamps: the moment of sending is the call's."},
-        {SOCK_STAMP_ACK, "This kernel gave no ACK stamps: the server's acknowledgements are unseen."},
+        {SOCK_STAMP_ACK,
+         "This kernel gave no ACK stamps: the server's acknowledgements are unseen."},
         {SOCK_STAMP_RX, "This kernel gave no arrival stamps: the wake-up of this process counts as "
                         "network or server."},
     };
@@ -196,8 +198,8 @@ static void gather_evidence(struct target *target, struct service_evidence *evid
         .mss_bytes = target->send_mss_bytes,
         .small_mss_bytes = target->small_mss_bytes,
         .stall_ns = plan->stall_ns,
-        .rtt_ns = target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns
-                                                       : target->handshake_rtt_ns,
+        .rtt_ns =
+            target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns : target->handshake_rtt_ns,
         .resolve_ns = target->resolve_ns,
         .syn_retransmits = target->syn_retransmits,
         .error = target->failure.code,
@@ -242,8 +244,8 @@ void gather(struct target *target, struct result_probe *result, struct service_e
         .error = {target->failure.code, target->failure.number, target->failure.message},
         .resolve_ns = target->resolve_ns,
         .connect_ns = target->connect_ns,
-        .rtt_ns = target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns
-                                                       : target->handshake_rtt_ns,
+        .rtt_ns =
+            target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns : target->handshake_rtt_ns,
         .syn_retransmits = target->syn_retransmits,
         .rounds = (int64_t)own->count,
         .failed_rounds = target->failure.code != FINDING_NONE && target->connections,

@@ -125,9 +125,9 @@ static int chunk_size(struct http_reader *reader, struct error *error)
     for (; isxdigit((unsigned char)*p); p++) {
         if (size >> 60)
             return refuse(reader, "a chunk size is too large", error);
-        size = size << 4 | (uint64_t)(isdigit((unsigned char)*p)
-                                          ? *p - '0'
-                                          : tolower((unsigned char)*p) - 'a' + 10);
+        size = size << 4 |
+               (uint64_t)(isdigit((unsigned char)*p) ? *p - '0'
+                                                     : tolower((unsigned char)*p) - 'a' + 10);
     }
     if (p == reader->line || (*p && !strchr("; \t", *p)))
         return refuse(reader, "a chunk size is no number", error);

@@ -34,7 +34,7 @@ struct http_reader {
     size_t header_bytes;
     uint64_t remaining_bytes;
     bool has_length, chunked;
-    bool close;     /* the server will close after this response */
+    bool close; /* the server will close after this response */
     bool http_1_0;
     bool keep_alive;
     int status;

@@ -34,8 +34,8 @@ void loop_close(struct loop *loop)
 
 void loop_task_init(struct loop_task *task, void (*wake)(struct loop_task *, uint32_t))
 {
-    *task = (struct loop_task){
-        .wake = wake, .fd = -1, .timer_ns = INT64_MAX, .heap_index = SIZE_MAX};
+    *task =
+        (struct loop_task){.wake = wake, .fd = -1, .timer_ns = INT64_MAX, .heap_index = SIZE_MAX};
 }
 
 int loop_watch(struct loop *loop, struct loop_task *task, int fd, uint32_t interest)
@@ -125,8 +125,7 @@ static int wait_for_events(struct loop *loop, struct epoll_event *events, int64_
         left = 0;
 
     struct timespec timeout = clock_to_timespec(left < 0 ? 0 : left);
-    int count =
-        epoll_pwait2(loop->epoll_fd, events, EVENTS_MAX, left < 0 ? NULL : &timeout, NULL);
+    int count = epoll_pwait2(loop->epoll_fd, events, EVENTS_MAX, left < 0 ? NULL : &timeout, NULL);
     if (count < 0 && errno == ENOSYS) /* before Linux 5.11 */
         count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, clock_to_poll_ms(left));
     return count < 0 ? -errno : count;
@@ -139,8 +138,8 @@ int loop_turn(struct loop *loop, int64_t until_ns)
 
     if (count < 0)
         return count;
-    /* A task freed by an earlier callback of this turn cannot come up again: a task handles only its
-     * own life, and epoll reports a descriptor once a turn. */
+    /* A task freed by an earlier callback of this turn cannot come up again: a task handles only
+     * its own life, and epoll reports a descriptor once a turn. */
     for (int i = 0; i < count; i++) {
         struct loop_task *task = events[i].data.ptr;
         task->wake(task, events[i].events);

@@ -34,8 +34,7 @@ enum preset preset_by_port(uint16_t port)
 void preset_request(struct buf *out, enum preset preset, const char *path, const char *host)
 {
     if (preset == PRESET_HTTP)
-        buf_printf(out,
-                   "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: netkit\r\nAccept: */*\r\n\r\n",
+        buf_printf(out, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: netkit\r\nAccept: */*\r\n\r\n",
                    path, host);
     else if (presets[preset].request)
         buf_add_str(out, presets[preset].request);

@@ -6,8 +6,15 @@
 #include "probe/until.h"
 #include <stdint.h>
 
-enum preset { PRESET_CONNECT, PRESET_HTTP, PRESET_REDIS, PRESET_MEMCACHED, PRESET_SMTP, PRESET_ECHO,
-              PRESETS };
+enum preset {
+    PRESET_CONNECT,
+    PRESET_HTTP,
+    PRESET_REDIS,
+    PRESET_MEMCACHED,
+    PRESET_SMTP,
+    PRESET_ECHO,
+    PRESETS
+};
 
 struct preset_info {
     const char *name;

@@ -3,8 +3,8 @@
  * Each call goes through the socket library, whose observer notes when it was entered and returned;
  * the kernel's stamps come through the socket's error queue, and what they say belongs to the round
  * by its byte offsets. While an answer is under way and nothing comes, TCP_INFO is looked at every
- * millisecond: the count of segments without data tells when our own delayed ACK left, which is what
- * a server with Nagle's algorithm waits for. */
+ * millisecond: the count of segments without data tells when our own delayed ACK left, which is
+ * what a server with Nagle's algorithm waits for. */
 #include "probe/target.h"
 
 #include "base/cleanup.h"
@@ -103,8 +103,8 @@ static void watch(struct target *target, uint32_t interest)
 
 static void set_timer(struct target *target)
 {
-    int64_t at = target->phase_deadline_ns < target->look_ns ? target->phase_deadline_ns
-                                                             : target->look_ns;
+    int64_t at =
+        target->phase_deadline_ns < target->look_ns ? target->phase_deadline_ns : target->look_ns;
     loop_timer(&target->run->loop, &target->task, at);
 }
 
@@ -172,8 +172,7 @@ static void connected(struct target *target)
             target->handshake_rtt_ns = info.rtt_ns;
         target->send_mss_bytes = info.snd_mss;
         if (target->session.arm == SERVICE_SMALL_MSS)
-            target->small_mss_bytes =
-                SMALL_MSS - (info.options & SOCK_TCP_OPT_TIMESTAMPS ? 12 : 0);
+            target->small_mss_bytes = SMALL_MSS - (info.options & SOCK_TCP_OPT_TIMESTAMPS ? 12 : 0);
     }
     if (first && !sock_local_address(target->sock.fd, &local)) {
         char from[SOCK_ADDRESS_TEXT_MAX], to[SOCK_ADDRESS_TEXT_MAX];
@@ -258,10 +257,10 @@ static void connect_timed_out(struct target *target)
         talk_open(target);
         return;
     }
-    target_failed(target, FINDING_CONNECT_TIMEOUT, ETIMEDOUT,
-                  "no answer from %s to %u SYNs within %s", text, info.total_retrans + 1,
-                  units_format_duration(span, sizeof span,
-                                        target->run->plan->connect_timeout_ns, "u"));
+    target_failed(
+        target, FINDING_CONNECT_TIMEOUT, ETIMEDOUT, "no answer from %s to %u SYNs within %s", text,
+        info.total_retrans + 1,
+        units_format_duration(span, sizeof span, target->run->plan->connect_timeout_ns, "u"));
 }
 
 /* ---- rounds ---- */
@@ -286,8 +285,8 @@ static void look(struct target *target)
 
     if (sock_tcp_info(target->sock.fd, &info))
         return;
-    bool pending = target->request_sent_bytes < target->run->plan->request_bytes ||
-                   info.notsent_bytes > 0;
+    bool pending =
+        target->request_sent_bytes < target->run->plan->request_bytes || info.notsent_bytes > 0;
     round_look(&target->builder, clock_real_ns(), info.segs_out - info.data_segs_out,
                pending && SOCK_TCP_HAS(&info, SND_WND) && info.snd_wnd == 0);
 }
@@ -308,8 +307,8 @@ static void send_pieces(struct target *target);
 static void peer_ended(struct target *target, int number)
 {
     char awaited[UNTIL_TEXT_MAX * 4 + 64];
-    const struct until *until = target->phase == TALK_GREETING ? &target->run->plan->greeting
-                                                               : &target->run->plan->until;
+    const struct until *until =
+        target->phase == TALK_GREETING ? &target->run->plan->greeting : &target->run->plan->until;
     uint64_t got = target->reader.seen_bytes;
 
     if (!got && target->rounds_on_connection && !target->round_retried &&
@@ -326,10 +325,11 @@ static void peer_ended(struct target *target, int number)
                       "for %s: %s",
                       (unsigned long long)got, awaited, strerrordesc_np(number));
     else
-        target_failed(target, code, 0,
-                      "the server closed the connection after %llu bytes of the answer, waiting for "
-                      "%s",
-                      (unsigned long long)got, awaited);
+        target_failed(
+            target, code, 0,
+            "the server closed the connection after %llu bytes of the answer, waiting for "
+            "%s",
+            (unsigned long long)got, awaited);
 }
 
 static void begin_round(struct target *target)
@@ -343,8 +343,8 @@ static void begin_round(struct target *target)
     drain_stamps(target);
     sock_tcp_info(target->sock.fd, &info);
     note_rtt(target, &info);
-    int64_t rtt = target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns
-                                                       : target->handshake_rtt_ns;
+    int64_t rtt =
+        target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns : target->handshake_rtt_ns;
     target->send_mss_bytes = info.snd_mss;
     round_begin(&target->builder, rtt == RESULT_UNKNOWN ? 0 : rtt, info.snd_mss,
                 counters_of(&info));
@@ -468,8 +468,8 @@ static void receive(struct target *target)
 
     if (!greeting)
         look(target);
-    ssize_t got = sock_read_stamped(&target->sock, run->buffer, sizeof run->buffer, MSG_DONTWAIT,
-                                    &arrived);
+    ssize_t got =
+        sock_read_stamped(&target->sock, run->buffer, sizeof run->buffer, MSG_DONTWAIT, &arrived);
     if (got == -EAGAIN)
         return;
     acknowledge_at_once(target);
@@ -491,8 +491,8 @@ static void receive(struct target *target)
         target->look_ns = clock_mono_ns() + LOOK_NS;
     }
     if (rc < 0) {
-        target_failed(target, FINDING_NO_RESPONSE, EPROTO, "the answer is not what was expected: %s",
-                      error.text);
+        target_failed(target, FINDING_NO_RESPONSE, EPROTO,
+                      "the answer is not what was expected: %s", error.text);
         return;
     }
     target->surplus_bytes += got - (ssize_t)used;
@@ -526,9 +526,8 @@ static void response_timed_out(struct target *target)
                       "nothing complete",
                       target->request_sent_bytes, plan->request_bytes, span);
     else
-        target_failed(target, FINDING_NO_RESPONSE, ETIMEDOUT,
-                      "waited %s for %s; %llu bytes came%s", span, awaited, (unsigned long long)got,
-                      greeting ? " as a greeting" : "");
+        target_failed(target, FINDING_NO_RESPONSE, ETIMEDOUT, "waited %s for %s; %llu bytes came%s",
+                      span, awaited, (unsigned long long)got, greeting ? " as a greeting" : "");
 }
 
 void talk_abandon(struct target *target)

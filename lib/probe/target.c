@@ -1,9 +1,9 @@
 /* What a target does next.
  *
- * Persistent connections: blocks of sessions, in each block every arm once on a fresh connection, in
- * an order that rotates from block to block, so that a machine that gets slower or faster meanwhile
- * touches all arms alike. The baseline has the user's number of rounds; the other arms as many as
- * fit in about a second each, and never fewer than the rank test needs.
+ * Persistent connections: blocks of sessions, in each block every arm once on a fresh connection,
+ * in an order that rotates from block to block, so that a machine that gets slower or faster
+ * meanwhile touches all arms alike. The baseline has the user's number of rounds; the other arms as
+ * many as fit in about a second each, and never fewer than the rank test needs.
  *
  * With --new-connection the user's rounds come first, each on its own connection; the arms then run
  * on persistent ones, to see whether those would stall. */
@@ -15,15 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCKS           4
-#define BLOCKS_SLOW      2
-#define SLOW_ROUND_NS    (10 * NS_PER_MS)
-#define ARM_BUDGET_NS    NS_PER_SEC
-#define ARM_ROUNDS_MIN   10
-#define FRESH_ARM_ROUNDS 20 /* of the baseline on a persistent connection, beside --new-connection */
-#define WARMUP_SLOW      3  /* the first exchange never stalls; a few are enough when each is slow */
-#define FIRST_LOOK       4  /* rounds of the first session after which the pace is known */
-#define CLOSED_MAX       64 /* rounds in a row for which a new connection is opened */
+#define BLOCKS         4
+#define BLOCKS_SLOW    2
+#define SLOW_ROUND_NS  (10 * NS_PER_MS)
+#define ARM_BUDGET_NS  NS_PER_SEC
+#define ARM_ROUNDS_MIN 10
+#define FRESH_ARM_ROUNDS                                                                           \
+    20                 /* of the baseline on a persistent connection, beside --new-connection */
+#define WARMUP_SLOW 3  /* the first exchange never stalls; a few are enough when each is slow */
+#define FIRST_LOOK  4  /* rounds of the first session after which the pace is known */
+#define CLOSED_MAX  64 /* rounds in a row for which a new connection is opened */
 
 static int64_t min64(int64_t a, int64_t b)
 {
@@ -69,7 +70,8 @@ static void set_pace(struct target *target)
     int64_t rounds = baseline_rounds(target);
 
     target->blocks = typical >= SLOW_ROUND_NS ? BLOCKS_SLOW : BLOCKS;
-    target->quota = min64(rounds, max64(ARM_ROUNDS_MIN, typical ? ARM_BUDGET_NS / typical : rounds));
+    target->quota =
+        min64(rounds, max64(ARM_ROUNDS_MIN, typical ? ARM_BUDGET_NS / typical : rounds));
 }
 
 static int64_t warmup_of(const struct target *target)
@@ -83,8 +85,7 @@ static int64_t warmup_of(const struct target *target)
 
 static void start_session(struct target *target, enum service_arm arm, int64_t rounds)
 {
-    target->session =
-        (struct session){.arm = arm, .warmup = warmup_of(target), .rounds = rounds};
+    target->session = (struct session){.arm = arm, .warmup = warmup_of(target), .rounds = rounds};
     target->round_retried = false;
     talk_close(target);
     talk_open(target);
@@ -118,8 +119,8 @@ static bool next_arm_session(struct target *target)
         int block = (target->step - 1) / ARMS;
         int arm = ((target->step - 1) % ARMS + block) % ARMS;
         int64_t left = baseline_rounds(target) - min64(FIRST_LOOK, baseline_rounds(target));
-        int64_t rounds = share(arm == SERVICE_BASELINE ? left : target->quota, block,
-                               target->blocks);
+        int64_t rounds =
+            share(arm == SERVICE_BASELINE ? left : target->quota, block, target->blocks);
         target->step++;
         if (rounds && arm_wanted(target, arm)) {
             start_session(target, (enum service_arm)arm, rounds);
@@ -178,8 +179,8 @@ static void next_session(struct target *target)
         return;
     }
     target->session.rounds = 0;
-    bool only_fresh = target->run->plan->connect_only ||
-                      (target->run->plan->new_connection && alone(target));
+    bool only_fresh =
+        target->run->plan->connect_only || (target->run->plan->new_connection && alone(target));
     if (only_fresh || !(next_arm_session(target) || next_cork_session(target)))
         finish(target);
 }
@@ -270,7 +271,8 @@ void target_closed_between(struct target *target, int number)
 {
     (void)number;
     target->closed_between++;
-    /* A server that never keeps a connection cannot be warmed up, and every round is a first one. */
+    /* A server that never keeps a connection cannot be warmed up, and every round is a first one.
+     */
     if (!target->persists)
         target->session.warmup = 0;
     talk_close(target);
@@ -286,9 +288,8 @@ void target_failed(struct target *target, enum finding_code code, int number, co
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    target->failure = (struct failure){.code = code,
-                                       .number = number,
-                                       .message = arena_copy(target->run->arena, text)};
+    target->failure = (struct failure){
+        .code = code, .number = number, .message = arena_copy(target->run->arena, text)};
     finish(target);
 }
 

@@ -15,9 +15,9 @@ enum talk_phase {
     TALK_CLOSED,
     TALK_CONNECTING,
     TALK_GREETING,
-    TALK_RESTING,   /* between rounds, by --interval */
-    TALK_SENDING,   /* until the kernel has taken the whole piece */
-    TALK_PAUSING,   /* between pieces, by --gap */
+    TALK_RESTING, /* between rounds, by --interval */
+    TALK_SENDING, /* until the kernel has taken the whole piece */
+    TALK_PAUSING, /* between pieces, by --gap */
     TALK_RECEIVING,
 };
 
@@ -115,9 +115,8 @@ void talk_wake(struct loop_task *task, uint32_t events);
 
 /* target.c: called by the conversation. */
 void target_round_done(struct target *target, const struct round *round);
-__attribute__((format(printf, 4, 5))) void target_failed(struct target *target,
-                                                         enum finding_code code, int number,
-                                                         const char *format, ...);
+__attribute__((format(printf, 4, 5))) void
+target_failed(struct target *target, enum finding_code code, int number, const char *format, ...);
 /* The server closed, or reset, an idle connection before it answered anything. */
 void target_closed_between(struct target *target, int number);
 

@@ -33,17 +33,17 @@ const char *until_describe(char *out, size_t size, const struct until *until);
 struct until_reader {
     const struct until *until;
     uint64_t seen_bytes;
-    uint32_t matched;     /* of text: how many of its bytes the stream's end matches */
+    uint32_t matched;                 /* of text: how many of its bytes the stream's end matches */
     uint16_t failure[UNTIL_TEXT_MAX]; /* Knuth-Morris-Pratt: where to go on after a mismatch */
-    char reply[4];        /* the first bytes of the current line */
+    char reply[4];                    /* the first bytes of the current line */
     uint32_t column;
     struct http_reader http;
 };
 
 void until_begin(struct until_reader *reader, const struct until *until);
 /* As http_feed(): *used_bytes belong to this response, what follows does not. 1, 0 or -EPROTO. */
-int until_feed(struct until_reader *reader, const char *bytes, size_t len_bytes,
-               size_t *used_bytes, struct error *error);
+int until_feed(struct until_reader *reader, const char *bytes, size_t len_bytes, size_t *used_bytes,
+               struct error *error);
 /* The peer has closed: 1 when that completes the response. */
 int until_closed(const struct until_reader *reader);
 
