@@ -1,0 +1,91 @@
+/* Text that both help and the man pages show: wrapping, usage, the sentences of an option. */
+#include "cli/internal.h"
+
+#include "base/text.h"
+#include <string.h>
+
+void cli_wrap(struct buf *out, const char *text, int column, int indent, int width)
+{
+    bool line_start = true;
+
+    for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+        size_t len = strcspn(text, " ");
+        char word[256];
+        if (len >= sizeof word)
+            len = sizeof word - 1;
+        memcpy(word, text, len);
+        word[len] = '\0';
+        text += len;
+
+        int columns = text_width(word);
+        if (!line_start && column + 1 + columns > width) {
+            buf_add_char(out, '\n');
+            buf_add_repeat(out, " ", indent);
+            column = indent;
+            line_start = true;
+        }
+        buf_printf(out, "%s%s", line_start ? "" : " ", word);
+        column += columns + !line_start;
+        line_start = false;
+    }
+    buf_add_char(out, '\n');
+}
+
+/* "Not with --send or --preset." */
+static void add_names(struct buf *out, const char *lead, const char *names)
+{
+    const char *word;
+    size_t len;
+    bool first = true;
+
+    if (!names)
+        return;
+    for (; cli_next_word(&names, ' ', &word, &len); first = false)
+        buf_printf(out, "%s--%.*s", first ? lead : " or ", (int)len, word);
+    buf_add_char(out, '.');
+}
+
+static void add_range_and_default(struct buf *out, const struct cli_option *option)
+{
+    size_t before;
+
+    buf_add_str(out, " (");
+    before = out->len_bytes;
+    cli_value_range(out, option);
+    if (option->initial)
+        buf_printf(out, "%sdefault: %s", out->len_bytes > before ? "; " : "", option->initial);
+    buf_add_char(out, ')');
+}
+
+void cli_option_text(struct buf *out, const struct cli_option *option, bool words_apart)
+{
+    bool choice = option->kind == CLI_KIND_CHOICE || option->kind == CLI_KIND_CHOICE_SET;
+    struct buf name = {0};
+
+    buf_add_str(out, option->help);
+    cli_value_name(&name, option);
+    if (choice && !words_apart && !strchr(buf_str(&name), '|')) {
+        buf_add_str(out, option->kind == CLI_KIND_CHOICE ? " One of " : " Of ");
+        cli_words_join(out, option, ", ");
+        buf_add_char(out, '.');
+    }
+    buf_free(&name);
+    add_names(out, " Needs ", option->needs);
+    add_names(out, " Not with ", option->conflicts);
+    if (option->initial || option->max || option->min)
+        add_range_and_default(out, option);
+}
+
+void cli_usage_text(struct buf *out, const struct cli_command *command)
+{
+    const struct cli_positional *positional = &command->positional;
+
+    if (command->usage) {
+        buf_add_str(out, command->usage);
+        return;
+    }
+    buf_add_str(out, "[OPTION]...");
+    if (positional->name)
+        buf_printf(out, positional->min ? " %s%s" : " [%s]%s", positional->name,
+                   positional->max == 1 ? "" : "...");
+}
