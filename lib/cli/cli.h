@@ -34,6 +34,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "netkit/error.h"
 #include <stdbool.h>
@@ -207,7 +208,7 @@ struct cli_invocation {
     const char **args;
     size_t arg_count;
     enum cli_wants wants; /* with anything but RUN the rest is not checked */
-    struct cli_memory *memory;
+    struct arena arena;   /* for what run() wants to live as long */
 };
 
 /* Parses what follows the command's name. `invocation` is overwritten; it must be freed after a
@@ -215,9 +216,6 @@ struct cli_invocation {
 int cli_parse(struct cli_invocation *invocation, const struct cli_program *program,
               const struct cli_command *command, int argc, char *const argv[], struct error *error);
 void cli_invocation_free(struct cli_invocation *invocation);
-
-/* Zeroed memory that lives as long as the invocation; NULL when there is none. */
-void *cli_alloc(struct cli_invocation *invocation, size_t size_bytes);
 
 /* The last qualifier of that name, or NULL. */
 const struct cli_qualifier *cli_item_find(const struct cli_item *item, const char *name);

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include <string.h>
 
-#define LEFT_MAX 28 /* columns of the left side; what is wider gets a line of its own */
+#define LEFT_MAX 30 /* columns of the left side; what is wider gets a line of its own */
 
 static void add_bold(struct buf *out, const struct cli_style *style, const char *text)
 {
@@ -82,7 +82,7 @@ static void add_words(struct buf *out, const struct cli_style *style,
 static void add_options(struct buf *out, const struct cli_command *command,
                         const struct cli_style *style)
 {
-    const struct cli_group *group = NULL;
+    const char *heading = "";
     struct cli_walk walk = {0};
     int column = left_columns(command);
 
@@ -92,11 +92,11 @@ static void add_options(struct buf *out, const struct cli_command *command,
         cleanup(buf) struct buf right = {0};
         bool explained = cli_words_explained(option);
 
-        if (group != walk.row.group)
+        if (strcmp(heading, walk.row.group->heading) != 0)
             add_heading(out, style, walk.row.group->heading);
-        group = walk.row.group;
+        heading = walk.row.group->heading;
         option_left(&left, option);
-        cli_option_text(&right, option, explained);
+        cli_option_text(&right, option, CLI_TEXT_FOR_HELP);
         add_pair(out, style, buf_str(&left), buf_str(&right), column);
         if (explained)
             add_words(out, style, option, column);

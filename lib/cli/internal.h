@@ -29,7 +29,7 @@ bool cli_row_find_letter(struct cli_row *row, const struct cli_command *command,
 bool cli_next_word(const char **list, char separator, const char **word, size_t *word_len);
 
 bool cli_takes_value(enum cli_kind kind);
-/* The value's name in help: "DUR", "text|json". */
+/* The value's name in help: "DUR", "text|json"; nothing when the kind takes none. */
 void cli_value_name(struct buf *out, const struct cli_option *option);
 /* What the option accepts, as it stands after "--name wants ". */
 void cli_value_wanted(struct buf *out, const struct cli_option *option);
@@ -52,9 +52,11 @@ void cli_quote(struct buf *out, const char *text);
 const char *cli_nearest(const char *word, const char *(*name_at)(const void *context, size_t index),
                         const void *context);
 
-/* The sentences of a row: help, what it does not go with, range and default. Without the list of
- * words when `words_apart`. */
-void cli_option_text(struct buf *out, const struct cli_option *option, bool words_apart);
+/* The sentences of a row: help, words of a choice that are not explained one by one, what it goes
+ * with and what not, the default. The man page has room for the range too; on the terminal the
+ * message of a value out of range names it. */
+enum cli_text_for { CLI_TEXT_FOR_HELP, CLI_TEXT_FOR_MAN };
+void cli_option_text(struct buf *out, const struct cli_option *option, enum cli_text_for reader);
 
 /* "[OPTION]... TARGET [TARGET]" of a command, or its own usage text. */
 void cli_usage_text(struct buf *out, const struct cli_command *command);

@@ -9,25 +9,14 @@
 
 #define FILE_MAX_BYTES (1 << 20)
 
-/* Arrays in the invocation's memory double when their length reaches a power of two; what they
- * grow out of stays until the invocation is freed, in all no more than what is in use. */
-static void *grown(struct cli_invocation *invocation, const void *array, size_t count, size_t size)
-{
-    if (count & (count - 1))
-        return (void *)array;
-    void *room = cli_alloc(invocation, (count ? count * 2 : 1) * size);
-    if (room && count)
-        memcpy(room, array, count * size);
-    return room;
-}
-
 int cli_items_append(struct cli_invocation *invocation, struct cli_items *items,
                      const struct cli_option *option, const char *text, struct error *error)
 {
     int rc = cli_value_store(invocation, option, text, NULL, error);
     if (rc)
         return rc;
-    struct cli_item *room = grown(invocation, items->items, items->count, sizeof *room);
+    struct cli_item *room =
+        arena_grow(&invocation->arena, items->items, items->count, sizeof *room);
     if (!room)
         return error_sys(error, ENOMEM, "options");
     items->items = room;
@@ -43,7 +32,7 @@ int cli_item_qualify(struct cli_invocation *invocation, struct cli_item *item,
     if (rc)
         return rc;
     struct cli_qualifier *room =
-        grown(invocation, item->qualifiers, item->qualifier_count, sizeof *room);
+        arena_grow(&invocation->arena, item->qualifiers, item->qualifier_count, sizeof *room);
     if (!room)
         return error_sys(error, ENOMEM, "options");
     item->qualifiers = room;
@@ -100,8 +89,8 @@ static int read_line(struct cli_invocation *invocation, struct cli_items *items,
         return 0;
     if (memchr(text, '\0', len))
         return error_set(error, EINVAL, "holds a zero byte");
-    char *line = cli_alloc(invocation, len + 1);
-    const char **words = cli_alloc(invocation, (len / 2 + 1) * sizeof *words);
+    char *line = arena_alloc(&invocation->arena, len + 1);
+    const char **words = arena_alloc(&invocation->arena, (len / 2 + 1) * sizeof *words);
     if (!line || !words)
         return error_sys(error, ENOMEM, "options");
     memcpy(line, text, len);

@@ -45,35 +45,54 @@ static void add_names(struct buf *out, const char *lead, const char *names)
     buf_add_char(out, '.');
 }
 
-static void add_range_and_default(struct buf *out, const struct cli_option *option)
+/* The default of a choice of many is mostly all of them. */
+static void add_default(struct buf *out, const struct cli_option *option)
 {
-    size_t before;
+    struct buf all = {0};
 
-    buf_add_str(out, " (");
-    before = out->len_bytes;
-    cli_value_range(out, option);
-    if (option->initial)
-        buf_printf(out, "%sdefault: %s", out->len_bytes > before ? "; " : "", option->initial);
-    buf_add_char(out, ')');
+    if (option->kind == CLI_KIND_CHOICE_SET)
+        cli_words_join(&all, option, ",");
+    buf_printf(out, "default: %s",
+               strcmp(buf_str(&all), option->initial) ? option->initial : "all");
+    buf_free(&all);
 }
 
-void cli_option_text(struct buf *out, const struct cli_option *option, bool words_apart)
+static void add_range_and_default(struct buf *out, const struct cli_option *option, bool range)
 {
-    bool choice = option->kind == CLI_KIND_CHOICE || option->kind == CLI_KIND_CHOICE_SET;
+    struct buf note = {0};
+
+    if (range)
+        cli_value_range(&note, option);
+    if (option->initial) {
+        buf_add_str(&note, note.len_bytes ? "; " : "");
+        add_default(&note, option);
+    }
+    if (note.len_bytes)
+        buf_printf(out, " (%s)", buf_str(&note));
+    buf_free(&note);
+}
+
+/* The words of a choice, unless they are shown as the value or explained below. */
+static void add_words(struct buf *out, const struct cli_option *option)
+{
     struct buf name = {0};
 
-    buf_add_str(out, option->help);
     cli_value_name(&name, option);
-    if (choice && !words_apart && !strchr(buf_str(&name), '|')) {
+    if (option->words && !cli_words_explained(option) && !strchr(buf_str(&name), '|')) {
         buf_add_str(out, option->kind == CLI_KIND_CHOICE ? " One of " : " Of ");
         cli_words_join(out, option, ", ");
         buf_add_char(out, '.');
     }
     buf_free(&name);
+}
+
+void cli_option_text(struct buf *out, const struct cli_option *option, enum cli_text_for reader)
+{
+    buf_add_str(out, option->help);
+    add_words(out, option);
     add_names(out, " Needs ", option->needs);
     add_names(out, " Not with ", option->conflicts);
-    if (option->initial || option->max || option->min)
-        add_range_and_default(out, option);
+    add_range_and_default(out, option, reader == CLI_TEXT_FOR_MAN);
 }
 
 void cli_usage_text(struct buf *out, const struct cli_command *command)

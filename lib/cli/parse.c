@@ -11,11 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct cli_memory {
-    struct cli_memory *next;
-    max_align_t bytes[];
-};
-
 struct parser {
     struct cli_invocation *invocation;
     const struct cli_command *command;
@@ -30,25 +25,9 @@ struct parser {
     struct error *error;
 };
 
-void *cli_alloc(struct cli_invocation *invocation, size_t size_bytes)
-{
-    if (size_bytes > SIZE_MAX - sizeof(struct cli_memory))
-        return NULL;
-    struct cli_memory *memory = calloc(1, sizeof *memory + size_bytes);
-    if (!memory)
-        return NULL;
-    memory->next = invocation->memory;
-    invocation->memory = memory;
-    return memory->bytes;
-}
-
 void cli_invocation_free(struct cli_invocation *invocation)
 {
-    while (invocation->memory) {
-        struct cli_memory *memory = invocation->memory;
-        invocation->memory = memory->next;
-        free(memory);
-    }
+    arena_free(&invocation->arena);
     *invocation = (struct cli_invocation){0};
 }
 
@@ -351,12 +330,12 @@ int cli_parse(struct cli_invocation *invocation, const struct cli_program *progr
     size_t count = argc > 0 ? (size_t)argc : 0;
 
     *invocation = (struct cli_invocation){.program = program, .command = command};
-    invocation->options = cli_alloc(invocation, command->options_size);
-    invocation->args = cli_alloc(invocation, (count + 1) * sizeof *invocation->args);
+    invocation->options = arena_alloc(&invocation->arena, command->options_size);
+    invocation->args = arena_alloc(&invocation->arena, (count + 1) * sizeof *invocation->args);
     struct parser parser = {
         .invocation = invocation,
         .command = command,
-        .seen = cli_alloc(invocation, cli_row_count(command) * sizeof(bool)),
+        .seen = arena_alloc(&invocation->arena, cli_row_count(command) * sizeof(bool)),
         .words = (const char *const *)argv,
         .count = count,
         .error = error,

@@ -10,7 +10,7 @@
 
 struct kind {
     const char *value;  /* the value's name in help; NULL: takes none */
-    const char *wanted; /* after "--name wants " */
+    const char *wanted; /* after "--name wants "; NULL: the value's name says it */
 };
 
 static const struct kind kinds[] = {
@@ -19,16 +19,16 @@ static const struct kind kinds[] = {
     [CLI_KIND_REAL] = {"X", "a number"},
     [CLI_KIND_DURATION] = {"DUR", "a duration such as 40us, 5ms, 2s or 1m"},
     [CLI_KIND_SIZE] = {"SIZE", "a size such as 512, 64k or 1M"},
-    [CLI_KIND_TEXT] = {"TEXT", "a text"},
-    [CLI_KIND_LIST] = {"TEXT", "a text"},
+    [CLI_KIND_TEXT] = {"TEXT", NULL},
+    [CLI_KIND_LIST] = {"TEXT", NULL},
     [CLI_KIND_CHOICE] = {"WORD", "one of "},
     [CLI_KIND_CHOICE_SET] = {"LIST", "a comma-separated list of "},
     [CLI_KIND_WORD_LIST] = {"LIST", "a comma-separated list of "},
-    [CLI_KIND_PARSED] = {"TEXT", "a text"},
+    [CLI_KIND_PARSED] = {"TEXT", NULL},
     [CLI_KIND_CONSTANT] = {0},
     [CLI_KIND_ALIAS] = {0},
-    [CLI_KIND_ITEM] = {"TEXT", "a text"},
-    [CLI_KIND_ITEM_FILE] = {"FILE", "a file"},
+    [CLI_KIND_ITEM] = {"TEXT", NULL},
+    [CLI_KIND_ITEM_FILE] = {"FILE", NULL},
     [CLI_KIND_HELP] = {0},
     [CLI_KIND_VERSION] = {0},
 };
@@ -74,7 +74,7 @@ void cli_value_name(struct buf *out, const struct cli_option *option)
         buf_add_str(out, option->value);
     else if (words.len_bytes && words.len_bytes <= INLINE_WORDS_MAX && !cli_words_explained(option))
         buf_add_str(out, buf_str(&words));
-    else
+    else if (kinds[option->kind].value)
         buf_add_str(out, kinds[option->kind].value);
 }
 
@@ -123,7 +123,7 @@ void cli_value_wanted(struct buf *out, const struct cli_option *option)
 
     cli_value_range(&range, option);
     cli_words_join(&words, option, ", ");
-    if (words.len_bytes > MESSAGE_WORDS_MAX) {
+    if (!kinds[option->kind].wanted || words.len_bytes > MESSAGE_WORDS_MAX) {
         cli_value_name(out, option);
         return;
     }
@@ -218,7 +218,7 @@ static int store_choice(const struct cli_option *option, const char *text, int *
 /* Copies one element of a comma-separated list, so that messages can quote it alone. */
 static char *take_element(struct cli_invocation *invocation, const char *text, size_t len)
 {
-    char *copy = cli_alloc(invocation, len + 1);
+    char *copy = arena_alloc(&invocation->arena, len + 1);
     if (copy)
         memcpy(copy, text, len);
     return copy;
@@ -246,16 +246,10 @@ static int store_choice_set(struct cli_invocation *invocation, const struct cli_
 static int list_append(struct cli_invocation *invocation, struct cli_list *list, const char *word,
                        struct error *error)
 {
-    /* The array doubles when its length reaches a power of two. */
-    if (!(list->count & (list->count - 1))) {
-        size_t room = list->count ? list->count * 2 : 1;
-        const char **words = cli_alloc(invocation, room * sizeof *words);
-        if (!words)
-            return error_sys(error, ENOMEM, "options");
-        if (list->count)
-            memcpy(words, list->words, list->count * sizeof *words);
-        list->words = words;
-    }
+    const char **words = arena_grow(&invocation->arena, list->words, list->count, sizeof *words);
+    if (!words)
+        return error_sys(error, ENOMEM, "options");
+    list->words = words;
     list->words[list->count++] = word;
     return 0;
 }
@@ -292,8 +286,12 @@ static int run_parse(const struct cli_option *option, const char *text, void *fi
                      struct error *error)
 {
     int rc = option->parse ? option->parse(text, field, error) : 0;
-    if (rc < 0)
-        error_add(error, "--%s", option->name);
+    if (rc < 0 && error) {
+        cleanup(buf) struct buf got = {0};
+        struct error inner = *error;
+        cli_quote(&got, text);
+        error_set(error, inner.code, "--%s %s: %s", option->name, buf_str(&got), inner.text);
+    }
     return rc < 0 ? rc : 0;
 }
 
