@@ -255,6 +255,7 @@ void cli_render_fish(struct buf *out, const struct cli_program *program);
 /* Blocks for man pages (man(7) macros) and for the README (GitHub's Markdown). */
 void cli_render_man_options(struct buf *out, const struct cli_command *command);
 void cli_render_man_examples(struct buf *out, const struct cli_command *command);
+void cli_render_man_first_steps(struct buf *out, const struct cli_program *program);
 void cli_render_man_statuses(struct buf *out, const struct cli_command *command);
 void cli_render_man_commands(struct buf *out, const struct cli_program *program);
 void cli_render_readme_commands(struct buf *out, const struct cli_program *program);

@@ -25,6 +25,9 @@ bool cli_row_find(struct cli_row *row, const struct cli_command *command, const 
                   size_t name_len);
 bool cli_row_find_letter(struct cli_row *row, const struct cli_command *command, char letter);
 
+/* A command's arguments as if they were the value of an option: how they complete. */
+struct cli_option cli_positional_option(const struct cli_command *command);
+
 /* Takes the next of several words from *list; words are separated by `separator`. */
 bool cli_next_word(const char **list, char separator, const char **word, size_t *word_len);
 

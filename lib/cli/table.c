@@ -132,6 +132,14 @@ const char *cli_command_nearest(const struct cli_program *program, const char *m
     return cli_nearest(misspelt, command_name_at, program);
 }
 
+struct cli_option cli_positional_option(const struct cli_command *command)
+{
+    return (struct cli_option){.kind = CLI_KIND_TEXT,
+                               .value = command->positional.name,
+                               .completes = command->positional.completes,
+                               .word = command->positional.word};
+}
+
 /* ---- checks ---- */
 
 static int check_names(const struct cli_command *command, const struct cli_row *row,
