@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include <string.h>
 
+#define NARROW   60 /* with fewer columns, texts stand below the names */
 #define LEFT_MAX 30 /* columns of the left side; what is wider gets a line of its own */
 
 static void add_bold(struct buf *out, const struct cli_style *style, const char *text)
@@ -33,11 +34,13 @@ static void option_left(struct buf *out, const struct cli_option *option)
     }
 }
 
-static int left_columns(const struct cli_command *command)
+static int left_columns(const struct cli_command *command, const struct cli_style *style)
 {
     struct cli_walk walk = {0};
     int widest = 0;
 
+    if (style->width < NARROW)
+        return 10;
     while (cli_walk_next(&walk, command)) {
         cleanup(buf) struct buf left = {0};
         option_left(&left, walk.row.option);
@@ -55,6 +58,10 @@ static void add_pair(struct buf *out, const struct cli_style *style, const char 
     int used = text_width(left);
 
     add_bold(out, style, left);
+    if (!*right) {
+        buf_add_char(out, '\n');
+        return;
+    }
     if (used + 2 > column) {
         buf_add_char(out, '\n');
         used = 0;
@@ -84,7 +91,7 @@ static void add_options(struct buf *out, const struct cli_command *command,
 {
     const char *heading = "";
     struct cli_walk walk = {0};
-    int column = left_columns(command);
+    int column = left_columns(command, style);
 
     while (cli_walk_next(&walk, command)) {
         const struct cli_option *option = walk.row.option;
