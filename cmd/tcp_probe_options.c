@@ -6,83 +6,27 @@
 #include <string.h>
 
 static const struct cli_word presets[] = {
-    {"connect", TCP_PROBE_PRESET_CONNECT, "connect, and send nothing"},
-    {"http", TCP_PROBE_PRESET_HTTP, "GET --path with HTTP/1.1, read the whole answer"},
-    {"redis", TCP_PROBE_PRESET_REDIS, "PING"},
-    {"memcached", TCP_PROBE_PRESET_MEMCACHED, "version"},
-    {"smtp", TCP_PROBE_PRESET_SMTP, "NOOP, after the greeting"},
-    {"echo", TCP_PROBE_PRESET_ECHO, "a line that comes back"},
+    {"connect", PRESET_CONNECT, "connect, and send nothing"},
+    {"http", PRESET_HTTP, "GET --path with HTTP/1.1, read the whole answer"},
+    {"redis", PRESET_REDIS, "PING"},
+    {"memcached", PRESET_MEMCACHED, "version"},
+    {"smtp", PRESET_SMTP, "NOOP, after the greeting"},
+    {"echo", PRESET_ECHO, "a line that comes back"},
     {0},
 };
 
 static const struct cli_word arms[] = {
-    {"baseline", TCP_PROBE_ARM_BASELINE, "as you described the client"},
-    {"nodelay", TCP_PROBE_ARM_NODELAY, "with TCP_NODELAY: our Nagle off"},
-    {"quickack", TCP_PROBE_ARM_QUICKACK, "with TCP_QUICKACK: our delayed ACK off"},
-    {"nodelay+quickack", TCP_PROBE_ARM_NODELAY_QUICKACK, "with both"},
-    {"single-write", TCP_PROBE_ARM_SINGLE_WRITE, "the whole request in one write"},
+    {"baseline", SERVICE_BASELINE, "as you described the client"},
+    {"nodelay", SERVICE_NODELAY, "with TCP_NODELAY: our Nagle off"},
+    {"quickack", SERVICE_QUICKACK, "with TCP_QUICKACK: our delayed ACK off"},
+    {"nodelay+quickack", SERVICE_BOTH, "with both"},
+    {"single-write", SERVICE_SINGLE_WRITE, "the whole request in one write"},
     {0},
-};
-
-static int parse_until_bytes(const char *text, struct tcp_probe_until *until, struct error *error)
-{
-    if (units_parse_size(text, &until->bytes) || until->bytes < 1)
-        return error_set(error, EINVAL, "bytes:N wants a size of at least 1, such as bytes:512");
-    return 0;
-}
-
-static int parse_until_text(const char *text, struct tcp_probe_until *until, struct error *error)
-{
-    cleanup(buf) struct buf bytes = {0};
-    int rc = text_unescape(&bytes, text, error);
-
-    if (rc)
-        return error_add(error, "text:STR");
-    if (!bytes.len_bytes)
-        return error_set(error, EINVAL,
-                         "text:STR wants the text that ends a response, such as "
-                         "text:END\\r\\n");
-    until->text = text;
-    return 0;
-}
-
-static int parse_until_idle(const char *text, struct tcp_probe_until *until, struct error *error)
-{
-    if (units_parse_duration(text, &until->idle_ns) || until->idle_ns < 1)
-        return error_set(error, EINVAL, "idle:DUR wants a duration above 0, such as idle:200ms");
-    return 0;
-}
-
-static const struct until_form {
-    const char *word;
-    enum tcp_probe_until_kind kind;
-    int (*parse)(const char *text, struct tcp_probe_until *until, struct error *error);
-} until_forms[] = {
-    {"line", TCP_PROBE_UNTIL_LINE, NULL},
-    {"bytes", TCP_PROBE_UNTIL_BYTES, parse_until_bytes},
-    {"text", TCP_PROBE_UNTIL_TEXT, parse_until_text},
-    {"close", TCP_PROBE_UNTIL_CLOSE, NULL},
-    {"idle", TCP_PROBE_UNTIL_IDLE, parse_until_idle},
-    {"http", TCP_PROBE_UNTIL_HTTP, NULL},
 };
 
 static int parse_until(const char *text, void *field, struct error *error)
 {
-    struct tcp_probe_until until = {0};
-    size_t len = strcspn(text, ":");
-
-    for (size_t i = 0; i < ARRAY_SIZE(until_forms); i++) {
-        const struct until_form *form = &until_forms[i];
-        if (strlen(form->word) != len || memcmp(form->word, text, len) != 0 ||
-            (form->parse != NULL) != (text[len] == ':'))
-            continue;
-        until.kind = form->kind;
-        int rc = form->parse ? form->parse(text + len + 1, &until, error) : 0;
-        if (!rc)
-            *(struct tcp_probe_until *)field = until;
-        return rc;
-    }
-    return error_set(error, EINVAL, "wants line, bytes:N, text:STR, close, idle:DUR or http");
+    return until_parse(text, field, error);
 }
 
 static int parse_split(const char *text, void *field, struct error *error)
@@ -92,14 +36,14 @@ static int parse_split(const char *text, void *field, struct error *error)
 
     for (const char *p = text;; p++) {
         size_t len = strcspn(p, ",");
-        if (split.count == TCP_PROBE_SPLIT_MAX)
-            return error_set(error, EINVAL, "takes up to %d sizes", TCP_PROBE_SPLIT_MAX);
+        int64_t size;
+        if (split.count == PROBE_PIECES_MAX)
+            return error_set(error, EINVAL, "takes up to %d sizes", PROBE_PIECES_MAX);
         memcpy(part, p, len < sizeof part ? len : 0);
         part[len < sizeof part ? len : 0] = '\0';
-        if (units_parse_size(part, &split.sizes_bytes[split.count]) ||
-            split.sizes_bytes[split.count] < 1)
+        if (units_parse_size(part, &size) || size < 1)
             return error_set(error, EINVAL, "wants sizes of at least 1, such as 100,20 or 1k,64");
-        split.count++;
+        split.pieces[split.count++] = (size_t)size;
         p += len;
         if (!*p)
             break;
@@ -122,24 +66,24 @@ static const struct cli_group conversation = {
     {
         {.name = "preset",
          CLI_CHOICE(OF, preset),
+         CLI_GIVEN(OF, preset_set),
          .words = presets,
          .value = "NAME",
-         .initial = "connect",
          .conflicts = "send send-file",
-         .help = "Speak a protocol that netkit knows:"
-                 " it says what is sent, and when the answer is complete."},
+         .help = "Speak a protocol that netkit knows: it says what is sent, and when the answer is "
+                 "complete. Without it and without --send, the port decides (80, 8000 and 8080: "
+                 "http; 6379: redis; 11211: memcached; 25 and 587: smtp; 7: echo), and elsewhere "
+                 "netkit only connects."},
         {.name = "path",
          CLI_TEXT(OF, path),
          .value = "PATH",
          .initial = "/",
-         .needs = "preset",
-         .help = "What --preset http asks for."},
+         .help = "What the http preset asks for."},
         {.name = "host",
          CLI_TEXT(OF, host),
          .value = "NAME",
-         .needs = "preset",
          .completes = CLI_COMPLETES_HOST,
-         .help = "The Host header of --preset http, if not the target's name."},
+         .help = "The Host header of the http preset, if not the target's name."},
         {.name = "send",
          CLI_TEXT(OF, send),
          .parse = check_escapes,
@@ -155,10 +99,9 @@ static const struct cli_group conversation = {
          CLI_GIVEN(OF, until_set),
          .parse = parse_until,
          .value = "WHEN",
-         .initial = "line",
          .help = "The response is complete with: line, bytes:N, text:STR (C escapes), close, "
-                 "idle:DUR (nothing for so long), or http (by length or chunks). A preset brings "
-                 "its own."},
+                 "idle:DUR (nothing for so long), reply (SMTP's), or http (by length or chunks). A "
+                 "preset brings its own; with --send the default is line."},
         {.name = "split",
          CLI_PARSED(OF, split),
          .parse = parse_split,
