@@ -66,7 +66,11 @@ class Server:
         sock.settimeout(30)
         for level, name, value in options:
             sock.setsockopt(level, name, value)
-        sock.connect((LOOPBACK[family], self.port))
+        try:
+            sock.connect((LOOPBACK[family], self.port))
+        except OSError:
+            sock.close()
+            raise
         return sock
 
 
