@@ -242,6 +242,23 @@ static int probe_all(struct probing *probing, struct error *error)
     return rc;
 }
 
+/* A machine reads the report; a person who looks at the log should find the reason there too. */
+static void complain_of_failures(const struct probing *probing)
+{
+    const struct report *report = probing->report;
+
+    if (probing->options->common.format == COMMON_FORMAT_TEXT)
+        return;
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_probe *probe = &report->results[i]->probe;
+        cleanup(buf) struct buf text = {0};
+        if (probe->error.code == FINDING_NONE)
+            continue;
+        text_escape(&text, probe->error.message, strlen(probe->error.message));
+        output_complain(tcp_probe_command.name, "%s: %s", probe->target, buf_str(&text));
+    }
+}
+
 /* Every target failed before a single round was complete: exit status 4. */
 static int status_of(const struct probing *probing)
 {
@@ -274,6 +291,7 @@ static int run_probe(struct probing *probing)
             return STATUS_MACHINE;
     }
     experiment_end(probing->report);
+    complain_of_failures(probing);
     int status = experiment_deliver(command, &probing->options->common, probing->report,
                                     rc ? STATUS_MACHINE : status_of(probing));
     return interrupt_status(status);

@@ -233,6 +233,14 @@ static size_t rounds_of(const struct inquiry *inquiry)
     return inquiry->evidence->arms[SERVICE_BASELINE].count;
 }
 
+static bool has(const struct finding_list *list, enum finding_code code)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].code == code)
+            return true;
+    return false;
+}
+
 /* ---- our own writes, held ---- */
 
 /* The kernel's stamps: a small write left our queue only when an earlier one was acknowledged, and
@@ -616,6 +624,10 @@ static void inquire_loss(const struct inquiry *inquiry, struct service_rounds ro
                      "Segments of ours were sent again in %zu of %zu rounds; the slowest of these "
                      "took %s.",
                      affected, rounds.count, span(inquiry, worst));
+    /* A receiver without room drops what comes nevertheless: the window is the cause then. */
+    if (has(inquiry->findings, FINDING_ZERO_WINDOW) ||
+        has(inquiry->findings, FINDING_RECEIVE_WINDOW_LIMITED))
+        finding->severity = FINDING_INFO;
 }
 
 static void inquire_connect(const struct inquiry *inquiry)
@@ -674,14 +686,6 @@ static void warn_of_persistence(const struct inquiry *inquiry,
         finding->remedy = stall->remedy;
         finding->evidence = stall->evidence;
     }
-}
-
-static bool has(const struct finding_list *list, enum finding_code code)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->items[i].code == code)
-            return true;
-    return false;
 }
 
 /* Answers in several segments, or requests in several writes, can stall on a later exchange. */
@@ -757,10 +761,10 @@ void service_diagnose(struct arena *arena, const struct service_evidence *eviden
         inquire_fresh(&inquiry);
     else if (own.count)
         inquire_rounds(&inquiry);
-    inquire_loss(&inquiry, own);
     if (evidence->unfinished && !has(findings, FINDING_ZERO_WINDOW) &&
         !has(findings, FINDING_RECEIVE_WINDOW_LIMITED))
         inquire_window(&inquiry, (struct service_rounds){evidence->unfinished, 1});
+    inquire_loss(&inquiry, own);
     if (evidence->error != FINDING_NONE)
         inquire_error(&inquiry);
 }
