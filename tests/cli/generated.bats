@@ -47,6 +47,24 @@ load helpers
     assert_status 0
 }
 
+@test "man pages carry the program's name and version" {
+    local version page
+    version=$("$NETKIT" --version)
+    for page in "$NETKIT_SOURCE"/man/*.1; do
+        grep -q "^\.TH .*\"$version\"" "$page" || { echo "$page has another version" >&2; return 1; }
+    done
+}
+
+@test "a generated file gets the mode that the umask leaves" {
+    local copy=$BATS_TEST_TMPDIR/tree
+    mkdir "$copy"
+    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/completions" "$NETKIT_SOURCE/README.md" "$copy"
+    rm "$copy/completions/_netkit"
+    (umask 027 && "$NETKIT_GENERATE" "$copy")
+    assert_equal "$(stat -c %a "$copy/completions/_netkit")" 640
+    assert_equal "$(ls "$copy/completions")" "$(ls "$NETKIT_SOURCE/completions")"
+}
+
 @test "man pages name every option as it is typed" {
     need mandoc
     local page option
