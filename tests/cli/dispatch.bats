@@ -42,8 +42,8 @@ load helpers
 @test "help fits 80 columns and has no colour where it is no terminal" {
     run "$NETKIT" help tcp-probe
     # Examples are not broken, so that they can be copied.
-    ! grep -v '^  netkit ' <<< "$output" | grep -E '.{81}'
-    ! grep $'\033' <<< "$output"
+    assert_equal "$(grep -v '^  netkit ' <<< "$output" | grep -E '.{81}')" ""
+    refute_has $'\033'
 }
 
 @test "help has colour on a terminal, unless NO_COLOR or TERM refuse it" {
@@ -51,9 +51,9 @@ load helpers
     run env -u NO_COLOR TERM=xterm script -qec "'$NETKIT' help" /dev/null
     assert_has $'\033[1m'
     run env NO_COLOR=1 TERM=xterm script -qec "'$NETKIT' help" /dev/null
-    ! grep $'\033\[1m' <<< "$output"
+    refute_has $'\033[1m'
     run env -u NO_COLOR TERM=dumb script -qec "'$NETKIT' help" /dev/null
-    ! grep $'\033\[1m' <<< "$output"
+    refute_has $'\033[1m'
 }
 
 @test "a symbolic link with a command's name is that command" {

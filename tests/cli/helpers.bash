@@ -34,6 +34,14 @@ assert_has() {
     }
 }
 
+# A line of its own: bats does not notice a failing "! command" before the last line of a test.
+refute_has() {
+    [[ $output != *"$1"* ]] || {
+        printf "'%s' should not be in:\n%s\n" "$1" "$output" >&2
+        return 1
+    }
+}
+
 assert_stderr_has() {
     # shellcheck disable=SC2154 # run --separate-stderr sets it
     [[ $stderr == *"$1"* ]] || {
