@@ -20,6 +20,7 @@ complete -c netkit -n __netkit_no_command -f
 complete -c netkit -n __netkit_no_command -l help -s h -d 'List the commands.'
 complete -c netkit -n __netkit_no_command -l version -s V -d 'Print the version.'
 complete -c netkit -n __netkit_no_command -a tcp-probe -d 'time a live service part by part, and say whose each delay is'
+complete -c netkit -n __netkit_no_command -a explain -d 'what a finding, an errno or a TCP state means, and what to do'
 complete -c netkit -n __netkit_no_command -a help -d 'list the commands, or explain one'
 
 complete -c netkit -n '__netkit_command tcp-probe' -f -a '(__fish_print_hostnames)'
@@ -94,7 +95,11 @@ complete -c tcp-probe -l color -x -a 'auto always never' -d 'Colour the report; 
 complete -c tcp-probe -l help -s h -d 'Explain this command.'
 complete -c tcp-probe -l version -s V -d 'Print the version.'
 
-complete -c netkit -n '__netkit_command help' -f -a 'tcp-probe help'
+complete -c netkit -n '__netkit_command explain' -f -a 'nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated inconclusive EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH EINPROGRESS EINTR EINVAL EISCONN EMFILE EMSGSIZE ENETUNREACH ENFILE ENOBUFS ENOPROTOOPT ENOTCONN EPERM EPIPE EPROTO ETIMEDOUT ESTABLISHED SYN-SENT SYN-RECEIVED FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT CLOSED CLOSE-WAIT LAST-ACK LISTEN CLOSING NEW-SYN-RECEIVED'
+complete -c netkit -n '__netkit_command explain' -l help -s h -d 'Explain this command.'
+complete -c netkit -n '__netkit_command explain' -l version -s V -d 'Print the version.'
+
+complete -c netkit -n '__netkit_command help' -f -a 'tcp-probe explain help'
 complete -c netkit -n '__netkit_command help' -l help -s h -d 'Explain this command.'
 complete -c netkit -n '__netkit_command help' -l version -s V -d 'Print the version.'
 

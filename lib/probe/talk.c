@@ -20,79 +20,6 @@
 #define LOOK_SLOW_NS  (10 * NS_PER_MS) /* before it: only the window matters */
 #define CLOCK_STEP_NS NS_PER_MS
 #define SMALL_MSS     88 /* the smallest that Linux takes (TCP_MIN_MSS) */
-#define STAMPS_MAX    64
-
-static void copy_word(char *out, const char *word)
-{
-    strncpy(out, word, TRACE_WORD_MAX - 1);
-}
-
-static void record_call(struct target *target, const struct sock_call *call)
-{
-    struct trace_event event = {.at_real_ns = call->returned_real_ns,
-                                .kind = TRACE_CALL,
-                                .side = TRACE_CLIENT,
-                                .connection = 1};
-    event.call = (struct trace_call){.entered_real_ns = call->entered_real_ns,
-                                     .entered_mono_ns = call->entered_mono_ns,
-                                     .returned_mono_ns = call->returned_mono_ns,
-                                     .result = call->result,
-                                     .error = call->error,
-                                     .fd = call->fd,
-                                     .requested_bytes = (uint64_t)call->requested_bytes,
-                                     .offset_bytes = (uint64_t)call->stream_offset};
-    copy_word(event.call.verb, sock_verb_name(call->verb));
-    trace_strip_append(target->strip, &event);
-}
-
-static void observe(void *context, const struct sock_call *call)
-{
-    struct target *target = context;
-
-    if (call->stage != SOCK_CALL_RETURNED)
-        return;
-    target->call = *call;
-    if (target->strip && call->error != EAGAIN &&
-        (call->verb == SOCK_VERB_READ || call->verb == SOCK_VERB_WRITE))
-        record_call(target, call);
-}
-
-static void record_stamp(struct target *target, enum trace_stamp_kind what, int64_t at_real_ns,
-                         uint64_t end_bytes, uint64_t length_bytes)
-{
-    struct trace_event event = {.at_real_ns = at_real_ns,
-                                .kind = TRACE_STAMP,
-                                .side = TRACE_CLIENT,
-                                .connection = 1,
-                                .stamp = {what, end_bytes, length_bytes}};
-    trace_strip_append(target->strip, &event);
-}
-
-static void drain_stamps(struct target *target)
-{
-    static const struct {
-        enum sock_stamp_kind from;
-        enum round_stamp_kind to;
-        enum trace_stamp_kind trace;
-    } kinds[] = {{SOCK_STAMP_SCHED, ROUND_QUEUED, TRACE_QUEUED},
-                 {SOCK_STAMP_SND, ROUND_SENT, TRACE_SENT},
-                 {SOCK_STAMP_ACK, ROUND_ACKED, TRACE_ACKED}};
-    struct sock_stamp stamps[STAMPS_MAX];
-    int count;
-
-    do {
-        count = sock_stamps_drain(&target->sock, stamps, STAMPS_MAX);
-        for (int i = 0; i < count; i++) {
-            int64_t end = stamps[i].offset + 1 - target->round_base_bytes;
-            for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-                if (stamps[i].kind != kinds[k].from || end <= 0)
-                    continue;
-                round_stamp(&target->builder, kinds[k].to, (uint64_t)end, stamps[i].real_ns);
-                record_stamp(target, kinds[k].trace, stamps[i].real_ns, (uint64_t)end, 0);
-            }
-        }
-    } while (count == STAMPS_MAX);
-}
 
 /* ---- the loop's side ---- */
 
@@ -208,7 +135,7 @@ void talk_open(struct target *target)
 {
     const struct sock_address *address = address_of(target);
 
-    target->observer = (struct sock_observer){observe, target};
+    target->observer = (struct sock_observer){witness_call, target};
     target->sock = (struct sock)SOCK_INIT;
     int rc = sock_open(&target->sock, sock_family(address), SOCK_NONBLOCK);
     if (rc) {
@@ -340,7 +267,7 @@ static void begin_round(struct target *target)
     if (target->strip)
         trace_strip_reset(target->strip);
     acknowledge_at_once(target);
-    drain_stamps(target);
+    witness_stamps(target);
     sock_tcp_info(target->sock.fd, &info);
     note_rtt(target, &info);
     int64_t rtt =
@@ -386,7 +313,7 @@ static void finish_round(struct target *target)
     struct sock_tcp_info info = {0};
     struct round round;
 
-    drain_stamps(target);
+    witness_stamps(target);
     sock_tcp_info(target->sock.fd, &info);
     note_rtt(target, &info);
     if (target->session.arm == SERVICE_BASELINE) {
@@ -484,8 +411,7 @@ static void receive(struct target *target)
     int rc = until_feed(&target->reader, run->buffer, (size_t)got, &used, &error);
     if (!greeting) {
         if (arrived != SOCK_NO_TIME)
-            record_stamp(target, TRACE_RECEIVED, arrived, (uint64_t)target->reader.seen_bytes,
-                         (uint64_t)got);
+            witness_arrival(target, arrived, (uint64_t)target->reader.seen_bytes, (uint64_t)got);
         round_read(&target->builder, arrived == SOCK_NO_TIME ? RESULT_UNKNOWN : arrived,
                    target->call.returned_real_ns, (uint64_t)got);
         target->look_ns = clock_mono_ns() + LOOK_NS;
@@ -538,7 +464,7 @@ void talk_abandon(struct target *target)
         target->phase != TALK_RECEIVING)
         return;
     look(target);
-    drain_stamps(target);
+    witness_stamps(target);
     sock_tcp_info(target->sock.fd, &info);
     target->info = info;
     target->has_info = true;
@@ -610,7 +536,7 @@ void talk_wake(struct loop_task *task, uint32_t events)
         return;
     }
     if (events & EPOLLERR)
-        drain_stamps(target);
+        witness_stamps(target);
     if (events & EPOLLOUT && target->phase == TALK_SENDING) {
         send_pieces(target);
         return;

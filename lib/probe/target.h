@@ -113,6 +113,12 @@ void talk_close(struct target *target);
 void talk_abandon(struct target *target);
 void talk_wake(struct loop_task *task, uint32_t events);
 
+/* witness.c */
+void witness_call(void *target, const struct sock_call *call); /* the sock's observer */
+void witness_stamps(struct target *target);                    /* drains the error queue */
+void witness_arrival(struct target *target, int64_t at_real_ns, uint64_t end_bytes,
+                     uint64_t length_bytes);
+
 /* target.c: called by the conversation. */
 void target_round_done(struct target *target, const struct round *round);
 __attribute__((format(printf, 4, 5))) void
