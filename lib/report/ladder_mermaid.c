@@ -83,6 +83,22 @@ static void put_row(struct buf *out, const struct ladder *ladder, size_t number)
     }
 }
 
+/* The title stands in YAML, which has other escapes, and is shown as it is. */
+static void front_matter(struct buf *out, const char *title)
+{
+    cleanup(buf) struct buf printable = {0};
+
+    paint_printable(&printable, title, true);
+    out->failed |= printable.failed;
+    buf_add_str(out, "---\ntitle: \"");
+    for (const char *p = buf_str(&printable); *p; p++) {
+        if (*p == '"' || *p == '\\')
+            buf_add_char(out, '\\');
+        buf_add_char(out, *p);
+    }
+    buf_add_str(out, "\"\n---\n");
+}
+
 static void participant(struct buf *out, const char *place, const char *name)
 {
     buf_printf(out, "    participant %s as ", place);
@@ -93,13 +109,8 @@ static void participant(struct buf *out, const char *place, const char *name)
 void ladder_mermaid(struct buf *out, const struct ladder *ladder, const struct report_style *style)
 {
     (void)style;
-    if (ladder->title) {
-        /* Front matter is YAML: a quoted string there needs its own quotes escaped, and has none
-         * left after mermaid_escape(). */
-        buf_add_str(out, "---\ntitle: \"");
-        mermaid_escape(out, ladder->title);
-        buf_add_str(out, "\"\n---\n");
-    }
+    if (ladder->title)
+        front_matter(out, ladder->title);
     buf_add_str(out, "sequenceDiagram\n");
     participant(out, "C", ladder->names[0]);
     if (ladder->wire)

@@ -1,4 +1,4 @@
-/* replay_render RENDERER FILE: a trace as text (trace_text.h) in, what the renderer makes of it
+/* replay_ladder RENDERER FILE: a trace as text (trace_text.h) in, what the renderer makes of it
  * out. RENDERER is text, ascii, color, wide, mermaid, svg or timeline. */
 #include "base/cleanup.h"
 #include "report/ladder.h"
@@ -49,15 +49,15 @@ int main(int argc, char **argv)
         if (!strcmp(renderers[i].name, argv[1]))
             renderer = &renderers[i];
     if (!renderer) {
-        fprintf(stderr, "usage: replay_render text|ascii|color|wide|mermaid|svg|timeline FILE\n");
+        fprintf(stderr, "usage: replay_ladder text|ascii|color|wide|mermaid|svg|timeline FILE\n");
         return 2;
     }
     trace_text_read(&text, argv[2]);
     int rc = render(&out, renderer, &text, &error);
     if (rc)
-        fprintf(stderr, "replay_render: %s\n", error.text);
+        fprintf(stderr, "replay_ladder: %s\n", error.text);
     else
-        fwrite(out.data, 1, out.len_bytes, stdout);
+        fwrite(buf_str(&out), 1, out.len_bytes, stdout);
     trace_text_free(&text);
     return rc ? 1 : fflush(stdout) ? 1 : 0;
 }
