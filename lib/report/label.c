@@ -5,7 +5,6 @@
 #include "netkit/error.h"
 #include "report/fields.h"
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -55,27 +54,27 @@ static const struct {
     int code; /* -1: any */
     const char *name;
 } icmp_names[] = {
-    {IPPROTO_ICMP, 3, 0, "net-unreachable"},      {IPPROTO_ICMP, 3, 1, "host-unreachable"},
-    {IPPROTO_ICMP, 3, 2, "protocol-unreachable"}, {IPPROTO_ICMP, 3, 3, "port-unreachable"},
-    {IPPROTO_ICMP, 3, 4, "fragmentation-needed"}, {IPPROTO_ICMP, 3, 9, "net-prohibited"},
-    {IPPROTO_ICMP, 3, 10, "host-prohibited"},     {IPPROTO_ICMP, 3, 13, "admin-prohibited"},
-    {IPPROTO_ICMP, 11, -1, "time-exceeded"},      {IPPROTO_ICMPV6, 1, 0, "no-route"},
-    {IPPROTO_ICMPV6, 1, 1, "admin-prohibited"},   {IPPROTO_ICMPV6, 1, 3, "host-unreachable"},
-    {IPPROTO_ICMPV6, 1, 4, "port-unreachable"},   {IPPROTO_ICMPV6, 1, 5, "policy-failed"},
-    {IPPROTO_ICMPV6, 1, 6, "reject-route"},       {IPPROTO_ICMPV6, 2, -1, "packet-too-big"},
-    {IPPROTO_ICMPV6, 3, -1, "time-exceeded"},
+    {TRACE_ICMP, 3, 0, "net-unreachable"},      {TRACE_ICMP, 3, 1, "host-unreachable"},
+    {TRACE_ICMP, 3, 2, "protocol-unreachable"}, {TRACE_ICMP, 3, 3, "port-unreachable"},
+    {TRACE_ICMP, 3, 4, "fragmentation-needed"}, {TRACE_ICMP, 3, 9, "net-prohibited"},
+    {TRACE_ICMP, 3, 10, "host-prohibited"},     {TRACE_ICMP, 3, 13, "admin-prohibited"},
+    {TRACE_ICMP, 11, -1, "time-exceeded"},      {TRACE_ICMPV6, 1, 0, "no-route"},
+    {TRACE_ICMPV6, 1, 1, "admin-prohibited"},   {TRACE_ICMPV6, 1, 3, "host-unreachable"},
+    {TRACE_ICMPV6, 1, 4, "port-unreachable"},   {TRACE_ICMPV6, 1, 5, "policy-failed"},
+    {TRACE_ICMPV6, 1, 6, "reject-route"},       {TRACE_ICMPV6, 2, -1, "packet-too-big"},
+    {TRACE_ICMPV6, 3, -1, "time-exceeded"},
 };
 
 /* Whether the segment is no TCP; then its label is complete. */
 static bool add_other_protocol(struct buf *out, const struct trace_segment *segment)
 {
-    if (segment->protocol == IPPROTO_TCP)
+    if (segment->protocol == TRACE_TCP)
         return false;
-    if (segment->protocol == IPPROTO_UDP) {
+    if (segment->protocol == TRACE_UDP) {
         buf_printf(out, "UDP len %" PRIu32, segment->payload_bytes);
         return true;
     }
-    if (segment->protocol != IPPROTO_ICMP && segment->protocol != IPPROTO_ICMPV6) {
+    if (segment->protocol != TRACE_ICMP && segment->protocol != TRACE_ICMPV6) {
         buf_printf(out, "IP protocol %d len %" PRIu32, segment->protocol, segment->wire_bytes);
         return true;
     }

@@ -8,7 +8,6 @@
 #include "report/label.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <string.h>
 
 /* What the wire holds for less counts as arriving at once: a wire without faults takes tens of
@@ -121,10 +120,10 @@ static void draft_call(struct builder *builder, const struct trace_event *event)
 static enum ladder_tone segment_tone(const struct trace_segment *segment,
                                      const struct label_hint *hint)
 {
-    bool icmp = segment->protocol == IPPROTO_ICMP || segment->protocol == IPPROTO_ICMPV6;
+    bool icmp = segment->protocol == TRACE_ICMP || segment->protocol == TRACE_ICMPV6;
 
     if (segment->fate == TRACE_DROPPED || segment->fate == TRACE_ANSWERED || icmp ||
-        (segment->protocol == IPPROTO_TCP && (segment->flags & 0x04)))
+        (segment->protocol == TRACE_TCP && (segment->flags & 0x04)))
         return LADDER_TROUBLE;
     if (hint->again || hint->zero_window || segment->fate == TRACE_DUPLICATED ||
         segment->fate == TRACE_CORRUPTED || segment->fate == TRACE_HELD)

@@ -37,10 +37,10 @@ refused() { # message, then the arguments
     refused "--until 'never': wants bytes:N, line" \
         --until never :80
     refused "--until 'line:': wants bytes:N, line" --until line: :80
-    refused "--until 'bytes:0': bytes: wants a size of at least 1" --until bytes:0 :80
+    refused "--until 'bytes:0': bytes:N wants a size of at least 1" --until bytes:0 :80
     refused "--until 'text:': text: wants the bytes" --until text: :80
     refused "--until 'text:\\\\q': unknown escape" --until 'text:\q' :80
-    refused "--until 'idle:soon': idle: wants a duration" --until idle:soon :80
+    refused "--until 'idle:soon': idle:DUR wants a duration" --until idle:soon :80
     refused "--split '1,x': wants sizes of at least 1" --split 1,x :80
     refused "--split '1,,2': wants sizes of at least 1" --split 1,,2 :80
     refused "--split '1,2,3,4,5,6,7,8,9,10,1,2,3,4,5,6,7,8,9,10,1,2,3,4,5,6,7,8,9,...': takes up to 32 sizes" \

@@ -136,6 +136,7 @@ static void read_field(const struct report_field *field, void *base, json_t *val
 
     switch (field->kind) {
     case FIELD_TEXT:
+    case FIELD_PICTURE:
         *(const char **)at = text(field->key, value);
         return;
     case FIELD_INTEGER:
