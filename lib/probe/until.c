@@ -111,6 +111,7 @@ void until_begin(struct until_reader *reader, const struct until *until)
     reader->seen_bytes = 0;
     reader->matched = 0;
     reader->column = 0;
+    memset(reader->reply, 0, sizeof reader->reply);
     if (until->kind == UNTIL_HTTP)
         http_begin(&reader->http);
     reader->failure[0] = 0;
@@ -126,6 +127,8 @@ static bool match_text(struct until_reader *reader, char c)
 {
     const struct until *until = reader->until;
 
+    if (reader->matched == until->text_bytes) /* it was complete before; look for it again */
+        reader->matched = reader->failure[reader->matched - 1];
     while (reader->matched && until->text[reader->matched] != c)
         reader->matched = reader->failure[reader->matched - 1];
     reader->matched += until->text[reader->matched] == c;
