@@ -80,13 +80,29 @@ static void inquire_connect(const struct inquiry *inquiry)
 {
     const struct service_evidence *evidence = inquiry->evidence;
 
-    if (evidence->syn_retransmits) {
+    if (evidence->slow_connects) {
         struct finding *finding =
             inquiry_add(inquiry, FINDING_SYN_RETRANSMISSION, RESULT_SIDE_NETWORK,
-                        evidence->syn_retransmits, RESULT_UNKNOWN);
+                        evidence->slow_connects, RESULT_UNKNOWN);
+        finding->summary = arena_printf(
+            inquiry->arena,
+            "%u of %u connections needed %u more SYNs before the server answered: about 1 s for "
+            "the first of each. SYNs are lost, or the listener's queue is full.",
+            evidence->slow_connects, evidence->connections, evidence->syn_retransmits);
+        result_set_integer(inquiry->arena, &finding->evidence, "syn_retransmits",
+                           evidence->syn_retransmits);
+    }
+    if (evidence->fallback) {
+        struct finding *finding = inquiry_add(inquiry, FINDING_ADDRESS_FALLBACK, RESULT_SIDE_SERVER,
+                                              1, evidence->fallback_ns);
+        /* A race that the first address would have won anyway costs nothing. */
+        if (evidence->fallback_ns < NS_PER_MS)
+            finding->severity = FINDING_INFO;
         finding->summary =
-            arena_printf(inquiry->arena, "The SYN was sent %u times before the server answered.",
-                         evidence->syn_retransmits + 1);
+            arena_printf(inquiry->arena,
+                         "The address that answered was reached %s later than the "
+                         "first was tried (%s).",
+                         inquiry_span(inquiry, evidence->fallback_ns), evidence->fallback);
     }
     if (evidence->resolve_ns != RESULT_UNKNOWN && evidence->resolve_ns >= 500 * NS_PER_MS) {
         struct finding *finding =

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 struct loop_task {
     /* Something happened: events are EPOLL… bits, 0 when the timer ran out. The task may be changed
@@ -21,19 +22,24 @@ struct loop_task {
     size_t heap_index; /* SIZE_MAX: not in the heap */
 };
 
+#define LOOP_EVENTS_MAX 256
+
 struct loop {
     int epoll_fd;
+    struct epoll_event events[LOOP_EVENTS_MAX];
+    int next_event, event_count; /* of this turn, still to be handed out */
     struct loop_task **heap;
     size_t heap_count, heap_alloc;
 };
 
-int loop_open(struct loop *loop, size_t max_tasks, struct error *error);
+int loop_open(struct loop *loop, struct error *error);
 void loop_close(struct loop *loop);
 
 void loop_task_init(struct loop_task *task, void (*wake)(struct loop_task *, uint32_t));
 /* Starts or changes what a descriptor is watched for. 0 or a negative errno. */
 int loop_watch(struct loop *loop, struct loop_task *task, int fd, uint32_t interest);
-/* To be called before the descriptor is closed. */
+/* To be called before the descriptor is closed. No event of the present turn reaches the task any
+ * more, so its memory may then be freed, also from within a callback. */
 void loop_unwatch(struct loop *loop, struct loop_task *task);
 /* (Re)sets the timer; INT64_MAX stops it. */
 void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns);

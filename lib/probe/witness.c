@@ -38,7 +38,8 @@ void witness_call(void *context, const struct sock_call *call)
 
     if (call->stage != SOCK_CALL_RETURNED)
         return;
-    target->call = *call;
+    target->entered_real_ns = call->entered_real_ns;
+    target->returned_real_ns = call->returned_real_ns;
     if (target->strip && call->error != EAGAIN &&
         (call->verb == SOCK_VERB_READ || call->verb == SOCK_VERB_WRITE))
         record_call(target, call);
