@@ -371,10 +371,16 @@ static void run_targets(struct run *run, struct target *targets, size_t count,
 
     for (size_t i = 0; i < count && !(stop && *stop); i++)
         begin(&targets[i]);
-    while (run->open_targets && !(stop && *stop) && clock_mono_ns() < plan->deadline_ns)
-        loop_turn(&run->loop, plan->deadline_ns);
+    int rc = 0;
+    while (run->open_targets && !(stop && *stop) && clock_mono_ns() < plan->deadline_ns &&
+           (!rc || rc == -EINTR))
+        rc = loop_turn(&run->loop, plan->deadline_ns, stop);
     for (size_t i = 0; i < count; i++)
-        cut_short(&targets[i], stop && *stop);
+        if (rc && rc != -EINTR && !targets[i].finished)
+            target_failed(&targets[i], FINDING_INCONCLUSIVE, -rc, "cannot wait for answers: %s",
+                          strerrordesc_np(-rc));
+        else
+            cut_short(&targets[i], stop && *stop);
 }
 
 int probe_run(const struct probe_plan *plan, const struct sock_target *targets,
