@@ -127,25 +127,47 @@ void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns)
         sift_up(loop, loop->heap_count++, task);
 }
 
-static int wait_for_events(struct loop *loop, int64_t until_ns)
+static int wait_by_mask(struct loop *loop, int64_t left_ns, const sigset_t *mask)
 {
+    if (!loop->coarse) {
+        struct timespec timeout = clock_to_timespec(left_ns < 0 ? 0 : left_ns);
+        int count = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX,
+                                 left_ns < 0 ? NULL : &timeout, mask);
+        /* Before Linux 5.11 it is unknown; old seccomp filters of containers say EPERM for what
+         * they do not know. */
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM))
+            return count;
+        loop->coarse = true;
+    }
+    return epoll_pwait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, clock_to_poll_ms(left_ns),
+                       mask);
+}
+
+/* Between looking at *stop and waiting no handler may run, or its signal would be slept through. So
+ * signals are blocked there, and the kernel lets them in for the wait alone. They are not kept
+ * blocked between turns: a wait that finds events at once delivers no signal, and a busy loop would
+ * never hear of one. */
+static int wait_for_events(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)
+{
+    sigset_t all, before;
+
     if (loop->heap_count && loop->heap[0]->timer_ns < until_ns)
         until_ns = loop->heap[0]->timer_ns;
     int64_t left = until_ns == INT64_MAX ? -1 : until_ns - clock_mono_ns();
     if (until_ns != INT64_MAX && left < 0)
         left = 0;
-
-    struct timespec timeout = clock_to_timespec(left < 0 ? 0 : left);
-    int count = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX,
-                             left < 0 ? NULL : &timeout, NULL);
-    if (count < 0 && errno == ENOSYS) /* before Linux 5.11 */
-        count = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, clock_to_poll_ms(left));
-    return count < 0 ? -errno : count;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    int count = stop && *stop ? -EINTR : wait_by_mask(loop, left, &before);
+    if (count == -1)
+        count = -errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return count;
 }
 
-int loop_turn(struct loop *loop, int64_t until_ns)
+int loop_turn(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)
 {
-    int count = wait_for_events(loop, until_ns);
+    int count = wait_for_events(loop, until_ns, stop);
 
     if (count < 0)
         return count;

@@ -28,6 +28,7 @@ struct loop {
     int epoll_fd;
     struct epoll_event events[LOOP_EVENTS_MAX];
     int next_event, event_count; /* of this turn, still to be handed out */
+    bool coarse; /* the kernel does not let us wait by nanoseconds */
     struct loop_task **heap;
     size_t heap_count, heap_alloc;
 };
@@ -45,7 +46,9 @@ void loop_unwatch(struct loop *loop, struct loop_task *task);
 void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns);
 
 /* Waits once, until something happens, the next timer, or at most until `until_ns`, and calls back.
- * 0, or -EINTR when a signal came. */
-int loop_turn(struct loop *loop, int64_t until_ns);
+ * *stop (may be NULL) is set by signal handlers: a signal that comes at any time ends the wait,
+ * even one that comes right before it, and none is waited through that came earlier. 0, -EINTR when
+ * a signal came or *stop is set, or another negative errno when waiting is not possible at all. */
+int loop_turn(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop);
 
 #endif

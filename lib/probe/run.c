@@ -163,8 +163,9 @@ static int run_targets(struct run *run, const volatile sig_atomic_t *stop)
         free_over(run, postponed, &postponed_count);
         if (!totals->in_flight && !postponed_count && totals->begun == run->count)
             break;
-        if (totals->in_flight)
-            loop_turn(&run->loop, run->plan->deadline_ns);
+        if (totals->in_flight && !rc)
+            rc = loop_turn(&run->loop, run->plan->deadline_ns, stop);
+        rc = rc == -EINTR ? 0 : rc;
         free_over(run, postponed, &postponed_count);
     }
     while (run->in_flight)
