@@ -142,10 +142,15 @@ install_packages() # manager, package…
     esac || die "$manager failed, see above"
 }
 
+# Its output is shown when it fails. Standard input is closed to questions.
 apt()
 {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 \
-        -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 "$@" >&2
+    local output
+    if ! output=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+        -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@" 2>&1 </dev/null); then
+        printf '%s\n' "$output" >&2
+        return 1
+    fi
 }
 
 # The runtime of clang's sanitizers has a package of its own since Debian 12, named after clang's
@@ -206,13 +211,13 @@ install_with_apt()
         esac
     done
     if [ ${#new[@]} -eq 0 ]; then
-        apt install --no-install-recommends -y "${wanted[@]}"
+        apt install --no-install-recommends "${wanted[@]}"
         return
     fi
     trap allow_starts EXIT
     forbid_starts
     local status=0
-    apt install --no-install-recommends -y "${wanted[@]}" || status=$?
+    apt install --no-install-recommends "${wanted[@]}" || status=$?
     allow_starts
     trap - EXIT
     for package in "${new[@]}"; do
