@@ -168,8 +168,13 @@ static int run_targets(struct run *run, const volatile sig_atomic_t *stop)
         rc = rc == -EINTR ? 0 : rc;
         free_over(run, postponed, &postponed_count);
     }
-    while (run->in_flight)
-        target_cut_short(run->in_flight, stop && *stop);
+    while (run->in_flight) {
+        if (rc)
+            target_failed(run->in_flight, FINDING_INCONCLUSIVE, -rc, "cannot go on: %s",
+                          strerrordesc_np(-rc));
+        else
+            target_cut_short(run->in_flight, stop && *stop);
+    }
     totals->not_done += run->count - totals->begun + postponed_count;
     free_over(run, postponed, &postponed_count);
     return rc;
