@@ -30,6 +30,8 @@ static int make_target(struct run *run, size_t index, struct target **out)
     *target = (struct target){.run = run,
                               .index = index,
                               .asked = &run->targets[index],
+                              .request = run->plan->request,
+                              .request_bytes = run->plan->request_bytes,
                               .sock = SOCK_INIT,
                               .look_ns = INT64_MAX,
                               .phase_deadline_ns = INT64_MAX,
@@ -38,6 +40,10 @@ static int make_target(struct run *run, size_t index, struct target **out)
                               .handshake_rtt_ns = RESULT_UNKNOWN,
                               .min_rtt_ns = RESULT_UNKNOWN,
                               .slow_ns = RESULT_UNKNOWN};
+    if (target->asked->request) {
+        target->request = target->asked->request;
+        target->request_bytes = target->asked->request_bytes;
+    }
     loop_task_init(&target->task, talk_wake);
     if (run->plan->new_connection || run->plan->connect_only)
         target->fresh_left = run->plan->rounds;

@@ -305,8 +305,7 @@ static void look(struct target *target)
 
     if (sock_tcp_info(target->sock.fd, &info))
         return;
-    bool pending =
-        target->request_sent_bytes < target->run->plan->request_bytes || info.notsent_bytes > 0;
+    bool pending = target->request_sent_bytes < target->request_bytes || info.notsent_bytes > 0;
     round_look(&target->builder, clock_real_ns(), info.segs_out - info.data_segs_out,
                pending && SOCK_TCP_HAS(&info, SND_WND) && info.snd_wnd == 0);
 }
@@ -314,7 +313,7 @@ static void look(struct target *target)
 static size_t piece_size(const struct target *target)
 {
     const struct probe_plan *plan = target->run->plan;
-    size_t left = plan->request_bytes - target->request_sent_bytes + target->piece_sent_bytes;
+    size_t left = target->request_bytes - target->request_sent_bytes + target->piece_sent_bytes;
 
     if (target->session.arm == SERVICE_SINGLE_WRITE || target->piece >= plan->piece_count)
         return left;
@@ -442,9 +441,9 @@ static void send_pieces(struct target *target)
 {
     const struct probe_plan *plan = target->run->plan;
 
-    while (target->request_sent_bytes < plan->request_bytes) {
+    while (target->request_sent_bytes < target->request_bytes) {
         size_t left = piece_size(target) - target->piece_sent_bytes;
-        ssize_t sent = sock_write(&target->sock, plan->request + target->request_sent_bytes, left,
+        ssize_t sent = sock_write(&target->sock, target->request + target->request_sent_bytes, left,
                                   MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent == -EAGAIN) {
             watch(target, EPOLLIN | EPOLLOUT);
@@ -463,7 +462,7 @@ static void send_pieces(struct target *target)
             continue;
         target->piece++;
         target->piece_sent_bytes = 0;
-        if (plan->gap_ns && target->request_sent_bytes < plan->request_bytes &&
+        if (plan->gap_ns && target->request_sent_bytes < target->request_bytes &&
             target->session.arm != SERVICE_SINGLE_WRITE) {
             int64_t deadline = target->phase_deadline_ns;
             enter(target, TALK_PAUSING, plan->gap_ns);
@@ -495,7 +494,7 @@ static void receive(struct target *target)
     acknowledge_at_once(target);
     if (got <= 0) {
         bool complete = !got && until_closed(&target->reader);
-        if (complete && !greeting && target->request_sent_bytes == run->plan->request_bytes)
+        if (complete && !greeting && target->request_sent_bytes == target->request_bytes)
             finish_round(target);
         else
             peer_ended(target, (int)-got);
@@ -520,7 +519,7 @@ static void receive(struct target *target)
         set_timer(target);
     } else if (rc && greeting) {
         talk_next_round(target);
-    } else if (rc && target->request_sent_bytes == run->plan->request_bytes) {
+    } else if (rc && target->request_sent_bytes == target->request_bytes) {
         finish_round(target);
     } else {
         set_timer(target);
@@ -539,11 +538,11 @@ static void response_timed_out(struct target *target)
     units_format_duration(span, sizeof span, plan->response_timeout_ns, "u");
     if (!greeting)
         talk_abandon(target);
-    if (target->request_sent_bytes < plan->request_bytes && !greeting)
+    if (target->request_sent_bytes < target->request_bytes && !greeting)
         target_failed(target, FINDING_NO_RESPONSE, ETIMEDOUT,
                       "the server took %zu of the request's %zu bytes within %s and answered "
                       "nothing complete",
-                      target->request_sent_bytes, plan->request_bytes, span);
+                      target->request_sent_bytes, target->request_bytes, span);
     else
         target_failed(target, FINDING_NO_RESPONSE, ETIMEDOUT, "waited %s for %s; %llu bytes came%s",
                       span, awaited, (unsigned long long)got, greeting ? " as a greeting" : "");

@@ -44,7 +44,7 @@ static bool arm_wanted(const struct target *target, int arm)
 static int64_t baseline_rounds(const struct target *target)
 {
     const struct probe_plan *plan = target->run->plan;
-    return plan->new_connection ? min64(plan->rounds, FRESH_ARM_ROUNDS) : plan->rounds;
+    return plan->new_connection ? FRESH_ARM_ROUNDS : plan->rounds;
 }
 
 /* The share of `total` rounds that block number `block` has. */
@@ -76,8 +76,8 @@ static void set_pace(struct target *target)
     int64_t rounds = baseline_rounds(target);
 
     target->blocks = typical >= SLOW_ROUND_NS ? BLOCKS_SLOW : BLOCKS;
-    target->quota =
-        min64(rounds, max64(ARM_ROUNDS_MIN, typical ? ARM_BUDGET_NS / typical : rounds));
+    target->quota = typical ? min64(rounds, ARM_BUDGET_NS / typical) : rounds;
+    target->quota = max64(target->quota, ARM_ROUNDS_MIN);
 }
 
 static int64_t warmup_of(const struct target *target)

@@ -49,6 +49,8 @@ struct target {
     size_t address_index; /* the one that won */
 
     /* The conversation (talk.c). */
+    const char *request;
+    size_t request_bytes;
     struct dial dial;
     struct sock sock;
     struct sock_observer observer;
