@@ -49,6 +49,7 @@ needs_tests='
      tshark      command:tshark           tshark          wireshark-cli     wireshark-cli   tshark          wireshark
      zsh         command:zsh              zsh             zsh               zsh             zsh             zsh
      fish        command:fish             fish            fish              fish            fish            fish
+     services    service:http             netbase         setup             iana-etc        -               netcfg
      setpriv     command:setpriv          util-linux      util-linux        util-linux      setpriv         util-linux
 '
 
@@ -73,6 +74,7 @@ is_met() # the second column of a row
     module:*) command -v pkg-config >/dev/null && pkg-config --exists "$what" ;;
     python:*) "$python" -c "import $what" >/dev/null 2>&1 ;;
     compiles:) compiles 'int main(void) { return 0; }' cc ;;
+    service:*) getent services "$what" >/dev/null ;;
     links:*) compiles 'int main(void) { return 0; }' cc "-fsanitize=$what" ;;
     header:*) compiles "#include <$what>
         int main(void) { return 0; }" cc ;;
