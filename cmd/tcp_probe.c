@@ -55,7 +55,8 @@ static int read_request(const char *path, struct buf *out, struct error *error)
     return 0;
 }
 
-/* What the Host header says: the name as the user wrote it, and the port where it is not 80. */
+/* What the Host header says: the name as the user wrote it, and the port where it is not 80. A
+ * zone means something on this host only (RFC 6874 section 3). */
 static void host_header(struct buf *out, const char *override, const struct sock_target *where)
 {
     const char *host = where->host[0] ? where->host : "localhost";
@@ -65,7 +66,8 @@ static void host_header(struct buf *out, const char *override, const struct sock
         buf_add_str(out, override);
         return;
     }
-    buf_printf(out, "%s%s%s", literal6 ? "[" : "", host, literal6 ? "]" : "");
+    int bare = (int)(literal6 ? strcspn(host, "%") : strlen(host));
+    buf_printf(out, "%s%.*s%s", literal6 ? "[" : "", bare, host, literal6 ? "]" : "");
     if (where->port != 80)
         buf_printf(out, ":%d", where->port);
 }
@@ -375,14 +377,18 @@ static void complain_of_failures(const struct probing *probing)
     }
 }
 
-/* Every target failed before a single round was complete: exit status 4. */
+/* Every target failed before a single round was complete: exit status 4. One that answered, but had
+ * no time for more than the warm-up, was reached. */
 static int status_of(const struct probing *probing)
 {
     const struct report *report = probing->report;
     size_t reached = 0;
 
-    for (size_t i = 0; i < report->result_count; i++)
-        reached += report->results[i]->probe.rounds > 0;
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_probe *probe = &report->results[i]->probe;
+        bool too_short = probe->error.code == FINDING_INCONCLUSIVE && !probe->error.number;
+        reached += probe->rounds > 0 || too_short;
+    }
     if (!reached && !report->interrupted)
         return STATUS_UNREACHED;
     return experiment_fails(&probing->options->common, report) ? STATUS_FINDING : STATUS_OK;
