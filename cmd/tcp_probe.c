@@ -279,6 +279,8 @@ static void on_done(void *context, const struct probe_outcome *outcome)
 
     if (result)
         result->probe = *outcome->result;
+    if (result && !result->probe.tls_ns) /* no handshake takes no time */
+        result->probe.tls_ns = RESULT_UNKNOWN;
     service_diagnose(&report->arena, outcome->evidence, &report->findings);
     if (probing->record) {
         cleanup(buf) struct buf line = {0};
