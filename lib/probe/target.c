@@ -315,6 +315,7 @@ void target_round_done(struct target *target, const struct round *round)
         struct probe_round heard = {.target = target->name,
                                     .arm = target->session.arm,
                                     .fresh = target->rounds_on_connection <= 1,
+                                    .own = target->fresh_left > 0,
                                     .warmup = warmup,
                                     .round = round};
         sink->round(sink->context, &heard);
