@@ -255,21 +255,27 @@ static void keep_line(struct probing *probing, const struct buf *line)
         probing->record_failed = true;
 }
 
-static void on_round(void *context, const struct probe_round *heard)
+static void keep_round(struct probing *probing, const struct record_round *round)
 {
-    struct probing *probing = context;
     cleanup(buf) struct buf line = {0};
-    struct record_round round = {.target = heard->target,
-                                 .arm = heard->arm,
-                                 .fresh = heard->fresh,
-                                 .warmup = heard->warmup,
-                                 .round = *heard->round};
 
     if (!probing->record)
         return;
-    if (record_round_line(&line, &round, NULL))
+    if (record_round_line(&line, round, NULL))
         probing->record_failed = true;
     keep_line(probing, &line);
+}
+
+static void on_round(void *context, const struct probe_round *heard)
+{
+    struct record_round round = {.target = heard->target,
+                                 .arm = heard->arm,
+                                 .fresh = heard->fresh,
+                                 .own = heard->own,
+                                 .warmup = heard->warmup,
+                                 .round = *heard->round};
+
+    keep_round(context, &round);
 }
 
 static void on_done(void *context, const struct probe_outcome *outcome)
@@ -283,6 +289,11 @@ static void on_done(void *context, const struct probe_outcome *outcome)
     if (result && !result->probe.tls_ns) /* no handshake takes no time */
         result->probe.tls_ns = RESULT_UNKNOWN;
     service_diagnose(&report->arena, outcome->evidence, &report->findings);
+    if (outcome->evidence->unfinished)
+        keep_round(probing, &(struct record_round){.target = outcome->evidence->target,
+                                                   .arm = SERVICE_BASELINE,
+                                                   .unfinished = true,
+                                                   .round = *outcome->evidence->unfinished});
     if (probing->record) {
         cleanup(buf) struct buf line = {0};
         if (record_evidence_line(&line, outcome->evidence, NULL))

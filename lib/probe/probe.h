@@ -70,6 +70,7 @@ struct probe_round {
     const char *target;
     enum service_arm arm;
     bool fresh;  /* the first round of its connection, on user's wish or the server's habit */
+    bool own;    /* one of the user's rounds, each on a connection of its own */
     bool warmup; /* not part of any result */
     const struct round *round;
 };

@@ -344,6 +344,7 @@ void target_round_done(struct target *target, const struct round *round)
         struct probe_round heard = {.target = target->asked->name,
                                     .arm = target->session.arm,
                                     .fresh = target->rounds_on_connection <= 1,
+                                    .own = target->fresh_left > 0,
                                     .warmup = warmup,
                                     .round = round};
         sink->round(sink->context, &heard);
