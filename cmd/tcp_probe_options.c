@@ -269,6 +269,33 @@ static const struct cli_group waiting = {"Limits",
                                              {0},
                                          }};
 
+#define THRESHOLD_OPTION(id, option, member, label, text)                                          \
+    {.name = option,                                                                               \
+     CLI_DURATION(OF, judge.limits.limit_ns[THRESHOLD_##id]),                                      \
+     CLI_GIVEN(OF, judge.limits.set[THRESHOLD_##id]),                                              \
+     .min = 1,                                                                                     \
+     .help = text},
+
+static const struct cli_group thresholds = {
+    "Thresholds",
+    {
+        THRESHOLD_ROWS(THRESHOLD_OPTION){
+            .name = "min-success",
+            CLI_REAL(OF, judge.limits.success_percent),
+            CLI_GIVEN(OF, judge.limits.success_set),
+            .value = "PCT",
+            .max = 100,
+            .help = "Fail if fewer targets than this many percent are ok."},
+        {.name = "baseline",
+         CLI_TEXT(OF, judge.baseline),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .help =
+             "Compare with an earlier run, a report that --json wrote: a target that has become "
+             "slower beyond the noise of both runs is a finding, 'regression'."},
+        {0},
+    }};
+
 static const struct cli_group recording = {
     "Output",
     {
@@ -285,6 +312,7 @@ const struct cli_fragment tcp_probe_fragments[] = {
     {&conversation, 0, NULL},
     {&frequency, 0, NULL},
     {&interventions, 0, NULL},
+    {&thresholds, 0, NULL},
     {&waiting, 0, NULL},
     {&common_limits, offsetof(OF, common), NULL},
     {&recording, 0, NULL},

@@ -4,6 +4,7 @@
 
 #include "common.h"
 #include "diagnosis/service.h"
+#include "judge.h"
 #include "probe/preset.h"
 #include "probe/probe.h"
 #include "probe/until.h"
@@ -47,6 +48,7 @@ struct tcp_probe_options {
     /* limits */
     int64_t connect_timeout_ns, response_timeout_ns;
     const char *record;
+    struct judge_options judge;
     struct common_options common;
 };
 

@@ -9,7 +9,7 @@ _netkit_commands()
 _netkit_options() # command
 {
     case $1 in
-    tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --format --output -o --diagram --diagram-file --timeline --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --max-p50 --max-p90 --max-p99 --max-connect --max-tls --min-success --baseline --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --prometheus --format --output -o --diagram --diagram-file --timeline --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     explain) echo '--help -h --version -V' ;;
     help) echo '--help -h --version -V' ;;
     esac
@@ -49,11 +49,18 @@ _netkit_value() # command, and option or "argument"
     'tcp-probe --duration') echo 'nothing ' ;;
     'tcp-probe --arms') echo 'list baseline nodelay quickack nodelay+quickack single-write' ;;
     'tcp-probe --stall') echo 'nothing ' ;;
+    'tcp-probe --max-p50') echo 'nothing ' ;;
+    'tcp-probe --max-p90') echo 'nothing ' ;;
+    'tcp-probe --max-p99') echo 'nothing ' ;;
+    'tcp-probe --max-connect') echo 'nothing ' ;;
+    'tcp-probe --max-tls') echo 'nothing ' ;;
+    'tcp-probe --min-success') echo 'nothing ' ;;
+    'tcp-probe --baseline') echo 'file ' ;;
     'tcp-probe --connect-timeout') echo 'nothing ' ;;
     'tcp-probe --response-timeout') echo 'nothing ' ;;
     'tcp-probe --timeout') echo 'nothing ' ;;
     'tcp-probe --record') echo 'file ' ;;
-    'tcp-probe --format') echo 'words text json ndjson junit tap' ;;
+    'tcp-probe --format') echo 'words text json ndjson junit tap prometheus' ;;
     'tcp-probe --output' | 'tcp-probe -o') echo 'file ' ;;
     'tcp-probe --diagram') echo 'words text mermaid svg' ;;
     'tcp-probe --diagram-file') echo 'file ' ;;

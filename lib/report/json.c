@@ -9,8 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-#define SCHEMA "netkit/1"
-
 json_t *report_json_text(const char *text)
 {
     cleanup(buf) struct buf escaped = {0};
@@ -264,7 +262,7 @@ int report_render_json(struct buf *out, const struct report *report,
     bool failed = false;
 
     (void)style;
-    set(object, "schema", json_string(SCHEMA), &failed);
+    set(object, "schema", json_string(REPORT_SCHEMA), &failed);
     add_fields(object, report_report_fields, report, &failed);
     return dump(out, object, JSON_INDENT(2), failed, error);
 }
@@ -322,7 +320,7 @@ int report_ndjson_summary(struct buf *out, const struct report *report, struct e
     bool failed = false;
 
     set(object, "type", json_string("summary"), &failed);
-    set(object, "schema", json_string(SCHEMA), &failed);
+    set(object, "schema", json_string(REPORT_SCHEMA), &failed);
     add_fields(object, report_summary_fields, report, &failed);
     set(object, "counts", counts(report, &failed), &failed);
     return dump(out, object, JSON_COMPACT, failed, error);
