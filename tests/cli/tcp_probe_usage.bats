@@ -25,7 +25,7 @@ refused() { # message, then the arguments
     refused "--rounds wants a whole number from 1 to 1000000, got '0'" -n0 :80
     refused "--stall wants a duration such as 40us, 5ms, 2s or 1m of at least 1us, got '-1'" \
         --stall=-1 :80
-    refused "--format wants one of text, json, ndjson, junit, tap, got 'jsn'; did you mean 'json'?" \
+    refused "--format wants one of text, json, ndjson, junit, tap, prometheus, got 'jsn'; did you mean 'json'?" \
         --format jsn :80
     refused "--output wants FILE, and nothing follows it" :80 -o
 }

@@ -426,6 +426,7 @@ static void around_the_rounds(void **state)
     struct service_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, ROUNDS, ROUNDS);
     (void)state;
     evidence.syn_retransmits = 2;
+    evidence.slow_connects = 1;
     evidence.resolve_ns = 5000 * MS;
     evidence.rtt_ns = 180 * MS;
     store[SERVICE_BASELINE][3].retransmits = 1;
@@ -435,7 +436,7 @@ static void around_the_rounds(void **state)
     assert_non_null(found(FINDING_HIGH_RTT));
     assert_non_null(found(FINDING_RETRANSMISSION));
     evidence.resolve_ns = evidence.rtt_ns = NONE;
-    evidence.syn_retransmits = 0;
+    evidence.syn_retransmits = evidence.slow_connects = 0;
     store[SERVICE_BASELINE][3].total_ns = 210 * MS;
     diagnose(&evidence);
     assert_int_equal(findings.count, 1);
