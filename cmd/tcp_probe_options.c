@@ -208,7 +208,9 @@ static const struct cli_group frequency = {
          .min = 1,
          .max = 1000000,
          .initial = "40",
-         .help = "Exchanges to time in each arm."},
+         .help =
+             "Exchanges to time. The other arms have as many, but no more than about a second's "
+             "worth, and at least ten."},
         {.name = "warmup",
          CLI_INTEGER(OF, warmup),
          .max = 1000000,
