@@ -119,6 +119,13 @@ static bool request_over(const struct target *target)
     return target->send_error || target->request_sent_bytes == target->request_bytes;
 }
 
+/* A call failed for a reason that is not the peer's. */
+static void trouble_here(struct target *target, const char *what, int number)
+{
+    target_failed(target, FINDING_INCONCLUSIVE, number, "cannot %s: %s", what,
+                  strerrordesc_np(number));
+}
+
 /* The peer ended the connection, by EOF (number 0) or an error. */
 static void peer_ended(struct target *target, int number)
 {
@@ -283,6 +290,10 @@ static void send_pieces(struct target *target)
             talk_watch(target, EPOLLIN | EPOLLOUT);
             return;
         }
+        if (sent < 0 && finding_of_errno((int)-sent) == FINDING_NONE) {
+            trouble_here(target, "send", (int)-sent);
+            return;
+        }
         if (sent < 0) {
             /* What the peer said before it hung up can still be read. */
             target->send_error = (int)-sent;
@@ -316,7 +327,9 @@ static void hung_up(struct target *target, int number)
     bool round = target->phase != TALK_GREETING;
     bool complete = round && !number && until_closed(&target->reader);
 
-    if (complete && request_over(target) && !target->send_error) {
+    if (number && finding_of_errno(number) == FINDING_NONE)
+        trouble_here(target, "receive", number);
+    else if (complete && request_over(target) && !target->send_error) {
         round_read(&target->builder, RESULT_UNKNOWN, target->returned_real_ns, 0);
         finish_round(target);
     } else if (round && target->answered) {
