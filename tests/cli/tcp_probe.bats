@@ -229,7 +229,7 @@ import collections, json
 records = [json.loads(line) for line in open("rounds")]
 assert [r["type"] for r in records].count("evidence") == 1 and records[-1]["type"] == "evidence"
 arms = collections.Counter(r["arm"] for r in records[:-1] if not r["warmup"])
-assert arms == {"baseline": 6, "nodelay": 6}, arms
+assert arms["baseline"] == 6 <= arms["nodelay"] and len(arms) == 2, arms
 assert any(r["warmup"] for r in records[:-1])
 for record in records[:-1]:
     assert sum(record["parts"].values()) == record["total_ns"] > 0
