@@ -144,7 +144,12 @@ static void peer_ended(struct target *target, int number)
     }
     until_describe(awaited, sizeof awaited, until);
     enum finding_code code = number ? finding_of_errno(number) : FINDING_RESPONSE_TRUNCATED;
-    if (number)
+    if (number == ETIMEDOUT) /* of retransmissions: we are connected */
+        target_failed(target, FINDING_NO_RESPONSE, number,
+                      "the server stopped acknowledging after %llu bytes of the answer, waiting "
+                      "for %s: %s",
+                      (unsigned long long)got, awaited, strerrordesc_np(number));
+    else if (number)
         target_failed(target, code == FINDING_NONE ? FINDING_PEER_ABORTED : code, number,
                       "the server aborted the connection after %llu bytes of the answer, waiting "
                       "for %s: %s",
@@ -292,6 +297,10 @@ static void send_pieces(struct target *target)
         }
         if (sent < 0 && finding_of_errno((int)-sent) == FINDING_NONE) {
             trouble_here(target, "send", (int)-sent);
+            return;
+        }
+        if (sent < 0 && sent != -EPIPE && sent != -ECONNRESET) {
+            peer_ended(target, (int)-sent);
             return;
         }
         if (sent < 0) {
