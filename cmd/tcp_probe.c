@@ -62,20 +62,21 @@ static int read_request(const char *path, struct buf *out, struct error *error)
     return 0;
 }
 
-/* What the Host header says: the name as the user wrote it, and the port where it is not 80. A
- * zone means something on this host only (RFC 6874 section 3). */
-static void host_header(struct buf *out, const char *override, const struct sock_target *where)
+/* What the Host header says: the name as the user wrote it, and the port where it is not the
+ * usual one. A zone means something on this host only (RFC 6874 section 3). */
+static void host_header(struct buf *out, const struct tcp_probe_options *options,
+                        const struct sock_target *where)
 {
     const char *host = where->host[0] ? where->host : "localhost";
     bool literal6 = strchr(host, ':') != NULL;
 
-    if (override) {
-        buf_add_str(out, override);
+    if (options->host) {
+        buf_add_str(out, options->host);
         return;
     }
     int bare = (int)(literal6 ? strcspn(host, "%") : strlen(host));
     buf_printf(out, "%s%.*s%s", literal6 ? "[" : "", bare, host, literal6 ? "]" : "");
-    if (where->port != 80)
+    if (where->port != (options->tls ? 443 : 80))
         buf_printf(out, ":%d", where->port);
 }
 
@@ -88,7 +89,7 @@ static enum preset choose_preset(const struct probing *probing)
     if (probing->options->preset_set)
         return probing->options->preset;
     for (size_t i = 0; i < targets->count; i++) {
-        enum preset one = preset_by_port(targets->items[i].where.port);
+        enum preset one = preset_by_port(targets->items[i].where.port, probing->options->tls);
         if (i && one != preset)
             return PRESET_CONNECT;
         preset = one;
@@ -113,7 +114,7 @@ static int compose_requests(struct probing *probing, struct error *error)
     for (size_t i = 0; i < probing->targets.count; i++) {
         struct probe_target *target = &probing->targets.items[i];
         cleanup(buf) struct buf host = {0}, request = {0};
-        host_header(&host, options->host, &target->where);
+        host_header(&host, options, &target->where);
         preset_request(&request, probing->preset, options->path, buf_str(&host));
         if (request.failed || host.failed)
             return error_sys(error, ENOMEM, "a request");
@@ -247,6 +248,7 @@ static void make_plan(struct probing *probing)
     plan->response_timeout_ns = options->response_timeout_ns;
     plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
     plan->stall_ns = options->stall_ns;
+    plan->tls = options->tls ? &options->tls_settings : NULL;
     plan->parallel = (size_t)options->parallel;
     plan->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
     plan->keep_round =
@@ -310,8 +312,6 @@ static void on_done(void *context, const struct probe_outcome *outcome)
                                                    .round = *outcome->evidence->unfinished});
     if (result) {
         result->probe = *outcome->result;
-        if (!result->probe.tls_ns) /* no handshake takes no time */
-            result->probe.tls_ns = RESULT_UNKNOWN;
         conclude(probing, result);
     }
     if (probing->record) {
@@ -341,6 +341,7 @@ static void list_parameters(const struct probing *probing)
     result_set_bool(arena, map, "new_connection", options->new_connection);
     result_set_bool(arena, map, "interventions",
                     (probing->plan.arms & ~(1u << SERVICE_BASELINE)) != 0);
+    result_set_bool(arena, map, "tls", options->tls);
     result_set_integer(arena, map, "stall_ns", options->stall_ns);
 }
 

@@ -24,6 +24,9 @@ struct tcp_probe_options {
     int traffic_class; /* -1: as it is */
     bool traffic_class_set;
     struct cli_list socket_options;
+    /* TLS */
+    bool tls;
+    struct secure_settings tls_settings;
     /* what to say: `send` or `send_file` where one is given, else the preset */
     bool preset_set; /* else the port says which */
     enum preset preset;

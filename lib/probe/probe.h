@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "diagnosis/service.h"
 #include "netkit/sock.h"
+#include "probe/secure.h"
 #include "probe/until.h"
 #include "result/result.h"
 #include <signal.h>
@@ -49,6 +50,8 @@ struct probe_plan {
     int traffic_class;                 /* the TOS byte or IPv6 traffic class; -1: as it is */
     const struct probe_option *options;
     size_t option_count;
+
+    const struct secure_settings *tls; /* NULL: plain TCP */
 
     size_t parallel; /* targets at once */
 };

@@ -30,6 +30,16 @@ const struct report_field report_connect_fields[] = {
     END,
 };
 
+const struct report_field report_tls_fields[] = {
+    {"version", NULL, FIELD_TEXT, PLACE(result_tls, version)},
+    {"cipher", NULL, FIELD_TEXT, PLACE(result_tls, cipher)},
+    {"alpn", NULL, FIELD_TEXT, PLACE(result_tls, alpn)},
+    {"round_trips", NULL, FIELD_INTEGER, PLACE(result_tls, round_trips)},
+    {"resumed", NULL, FIELD_BOOL, PLACE(result_tls, resumed)},
+    {"verified", NULL, FIELD_BOOL, PLACE(result_tls, verified)},
+    END,
+};
+
 const struct report_field report_arm_fields[] = {
     {"name", "", FIELD_TEXT, PLACE(result_arm, name)},
     {"rounds", "rounds", FIELD_INTEGER, PLACE(result_arm, rounds)},
@@ -59,6 +69,8 @@ const struct report_field report_probe_fields[] = {
     {"arms", NULL, FIELD_ARRAY, COUNTED(result_probe, arms, arm_count),
      .element_bytes = sizeof(struct result_arm), .fields = report_arm_fields},
     {"tcp_info", NULL, FIELD_MAP, PLACE(result_probe, tcp_info)},
+    {"tls", NULL, FIELD_POINTER, PLACE(result_probe, tls),
+     .element_bytes = sizeof(struct result_tls), .fields = report_tls_fields},
     {"failed_rounds", "failed", FIELD_INTEGER, PLACE(result_probe, failed_rounds)},
     {"connections", "connections", FIELD_INTEGER, PLACE(result_probe, connections)},
     {"wire", "on the wire", FIELD_OBJECT, PLACE(result_probe, wire),

@@ -212,6 +212,9 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
         return from_texts(*(const char *const *const *)at, field_count(field, base), failed);
     case FIELD_OBJECT:
         return from_fields(field->fields, at, failed);
+    case FIELD_POINTER:
+        at = *(const void *const *)at;
+        return at ? from_fields(field->fields, at, failed) : json_null();
     case FIELD_ARRAY:
         return from_array(field, base, failed);
     case FIELD_SHARE:

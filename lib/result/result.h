@@ -150,6 +150,16 @@ struct result_error {
     const char *message;
 };
 
+/* What a TLS handshake agreed on. */
+struct result_tls {
+    const char *version; /* "TLSv1.3" */
+    const char *cipher;
+    const char *alpn;    /* NULL: no protocol was chosen */
+    int64_t round_trips; /* that the handshake took */
+    bool resumed;
+    bool verified; /* the certificate is good, for this name */
+};
+
 struct trace_strip; /* trace/trace.h: the renderer of ladders knows it */
 
 struct result_probe {
@@ -159,7 +169,8 @@ struct result_probe {
     bool ok;
     struct result_error error;
     int64_t resolve_ns, connect_ns, rtt_ns;
-    int64_t tls_ns; /* the TLS handshake; RESULT_UNKNOWN without TLS */
+    int64_t tls_ns;               /* the TLS handshake; RESULT_UNKNOWN without TLS */
+    const struct result_tls *tls; /* NULL without TLS */
     int64_t syn_retransmits;
     int64_t rounds;        /* measured ones that completed, of the baseline */
     int64_t failed_rounds; /* measured ones that did not */

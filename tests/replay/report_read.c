@@ -199,6 +199,13 @@ static void read_field(const struct report_field *field, void *base, json_t *val
     case FIELD_OBJECT:
         read_fields(field->fields, at, value);
         return;
+    case FIELD_POINTER:
+        if (json_is_object(value)) {
+            void *target = arena_alloc(arena, field->element_bytes);
+            read_fields(field->fields, target, value);
+            *(void **)at = target;
+        }
+        return;
     case FIELD_ARRAY:
         read_list(field, base, value);
         return;

@@ -37,14 +37,19 @@ static void http_asks_as_it_is_told(void **state)
 static void ports_have_their_usual_preset(void **state)
 {
     (void)state;
-    assert_int_equal(preset_by_port(80), PRESET_HTTP);
-    assert_int_equal(preset_by_port(8000), PRESET_HTTP);
-    assert_int_equal(preset_by_port(6379), PRESET_REDIS);
-    assert_int_equal(preset_by_port(11211), PRESET_MEMCACHED);
-    assert_int_equal(preset_by_port(25), PRESET_SMTP);
-    assert_int_equal(preset_by_port(7), PRESET_ECHO);
-    assert_int_equal(preset_by_port(443), PRESET_CONNECT);
-    assert_int_equal(preset_by_port(0), PRESET_CONNECT);
+    assert_int_equal(preset_by_port(80, false), PRESET_HTTP);
+    assert_int_equal(preset_by_port(8000, false), PRESET_HTTP);
+    assert_int_equal(preset_by_port(6379, false), PRESET_REDIS);
+    assert_int_equal(preset_by_port(11211, false), PRESET_MEMCACHED);
+    assert_int_equal(preset_by_port(25, false), PRESET_SMTP);
+    assert_int_equal(preset_by_port(7, false), PRESET_ECHO);
+    assert_int_equal(preset_by_port(443, false), PRESET_CONNECT);
+    assert_int_equal(preset_by_port(0, false), PRESET_CONNECT);
+    assert_int_equal(preset_by_port(80, true), PRESET_HTTP);
+    assert_int_equal(preset_by_port(443, true), PRESET_HTTP);
+    assert_int_equal(preset_by_port(8443, true), PRESET_HTTP);
+    assert_int_equal(preset_by_port(465, true), PRESET_SMTP);
+    assert_int_equal(preset_by_port(465, false), PRESET_CONNECT);
 }
 
 int main(void)
