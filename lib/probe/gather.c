@@ -158,6 +158,9 @@ static void list_notes(struct target *target, struct result_probe *result)
 
     if (!notes)
         return;
+    if (target->connections && target->run->plan->connect_only)
+        notes[result->note_count++] = "Only connecting was timed; nothing was asked. --preset or "
+                                      "--send makes it a conversation.";
     bool talked = target->connections && !target->run->plan->connect_only;
     for (size_t i = 0; i < ARRAY_SIZE(stamps) && talked; i++)
         if (!(target->stamps & stamps[i].kind))
