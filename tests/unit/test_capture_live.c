@@ -200,6 +200,11 @@ static void inject_one(void)
     packet_decode(&ours, PACKET_LINK_ETHERNET, answer, (size_t)len, (size_t)len);
     require(ours.seq == segment.seq && ours.ack == segment.ack && ours.flags == segment.flags);
 
+    /* Only what arrived went through the ring, not what left before. */
+    struct capture_stats stats;
+    require(capture_get_stats(capture, &stats, &error) == 0);
+    require(stats.received == 2);
+
     static const uint8_t big[100000];
     require(capture_inject(capture, big, sizeof big, &error) == -EMSGSIZE);
     capture_close(capture);

@@ -178,7 +178,7 @@ static void options_that_lie_are_left_alone(void **state)
         {{2, 4, 5, 180, 3, 3, 7, 0}, false, true, true},
         {{2, 3, 5, 3, 3, 7, 0, 0}, false, false, true},   /* an MSS of one byte is skipped alone */
         {{2, 0, 5, 180, 3, 3, 7, 0}, true, false, false}, /* a length of 0 would never end */
-        {{2, 1, 5, 180, 3, 3, 7, 0}, true, false, false},
+        {{2, 1, 1, 1, 3, 3, 7, 0}, true, false, false},
         {{2, 4, 5, 180, 3, 200, 7, 0}, true, true, false}, /* leaves the header */
         {{1, 1, 1, 1, 1, 1, 1, 2}, true, false, false},    /* a kind without its length */
         {{0, 2, 4, 5, 180, 3, 3, 7}, false, false, false}, /* nothing counts after the end */
