@@ -186,6 +186,12 @@ static void pcapng_is_read(void **state)
         assert_int_equal(got.captured_len, 6);
         assert_int_equal(got.wire_len, 60);
         assert_int_equal(capture_next(capture, &got, NULL), 0);
+
+        struct error error = {0};
+        assert_int_equal(ftruncate(file.fd, (off_t)bytes.len_bytes - 3), 0);
+        cleanup(capture) struct capture *cut = open_ok(file.path);
+        assert_int_equal(capture_next(cut, &got, &error), -EBADMSG);
+        assert_non_null(strstr(error.text, "packet 1 before byte "));
         close(file.fd);
     }
 }
