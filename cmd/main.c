@@ -1,4 +1,92 @@
-int main(void)
+#include "commands.h"
+#include "output.h"
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include <locale.h>
+#include <string.h>
+
+typedef void render_program(struct buf *, const struct cli_program *, const struct cli_style *);
+
+static int print_program(render_program *render)
 {
-    return 0;
+    cleanup(buf) struct buf text = {0};
+    struct cli_style style = output_style();
+
+    render(&text, &netkit_program, &style);
+    output_print(&text);
+    return STATUS_OK;
+}
+
+static void render_version(struct buf *out, const struct cli_program *program,
+                           const struct cli_style *style)
+{
+    (void)style;
+    buf_printf(out, "%s %s\n", program->name, program->version);
+}
+
+static int run_command(const struct cli_command *command, int argc, char **argv)
+{
+    struct cli_invocation invocation;
+    struct error error = {0};
+    int status = STATUS_USAGE;
+
+    if (cli_parse(&invocation, &netkit_program, command, argc, argv, &error)) {
+        output_complain(command->name, "%s", error.text);
+        output_complain(command->name, "'netkit %s --help' explains all options", command->name);
+    } else if (invocation.wants == CLI_WANTS_HELP) {
+        cleanup(buf) struct buf text = {0};
+        struct cli_style style = output_style();
+        cli_render_help(&text, &netkit_program, command, &style);
+        output_print(&text);
+        status = STATUS_OK;
+    } else if (invocation.wants == CLI_WANTS_VERSION) {
+        status = print_program(render_version);
+    } else {
+        status = command->run(&invocation);
+    }
+    cli_invocation_free(&invocation);
+    return output_finish(command->name, status);
+}
+
+/* What may stand in a command's place. */
+static const struct {
+    const char *name;
+    render_program *render;
+} own_options[] = {{"--help", cli_render_overview},
+                   {"--version", render_version},
+                   {"-h", cli_render_overview},
+                   {"-V", render_version}};
+
+static int unknown_word(const char *word)
+{
+    static const char *const names[] = {"--help", "--version", NULL};
+    bool option = *word == '-';
+    const char *nearest =
+        option ? text_nearest(word, names) : cli_command_nearest(&netkit_program, word);
+    cleanup(buf) struct buf shown = {0};
+
+    text_escape(&shown, word, strnlen(word, 60));
+    output_complain(NULL, "there is no %s '%s'%s%s%s", option ? "option" : "command",
+                    buf_str(&shown), nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                    nearest ? "'?" : "");
+    output_complain(NULL, "'netkit help' lists the commands");
+    return STATUS_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_ALL, "");
+    output_prepare();
+    const struct cli_command *command =
+        argc > 0 ? cli_command_find(&netkit_program, basename(argv[0])) : NULL;
+    if (command)
+        return run_command(command, argc - 1, argv + 1);
+    if (argc < 2)
+        return output_finish(NULL, print_program(cli_render_welcome));
+    for (size_t i = 0; i < ARRAY_SIZE(own_options); i++)
+        if (!strcmp(argv[1], own_options[i].name))
+            return output_finish(NULL, print_program(own_options[i].render));
+    command = cli_command_find(&netkit_program, argv[1]);
+    return command ? run_command(command, argc - 2, argv + 2) : unknown_word(argv[1]);
 }

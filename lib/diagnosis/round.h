@@ -60,7 +60,7 @@ struct round {
 enum round_stamp_kind { ROUND_QUEUED, ROUND_SENT, ROUND_ACKED };
 #define ROUND_STAMP_KINDS 3
 
-#define ROUND_WRITES_MAX 64
+#define ROUND_WRITES_MAX 32
 struct round_write {
     uint64_t end_bytes;
     int64_t entered_ns, returned_ns;

@@ -450,12 +450,18 @@ static enum cork judge_cork(const struct inquiry *inquiry)
     struct service_rounds baseline = evidence->arms[SERVICE_BASELINE];
     struct service_rounds small = evidence->arms[SERVICE_SMALL_MSS];
 
+    struct service_rounds quickack = evidence->arms[SERVICE_QUICKACK];
+
     if (!service_suspects_cork(baseline))
         return CORK_NO;
-    if (!small.count || !evidence->small_mss_bytes)
+    /* A late acknowledgement of ours would also be mended by more and smaller segments. */
+    if (quickack.count && typical_wait(quickack, false) < SERVICE_CORK_MIN_NS)
+        return CORK_NO;
+    if (!small.count || !quickack.count || !evidence->small_mss_bytes)
         return CORK_PERHAPS;
     int64_t before = typical_wait(baseline, true), with_small = typical_wait(small, true);
-    if (service_suspects_cork(small) && with_small > before)
+    /* All of it comes at once where it fills whole segments, or where MSG_MORE held it. */
+    if (with_small > before || typical_wait(small, false) < SERVICE_CORK_MIN_NS / 2)
         return CORK_YES;
     uint64_t rest = baseline.rounds[0].received_bytes - (uint64_t)before;
     return rest > evidence->small_mss_bytes && with_small == before ? CORK_NO : CORK_PERHAPS;
@@ -654,16 +660,19 @@ static void inquire_error(const struct inquiry *inquiry)
 
 /* The user's rounds are on new connections, and the arms on persistent ones: what stalls there but
  * not here is a trap for the day on which somebody reuses connections. */
-static void warn_of_persistence(struct finding_list *findings, struct finding_list *persistent)
+static void warn_of_persistence(const struct inquiry *inquiry,
+                                const struct finding_list *persistent)
 {
     for (size_t i = 0; i < persistent->count; i++) {
-        struct finding *finding = &persistent->items[i];
-        if (finding->code != FINDING_NAGLE_DELAYED_ACK)
+        const struct finding *stall = &persistent->items[i];
+        if (stall->code != FINDING_NAGLE_DELAYED_ACK)
             continue;
-        finding->code = FINDING_STALL_WHEN_PERSISTENT;
-        finding->severity = FINDING_WARNING;
-        findings->items[findings->count - 1] = *finding;
-        return;
+        struct finding *finding = add(inquiry, FINDING_STALL_WHEN_PERSISTENT, stall->side,
+                                      (size_t)stall->count, stall->cost_ns);
+        finding->summary =
+            arena_printf(inquiry->arena, "On a persistent connection: %s", stall->summary);
+        finding->remedy = stall->remedy;
+        finding->evidence = stall->evidence;
     }
 }
 
@@ -722,8 +731,7 @@ static void inquire_fresh(struct inquiry *inquiry)
         of_persistent.findings = &persistent;
         inquire_rounds(&of_persistent);
         if (has(&persistent, FINDING_NAGLE_DELAYED_ACK)) {
-            add(inquiry, FINDING_STALL_WHEN_PERSISTENT, RESULT_SIDE_NONE, 1, RESULT_UNKNOWN);
-            warn_of_persistence(inquiry->findings, &persistent);
+            warn_of_persistence(inquiry, &persistent);
         } else if (has(&persistent, FINDING_INCONCLUSIVE) && !inquiry->findings->count &&
                    could_stall(evidence)) {
             inconclusive(inquiry, "New connections are fast; on a persistent one the evidence does "

@@ -36,7 +36,7 @@ enum service_arm service_arm_by_name(const char *name);
 #define SERVICE_RELEASE_NS INT64_C(3000000)
 /* TCP_CORK holds for one retransmission timeout, at least 200 ms on Linux. */
 #define SERVICE_CORK_MIN_NS INT64_C(190000000)
-#define SERVICE_CORK_MAX_NS INT64_C(290000000)
+#define SERVICE_CORK_MAX_NS INT64_C(330000000)
 
 struct service_rounds {
     const struct round *rounds;

@@ -179,6 +179,27 @@ void result_histogram_add(struct result_histogram *histogram, int64_t ns)
     histogram->counts[bucket]++;
 }
 
+static const struct result_latency no_latency = {RESULT_UNKNOWN, RESULT_UNKNOWN, RESULT_UNKNOWN,
+                                                 RESULT_UNKNOWN, RESULT_UNKNOWN};
+
+/* What was never measured is unknown, not 0. */
+static void forget(struct result *result)
+{
+    switch (result->type) {
+    case RESULT_PROBE:
+        result->probe.resolve_ns = RESULT_UNKNOWN;
+        result->probe.connect_ns = RESULT_UNKNOWN;
+        result->probe.rtt_ns = RESULT_UNKNOWN;
+        result->probe.syn_retransmits = RESULT_UNKNOWN;
+        result->probe.slow_round_ns = RESULT_UNKNOWN;
+        result->probe.latency = no_latency;
+        result->probe.wire = no_latency;
+        for (size_t i = 0; i < RESULT_PARTS; i++)
+            result->probe.breakdown.part_ns[i] = RESULT_UNKNOWN;
+        break;
+    }
+}
+
 struct result *report_add(struct report *report, enum result_type type)
 {
     struct result **results =
@@ -188,6 +209,7 @@ struct result *report_add(struct report *report, enum result_type type)
     if (!results || !result)
         return NULL;
     result->type = type;
+    forget(result);
     report->results = results;
     results[report->result_count++] = result;
     return result;

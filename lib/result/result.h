@@ -210,7 +210,8 @@ struct report {
     enum finding_code verdict;
 };
 
-/* A zeroed result in the report's arena, already part of it; NULL when memory is out. */
+/* A result in the report's arena, already part of it: counts are 0, measurements RESULT_UNKNOWN.
+ * NULL when memory is out. */
 struct result *report_add(struct report *report, enum result_type type);
 void report_free(struct report *report);
 

@@ -105,6 +105,8 @@ static void a_report_owns_its_results(void **state)
     for (int i = 0; i < 100; i++) {
         struct result *result = report_add(&report, RESULT_PROBE);
         assert_non_null(result);
+        assert_true(result->probe.latency.p99_ns == RESULT_UNKNOWN);
+        assert_true(result->probe.breakdown.part_ns[RESULT_PART_GAP] == RESULT_UNKNOWN);
         result->probe.port = i;
     }
     for (int i = 0; i < 100; i++)

@@ -1,0 +1,24 @@
+/* The table of commands, in the order of `netkit help`. */
+#include "commands.h"
+
+static const struct cli_command *const commands[] = {
+    &tcp_probe_command,
+    &help_command,
+    NULL,
+};
+
+static const struct cli_example first_steps[] = {
+    {"netkit tcp-probe --preset http localhost:8000",
+     "Time every part of a conversation with a live service, and say whose the delays are."},
+    {"netkit help", "All commands."},
+    {"netkit help tcp-probe", "One command, with its options and examples."},
+    {0},
+};
+
+const struct cli_program netkit_program = {
+    .name = "netkit",
+    .version = NETKIT_VERSION,
+    .summary = "what TCP really did, whose fault a delay or a failure is, and what to change",
+    .commands = commands,
+    .first_steps = first_steps,
+};

@@ -1,0 +1,12 @@
+/* The commands: one declaration each, in the file that is named after it. */
+#ifndef CMD_COMMANDS_H
+#define CMD_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct cli_program netkit_program;
+
+extern const struct cli_command tcp_probe_command;
+extern const struct cli_command help_command;
+
+#endif

@@ -1,0 +1,209 @@
+#include "common.h"
+
+#include "output.h"
+#include <string.h>
+
+static const struct cli_word formats[] = {
+    {"text", COMMON_FORMAT_TEXT, NULL},     {"json", COMMON_FORMAT_JSON, NULL},
+    {"ndjson", COMMON_FORMAT_NDJSON, NULL}, {"junit", COMMON_FORMAT_JUNIT, NULL},
+    {"tap", COMMON_FORMAT_TAP, NULL},       {0}};
+
+static const struct cli_word diagrams[] = {{"text", COMMON_DIAGRAM_TEXT, NULL},
+                                           {"mermaid", COMMON_DIAGRAM_MERMAID, NULL},
+                                           {"svg", COMMON_DIAGRAM_SVG, NULL},
+                                           {0}};
+
+static const struct cli_word colors[] = {{"auto", COMMON_COLOR_AUTO, NULL},
+                                         {"always", COMMON_COLOR_ALWAYS, NULL},
+                                         {"never", COMMON_COLOR_NEVER, NULL},
+                                         {0}};
+
+/* Every code of the catalogue, then "any". */
+static const char *fail_on_word(size_t index)
+{
+    if (index + 1 < FINDING_CODES)
+        return finding_entry((enum finding_code)(index + 1))->name;
+    return index + 1 == FINDING_CODES ? "any" : NULL;
+}
+
+#define OF struct common_options
+
+const struct cli_group common_output = {
+    "Output",
+    {
+        {.name = "json",
+         CLI_ALIAS("format=json"),
+         .help = "Short for --format json: one JSON document on standard output, nothing else."},
+        {.name = "format",
+         CLI_CHOICE(OF, format),
+         .words = formats,
+         .value = "FORMAT",
+         .initial = "text",
+         .help = "How to write the report."},
+        {.name = "output",
+         .letter = 'o',
+         CLI_TEXT(OF, output),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .help = "Write the report to FILE, which changes only when all is written."},
+        {.name = "diagram",
+         CLI_CHOICE(OF, diagram),
+         .words = diagrams,
+         .optional = "text",
+         .value = "KIND",
+         .help = "Draw the ladder of calls and segments; text if no KIND is given."},
+        {.name = "diagram-file",
+         CLI_TEXT(OF, diagram_file),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .help = "Draw it into FILE. Without --diagram, an ending of .svg, .mmd or .md chooses the "
+                 "kind."},
+        {.name = "timeline", CLI_FLAG(OF, timeline), .help = "List every event, in order."},
+        {.name = "pcap",
+         CLI_TEXT(OF, pcap),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .help = "Keep the packets, for Wireshark."},
+        {.name = "fail-on",
+         CLI_WORD_LIST(OF, fail_on),
+         .word = fail_on_word,
+         .value = "CODE[,CODE]|any",
+         .help = "Exit with status 1 if one of these findings was made; 'any' means any of "
+                 "severity warning or above."},
+        {.name = "quiet",
+         .letter = 'q',
+         CLI_FLAG(OF, quiet),
+         .conflicts = "verbose",
+         .help = "Say only what matters: the verdict, and errors."},
+        {.name = "verbose",
+         .letter = 'v',
+         CLI_FLAG(OF, verbose),
+         .help = "Say more: how each thing was measured."},
+        {.name = "color",
+         CLI_CHOICE(OF, color),
+         .words = colors,
+         .initial = "auto",
+         .help = "Colour the report; auto does so on a terminal, unless NO_COLOR is set."},
+        {0},
+    }};
+
+const struct cli_group common_limits = {
+    "Limits",
+    {
+        {.name = "timeout",
+         CLI_DURATION(OF, timeout_ns),
+         CLI_GIVEN(OF, timeout_set),
+         .min = 1000000,
+         .help = "Bound on the whole run; what was measured until then is reported."},
+        {.name = "ipv4",
+         .letter = '4',
+         CLI_CONSTANT(OF, family),
+         .constant = 4,
+         .help = "Use IPv4 only."},
+        {.name = "ipv6",
+         .letter = '6',
+         CLI_CONSTANT(OF, family),
+         .constant = 6,
+         .conflicts = "ipv4",
+         .help = "Use IPv6 only."},
+        {0},
+    }};
+
+const struct cli_group common_scenarios = {
+    "Scenarios",
+    {
+        {.name = "list", CLI_FLAG(OF, list), .help = "List the scenarios, with a line each."},
+        {.name = "all",
+         CLI_FLAG(OF, all),
+         .help = "Run every scenario, for IPv4 and IPv6 unless -4 or -6 says one."},
+        {.name = "jobs",
+         CLI_INTEGER(OF, jobs),
+         .min = 1,
+         .max = 256,
+         .initial = "8",
+         .help = "Run this many at once; each has its own lab, and they mostly wait."},
+        {.name = "repeat",
+         CLI_INTEGER(OF, repeat),
+         .min = 1,
+         .max = 1000000,
+         .initial = "1",
+         .help = "Run this many times and report how often each outcome came; one that changes is "
+                 "a failure."},
+        {.name = "no-lab",
+         CLI_FLAG(OF, no_lab),
+         .help = "Run on loopback, without private namespaces: shows what loopback can show."},
+        {.name = "real-time",
+         CLI_FLAG(OF, real_time),
+         .help = "Leave the kernel's timers as they are; some scenarios then take minutes."},
+        {0},
+    }};
+
+#define STATUS_ROWS_OF_ALL                                                                         \
+    {2, "The command line is wrong; the message names the option and what it accepts."},           \
+        {3, "This machine does not let it run, or the input was damaged; the message says what "   \
+            "to do."},                                                                             \
+        {4, "Every target was unknown or out of reach."},                                          \
+        {130, "Interrupted; what was measured so far is reported first."},                         \
+        {143, "Terminated; likewise."},                                                            \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+const struct cli_status common_diagnosis_statuses[] = {
+    {0, "The diagnosis was completed, whatever it found."},
+    {1, "A finding that --fail-on names was made."},
+    STATUS_ROWS_OF_ALL};
+
+const struct cli_status common_scenario_statuses[] = {
+    {0, "Every scenario did what this kernel should do."},
+    {1, "A scenario differed or was inconclusive, or a finding that --fail-on names was made."},
+    STATUS_ROWS_OF_ALL};
+
+enum common_diagram common_diagram(const struct common_options *options)
+{
+    static const struct {
+        const char *ending;
+        enum common_diagram diagram;
+    } endings[] = {{".svg", COMMON_DIAGRAM_SVG},
+                   {".mmd", COMMON_DIAGRAM_MERMAID},
+                   {".md", COMMON_DIAGRAM_MERMAID}};
+    const char *dot = options->diagram_file ? strrchr(options->diagram_file, '.') : NULL;
+
+    if (options->diagram || !options->diagram_file)
+        return options->diagram;
+    for (size_t i = 0; dot && i < ARRAY_SIZE(endings); i++)
+        if (!strcmp(dot, endings[i].ending))
+            return endings[i].diagram;
+    return COMMON_DIAGRAM_TEXT;
+}
+
+bool common_color(const struct common_options *options, int descriptor)
+{
+    switch (options->color) {
+    case COMMON_COLOR_AUTO:
+        return output_wants_color(descriptor);
+    case COMMON_COLOR_ALWAYS:
+        return true;
+    case COMMON_COLOR_NEVER:
+        return false;
+    }
+    return false;
+}
+
+bool common_fails_on(const struct common_options *options, enum finding_code code,
+                     enum finding_severity severity)
+{
+    for (size_t i = 0; i < options->fail_on.count; i++) {
+        const char *word = options->fail_on.words[i];
+        if (!strcmp(word, "any") ? severity >= FINDING_WARNING
+                                 : !strcmp(word, finding_entry(code)->name))
+            return true;
+    }
+    return false;
+}
+
+int common_deliver(const struct common_options *options, const struct buf *report,
+                   struct error *error)
+{
+    return output_file(options->output ? options->output : "-", report, error);
+}

@@ -1,0 +1,72 @@
+/* The options that several commands take, declared once.
+ *
+ * A command embeds struct common_options in its own options, and lists the groups that it takes as
+ * fragments: {&common_output, offsetof(struct my_options, common), .without = "pcap"}. */
+#ifndef CMD_COMMON_H
+#define CMD_COMMON_H
+
+#include "cli/cli.h"
+#include "finding/finding.h"
+
+enum common_format {
+    COMMON_FORMAT_TEXT,
+    COMMON_FORMAT_JSON,
+    COMMON_FORMAT_NDJSON,
+    COMMON_FORMAT_JUNIT,
+    COMMON_FORMAT_TAP,
+};
+
+enum common_diagram {
+    COMMON_DIAGRAM_NONE,
+    COMMON_DIAGRAM_TEXT,
+    COMMON_DIAGRAM_MERMAID,
+    COMMON_DIAGRAM_SVG,
+};
+
+enum common_color { COMMON_COLOR_AUTO, COMMON_COLOR_ALWAYS, COMMON_COLOR_NEVER };
+
+struct common_options {
+    /* common_output */
+    enum common_format format;
+    const char *output; /* NULL or "-": standard output */
+    enum common_diagram diagram;
+    const char *diagram_file; /* NULL: in the report */
+    bool timeline;
+    const char *pcap; /* NULL: not kept */
+    struct cli_list fail_on;
+    bool quiet, verbose;
+    enum common_color color;
+    /* common_limits */
+    int family; /* 4, 6, or 0 for both */
+    bool timeout_set;
+    int64_t timeout_ns;
+    /* common_scenarios */
+    bool list, all;
+    int64_t jobs, repeat;
+    bool no_lab, real_time;
+};
+
+extern const struct cli_group common_output;
+extern const struct cli_group common_limits;
+extern const struct cli_group common_scenarios;
+
+/* The exit statuses of a command that diagnoses, and of one that runs scenarios. */
+extern const struct cli_status common_diagnosis_statuses[];
+extern const struct cli_status common_scenario_statuses[];
+
+/* Which diagram is wanted: --diagram-file alone asks for one too, of the kind that the file's
+ * ending names (.svg, .mmd and .md for Mermaid, anything else text). */
+enum common_diagram common_diagram(const struct common_options *options);
+
+/* Whether what goes to `descriptor` is coloured: --color, then NO_COLOR and TERM. */
+bool common_color(const struct common_options *options, int descriptor);
+
+/* Whether --fail-on names this finding: by its code, or as "any" from a warning up. */
+bool common_fails_on(const struct common_options *options, enum finding_code code,
+                     enum finding_severity severity);
+
+/* The report: to --output, or to standard output. */
+int common_deliver(const struct common_options *options, const struct buf *report,
+                   struct error *error);
+
+#endif

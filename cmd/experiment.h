@@ -1,0 +1,25 @@
+/* What every command that runs an experiment does around it: begin a report, end it, deliver it in
+ * the form that was asked for, and find the exit status. */
+#ifndef CMD_EXPERIMENT_H
+#define CMD_EXPERIMENT_H
+
+#include "common.h"
+#include "result/result.h"
+
+/* Fills the head of the report: command, version, start, host. */
+void experiment_begin(struct report *report, const struct cli_invocation *invocation);
+/* Sets the duration, the verdict, and whether a signal ended it. */
+void experiment_end(struct report *report);
+
+/* Renders and delivers the report and its diagram. Returns `status`, or STATUS_MACHINE after a
+ * complaint when it could not be written. */
+int experiment_deliver(const char *command, const struct common_options *options,
+                       const struct report *report, int status);
+
+/* Whether --fail-on names one of the findings. */
+bool experiment_fails(const struct common_options *options, const struct report *report);
+
+/* AF_INET, AF_INET6 or AF_UNSPEC, by -4 and -6. */
+int experiment_family(const struct common_options *options);
+
+#endif

@@ -1,0 +1,260 @@
+/* netkit-generate: writes what follows from the option tables into the source tree. Built beside
+ * netkit from the same tables, not installed.
+ *
+ * Some files are generated whole (completions). Others are written by hand around generated blocks
+ * (man pages, README): a block is what stands between a line that begins it and one that ends it.
+ * With --check nothing is written, and files that would change are named. */
+#include "commands.h"
+#include "common.h"
+#include "output.h"
+
+#include "base/cleanup.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+struct generate_options {
+    bool check;
+};
+
+/* ---- the blocks */
+
+/* The options that commands share, for netkit(1). */
+static const struct cli_command shared_options = {
+    .name = "netkit",
+    .fragments = (const struct cli_fragment[]){{&common_limits, 0, NULL},
+                                               {&common_scenarios, 0, NULL},
+                                               {&common_output, 0, NULL},
+                                               {0}},
+    .statuses = common_scenario_statuses,
+};
+
+static void render_commands(struct buf *out, const struct cli_command *command)
+{
+    (void)command;
+    cli_render_man_commands(out, &netkit_program);
+}
+
+static void render_first_steps(struct buf *out, const struct cli_command *command)
+{
+    (void)command;
+    cli_render_man_first_steps(out, &netkit_program);
+}
+
+static void render_readme(struct buf *out, const struct cli_command *command)
+{
+    (void)command;
+    cli_render_readme_commands(out, &netkit_program);
+}
+
+struct block {
+    const char *begin, *end; /* whole lines */
+    void (*render)(struct buf *out, const struct cli_command *command);
+};
+
+#define MAN_BLOCK(word) ".\\\" BEGIN " word, ".\\\" END " word
+
+static const struct block program_page[] = {{MAN_BLOCK("COMMANDS"), render_commands},
+                                            {MAN_BLOCK("OPTIONS"), cli_render_man_options},
+                                            {MAN_BLOCK("EXAMPLES"), render_first_steps},
+                                            {MAN_BLOCK("EXIT STATUS"), cli_render_man_statuses},
+                                            {0}};
+
+static const struct block command_page[] = {{MAN_BLOCK("OPTIONS"), cli_render_man_options},
+                                            {MAN_BLOCK("EXAMPLES"), cli_render_man_examples},
+                                            {MAN_BLOCK("EXIT STATUS"), cli_render_man_statuses},
+                                            {0}};
+
+static const struct block readme[] = {
+    {"<!-- BEGIN COMMANDS -->", "<!-- END COMMANDS -->", render_readme}, {0}};
+
+/* The start of the line that is exactly `line`, or NULL. */
+static const char *find_line(const char *text, const char *line)
+{
+    size_t len = strlen(line);
+
+    for (const char *p = text; (p = strstr(p, line)); p += len)
+        if ((p == text || p[-1] == '\n') && (p[len] == '\n' || !p[len]))
+            return p;
+    return NULL;
+}
+
+static int replace_block(struct buf *text, const struct block *block,
+                         const struct cli_command *command, struct error *error)
+{
+    cleanup(buf) struct buf old = {0};
+    const char *begin = find_line(buf_str(text), block->begin);
+    const char *end = begin ? find_line(begin, block->end) : NULL;
+
+    if (!end)
+        return error_set(error, EINVAL, "no block from '%s' to '%s'", block->begin, block->end);
+    buf_add_str(&old, buf_str(text));
+    size_t kept = (size_t)(begin - buf_str(text)) + strlen(block->begin);
+    size_t rest = (size_t)(end - buf_str(text));
+    buf_reset(text);
+    buf_add(text, old.data, kept);
+    buf_add_char(text, '\n');
+    block->render(text, command);
+    buf_add_str(text, old.data + rest);
+    return text->failed || old.failed ? error_sys(error, ENOMEM, "block '%s'", block->begin) : 0;
+}
+
+/* ---- files */
+
+struct generator {
+    const char *directory;
+    bool check;
+    size_t drifted;
+};
+
+static int read_file(const char *path, struct buf *out, struct error *error)
+{
+    cleanup(file) FILE *file = fopen(path, "re");
+    char chunk[4096];
+    size_t got;
+
+    if (!file)
+        return error_sys(error, errno, "cannot read %s", path);
+    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0)
+        buf_add(out, chunk, got);
+    if (ferror(file))
+        return error_sys(error, errno, "cannot read %s", path);
+    return out->failed ? error_sys(error, ENOMEM, "cannot read %s", path) : 0;
+}
+
+static int settle(struct generator *generator, const char *path, const struct buf *wanted,
+                  struct error *error)
+{
+    cleanup(buf) struct buf present = {0};
+    int rc = read_file(path, &present, error);
+
+    if (wanted->failed)
+        return error_sys(error, ENOMEM, "%s", path);
+    if (rc == -ENOENT)
+        buf_reset(&present);
+    else if (rc)
+        return rc;
+    if (!rc && present.len_bytes == wanted->len_bytes &&
+        !memcmp(buf_str(&present), buf_str(wanted), wanted->len_bytes))
+        return 0;
+    generator->drifted++;
+    if (!generator->check)
+        return output_file(path, wanted, error);
+    output_complain("generate", "%s differs from the option tables; run scripts/generate", path);
+    return 0;
+}
+
+static int write_whole(struct generator *generator, const char *name,
+                       void (*render)(struct buf *, const struct cli_program *),
+                       struct error *error)
+{
+    cleanup(buf) struct buf path = {0};
+    cleanup(buf) struct buf text = {0};
+
+    buf_printf(&path, "%s/%s", generator->directory, name);
+    render(&text, &netkit_program);
+    return settle(generator, buf_str(&path), &text, error);
+}
+
+static int write_blocks(struct generator *generator, const char *name, const struct block *blocks,
+                        const struct cli_command *command, struct error *error)
+{
+    cleanup(buf) struct buf path = {0};
+    cleanup(buf) struct buf text = {0};
+
+    buf_printf(&path, "%s/%s", generator->directory, name);
+    int rc = read_file(buf_str(&path), &text, error);
+    for (; !rc && blocks->begin; blocks++) {
+        rc = replace_block(&text, blocks, command, error);
+        if (rc)
+            error_add(error, "%s", buf_str(&path));
+    }
+    return rc ? rc : settle(generator, buf_str(&path), &text, error);
+}
+
+/* Every command that has options or examples of its own has a page of its own. */
+static int write_pages(struct generator *generator, struct error *error)
+{
+    int rc = write_blocks(generator, "man/netkit.1", program_page, &shared_options, error);
+
+    for (size_t i = 0; !rc && netkit_program.commands[i]; i++) {
+        const struct cli_command *command = netkit_program.commands[i];
+        cleanup(buf) struct buf name = {0};
+        if (!command->fragments)
+            continue;
+        buf_printf(&name, "man/netkit-%s.1", command->name);
+        rc = write_blocks(generator, buf_str(&name), command_page, command, error);
+    }
+    return rc;
+}
+
+static int generate(struct generator *generator, struct error *error)
+{
+    int rc = cli_check(&netkit_program, error);
+
+    if (!rc)
+        rc = write_whole(generator, "completions/netkit.bash", cli_render_bash, error);
+    if (!rc)
+        rc = write_whole(generator, "completions/_netkit", cli_render_zsh, error);
+    if (!rc)
+        rc = write_whole(generator, "completions/netkit.fish", cli_render_fish, error);
+    if (!rc)
+        rc = write_pages(generator, error);
+    if (!rc)
+        rc = write_blocks(generator, "README.md", readme, NULL, error);
+    return rc;
+}
+
+static int run(struct cli_invocation *invocation)
+{
+    const struct generate_options *options = invocation->options;
+    struct generator generator = {.directory = invocation->arg_count ? invocation->args[0] : ".",
+                                  .check = options->check};
+    struct error error = {0};
+
+    if (generate(&generator, &error)) {
+        output_complain("generate", "%s", error.text);
+        return STATUS_MACHINE;
+    }
+    return generator.check && generator.drifted ? STATUS_FINDING : STATUS_OK;
+}
+
+static const struct cli_group generate_group = {
+    "Options",
+    {{.name = "check",
+      CLI_FLAG(struct generate_options, check),
+      .help = "Write nothing; name the files that would change, and exit with status 1 if there "
+              "are any."},
+     {0}}};
+
+static const struct cli_command generate_command = {
+    .name = "generate",
+    .group = "Generate",
+    .summary = "write completions, option blocks of man pages and the README's commands",
+    .positional = {.name = "DIRECTORY", .max = 1, .completes = CLI_COMPLETES_DIRECTORY},
+    .fragments = (const struct cli_fragment[]){{&generate_group, 0, NULL}, {0}},
+    .options_size = sizeof(struct generate_options),
+    .run = run,
+};
+
+int main(int argc, char **argv)
+{
+    cleanup(buf) struct buf text = {0};
+    struct cli_invocation invocation;
+    struct error error = {0};
+    int status = STATUS_USAGE;
+
+    output_prepare();
+    if (cli_parse(&invocation, &netkit_program, &generate_command, argc - 1, argv + 1, &error)) {
+        output_complain("generate", "%s", error.text);
+    } else if (invocation.wants == CLI_WANTS_RUN) {
+        status = run(&invocation);
+    } else {
+        struct cli_style style = output_style();
+        cli_render_help(&text, &netkit_program, &generate_command, &style);
+        output_print(&text);
+        status = STATUS_OK;
+    }
+    cli_invocation_free(&invocation);
+    return output_finish("generate", status);
+}

@@ -1,0 +1,27 @@
+#include "interrupt.h"
+
+#include "output.h"
+#include <stddef.h>
+
+volatile sig_atomic_t interrupt_signal;
+
+static void caught(int number)
+{
+    interrupt_signal = number;
+}
+
+void interrupt_catch(void)
+{
+    struct sigaction action = {.sa_handler = caught, .sa_flags = SA_RESETHAND};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int interrupt_status(int status)
+{
+    if (!interrupt_signal)
+        return status;
+    return interrupt_signal == SIGINT ? STATUS_INTERRUPTED : STATUS_TERMINATED;
+}

@@ -1,0 +1,17 @@
+/* Ctrl-C and SIGTERM: what was measured is reported first, then the status says why it ended. */
+#ifndef CMD_INTERRUPT_H
+#define CMD_INTERRUPT_H
+
+#include <signal.h>
+
+/* The signal that came, 0 while none has. */
+extern volatile sig_atomic_t interrupt_signal;
+
+/* Catches SIGINT and SIGTERM from here on, without restarting calls. A second one ends the process
+ * at once, so that nobody is stuck with a report that does not come. */
+void interrupt_catch(void);
+
+/* The exit status for the signal that came: 130 or 143; `status` when none has. */
+int interrupt_status(int status);
+
+#endif

@@ -1,0 +1,50 @@
+/* Standard output, report files and complaints: the only place that prints and that decides what a
+ * failed write means for the exit status. */
+#ifndef CMD_OUTPUT_H
+#define CMD_OUTPUT_H
+
+#include "base/buf.h"
+#include "cli/cli.h"
+#include "netkit/error.h"
+
+/* Exit statuses of the contract. */
+enum {
+    STATUS_OK = 0,
+    STATUS_FINDING = 1, /* a scenario differed, a threshold or --fail-on was hit */
+    STATUS_USAGE = 2,
+    STATUS_MACHINE = 3, /* this machine does not let it run */
+    STATUS_UNREACHED = 4,
+    STATUS_INTERRUPTED = 130,
+    STATUS_TERMINATED = 143,
+};
+
+/* Call first in main(): makes sure that descriptors 0 to 2 are taken, so that no file or socket
+ * that is opened later gets our output, and turns a closed pipe into an error of write. A child
+ * that is to die of SIGPIPE must set the signal's default action back. */
+void output_prepare(void);
+
+/* Writes to standard output. A failure is remembered and reported by output_finish(), so nobody
+ * else needs to check. */
+void output_print(const struct buf *text);
+
+/* Writes a whole file: into a temporary file beside it, renamed into place when all is written.
+ * What exists and is no regular file (a device, a pipe, a symbolic link) is written through.
+ * "-" is standard output. */
+int output_file(const char *path, const struct buf *text, struct error *error);
+
+/* "netkit COMMAND: …" on standard error; command NULL: "netkit: …". */
+__attribute__((format(printf, 2, 3))) void output_complain(const char *command, const char *format,
+                                                           ...);
+
+/* Flushes standard output. Returns the status, or STATUS_MACHINE after a complaint when something
+ * could not be written (an interruption or a usage error goes before). */
+int output_finish(const char *command, int status);
+
+/* How text looks on standard output: its columns (80 when it is no terminal), colour by NO_COLOR
+ * and TERM. */
+struct cli_style output_style(void);
+
+/* Whether `descriptor` is a terminal that wants colour, by NO_COLOR and TERM. */
+bool output_wants_color(int descriptor);
+
+#endif

@@ -1,0 +1,343 @@
+/* netkit tcp-probe: one live service, every part of the conversation timed. */
+#include "commands.h"
+#include "experiment.h"
+#include "interrupt.h"
+#include "output.h"
+#include "tcp_probe_options.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "report/record.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define REQUEST_MAX (256 << 20)
+
+struct probing {
+    const struct tcp_probe_options *options;
+    struct report *report;
+    struct buf request;
+    struct sock_target target;
+    const char *name;
+    enum preset preset;
+    struct probe_plan plan;
+    FILE *record;
+    bool record_failed;
+};
+
+/* ---- what to say ---- */
+
+static int read_request(const char *path, struct buf *out, struct error *error)
+{
+    cleanup(file) FILE *file = fopen(path, "rbe");
+    char chunk[65536];
+    size_t got;
+
+    if (!file)
+        return error_sys(error, errno, "--send-file %s", path);
+    buf_init_cap(out, REQUEST_MAX);
+    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0)
+        buf_add(out, chunk, got);
+    if (ferror(file))
+        return error_sys(error, errno, "--send-file %s", path);
+    if (out->failed)
+        return error_set(error, EFBIG, "--send-file %s: more than %d MiB", path, REQUEST_MAX >> 20);
+    if (!out->len_bytes)
+        return error_set(error, EINVAL, "--send-file %s: the file is empty", path);
+    return 0;
+}
+
+/* What the Host header says: the name as the user wrote it, and the port where it is not 80. */
+static void host_header(struct buf *out, const struct probing *probing)
+{
+    const char *host = probing->target.host[0] ? probing->target.host : "localhost";
+    bool literal6 = strchr(host, ':') != NULL;
+
+    if (probing->options->host) {
+        buf_add_str(out, probing->options->host);
+        return;
+    }
+    buf_printf(out, "%s%s%s", literal6 ? "[" : "", host, literal6 ? "]" : "");
+    if (probing->target.port != 80)
+        buf_printf(out, ":%d", probing->target.port);
+}
+
+static int compose_preset(struct probing *probing, struct error *error)
+{
+    const struct tcp_probe_options *options = probing->options;
+    const struct preset_info *info;
+    cleanup(buf) struct buf host = {0};
+
+    probing->preset = options->preset_set ? options->preset : preset_by_port(probing->target.port);
+    info = preset_info(probing->preset);
+    host_header(&host, probing);
+    if (strpbrk(options->path, " \r\n") || strpbrk(buf_str(&host), " \r\n") ||
+        options->path[0] != '/')
+        return error_set(error, EINVAL,
+                         "--path wants a path that starts with / and has no blanks, --host a name "
+                         "without blanks");
+    preset_request(&probing->request, probing->preset, options->path, buf_str(&host));
+    probing->plan.connect_only = probing->preset == PRESET_CONNECT;
+    int rc = until_parse(info->until, &probing->plan.until, error);
+    if (!rc && info->greeting)
+        rc = until_parse(info->greeting, &probing->plan.greeting, error);
+    if (!rc && probing->plan.connect_only && (options->until_set || options->split.count))
+        rc = error_set(error, EINVAL,
+                       "%s says something, but there is nothing to send: give --send, --send-file "
+                       "or a --preset other than connect",
+                       options->until_set ? "--until" : "--split");
+    return rc;
+}
+
+static int compose(struct probing *probing, struct error *error)
+{
+    const struct tcp_probe_options *options = probing->options;
+    int rc;
+
+    if (options->send)
+        rc = text_unescape(&probing->request, options->send, error);
+    else if (options->send_file)
+        rc = read_request(options->send_file, &probing->request, error);
+    else
+        return compose_preset(probing, error);
+    if (!rc && !probing->request.len_bytes)
+        rc = error_set(error, EINVAL, "--send is empty: there is nothing to ask");
+    if (!rc)
+        rc = until_parse("line", &probing->plan.until, error);
+    return rc;
+}
+
+static int check_split(const struct probing *probing, struct error *error)
+{
+    const struct tcp_probe_split *split = &probing->options->split;
+    size_t sum = 0;
+
+    for (size_t i = 0; i < split->count; i++)
+        sum += split->pieces[i];
+    if (sum > probing->request.len_bytes)
+        return error_set(error, EINVAL, "--split adds up to %zu bytes, but the request has %zu",
+                         sum, probing->request.len_bytes);
+    return 0;
+}
+
+static uint32_t arms_of(const struct tcp_probe_options *options)
+{
+    return options->no_interventions ? 1u << SERVICE_BASELINE : options->arms;
+}
+
+static void make_plan(struct probing *probing)
+{
+    const struct tcp_probe_options *options = probing->options;
+    struct probe_plan *plan = &probing->plan;
+    int64_t now = clock_mono_ns();
+
+    plan->request = probing->request.data;
+    plan->request_bytes = probing->request.len_bytes;
+    memcpy(plan->pieces, options->split.pieces, sizeof plan->pieces);
+    plan->piece_count = options->split.count;
+    /* The last piece is what remains, which may be nothing. */
+    size_t sum = 0;
+    for (size_t i = 0; i < plan->piece_count; i++)
+        sum += plan->pieces[i];
+    if (plan->piece_count && sum == plan->request_bytes)
+        plan->piece_count--;
+    plan->gap_ns = options->gap_ns;
+    if (options->until_set)
+        plan->until = options->until;
+    plan->rounds = options->duration_set ? INT64_C(1000000) : options->rounds;
+    plan->warmup = options->warmup;
+    plan->interval_ns = options->interval_ns;
+    plan->duration_ns = options->duration_set ? options->duration_ns : INT64_MAX;
+    plan->new_connection = options->new_connection;
+    plan->arms = arms_of(options);
+    plan->family = experiment_family(&options->common);
+    plan->connect_timeout_ns = options->connect_timeout_ns;
+    plan->response_timeout_ns = options->response_timeout_ns;
+    plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
+    plan->stall_ns = options->stall_ns;
+    plan->keep_round =
+        options->common.timeline || common_diagram(&options->common) != COMMON_DIAGRAM_NONE;
+}
+
+/* ---- what comes back ---- */
+
+static void keep_line(struct probing *probing, const struct buf *line)
+{
+    if (line->len_bytes &&
+        fwrite(line->data, 1, line->len_bytes, probing->record) != line->len_bytes)
+        probing->record_failed = true;
+}
+
+static void on_round(void *context, const struct probe_round *heard)
+{
+    struct probing *probing = context;
+    cleanup(buf) struct buf line = {0};
+    struct record_round round = {.target = heard->target,
+                                 .arm = heard->arm,
+                                 .fresh = heard->fresh,
+                                 .warmup = heard->warmup,
+                                 .round = *heard->round};
+
+    if (!probing->record)
+        return;
+    if (record_round_line(&line, &round, NULL))
+        probing->record_failed = true;
+    keep_line(probing, &line);
+}
+
+static void on_done(void *context, const struct probe_outcome *outcome)
+{
+    struct probing *probing = context;
+    struct report *report = probing->report;
+    struct result *result = report_add(report, RESULT_PROBE);
+
+    if (result)
+        result->probe = *outcome->result;
+    service_diagnose(&report->arena, outcome->evidence, &report->findings);
+    if (probing->record) {
+        cleanup(buf) struct buf line = {0};
+        if (record_evidence_line(&line, outcome->evidence, NULL))
+            probing->record_failed = true;
+        keep_line(probing, &line);
+    }
+}
+
+static void list_parameters(const struct probing *probing)
+{
+    const struct tcp_probe_options *options = probing->options;
+    struct arena *arena = &probing->report->arena;
+    struct result_map *map = &probing->report->parameters;
+    char text[UNTIL_TEXT_MAX * 4 + 64];
+
+    result_set_text(arena, map, "preset",
+                    options->send || options->send_file ? NULL
+                                                        : preset_info(probing->preset)->name);
+    result_set_integer(arena, map, "request_bytes", (int64_t)probing->request.len_bytes);
+    result_set_integer(arena, map, "writes", (int64_t)probing->plan.piece_count + 1);
+    result_set_text(arena, map, "until", until_describe(text, sizeof text, &probing->plan.until));
+    result_set_integer(arena, map, "rounds",
+                       options->duration_set ? RESULT_UNKNOWN : options->rounds);
+    result_set_integer(arena, map, "warmup", options->warmup);
+    result_set_bool(arena, map, "new_connection", options->new_connection);
+    result_set_bool(arena, map, "interventions",
+                    (probing->plan.arms & ~(1u << SERVICE_BASELINE)) != 0);
+    result_set_integer(arena, map, "stall_ns", options->stall_ns);
+}
+
+static int probe_all(struct probing *probing, struct error *error)
+{
+    const char *path = probing->options->record;
+    const struct probe_sink sink = {.context = probing, .round = on_round, .done = on_done};
+
+    if (path && !(probing->record = fopen(path, "we")))
+        return error_sys(error, errno, "--record %s", path);
+    int rc = probe_run(&probing->plan, &probing->target, &probing->name, 1, &probing->report->arena,
+                       &sink, &interrupt_signal, error);
+    if (probing->record && (fclose(probing->record) || probing->record_failed) && !rc)
+        rc = error_sys(error, errno ? errno : EIO, "--record %s", path);
+    return rc;
+}
+
+/* Every target failed before a single round was complete: exit status 4. */
+static int status_of(const struct probing *probing)
+{
+    const struct report *report = probing->report;
+    size_t reached = 0;
+
+    for (size_t i = 0; i < report->result_count; i++)
+        reached += report->results[i]->probe.rounds > 0;
+    if (!reached && !report->interrupted)
+        return STATUS_UNREACHED;
+    return experiment_fails(&probing->options->common, report) ? STATUS_FINDING : STATUS_OK;
+}
+
+static int run_probe(struct probing *probing)
+{
+    struct error error = {0};
+    const char *command = tcp_probe_command.name;
+
+    if (compose(probing, &error) || check_split(probing, &error)) {
+        output_complain(command, "%s", error.text);
+        return STATUS_USAGE;
+    }
+    make_plan(probing);
+    list_parameters(probing);
+    interrupt_catch();
+    int rc = probe_all(probing, &error);
+    if (rc) {
+        output_complain(command, "%s", error.text);
+        if (!probing->report->result_count)
+            return STATUS_MACHINE;
+    }
+    experiment_end(probing->report);
+    int status = experiment_deliver(command, &probing->options->common, probing->report,
+                                    rc ? STATUS_MACHINE : status_of(probing));
+    return interrupt_status(status);
+}
+
+static int run(struct cli_invocation *invocation)
+{
+    const struct tcp_probe_options *options = invocation->options;
+    struct report report = {0};
+    struct probing probing = {.options = options, .report = &report};
+    struct error error = {0};
+    const char *port = invocation->arg_count > 1 ? invocation->args[1] : NULL;
+
+    if (sock_target_parse(&probing.target, invocation->args[0], port, 0, &error)) {
+        output_complain(invocation->command->name, "%s", error.text);
+        return STATUS_USAGE;
+    }
+    experiment_begin(&report, invocation);
+    probing.name = port ? arena_printf(&report.arena, "%s:%s", invocation->args[0], port)
+                        : invocation->args[0];
+    int status = run_probe(&probing);
+    buf_free(&probing.request);
+    report_free(&report);
+    return status;
+}
+
+static const char *const description[] = {
+    "Talks to a live service and times every part of the conversation: resolving the name, "
+    "connecting, what was held in our own send queue, the network, the peer's acknowledgement, "
+    "the server's thinking, and the gaps inside its answer. The kernel's timestamps say where the "
+    "time went; no privilege is needed.",
+    "Then it intervenes: it repeats the exchange with one socket option changed at a time. A "
+    "verdict names the cause, the side that must change, the call or option to change, and the "
+    "numbers that it rests on. Where the evidence does not separate two causes, it says so.",
+    NULL};
+
+static const struct cli_example examples[] = {
+    {"netkit tcp-probe --preset http localhost:8000",
+     "Ask a web server for / forty times in each arm, and explain what is slow."},
+    {"netkit tcp-probe --preset redis :6379", "PING a Redis server on this host."},
+    {"netkit tcp-probe --preset http --path /health --diagram '[::1]:8080'",
+     "The same over IPv6, with the ladder of one typical slow round."},
+    {"netkit tcp-probe --send 'GET key\\r\\n' --split 4,5 --until line cache.example 7000",
+     "Play a client that writes a small request in two pieces."},
+    {"netkit tcp-probe --json --fail-on nagle-delayed-ack --preset http :8000",
+     "In a pipeline: exit with status 1 if the 40 ms are back."},
+    {0},
+};
+
+const struct cli_command tcp_probe_command = {
+    .name = "tcp-probe",
+    .group = "Look at a live service",
+    .summary = "time a live service part by part, and say whose each delay is",
+    .description = description,
+    .positional = {.name = "TARGET",
+                   .help = "host:port, [v6]:port, :port for this host, or two words: host port",
+                   .min = 1,
+                   .max = 2,
+                   .completes = CLI_COMPLETES_HOST},
+    .usage = "[OPTION]... HOST:PORT\n[OPTION]... HOST PORT",
+    .fragments = tcp_probe_fragments,
+    .examples = examples,
+    .statuses = common_diagnosis_statuses,
+    .symlink = true,
+    .options_size = sizeof(struct tcp_probe_options),
+    .run = run,
+};

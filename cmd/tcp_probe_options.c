@@ -1,0 +1,210 @@
+#include "tcp_probe_options.h"
+
+#include "base/text.h"
+#include "base/units.h"
+#include <errno.h>
+#include <string.h>
+
+static const struct cli_word presets[] = {
+    {"connect", PRESET_CONNECT, "connect, and send nothing"},
+    {"http", PRESET_HTTP, "GET --path with HTTP/1.1, read the whole answer"},
+    {"redis", PRESET_REDIS, "PING"},
+    {"memcached", PRESET_MEMCACHED, "version"},
+    {"smtp", PRESET_SMTP, "NOOP, after the greeting"},
+    {"echo", PRESET_ECHO, "a line that comes back"},
+    {0},
+};
+
+static const struct cli_word arms[] = {
+    {"baseline", SERVICE_BASELINE, "as you described the client"},
+    {"nodelay", SERVICE_NODELAY, "with TCP_NODELAY: our Nagle off"},
+    {"quickack", SERVICE_QUICKACK, "with TCP_QUICKACK: our delayed ACK off"},
+    {"nodelay+quickack", SERVICE_BOTH, "with both"},
+    {"single-write", SERVICE_SINGLE_WRITE, "the whole request in one write"},
+    {0},
+};
+
+static int parse_until(const char *text, void *field, struct error *error)
+{
+    return until_parse(text, field, error);
+}
+
+static int parse_split(const char *text, void *field, struct error *error)
+{
+    struct tcp_probe_split split = {0};
+    char part[32];
+
+    for (const char *p = text;; p++) {
+        size_t len = strcspn(p, ",");
+        int64_t size;
+        if (split.count == PROBE_PIECES_MAX)
+            return error_set(error, EINVAL, "takes up to %d sizes", PROBE_PIECES_MAX);
+        memcpy(part, p, len < sizeof part ? len : 0);
+        part[len < sizeof part ? len : 0] = '\0';
+        if (units_parse_size(part, &size) || size < 1)
+            return error_set(error, EINVAL, "wants sizes of at least 1, such as 100,20 or 1k,64");
+        split.pieces[split.count++] = (size_t)size;
+        p += len;
+        if (!*p)
+            break;
+    }
+    *(struct tcp_probe_split *)field = split;
+    return 0;
+}
+
+static int check_escapes(const char *text, void *field, struct error *error)
+{
+    cleanup(buf) struct buf bytes = {0};
+    (void)field;
+    return text_unescape(&bytes, text, error);
+}
+
+#define OF struct tcp_probe_options
+
+static const struct cli_group conversation = {
+    "What to say",
+    {
+        {.name = "preset",
+         CLI_CHOICE(OF, preset),
+         CLI_GIVEN(OF, preset_set),
+         .words = presets,
+         .value = "NAME",
+         .conflicts = "send send-file",
+         .help = "Speak a protocol that netkit knows: it says what is sent, and when the answer is "
+                 "complete. Without it and without --send, the port decides (80, 8000 and 8080: "
+                 "http; 6379: redis; 11211: memcached; 25 and 587: smtp; 7: echo), and elsewhere "
+                 "netkit only connects."},
+        {.name = "path",
+         CLI_TEXT(OF, path),
+         .value = "PATH",
+         .initial = "/",
+         .help = "What the http preset asks for."},
+        {.name = "host",
+         CLI_TEXT(OF, host),
+         .value = "NAME",
+         .completes = CLI_COMPLETES_HOST,
+         .help = "The Host header of the http preset, if not the target's name."},
+        {.name = "send",
+         CLI_TEXT(OF, send),
+         .parse = check_escapes,
+         .conflicts = "send-file",
+         .help = "Send this request, with C escapes: 'PING\\r\\n', '\\x00\\x01'."},
+        {.name = "send-file",
+         CLI_TEXT(OF, send_file),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .help = "Send what is in FILE, byte for byte."},
+        {.name = "until",
+         CLI_PARSED(OF, until),
+         CLI_GIVEN(OF, until_set),
+         .parse = parse_until,
+         .value = "WHEN",
+         .help = "The response is complete with: line, bytes:N, text:STR (C escapes), close, "
+                 "idle:DUR (nothing for so long), reply (SMTP's), or http (by length or chunks). A "
+                 "preset brings its own; with --send the default is line."},
+        {.name = "split",
+         CLI_PARSED(OF, split),
+         .parse = parse_split,
+         .value = "N[,N]",
+         .help = "Cut the request into writes of these sizes, and what remains into one more, to "
+                 "play a client with that habit."},
+        {.name = "gap",
+         CLI_DURATION(OF, gap_ns),
+         .max = INT64_C(60000000000),
+         .initial = "0",
+         .needs = "split",
+         .help = "Wait this long between the writes of --split."},
+        {0},
+    }};
+
+static const struct cli_group frequency = {
+    "How often",
+    {
+        {.name = "rounds",
+         .letter = 'n',
+         CLI_INTEGER(OF, rounds),
+         .min = 1,
+         .max = 1000000,
+         .initial = "40",
+         .help = "Exchanges to time in each arm."},
+        {.name = "warmup",
+         CLI_INTEGER(OF, warmup),
+         .max = 1000000,
+         .initial = "5",
+         .help = "Exchanges before those, on every connection: Linux acknowledges at once in the "
+                 "beginning, which hides stalls."},
+        {.name = "new-connection",
+         CLI_FLAG(OF, new_connection),
+         .help = "A connection for every round, as a client without a pool does."},
+        {.name = "interval",
+         CLI_DURATION(OF, interval_ns),
+         .max = INT64_C(3600000000000),
+         .initial = "0",
+         .help = "Wait this long between rounds."},
+        {.name = "duration",
+         CLI_DURATION(OF, duration_ns),
+         CLI_GIVEN(OF, duration_set),
+         .min = 1000000,
+         .conflicts = "rounds",
+         .help = "Go on for this long, instead of a number of rounds."},
+        {0},
+    }};
+
+static const struct cli_group interventions = {
+    "How causes are told apart",
+    {
+        {.name = "arms",
+         CLI_CHOICE_SET(OF, arms),
+         .words = arms,
+         .value = "LIST",
+         .initial = "baseline,nodelay,quickack,nodelay+quickack,single-write",
+         .help = "Run these variants of the client, in turns on fresh connections. What changes "
+                 "when one option changes is a cause."},
+        {.name = "no-interventions",
+         CLI_FLAG(OF, no_interventions),
+         .conflicts = "arms",
+         .help = "Run the baseline alone: faster, and less can be told apart."},
+        {.name = "stall",
+         CLI_DURATION(OF, stall_ns),
+         .min = 1000,
+         .initial = "10ms",
+         .help = "The shortest delay that is worth a finding."},
+        {0},
+    }};
+
+static const struct cli_group waiting = {"Limits",
+                                         {
+                                             {.name = "connect-timeout",
+                                              CLI_DURATION(OF, connect_timeout_ns),
+                                              .min = 1000000,
+                                              .initial = "10s",
+                                              .help = "Give up connecting after this."},
+                                             {.name = "response-timeout",
+                                              CLI_DURATION(OF, response_timeout_ns),
+                                              .min = 1000000,
+                                              .initial = "10s",
+                                              .help = "Give up on a response after this."},
+                                             {0},
+                                         }};
+
+static const struct cli_group recording = {
+    "Output",
+    {
+        {.name = "record",
+         CLI_TEXT(OF, record),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .help = "Write the measurements of each round to FILE, one JSON object a line."},
+        {0},
+    }};
+
+const struct cli_fragment tcp_probe_fragments[] = {
+    {&conversation, 0, NULL},
+    {&frequency, 0, NULL},
+    {&interventions, 0, NULL},
+    {&waiting, 0, NULL},
+    {&common_limits, offsetof(OF, common), NULL},
+    {&recording, 0, NULL},
+    {&common_output, offsetof(OF, common), "pcap"},
+    {0},
+};

@@ -1,0 +1,45 @@
+/* What `netkit tcp-probe` is told. */
+#ifndef CMD_TCP_PROBE_OPTIONS_H
+#define CMD_TCP_PROBE_OPTIONS_H
+
+#include "common.h"
+#include "diagnosis/service.h"
+#include "probe/preset.h"
+#include "probe/probe.h"
+#include "probe/until.h"
+
+struct tcp_probe_split {
+    size_t pieces[PROBE_PIECES_MAX];
+    size_t count; /* 0: the request is one write */
+};
+
+struct tcp_probe_options {
+    /* what to say: `send` or `send_file` where one is given, else the preset */
+    bool preset_set; /* else the port says which */
+    enum preset preset;
+    const char *path, *host; /* host NULL: the target's name */
+    const char *send;        /* with C escapes that are known to be right */
+    const char *send_file;
+    bool until_set; /* else the preset's own, or a line */
+    struct until until;
+    struct tcp_probe_split split;
+    int64_t gap_ns;
+    /* how often */
+    int64_t rounds, warmup;
+    bool new_connection;
+    int64_t interval_ns;
+    bool duration_set;
+    int64_t duration_ns;
+    /* interventions */
+    uint32_t arms; /* bits 1 << enum service_arm */
+    bool no_interventions;
+    int64_t stall_ns;
+    /* limits */
+    int64_t connect_timeout_ns, response_timeout_ns;
+    const char *record;
+    struct common_options common;
+};
+
+extern const struct cli_fragment tcp_probe_fragments[];
+
+#endif

@@ -1,0 +1,266 @@
+/* Rounds to numbers: percentiles, the breakdown of a typical round, the arms, notes. */
+#include "probe/target.h"
+
+#include "base/cleanup.h"
+#include "base/stats.h"
+#include <stdlib.h>
+#include <string.h>
+
+static struct service_rounds view(const struct round_list *list)
+{
+    return (struct service_rounds){list->rounds, list->count};
+}
+
+/* The user's own rounds. */
+static const struct round_list *own_rounds(const struct target *target)
+{
+    const struct probe_plan *plan = target->run->plan;
+    return plan->new_connection || plan->connect_only ? &target->fresh
+                                                      : &target->arms[SERVICE_BASELINE];
+}
+
+static int64_t total_of(const struct round *round)
+{
+    return round->total_ns;
+}
+
+static int64_t wire_of(const struct round *round)
+{
+    return round->wire_ns;
+}
+
+static int64_t *sorted(const struct round_list *list, int64_t (*value)(const struct round *),
+                       size_t *count)
+{
+    int64_t *values = malloc((list->count ? list->count : 1) * sizeof *values);
+
+    *count = 0;
+    for (size_t i = 0; values && i < list->count; i++)
+        if (value(&list->rounds[i]) != RESULT_UNKNOWN)
+            values[(*count)++] = value(&list->rounds[i]);
+    if (values)
+        stats_sort(values, *count);
+    return values;
+}
+
+static struct result_latency latency(const struct round_list *list,
+                                     int64_t (*value)(const struct round *))
+{
+    struct result_latency out = {RESULT_UNKNOWN, RESULT_UNKNOWN, RESULT_UNKNOWN, RESULT_UNKNOWN,
+                                 RESULT_UNKNOWN};
+    size_t count;
+    cleanup(mem) int64_t *values = sorted(list, value, &count);
+
+    if (values && count)
+        out = (struct result_latency){.min_ns = values[0],
+                                      .p50_ns = stats_quantile(values, count, 0.5),
+                                      .p90_ns = stats_quantile(values, count, 0.9),
+                                      .p99_ns = stats_quantile(values, count, 0.99),
+                                      .max_ns = values[count - 1]};
+    return out;
+}
+
+/* Medians of single parts would not add up. So the parts are averaged over the rounds in the middle
+ * (those between the fourth and the sixth decile of the duration), and scaled to add up to the
+ * median exactly. */
+static void break_down(const struct round_list *list, int64_t p50_ns, struct result_breakdown *out)
+{
+    double sums[RESULT_PARTS] = {0}, all = 0;
+    size_t count;
+    cleanup(mem) int64_t *totals = sorted(list, total_of, &count);
+
+    for (int part = 0; part < RESULT_PARTS; part++)
+        out->part_ns[part] = RESULT_UNKNOWN;
+    if (!totals || !count)
+        return;
+    int64_t low = stats_quantile(totals, count, 0.4), high = stats_quantile(totals, count, 0.6);
+    for (size_t i = 0; i < list->count; i++)
+        if (list->rounds[i].total_ns >= low && list->rounds[i].total_ns <= high)
+            for (int part = 0; part < RESULT_PARTS; part++) {
+                sums[part] += (double)list->rounds[i].part_ns[part];
+                all += (double)list->rounds[i].part_ns[part];
+            }
+    int64_t left = p50_ns;
+    int largest = 0;
+    for (int part = 0; part < RESULT_PARTS; part++) {
+        out->part_ns[part] = all > 0 ? (int64_t)(sums[part] / all * (double)p50_ns) : 0;
+        left -= out->part_ns[part];
+        if (out->part_ns[part] > out->part_ns[largest])
+            largest = part;
+    }
+    out->part_ns[largest] += left; /* what rounding left over */
+}
+
+static void list_arms(struct target *target, struct result_probe *result)
+{
+    result->arms = arena_alloc(target->run->arena, SERVICE_ARMS * sizeof *result->arms);
+    for (int arm = 0; arm < SERVICE_ARMS && result->arms; arm++) {
+        if (!target->arms[arm].count)
+            continue;
+        struct result_latency of = latency(&target->arms[arm], total_of);
+        result->arms[result->arm_count++] =
+            (struct result_arm){.name = service_arm_name((enum service_arm)arm),
+                                .rounds = (int64_t)target->arms[arm].count,
+                                .p50_ns = of.p50_ns,
+                                .p99_ns = of.p99_ns};
+    }
+}
+
+#define INFO(key, field, FIELD)                                                                    \
+    if (SOCK_TCP_HAS(info, FIELD))                                                                 \
+    result_set_integer(arena, map, key, (int64_t)info->field)
+
+static void list_tcp_info(struct arena *arena, const struct sock_tcp_info *info,
+                          struct result_map *map)
+{
+    result_set_text(arena, map, "state", sock_tcp_state_name(info->state));
+    INFO("rtt_ns", rtt_ns, RTT);
+    INFO("rttvar_ns", rttvar_ns, RTTVAR);
+    INFO("min_rtt_ns", min_rtt_ns, MIN_RTT);
+    INFO("rto_ns", rto_ns, RTO);
+    INFO("ato_ns", ato_ns, ATO);
+    INFO("snd_mss", snd_mss, SND_MSS);
+    INFO("rcv_mss", rcv_mss, RCV_MSS);
+    INFO("pmtu", pmtu, PMTU);
+    INFO("snd_cwnd", snd_cwnd, SND_CWND);
+    INFO("snd_wnd", snd_wnd, SND_WND);
+    INFO("total_retrans", total_retrans, TOTAL_RETRANS);
+    INFO("segs_out", segs_out, SEGS_OUT);
+    INFO("segs_in", segs_in, SEGS_IN);
+    INFO("data_segs_out", data_segs_out, DATA_SEGS_OUT);
+    INFO("data_segs_in", data_segs_in, DATA_SEGS_IN);
+    INFO("busy_ns", busy_ns, BUSY);
+    INFO("rwnd_limited_ns", rwnd_limited_ns, RWND_LIMITED);
+    INFO("sndbuf_limited_ns", sndbuf_limited_ns, SNDBUF_LIMITED);
+    INFO("bytes_acked", bytes_acked, BYTES_ACKED);
+    INFO("bytes_received", bytes_received, BYTES_RECEIVED);
+    INFO("delivery_rate", delivery_rate, DELIVERY_RATE);
+}
+
+static void list_notes(struct target *target, struct result_probe *result)
+{
+    static const struct {
+        unsigned kind;
+        const char *lacking;
+    } stamps[] = {
+        {SOCK_STAMP_SCHED,
+         "This kernel gave no SCHED stamps: what our send queue held is unknown."},
+        {SOCK_STAMP_SND, "This kernel gave no SND stamps: the moment of sending is the call's."},
+        {SOCK_STAMP_ACK,
+         "This kernel gave no ACK stamps: the server's acknowledgements are unseen."},
+        {SOCK_STAMP_RX, "This kernel gave no arrival stamps: the wake-up of this process counts as "
+                        "network or server."},
+    };
+    struct arena *arena = target->run->arena;
+    const char **notes = arena_alloc(arena, 16 * sizeof *notes);
+
+    if (!notes)
+        return;
+    bool talked = target->connections && !target->run->plan->connect_only;
+    for (size_t i = 0; i < ARRAY_SIZE(stamps) && talked; i++)
+        if (!(target->stamps & stamps[i].kind))
+            notes[result->note_count++] = stamps[i].lacking;
+    if (target->closed_between && !target->persists)
+        notes[result->note_count++] = "The server closes the connection after each answer: every "
+                                      "round is the first of its connection.";
+    else if (target->closed_between)
+        notes[result->note_count++] =
+            arena_printf(arena, "The server closed the connection between rounds %lld times.",
+                         (long long)target->closed_between);
+    if (target->surplus_bytes)
+        notes[result->note_count++] =
+            arena_printf(arena,
+                         "%lld bytes came beyond the end of an answer: does --until fit the "
+                         "protocol?",
+                         (long long)target->surplus_bytes);
+    if (target->clock_steps)
+        notes[result->note_count++] = arena_printf(
+            arena, "The system's clock was stepped in %lld rounds; they were left out.",
+            (long long)target->clock_steps);
+    result->notes = notes;
+}
+
+static void gather_evidence(struct target *target, struct service_evidence *evidence)
+{
+    const struct probe_plan *plan = target->run->plan;
+
+    *evidence = (struct service_evidence){
+        .target = target->name,
+        .connection =
+            target->connection[0] ? arena_copy(target->run->arena, target->connection) : NULL,
+        .new_connections = plan->new_connection || plan->connect_only,
+        .fresh = view(&target->fresh),
+        .persists = target->persists,
+        .interventions = (plan->arms & ~(1u << SERVICE_BASELINE)) != 0,
+        .stamps_queued = target->stamps & SOCK_STAMP_SCHED,
+        .stamps_acked = target->stamps & SOCK_STAMP_ACK,
+        .request_writes = (uint32_t)plan->piece_count + 1,
+        .mss_bytes = target->send_mss_bytes,
+        .small_mss_bytes = target->small_mss_bytes,
+        .stall_ns = plan->stall_ns,
+        .rtt_ns =
+            target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns : target->handshake_rtt_ns,
+        .resolve_ns = target->resolve_ns,
+        .syn_retransmits = target->syn_retransmits,
+        .error = target->failure.code,
+        .error_message = target->failure.message,
+        .unfinished = target->has_unfinished ? &target->unfinished : NULL,
+    };
+    for (int arm = 0; arm < SERVICE_ARMS; arm++)
+        evidence->arms[arm] = view(&target->arms[arm]);
+}
+
+const char *gather_place(const struct target *target, char *out, size_t size)
+{
+    char text[SOCK_ADDRESS_TEXT_MAX];
+
+    if (!target->addresses.count)
+        return NULL;
+    struct sock_address bare = target->addresses.items[target->address_index];
+    sock_address_format(text, sizeof text, &bare);
+    char *end = strrchr(text, ':');
+    char *start = text;
+    if (end)
+        *end = '\0';
+    if (*start == '[') {
+        start++;
+        start[strcspn(start, "]")] = '\0';
+    }
+    snprintf(out, size, "%s", start);
+    return out;
+}
+
+void gather(struct target *target, struct result_probe *result, struct service_evidence *evidence)
+{
+    const struct round_list *own = own_rounds(target);
+    struct arena *arena = target->run->arena;
+    char place[SOCK_ADDRESS_TEXT_MAX];
+
+    *result = (struct result_probe){
+        .target = target->name,
+        .address = arena_copy(arena, gather_place(target, place, sizeof place)),
+        .port = target->where.port,
+        .ok = target->failure.code == FINDING_NONE && own->count,
+        .error = {target->failure.code, target->failure.number, target->failure.message},
+        .resolve_ns = target->resolve_ns,
+        .connect_ns = target->connect_ns,
+        .rtt_ns =
+            target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns : target->handshake_rtt_ns,
+        .syn_retransmits = target->syn_retransmits,
+        .rounds = (int64_t)own->count,
+        .failed_rounds = target->failure.code != FINDING_NONE && target->connections,
+        .connections = target->connections,
+        .latency = latency(own, total_of),
+        .wire = latency(own, wire_of),
+        .slow_round = target->slow_ns == RESULT_UNKNOWN ? NULL : target->slow_strip,
+        .slow_round_ns = target->slow_ns,
+    };
+    break_down(own, result->latency.p50_ns, &result->breakdown);
+    for (size_t i = 0; i < own->count; i++)
+        result_histogram_add(&result->histogram, own->rounds[i].total_ns);
+    list_arms(target, result);
+    if (target->has_info)
+        list_tcp_info(arena, &target->info, &result->tcp_info);
+    list_notes(target, result);
+    gather_evidence(target, evidence);
+}

@@ -1,0 +1,45 @@
+/* One thread, many descriptors and timers: what a probe of many targets runs on.
+ *
+ * A task has at most one descriptor and one timer at a time. The loop owns neither; it calls back.
+ * Timers are CLOCK_MONOTONIC nanoseconds in a binary heap. */
+#ifndef PROBE_LOOP_H
+#define PROBE_LOOP_H
+
+#include "netkit/error.h"
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop_task {
+    /* Something happened: events are EPOLL… bits, 0 when the timer ran out. The task may be changed
+     * or freed by the callback. */
+    void (*wake)(struct loop_task *task, uint32_t events);
+    int fd;            /* -1: none */
+    uint32_t interest; /* EPOLL… bits registered */
+    int64_t timer_ns;  /* INT64_MAX: none */
+    size_t heap_index; /* SIZE_MAX: not in the heap */
+};
+
+struct loop {
+    int epoll_fd;
+    struct loop_task **heap;
+    size_t heap_count, heap_alloc;
+};
+
+int loop_open(struct loop *loop, size_t max_tasks, struct error *error);
+void loop_close(struct loop *loop);
+
+void loop_task_init(struct loop_task *task, void (*wake)(struct loop_task *, uint32_t));
+/* Starts or changes what a descriptor is watched for. 0 or a negative errno. */
+int loop_watch(struct loop *loop, struct loop_task *task, int fd, uint32_t interest);
+/* To be called before the descriptor is closed. */
+void loop_unwatch(struct loop *loop, struct loop_task *task);
+/* (Re)sets the timer; INT64_MAX stops it. */
+void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns);
+
+/* Waits once, until something happens, the next timer, or at most until `until_ns`, and calls back.
+ * 0, or -EINTR when a signal came. */
+int loop_turn(struct loop *loop, int64_t until_ns);
+
+#endif

@@ -1,0 +1,76 @@
+/* The experiment on a live service: a conversation, timed from outside and from the kernel's own
+ * stamps, repeated, and repeated with one socket option changed.
+ *
+ * probe_run() talks to targets from one thread without blocking (names are resolved by the system's
+ * resolver, which may block), reduces each round as it ends, and hands each finished target to
+ * `done`: what was measured (struct result_probe) and the evidence for the diagnosis. It prints
+ * nothing and decides nothing. */
+#ifndef PROBE_PROBE_H
+#define PROBE_PROBE_H
+
+#include "base/arena.h"
+#include "diagnosis/service.h"
+#include "netkit/sock.h"
+#include "probe/until.h"
+#include "result/result.h"
+#include <signal.h>
+
+#define PROBE_PIECES_MAX 32
+
+struct probe_plan {
+    /* The conversation. Memory belongs to the caller and must outlive the run. */
+    bool connect_only; /* a round is a connect and a close; nothing below is said */
+    const char *request;
+    size_t request_bytes;
+    size_t pieces[PROBE_PIECES_MAX]; /* sizes of the writes; what is left goes in a last one */
+    size_t piece_count;
+    int64_t gap_ns; /* pause between those writes */
+    struct until until;
+    struct until greeting; /* UNTIL_NOTHING: the server does not speak first */
+
+    int64_t rounds, warmup;
+    int64_t interval_ns;
+    int64_t duration_ns; /* INT64_MAX: by rounds */
+    bool new_connection;
+    uint32_t arms; /* bits 1 << enum service_arm; the baseline is always run */
+
+    int family; /* AF_UNSPEC, AF_INET, AF_INET6 */
+    int64_t connect_timeout_ns, response_timeout_ns;
+    int64_t deadline_ns; /* CLOCK_MONOTONIC bound on the run; INT64_MAX: none */
+    int64_t stall_ns;    /* passed on to the diagnosis */
+    bool keep_round;     /* keep one typical slow round for the ladder */
+};
+
+struct probe_round {
+    const char *target;
+    enum service_arm arm;
+    bool fresh;  /* the first round of its connection, on user's wish or the server's habit */
+    bool warmup; /* not part of any result */
+    const struct round *round;
+};
+
+struct probe_outcome {
+    size_t index;                      /* which target */
+    bool complete;                     /* false: the run ended before all rounds were had */
+    struct result_probe *result;       /* in the arena */
+    struct service_evidence *evidence; /* valid during the callback only */
+    struct arena *arena;
+};
+
+struct probe_sink {
+    void *context;
+    /* Hears of each round; may be NULL. */
+    void (*round)(void *context, const struct probe_round *round);
+    /* A target is done, failed, or the run ended. Called exactly once a target. */
+    void (*done)(void *context, const struct probe_outcome *outcome);
+};
+
+/* Probes all targets. `arena` receives the results. *stop (may be NULL) becoming non-zero in a
+ * signal handler ends the run; `done` is then still called for every target. Returns 0, or a
+ * negative errno when nothing could be run at all. */
+int probe_run(const struct probe_plan *plan, const struct sock_target *targets,
+              const char *const *names, size_t count, struct arena *arena,
+              const struct probe_sink *sink, const volatile sig_atomic_t *stop,
+              struct error *error);
+
+#endif

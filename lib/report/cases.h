@@ -1,0 +1,47 @@
+/* A report as a set of test cases, for the formats that CI servers read. */
+#ifndef REPORT_CASES_H
+#define REPORT_CASES_H
+
+#include "report/report.h"
+
+struct report_problem {
+    enum finding_code code;
+    enum finding_severity severity;
+    const char *message; /* one line, unescaped */
+    const char *remedy;  /* or NULL */
+    const char *side;    /* or NULL */
+    int64_t count, cost_ns;
+};
+
+/* One case: a result, or (without a result) what was found about the whole run. It passed when it
+ * has no problem. */
+struct report_case {
+    const char *name;
+    const struct result *result; /* or NULL */
+    struct report_problem *problems;
+    size_t problem_count;
+};
+
+struct report_cases {
+    struct arena arena;
+    struct report_case *items;
+    size_t count;
+    size_t failed; /* how many have a problem */
+};
+
+/* Findings of warning and above and results that failed are problems. The report must outlive the
+ * cases; release them with cases_free(). -ENOMEM. */
+int cases_of(struct report_cases *out, const struct report *report, struct error *error);
+void cases_free(struct report_cases *cases);
+
+static inline void cleanup_cases(struct report_cases *cases)
+{
+    cases_free(cases);
+}
+
+int report_render_junit(struct buf *out, const struct report *report,
+                        const struct report_style *style, struct error *error);
+int report_render_tap(struct buf *out, const struct report *report,
+                      const struct report_style *style, struct error *error);
+
+#endif

@@ -1,0 +1,175 @@
+#include "report/fields.h"
+
+#include "base/units.h"
+#include <stdio.h>
+#include <string.h>
+
+#define PLACE(type, member) .offset = offsetof(struct type, member)
+#define COUNTED(type, member, count)                                                               \
+    PLACE(type, member), .count_offset = offsetof(struct type, count)
+#define END                                                                                        \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+const struct report_field report_latency_fields[] = {
+    {"min_ns", "min", FIELD_DURATION, PLACE(result_latency, min_ns)},
+    {"p50_ns", "p50", FIELD_DURATION, PLACE(result_latency, p50_ns)},
+    {"p90_ns", "p90", FIELD_DURATION, PLACE(result_latency, p90_ns)},
+    {"p99_ns", "p99", FIELD_DURATION, PLACE(result_latency, p99_ns)},
+    {"max_ns", "max", FIELD_DURATION, PLACE(result_latency, max_ns)},
+    END,
+};
+
+const struct report_field report_connect_fields[] = {
+    {"resolve_ns", "resolve", FIELD_DURATION, PLACE(result_probe, resolve_ns)},
+    {"connect_ns", "connect", FIELD_DURATION, PLACE(result_probe, connect_ns)},
+    {"rtt_ns", "round trip", FIELD_DURATION, PLACE(result_probe, rtt_ns)},
+    {"syn_retransmits", "SYNs sent again", FIELD_INTEGER, PLACE(result_probe, syn_retransmits)},
+    END,
+};
+
+const struct report_field report_arm_fields[] = {
+    {"name", "", FIELD_TEXT, PLACE(result_arm, name)},
+    {"rounds", "rounds", FIELD_INTEGER, PLACE(result_arm, rounds)},
+    {"p50_ns", "p50", FIELD_DURATION, PLACE(result_arm, p50_ns)},
+    {"p99_ns", "p99", FIELD_DURATION, PLACE(result_arm, p99_ns)},
+    END,
+};
+
+const struct report_field report_error_fields[] = {
+    {"code", NULL, FIELD_CODE, PLACE(result_error, code)},
+    {"errno", NULL, FIELD_ERRNO, PLACE(result_error, number)},
+    {"message", NULL, FIELD_TEXT, PLACE(result_error, message)},
+    END,
+};
+
+const struct report_field report_probe_fields[] = {
+    {"target", NULL, FIELD_TEXT, PLACE(result_probe, target)},
+    {"address", NULL, FIELD_TEXT, PLACE(result_probe, address)},
+    {"port", NULL, FIELD_INTEGER, PLACE(result_probe, port)},
+    {"ok", NULL, FIELD_BOOL, PLACE(result_probe, ok)},
+    {"error", NULL, FIELD_ERROR, PLACE(result_probe, error)},
+    {"connect", NULL, FIELD_OBJECT, .fields = report_connect_fields},
+    {"rounds", "rounds", FIELD_INTEGER, PLACE(result_probe, rounds)},
+    {"latency", "latency", FIELD_OBJECT, PLACE(result_probe, latency),
+     .fields = report_latency_fields},
+    {"breakdown", NULL, FIELD_BREAKDOWN, PLACE(result_probe, breakdown)},
+    {"arms", NULL, FIELD_ARRAY, COUNTED(result_probe, arms, arm_count),
+     .element_bytes = sizeof(struct result_arm), .fields = report_arm_fields},
+    {"tcp_info", NULL, FIELD_MAP, PLACE(result_probe, tcp_info)},
+    {"failed_rounds", "failed", FIELD_INTEGER, PLACE(result_probe, failed_rounds)},
+    {"connections", "connections", FIELD_INTEGER, PLACE(result_probe, connections)},
+    {"wire", "on the wire", FIELD_OBJECT, PLACE(result_probe, wire),
+     .fields = report_latency_fields},
+    {"histogram", NULL, FIELD_HISTOGRAM, PLACE(result_probe, histogram)},
+    {"slow_round_ns", NULL, FIELD_DURATION, PLACE(result_probe, slow_round_ns)},
+    {"notes", NULL, FIELD_TEXTS, COUNTED(result_probe, notes, note_count)},
+    END,
+};
+
+const struct report_field report_finding_fields[] = {
+    {"code", NULL, FIELD_CODE, PLACE(finding, code)},
+    {"severity", NULL, FIELD_SEVERITY, PLACE(finding, severity)},
+    {"side", NULL, FIELD_SIDE, PLACE(finding, side)},
+    {"target", NULL, FIELD_TEXT, PLACE(finding, target)},
+    {"scenario", NULL, FIELD_TEXT, PLACE(finding, scenario)},
+    {"connection", NULL, FIELD_TEXT, PLACE(finding, connection)},
+    {"summary", NULL, FIELD_TEXT, PLACE(finding, summary)},
+    {"remedy", NULL, FIELD_TEXT, PLACE(finding, remedy)},
+    {"count", NULL, FIELD_INTEGER, PLACE(finding, count)},
+    {"cost_ns", NULL, FIELD_DURATION, PLACE(finding, cost_ns)},
+    {"evidence", NULL, FIELD_MAP, PLACE(finding, evidence)},
+    END,
+};
+
+static const struct report_field host_fields[] = {
+    {"kernel", NULL, FIELD_TEXT, PLACE(report, kernel)},
+    {"lab", NULL, FIELD_BOOL, PLACE(report, lab)},
+    {"capture", NULL, FIELD_CAPTURE, PLACE(report, capture)},
+    {"unprivileged", NULL, FIELD_BOOL, PLACE(report, unprivileged)},
+    END,
+};
+
+#define HEAD                                                                                       \
+    {"version", NULL, FIELD_TEXT, PLACE(report, version)},                                         \
+        {"command", NULL, FIELD_TEXT, PLACE(report, command)},                                     \
+        {"started", NULL, FIELD_TIME, PLACE(report, started_real_ns)},                             \
+        {"duration_ns", NULL, FIELD_DURATION, PLACE(report, duration_ns)},                         \
+        {"host", NULL, FIELD_OBJECT, .fields = host_fields},                                       \
+    {                                                                                              \
+        "parameters", NULL, FIELD_MAP, PLACE(report, parameters)                                   \
+    }
+#define TAIL                                                                                       \
+    {"verdict", NULL, FIELD_CODE, PLACE(report, verdict)},                                         \
+    {                                                                                              \
+        "interrupted", NULL, FIELD_BOOL, PLACE(report, interrupted)                                \
+    }
+
+const struct report_field report_report_fields[] = {
+    HEAD,
+    {"results", NULL, FIELD_RESULTS, COUNTED(report, results, result_count)},
+    {"findings", NULL, FIELD_ARRAY, COUNTED(report, findings.items, findings.count),
+     .element_bytes = sizeof(struct finding), .fields = report_finding_fields},
+    TAIL,
+    END,
+};
+
+const struct report_field report_summary_fields[] = {HEAD, TAIL, END};
+
+const char *report_capture_name(enum result_capture capture)
+{
+    switch (capture) {
+    case RESULT_CAPTURE_NONE:
+        return "none";
+    case RESULT_CAPTURE_PCAP:
+        return "pcap";
+    }
+    return "none";
+}
+
+struct report_kind report_kind_of(const struct result *result)
+{
+    switch (result->type) {
+    case RESULT_PROBE:
+        return (struct report_kind){
+            .fields = report_probe_fields,
+            .body = &result->probe,
+            .name = result->probe.target ? result->probe.target : "?",
+            .ok = result->probe.ok,
+            .error = &result->probe.error,
+        };
+    }
+    return (struct report_kind){.name = "?"};
+}
+
+bool report_concerns(const struct report *report, const struct finding *finding,
+                     const struct result *result)
+{
+    const char *about = finding->target ? finding->target : finding->scenario;
+
+    if (!about)
+        return report->result_count == 1;
+    return !strcmp(about, report_kind_of(result).name);
+}
+
+const char *report_duration(char *out, size_t size, int64_t ns, bool unicode)
+{
+    if (ns != RESULT_UNKNOWN)
+        return units_format_duration(out, size, ns, unicode ? "µ" : "u");
+    snprintf(out, size, "?");
+    return out;
+}
+
+/* Escaping makes text longer by one byte for each backslash, newline, return and tab; by more only
+ * where there is something worse. */
+bool report_is_plain(const char *text, bool lines)
+{
+    cleanup(buf) struct buf escaped = {0};
+    size_t len_bytes = strlen(text), harmless = 0;
+
+    for (const char *p = text; *p; p++)
+        harmless += *p == '\\' || (lines && strchr("\n\r\t", *p));
+    text_escape(&escaped, text, len_bytes);
+    return !escaped.failed && escaped.len_bytes == len_bytes + harmless;
+}

@@ -1,0 +1,88 @@
+/* The fields of a report, once: name, label, kind and place in the model. JSON walks these tables;
+ * text takes its labels from them; JUnit and TAP take the numbers that they quote from them. */
+#ifndef REPORT_FIELDS_H
+#define REPORT_FIELDS_H
+
+#include "base/text.h"
+#include "result/result.h"
+
+enum field_kind {
+    FIELD_TEXT,      /* const char *; NULL is null */
+    FIELD_INTEGER,   /* int64_t; RESULT_UNKNOWN is null */
+    FIELD_DURATION,  /* the same, nanoseconds */
+    FIELD_TIME,      /* the same, CLOCK_REALTIME; RFC 3339 */
+    FIELD_BOOL,      /* bool */
+    FIELD_CODE,      /* enum finding_code, by its name */
+    FIELD_SEVERITY,  /* enum finding_severity, by its name */
+    FIELD_SIDE,      /* enum result_side, by its name or null */
+    FIELD_ERRNO,     /* int; its name, 0 is null */
+    FIELD_CAPTURE,   /* enum result_capture, by its name */
+    FIELD_ERROR,     /* struct result_error, null when there is none */
+    FIELD_BREAKDOWN, /* struct result_breakdown */
+    FIELD_HISTOGRAM, /* struct result_histogram: its buckets that are not empty */
+    FIELD_MAP,       /* struct result_map */
+    FIELD_TEXTS,     /* const char *const *, with a count */
+    FIELD_OBJECT,    /* `fields` of the structure at the offset (0: of the same one) */
+    FIELD_ARRAY,     /* a pointer to structures with `fields`, with a count */
+    FIELD_RESULTS,   /* struct result **, with a count: each by its own kind's fields */
+};
+
+struct report_field {
+    const char *key;
+    const char *label; /* for text; NULL where text has no use for it */
+    enum field_kind kind;
+    size_t offset;
+    size_t count_offset;  /* of a size_t: FIELD_TEXTS, FIELD_ARRAY, FIELD_RESULTS */
+    size_t element_bytes; /* FIELD_ARRAY */
+    const struct report_field *fields;
+};
+
+/* Each table ends with an entry without a key. */
+extern const struct report_field report_report_fields[];  /* struct report */
+extern const struct report_field report_summary_fields[]; /* struct report, without its lists */
+extern const struct report_field report_finding_fields[]; /* struct finding */
+extern const struct report_field report_error_fields[];   /* struct result_error */
+extern const struct report_field report_probe_fields[];   /* struct result_probe */
+extern const struct report_field report_connect_fields[]; /* struct result_probe */
+extern const struct report_field report_latency_fields[]; /* struct result_latency */
+extern const struct report_field report_arm_fields[];     /* struct result_arm */
+
+static inline const void *field_at(const struct report_field *field, const void *base)
+{
+    return (const char *)base + field->offset;
+}
+
+static inline int64_t field_integer(const struct report_field *field, const void *base)
+{
+    return *(const int64_t *)field_at(field, base);
+}
+
+static inline size_t field_count(const struct report_field *field, const void *base)
+{
+    return *(const size_t *)((const char *)base + field->count_offset);
+}
+
+const char *report_capture_name(enum result_capture capture);
+
+/* What every renderer has to know of a result, whatever its type. */
+struct report_kind {
+    const struct report_field *fields; /* of `body` */
+    const void *body;
+    const char *name; /* the target or scenario */
+    bool ok;
+    const struct result_error *error;
+};
+struct report_kind report_kind_of(const struct result *result);
+
+/* Whether a finding is about this result: it names its target, or the report has no other result.
+ */
+bool report_concerns(const struct report *report, const struct finding *finding,
+                     const struct result *result);
+
+/* A duration as text, "?" when not known. Returns out. */
+const char *report_duration(char *out, size_t size, int64_t ns, bool unicode);
+
+/* Whether every character may be shown as it is. `lines` allows \n, \r and \t. */
+bool report_is_plain(const char *text, bool lines);
+
+#endif

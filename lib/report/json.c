@@ -1,0 +1,311 @@
+/* JSON and NDJSON: a walk over the field tables. The order of the tables is the order of the keys
+ * (jansson keeps the order of insertion). A NULL from jansson means that memory ran out; adding
+ * NULL to an object fails without harm, so a walk notes the failure and goes on to its end. */
+#include "report/json.h"
+
+#include "base/clock.h"
+#include "report/fields.h"
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#define SCHEMA "netkit/1"
+
+json_t *report_json_text(const char *text)
+{
+    cleanup(buf) struct buf escaped = {0};
+
+    if (!text)
+        return json_null();
+    if (report_is_plain(text, true))
+        return json_string(text);
+    text_escape(&escaped, text, strlen(text));
+    return escaped.failed ? NULL : json_string(buf_str(&escaped));
+}
+
+static json_t *from_integer(int64_t value)
+{
+    return value == RESULT_UNKNOWN ? json_null() : json_integer(value);
+}
+
+static void set(json_t *object, const char *key, json_t *value, bool *failed)
+{
+    *failed |= json_object_set_new(object, key, value) != 0;
+}
+
+static void append(json_t *array, json_t *value, bool *failed)
+{
+    *failed |= json_array_append_new(array, value) != 0;
+}
+
+static json_t *from_texts(const char *const *texts, size_t count, bool *failed)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        append(array, report_json_text(texts[i]), failed);
+    return array;
+}
+
+static json_t *from_range(int64_t min, int64_t max, bool *failed)
+{
+    json_t *object = json_object();
+
+    set(object, "min", from_integer(min), failed);
+    set(object, "max", from_integer(max), failed);
+    return object;
+}
+
+static json_t *from_value(const struct result_value *value, bool *failed)
+{
+    switch (value->kind) {
+    case RESULT_NULL:
+        return json_null();
+    case RESULT_BOOL:
+        return json_boolean(value->flag);
+    case RESULT_INTEGER:
+        return from_integer(value->integer);
+    case RESULT_REAL:
+        return isfinite(value->real) ? json_real(value->real) : json_null();
+    case RESULT_TEXT:
+        return report_json_text(value->text);
+    case RESULT_RANGE:
+        return from_range(value->range.min, value->range.max, failed);
+    case RESULT_TEXTS:
+        return from_texts(value->texts.items, value->texts.count, failed);
+    }
+    return json_null();
+}
+
+static json_t *from_map(const struct result_map *map, bool *failed)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < map->count; i++) {
+        cleanup(buf) struct buf key = {0};
+        text_escape(&key, map->values[i].key, strlen(map->values[i].key));
+        set(object, buf_str(&key), from_value(&map->values[i], failed), failed);
+    }
+    return object;
+}
+
+static json_t *from_histogram(const struct result_histogram *histogram, bool *failed)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < RESULT_BUCKETS; i++) {
+        if (!histogram->counts[i])
+            continue;
+        json_t *object = json_object();
+        set(object, "from_ns", json_integer(i ? result_bucket_ns(i) : 0), failed);
+        set(object, "to_ns",
+            i + 1 < RESULT_BUCKETS ? json_integer(result_bucket_ns(i + 1)) : json_null(), failed);
+        set(object, "count", json_integer(histogram->counts[i]), failed);
+        append(array, object, failed);
+    }
+    return array;
+}
+
+static json_t *from_breakdown(const struct result_breakdown *breakdown, bool *failed)
+{
+    /* The contract's order, which is not the order of a round. */
+    static const enum result_part order[] = {
+        RESULT_PART_NETWORK, RESULT_PART_SEND_HOLD, RESULT_PART_PEER_ACK, RESULT_PART_SERVER,
+        RESULT_PART_GAP,     RESULT_PART_OTHER,     RESULT_PART_WAKEUP};
+    _Static_assert(ARRAY_SIZE(order) == RESULT_PARTS, "each part has its place");
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+        set(object, result_part_key(order[i]), from_integer(breakdown->part_ns[order[i]]), failed);
+    return object;
+}
+
+static json_t *from_time(int64_t real_ns)
+{
+    char text[CLOCK_TEXT_MAX];
+    return real_ns == RESULT_UNKNOWN ? json_null()
+                                     : json_string(clock_format(text, sizeof text, real_ns));
+}
+
+static json_t *from_fields(const struct report_field *fields, const void *base, bool *failed);
+
+static json_t *from_array(const struct report_field *field, const void *base, bool *failed)
+{
+    const char *elements = *(const char *const *)field_at(field, base);
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < field_count(field, base); i++)
+        append(array, from_fields(field->fields, elements + i * field->element_bytes, failed),
+               failed);
+    return array;
+}
+
+static json_t *from_results(const struct report_field *field, const void *base, bool *failed)
+{
+    struct result *const *results = *(struct result *const *const *)field_at(field, base);
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < field_count(field, base); i++) {
+        struct report_kind kind = report_kind_of(results[i]);
+        append(array, from_fields(kind.fields, kind.body, failed), failed);
+    }
+    return array;
+}
+
+static json_t *from_error(const struct result_error *error, bool *failed)
+{
+    return error->code == FINDING_NONE ? json_null()
+                                       : from_fields(report_error_fields, error, failed);
+}
+
+static json_t *from_field(const struct report_field *field, const void *base, bool *failed)
+{
+    const void *at = field_at(field, base);
+
+    switch (field->kind) {
+    case FIELD_TEXT:
+        return report_json_text(*(const char *const *)at);
+    case FIELD_INTEGER:
+    case FIELD_DURATION:
+        return from_integer(*(const int64_t *)at);
+    case FIELD_TIME:
+        return from_time(*(const int64_t *)at);
+    case FIELD_BOOL:
+        return json_boolean(*(const bool *)at);
+    case FIELD_CODE:
+        return json_string(finding_entry(*(const enum finding_code *)at)->name);
+    case FIELD_SEVERITY:
+        return json_string(finding_severity_name(*(const enum finding_severity *)at));
+    case FIELD_SIDE:
+        return report_json_text(result_side_name(*(const enum result_side *)at));
+    case FIELD_ERRNO:
+        return *(const int *)at ? json_string(error_name(*(const int *)at)) : json_null();
+    case FIELD_CAPTURE:
+        return json_string(report_capture_name(*(const enum result_capture *)at));
+    case FIELD_ERROR:
+        return from_error(at, failed);
+    case FIELD_BREAKDOWN:
+        return from_breakdown(at, failed);
+    case FIELD_HISTOGRAM:
+        return from_histogram(at, failed);
+    case FIELD_MAP:
+        return from_map(at, failed);
+    case FIELD_TEXTS:
+        return from_texts(*(const char *const *const *)at, field_count(field, base), failed);
+    case FIELD_OBJECT:
+        return from_fields(field->fields, at, failed);
+    case FIELD_ARRAY:
+        return from_array(field, base, failed);
+    case FIELD_RESULTS:
+        return from_results(field, base, failed);
+    }
+    return json_null();
+}
+
+static void add_fields(json_t *object, const struct report_field *fields, const void *base,
+                       bool *failed)
+{
+    for (; fields->key; fields++)
+        set(object, fields->key, from_field(fields, base, failed), failed);
+}
+
+static json_t *from_fields(const struct report_field *fields, const void *base, bool *failed)
+{
+    json_t *object = json_object();
+    add_fields(object, fields, base, failed);
+    return object;
+}
+
+static int collect(const char *bytes, size_t len_bytes, void *out)
+{
+    buf_add(out, bytes, len_bytes);
+    return ((struct buf *)out)->failed ? -1 : 0;
+}
+
+/* Takes the value over. */
+static int dump(struct buf *out, json_t *value, size_t flags, bool failed, struct error *error)
+{
+    failed |= !value;
+    if (!failed)
+        failed = json_dump_callback(value, collect, out, flags | JSON_REAL_PRECISION(12)) != 0;
+    json_decref(value);
+    buf_add_char(out, '\n');
+    return failed || out->failed ? error_sys(error, ENOMEM, "cannot write JSON") : 0;
+}
+
+int report_render_json(struct buf *out, const struct report *report,
+                       const struct report_style *style, struct error *error)
+{
+    json_t *object = json_object();
+    bool failed = false;
+
+    (void)style;
+    set(object, "schema", json_string(SCHEMA), &failed);
+    add_fields(object, report_report_fields, report, &failed);
+    return dump(out, object, JSON_INDENT(2), failed, error);
+}
+
+static int line(struct buf *out, const char *type, const struct report_field *fields,
+                const void *base, struct error *error)
+{
+    json_t *object = json_object();
+    bool failed = false;
+
+    set(object, "type", json_string(type), &failed);
+    add_fields(object, fields, base, &failed);
+    return dump(out, object, JSON_COMPACT, failed, error);
+}
+
+int report_ndjson_result(struct buf *out, const struct result *result, struct error *error)
+{
+    struct report_kind kind = report_kind_of(result);
+    return line(out, "result", kind.fields, kind.body, error);
+}
+
+int report_ndjson_finding(struct buf *out, const struct finding *finding, struct error *error)
+{
+    return line(out, "finding", report_finding_fields, finding, error);
+}
+
+static json_t *counts(const struct report *report, bool *failed)
+{
+    json_t *object = json_object();
+    size_t by_severity[FINDING_ERROR + 1] = {0}, ok = 0;
+
+    for (size_t i = 0; i < report->result_count; i++)
+        ok += report_kind_of(report->results[i]).ok;
+    for (size_t i = 0; i < report->findings.count; i++)
+        by_severity[report->findings.items[i].severity]++;
+    set(object, "results", json_integer((json_int_t)report->result_count), failed);
+    set(object, "ok", json_integer((json_int_t)ok), failed);
+    set(object, "failed", json_integer((json_int_t)(report->result_count - ok)), failed);
+    for (int i = FINDING_INFO; i <= FINDING_ERROR; i++)
+        set(object, finding_severity_name((enum finding_severity)i),
+            json_integer((json_int_t)by_severity[i]), failed);
+    return object;
+}
+
+int report_ndjson_summary(struct buf *out, const struct report *report, struct error *error)
+{
+    json_t *object = json_object();
+    bool failed = false;
+
+    set(object, "type", json_string("summary"), &failed);
+    set(object, "schema", json_string(SCHEMA), &failed);
+    add_fields(object, report_summary_fields, report, &failed);
+    set(object, "counts", counts(report, &failed), &failed);
+    return dump(out, object, JSON_COMPACT, failed, error);
+}
+
+int report_render_ndjson(struct buf *out, const struct report *report,
+                         const struct report_style *style, struct error *error)
+{
+    int rc = 0;
+
+    (void)style;
+    for (size_t i = 0; !rc && i < report->result_count; i++)
+        rc = report_ndjson_result(out, report->results[i], error);
+    for (size_t i = 0; !rc && i < report->findings.count; i++)
+        rc = report_ndjson_finding(out, &report->findings.items[i], error);
+    return rc ? rc : report_ndjson_summary(out, report, error);
+}

@@ -1,0 +1,115 @@
+/* JUnit XML as Jenkins, GitLab and GitHub's actions read it: one suite for the run, a testcase for
+ * each case, a failure element for each problem. */
+#include "report/cases.h"
+
+#include "base/clock.h"
+#include "report/fields.h"
+#include "report/xml.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static void property(struct buf *out, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buf_add_str(out, "      <property name=\"");
+    xml_escape(out, name);
+    buf_add_str(out, "\" value=\"");
+    xml_escape(out, value);
+    buf_add_str(out, "\"/>\n");
+}
+
+static void problem_element(struct buf *out, const struct report_problem *problem)
+{
+    char cost[32];
+
+    buf_add_str(out, "      <failure type=\"");
+    xml_escape(out, finding_entry(problem->code)->name);
+    buf_add_str(out, "\" message=\"");
+    xml_escape(out, problem->message);
+    buf_printf(out, "\">severity: %s\n", finding_severity_name(problem->severity));
+    if (problem->side)
+        buf_printf(out, "side: %s\n", problem->side);
+    if (problem->cost_ns != RESULT_UNKNOWN)
+        buf_printf(out, "cost: %s\n", report_duration(cost, sizeof cost, problem->cost_ns, true));
+    buf_printf(out, "count: %" PRId64 "\n", problem->count);
+    if (problem->remedy) {
+        buf_add_str(out, "remedy: ");
+        xml_escape(out, problem->remedy);
+        buf_add_char(out, '\n');
+    }
+    buf_add_str(out, "</failure>\n");
+}
+
+/* The numbers that a person wants beside a case. */
+static void numbers(struct buf *out, const struct result_probe *probe)
+{
+    char text[32];
+
+    if (probe->rounds <= 0)
+        return;
+    buf_printf(out, "      <system-out>rounds %" PRId64, probe->rounds);
+    for (const struct report_field *field = report_latency_fields; field->key; field++)
+        buf_printf(out, ", %s %s", field->label,
+                   report_duration(text, sizeof text, field_integer(field, &probe->latency), true));
+    buf_add_str(out, "</system-out>\n");
+}
+
+static void case_element(struct buf *out, const struct report *report,
+                         const struct report_case *item)
+{
+    buf_add_str(out, "    <testcase classname=\"netkit.");
+    xml_escape(out, report->command ? report->command : "");
+    buf_add_str(out, "\" name=\"");
+    xml_escape(out, item->name);
+    buf_add_str(out, "\">\n");
+    for (size_t i = 0; i < item->problem_count; i++)
+        problem_element(out, &item->problems[i]);
+    if (item->result)
+        switch (item->result->type) {
+        case RESULT_PROBE:
+            numbers(out, &item->result->probe);
+            break;
+        }
+    buf_add_str(out, "    </testcase>\n");
+}
+
+static void suite_attributes(struct buf *out, const struct report_cases *cases, int64_t duration_ns)
+{
+    buf_printf(out, " tests=\"%zu\" failures=\"%zu\" errors=\"0\"", cases->count, cases->failed);
+    if (duration_ns != RESULT_UNKNOWN)
+        buf_printf(out, " time=\"%.6f\"", (double)duration_ns / (double)NS_PER_SEC);
+}
+
+int report_render_junit(struct buf *out, const struct report *report,
+                        const struct report_style *style, struct error *error)
+{
+    cleanup(cases) struct report_cases cases = {0};
+    int rc = cases_of(&cases, report, error);
+
+    (void)style;
+    if (rc)
+        return rc;
+    buf_add_str(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"netkit\"");
+    suite_attributes(out, &cases, report->duration_ns);
+    buf_add_str(out, ">\n  <testsuite name=\"");
+    xml_escape(out, report->command ? report->command : "");
+    buf_add_str(out, "\"");
+    suite_attributes(out, &cases, report->duration_ns);
+    if (report->started_real_ns != RESULT_UNKNOWN) {
+        /* Readers of this format expect whole seconds without a zone. */
+        char started[CLOCK_TEXT_MAX];
+        clock_format(started, sizeof started, report->started_real_ns);
+        buf_printf(out, " timestamp=\"%.19s\"", started);
+    }
+    buf_add_str(out, ">\n    <properties>\n");
+    property(out, "version", report->version);
+    property(out, "kernel", report->kernel);
+    property(out, "verdict", finding_entry(report->verdict)->name);
+    buf_add_str(out, "    </properties>\n");
+    for (size_t i = 0; i < cases.count; i++)
+        case_element(out, report, &cases.items[i]);
+    buf_add_str(out, "  </testsuite>\n</testsuites>\n");
+    return out->failed ? error_sys(error, ENOMEM, "cannot write JUnit XML") : 0;
+}

@@ -1,0 +1,54 @@
+/* Lines of text for a terminal: columns, colours, bars, wrapping.
+ *
+ * A painter appends to a buffer and knows the column that it is in. Nothing passes the style's
+ * width: what would is cut, with an ellipsis. Text from anywhere may be put: it is escaped, and
+ * turned into ASCII where the style is not Unicode. Escape sequences appear only with colour, and
+ * never count as columns. */
+#ifndef REPORT_PAINT_H
+#define REPORT_PAINT_H
+
+#include "report/report.h"
+
+enum paint_color {
+    PAINT_PLAIN,
+    PAINT_BOLD,
+    PAINT_DIM,
+    PAINT_RED,
+    PAINT_YELLOW,
+    PAINT_GREEN,
+    PAINT_BLUE,
+    PAINT_CYAN,
+    PAINT_COLORS /* how many */
+};
+
+struct paint {
+    struct buf *out;
+    const struct report_style *style;
+    int width;
+    int column;
+};
+
+struct paint paint_begin(struct buf *out, const struct report_style *style);
+void paint_put(struct paint *paint, enum paint_color color, const char *text);
+__attribute__((format(printf, 3, 4))) void paint_printf(struct paint *paint, enum paint_color color,
+                                                        const char *format, ...);
+/* Spaces up to a column; nothing when it is passed already. */
+void paint_to(struct paint *paint, int column);
+/* Text that ends before a column. */
+void paint_right(struct paint *paint, enum paint_color color, const char *text, int column);
+/* A bar of value / full of `columns`; anything above 0 shows at least a trace. */
+void paint_bar(struct paint *paint, enum paint_color color, double value, double full, int columns);
+/* Words from the current column on, further lines from `indent`; ends the last line. */
+void paint_wrap(struct paint *paint, enum paint_color color, int indent, const char *text);
+void paint_newline(struct paint *paint);
+
+/* The printable form of arbitrary text, appended: escaped, and ASCII where asked for. */
+void paint_printable(struct buf *out, const char *text, bool unicode);
+/* The escape sequence that begins a colour; of PAINT_PLAIN, the one that ends every colour. */
+const char *paint_sequence(enum paint_color color);
+/* The columns of a style, within bounds. */
+int paint_width(const struct report_style *style);
+/* The bytes of the first `columns` characters of printable text. */
+size_t paint_bytes(const char *text, int columns);
+
+#endif

@@ -1,0 +1,222 @@
+/* One table a struct, read by the writer and by the parser, so that they cannot disagree. */
+#include "report/record.h"
+
+#include "base/cleanup.h"
+#include <errno.h>
+#include <jansson.h>
+#include <stddef.h>
+#include <string.h>
+
+enum kind { KIND_TIME, KIND_U64, KIND_U32, KIND_BOOL, KIND_TEXT, KIND_CODE };
+
+struct field {
+    const char *key;
+    enum kind kind;
+    size_t offset;
+};
+
+#define FIELD(type, member, kind)                                                                  \
+    {                                                                                              \
+#member, kind, offsetof(type, member)                                                      \
+    }
+
+static const struct field round_fields[] = {
+    FIELD(struct round, total_ns, KIND_TIME),
+    FIELD(struct round, wire_ns, KIND_TIME),
+    FIELD(struct round, hold_ns, KIND_TIME),
+    FIELD(struct round, hold_small, KIND_BOOL),
+    FIELD(struct round, hold_after_ack_ns, KIND_TIME),
+    FIELD(struct round, held_ack_delay_ns, KIND_TIME),
+    FIELD(struct round, rwnd_limited_ns, KIND_TIME),
+    FIELD(struct round, sndbuf_limited_ns, KIND_TIME),
+    FIELD(struct round, zero_window, KIND_BOOL),
+    FIELD(struct round, ack_delay_ns, KIND_TIME),
+    FIELD(struct round, wait_ns, KIND_TIME),
+    FIELD(struct round, wait_after_bytes, KIND_U64),
+    FIELD(struct round, gap_ns, KIND_TIME),
+    FIELD(struct round, gap_acked, KIND_BOOL),
+    FIELD(struct round, gap_ack_lag_min_ns, KIND_TIME),
+    FIELD(struct round, gap_ack_lag_max_ns, KIND_TIME),
+    FIELD(struct round, gap_watched, KIND_BOOL),
+    FIELD(struct round, retransmits, KIND_U32),
+    FIELD(struct round, arrivals, KIND_U32),
+    FIELD(struct round, sent_bytes, KIND_U64),
+    FIELD(struct round, received_bytes, KIND_U64),
+};
+
+static const struct field evidence_fields[] = {
+    FIELD(struct service_evidence, target, KIND_TEXT),
+    FIELD(struct service_evidence, connection, KIND_TEXT),
+    FIELD(struct service_evidence, new_connections, KIND_BOOL),
+    FIELD(struct service_evidence, persists, KIND_BOOL),
+    FIELD(struct service_evidence, interventions, KIND_BOOL),
+    FIELD(struct service_evidence, stamps_queued, KIND_BOOL),
+    FIELD(struct service_evidence, stamps_acked, KIND_BOOL),
+    FIELD(struct service_evidence, request_writes, KIND_U32),
+    FIELD(struct service_evidence, mss_bytes, KIND_U32),
+    FIELD(struct service_evidence, small_mss_bytes, KIND_U32),
+    FIELD(struct service_evidence, stall_ns, KIND_TIME),
+    FIELD(struct service_evidence, rtt_ns, KIND_TIME),
+    FIELD(struct service_evidence, resolve_ns, KIND_TIME),
+    FIELD(struct service_evidence, syn_retransmits, KIND_U32),
+    FIELD(struct service_evidence, error, KIND_CODE),
+    FIELD(struct service_evidence, error_message, KIND_TEXT),
+};
+
+static json_t *write_field(const struct field *field, const void *from)
+{
+    const char *place = (const char *)from + field->offset;
+
+    switch (field->kind) {
+    case KIND_TIME: {
+        int64_t ns = *(const int64_t *)place;
+        return ns == RESULT_UNKNOWN ? json_null() : json_integer(ns);
+    }
+    case KIND_U64:
+        return json_integer((json_int_t) * (const uint64_t *)place);
+    case KIND_U32:
+        return json_integer(*(const uint32_t *)place);
+    case KIND_BOOL:
+        return json_boolean(*(const bool *)place);
+    case KIND_TEXT: {
+        const char *text = *(const char *const *)place;
+        return text ? json_stringn_nocheck(text, strlen(text)) : json_null();
+    }
+    case KIND_CODE:
+        return json_string(finding_entry(*(const enum finding_code *)place)->name);
+    }
+    return NULL;
+}
+
+static int read_field(struct arena *arena, const struct field *field, const json_t *value, void *to)
+{
+    char *place = (char *)to + field->offset;
+    json_int_t number = json_integer_value(value);
+
+    switch (field->kind) {
+    case KIND_TIME:
+        *(int64_t *)place = json_is_integer(value) ? number : RESULT_UNKNOWN;
+        return json_is_integer(value) || json_is_null(value) ? 0 : -EINVAL;
+    case KIND_U64:
+        *(uint64_t *)place = (uint64_t)number;
+        return json_is_integer(value) && number >= 0 ? 0 : -EINVAL;
+    case KIND_U32:
+        *(uint32_t *)place = (uint32_t)number;
+        return json_is_integer(value) && number >= 0 && number <= UINT32_MAX ? 0 : -EINVAL;
+    case KIND_BOOL:
+        *(bool *)place = json_is_true(value);
+        return json_is_boolean(value) ? 0 : -EINVAL;
+    case KIND_TEXT:
+        *(const char **)place = arena_copy(arena, json_string_value(value));
+        return json_is_string(value) || json_is_null(value) ? 0 : -EINVAL;
+    case KIND_CODE:
+        *(enum finding_code *)place =
+            finding_by_name(json_is_string(value) ? json_string_value(value) : "");
+        return *(enum finding_code *)place == FINDING_CODES ? -EINVAL : 0;
+    }
+    return -EINVAL;
+}
+
+static void write_fields(json_t *object, const struct field *fields, size_t count, const void *from)
+{
+    for (size_t i = 0; i < count; i++)
+        json_object_set_new(object, fields[i].key, write_field(&fields[i], from));
+}
+
+static int read_fields(struct arena *arena, const json_t *object, const struct field *fields,
+                       size_t count, void *to, struct error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (read_field(arena, &fields[i], json_object_get(object, fields[i].key), to))
+            return error_set(error, EINVAL, "\"%s\" is missing or of the wrong kind",
+                             fields[i].key);
+    return 0;
+}
+
+static int append(struct buf *out, json_t *object, struct error *error)
+{
+    char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+    json_decref(object);
+    if (text) {
+        buf_add_str(out, text);
+        buf_add_char(out, '\n');
+    }
+    int failed = !text || out->failed;
+    free(text);
+    return failed ? error_sys(error, ENOMEM, "a recorded round") : 0;
+}
+
+int record_round_line(struct buf *out, const struct record_round *record, struct error *error)
+{
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:b, s:b}", "type", "round", "target", record->target, "arm",
+                  service_arm_name(record->arm), "fresh", record->fresh, "warmup", record->warmup);
+    json_t *parts = json_object();
+
+    write_fields(object, round_fields, ARRAY_SIZE(round_fields), &record->round);
+    for (int part = 0; part < RESULT_PARTS; part++)
+        json_object_set_new(parts, result_part_key((enum result_part)part),
+                            json_integer(record->round.part_ns[part]));
+    json_object_set_new(object, "parts", parts);
+    return append(out, object, error);
+}
+
+int record_evidence_line(struct buf *out, const struct service_evidence *evidence,
+                         struct error *error)
+{
+    json_t *object = json_pack("{s:s}", "type", "evidence");
+
+    write_fields(object, evidence_fields, ARRAY_SIZE(evidence_fields), evidence);
+    return append(out, object, error);
+}
+
+static int parse_round(struct arena *arena, const json_t *object, struct record_round *record,
+                       struct error *error)
+{
+    const char *arm = json_string_value(json_object_get(object, "arm"));
+    const json_t *parts = json_object_get(object, "parts");
+
+    *record = (struct record_round){
+        .target = arena_copy(arena, json_string_value(json_object_get(object, "target"))),
+        .arm = arm ? service_arm_by_name(arm) : SERVICE_ARMS,
+        .fresh = json_is_true(json_object_get(object, "fresh")),
+        .warmup = json_is_true(json_object_get(object, "warmup")),
+    };
+    if (record->arm == SERVICE_ARMS)
+        return error_set(error, EINVAL, "\"arm\" is none that is known");
+    for (int part = 0; part < RESULT_PARTS; part++) {
+        const json_t *value = json_object_get(parts, result_part_key((enum result_part)part));
+        if (!json_is_integer(value))
+            return error_set(error, EINVAL, "\"parts\" lacks %s",
+                             result_part_key((enum result_part)part));
+        record->round.part_ns[part] = json_integer_value(value);
+    }
+    return read_fields(arena, object, round_fields, ARRAY_SIZE(round_fields), &record->round,
+                       error);
+}
+
+int record_parse(struct arena *arena, const char *line, enum record_type *type,
+                 struct record_round *round, struct service_evidence *evidence, struct error *error)
+{
+    json_error_t trouble;
+    json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, &trouble);
+    const char *name = json_string_value(json_object_get(object, "type"));
+    int rc;
+
+    if (!object) {
+        rc = error_set(error, EINVAL, "not JSON: %s", trouble.text);
+    } else if (name && !strcmp(name, "round")) {
+        *type = RECORD_ROUND;
+        rc = parse_round(arena, object, round, error);
+    } else if (name && !strcmp(name, "evidence")) {
+        *type = RECORD_EVIDENCE;
+        *evidence = (struct service_evidence){0};
+        rc = read_fields(arena, object, evidence_fields, ARRAY_SIZE(evidence_fields), evidence,
+                         error);
+    } else {
+        rc = error_set(error, EINVAL, "\"type\" is neither round nor evidence");
+    }
+    json_decref(object);
+    return rc;
+}

@@ -1,0 +1,48 @@
+/* What the files of lib/sock share and nobody else sees. */
+#ifndef SOCK_INTERNAL_H
+#define SOCK_INTERNAL_H
+
+#include "netkit/sock.h"
+
+/* A call in flight: call_begin() stamps and announces it, call_end() takes what the system call
+ * returned (-1: errno), announces it, and returns the result or the negative errno value. Without
+ * an observer both are a branch. */
+void call_begin(struct sock *sock, struct sock_call *call);
+long call_end(struct sock *sock, struct sock_call *call, long rc);
+
+/* Advances the received offset after a read that call_end() reported. */
+void count_received(struct sock *sock, ssize_t bytes, int flags);
+
+/* Waits for events on any descriptor until a CLOCK_MONOTONIC deadline, through signals: the
+ * events, 0 when the deadline passed, or a negative errno value. */
+int wait_until(int fd, short events, int64_t deadline_ns);
+
+/* One getsockopt SO_ERROR that the observer sees: 0, or the negative pending error. */
+int take_error(struct sock *sock);
+
+/* The errno value (positive) that stands for a getaddrinfo code. */
+int resolve_errno(int code, int system_errno);
+
+/* sock_option_find(), or NULL and an error that suggests the nearest name. */
+const struct sock_option *option_find_or_say(const char *name, struct error *error);
+
+/* Control messages of the kernel's stamps, as pure functions of bytes. */
+struct stamp_control {
+    int64_t software_ns; /* SCM_TIMESTAMPING's first stamp, CLOCK_REALTIME; SOCK_NO_TIME: none */
+    bool has_error;      /* a sock_extended_err was there */
+    int ee_errno;
+    uint8_t ee_origin, ee_type, ee_code;
+    uint32_t ee_info, ee_data;
+    struct sock_address offender; /* len_bytes 0: none */
+};
+void stamp_control_parse(struct stamp_control *out, const void *control, size_t len_bytes);
+
+/* The 64-bit value nearest to `near` whose low 32 bits are `id`. */
+int64_t stamp_unwrap(uint32_t id, int64_t near);
+
+/* Makes a stamp of a parsed message: false when it is neither a stamp nor an error. `base` and
+ * `sent` are stream offsets: what id 0 means, and how far the application has written. */
+bool stamp_from_control(struct sock_stamp *out, const struct stamp_control *control, int64_t base,
+                        int64_t sent);
+
+#endif

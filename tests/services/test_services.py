@@ -1,0 +1,253 @@
+#!/usr/bin/python3
+"""tcp-probe against real servers of the distribution, with the habits that they are known for.
+
+Each server runs as whoever runs this, with its files in a temporary directory and on a free port
+of loopback, and is waited for by its listening socket. A server that is not installed is a skip
+with the reason; NETKIT_TESTS_MUST_RUN=1 makes it a failure. NETKIT names the binary.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+STARTS = 5
+PYTHON = "/usr/bin/python3"
+LISTEN = "0A"
+# Milliseconds: Linux delays an ACK for 40 to 200, and Nagle's share can be a little less.
+DELAYED_ACK = (30, 210)
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+def free_port():
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(socket.socket(socket.AF_INET))
+        first.bind(("127.0.0.1", 0))
+        port = first.getsockname()[1]
+        if has_ipv6():
+            second = stack.enter_context(socket.socket(socket.AF_INET6))
+            second.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                second.bind(("::1", port))
+            except OSError:
+                return None
+        return port
+
+
+def listeners(port):
+    """How many sockets listen on that port, by the kernel's tables."""
+    count = 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(FileNotFoundError), open(table, encoding="ascii") as lines:
+            for fields in map(str.split, list(lines)[1:]):
+                count += fields[3] == LISTEN and int(fields[1].rsplit(":", 1)[1], 16) == port
+    return count
+
+
+def find(program):
+    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
+        skip(f"{program} is not installed")
+    return path
+
+
+def skip(reason):
+    if os.environ.get("NETKIT_TESTS_MUST_RUN") == "1":
+        raise AssertionError(f"{reason}, and NETKIT_TESTS_MUST_RUN is set")
+    raise unittest.SkipTest(reason)
+
+
+@contextlib.contextmanager
+def running(make_command, sockets):
+    """Runs make_command(directory, port) until that many sockets listen on the port, gives the
+    port. The port was free a moment before; whoever takes it in between makes for another try."""
+    for attempt in range(STARTS):
+        port = free_port()
+        if port is None:
+            continue
+        with tempfile.TemporaryDirectory(prefix="netkit-service-") as directory:
+            log = os.path.join(directory, "log")
+            with open(log, "w", encoding="utf-8") as output:
+                process = subprocess.Popen(
+                    make_command(directory, port), stdout=output, stderr=output, cwd=directory
+                )
+            try:
+                if listens(process, port, sockets):
+                    yield port
+                    return
+                with open(log, encoding="utf-8", errors="replace") as text:
+                    trouble = text.read()
+            finally:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+    raise AssertionError(f"{process.args[0]} did not start in {STARTS} tries: {trouble}")
+
+
+def listens(process, port, sockets):
+    end = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < end:
+        if listeners(port) >= sockets:
+            return process.poll() is None
+        time.sleep(0.01)
+    return False
+
+
+def http_server(family, *options):
+    def command(directory, port):
+        with open(os.path.join(directory, "index.html"), "w", encoding="ascii") as page:
+            page.write("<!doctype html><title>x</title><p>A page of some bytes.\n" * 4)
+        return [PYTHON, "-m", "http.server", *options, "--bind", LOOPBACK[family],
+                "--directory", directory, str(port)]  # fmt: skip
+
+    return command
+
+
+def redis(program):
+    def command(directory, port):
+        return [program, "--port", str(port), "--bind", *addresses(), "--save", "",
+                "--appendonly", "no", "--dir", directory, "--daemonize", "no"]  # fmt: skip
+
+    return command
+
+
+def memcached(program):
+    def command(directory, port):
+        user = ["-u", "root"] if os.geteuid() == 0 else []
+        return [program, *user, "-U", "0", "-p", str(port), "-l", ",".join(addresses())]
+
+    return command
+
+
+NGINX = """
+daemon off; master_process off; pid {directory}/pid; error_log {directory}/log;
+{user} worker_processes 1;
+events {{ worker_connections 128; }}
+http {{
+  access_log off; root {directory};
+  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  keepalive_requests 100000;
+  server {{ {listen} location / {{ return 200 "A page of some bytes.\\n"; }} }}
+}}
+"""
+
+
+def nginx(program):
+    def command(directory, port):
+        listen = " ".join(
+            f"listen {f'[{a}]' if ':' in a else a}:{port};" for a in addresses()
+        )
+        user = "user root;" if os.geteuid() == 0 else ""
+        path = os.path.join(directory, "nginx.conf")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(NGINX.format(directory=directory, listen=listen, user=user))
+        # -e: the built-in log belongs to root, and nginx opens it before it reads the file.
+        return [program, "-e", os.path.join(directory, "log"), "-p", directory, "-c", path]
+
+    return command
+
+
+def addresses():
+    return [LOOPBACK[family] for family in families()]
+
+
+def families():
+    return [4, 6] if has_ipv6() else [4]
+
+
+class Services(unittest.TestCase):
+    maxDiff = None
+
+    def probe(self, family, port, *options):
+        address = LOOPBACK[family]
+        target = f"[{address}]:{port}" if family == 6 else f"{address}:{port}"
+        ended = subprocess.run(
+            [os.environ["NETKIT"], "tcp-probe", "--json", *options, target],
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        self.assertEqual(ended.returncode, 0, ended.stderr + ended.stdout)
+        report = json.loads(ended.stdout)
+        result = report["results"][0]
+        self.assertTrue(result["ok"], ended.stdout)
+        self.assertIsNone(result["error"], ended.stdout)
+        self.assertGreater(result["rounds"], 0)
+        return report
+
+    def findings(self, report, code):
+        return [f for f in report["findings"] if f["code"] == code]
+
+    def is_ok(self, report):
+        self.assertEqual(report["verdict"], "ok", json.dumps(report, indent=1))
+        self.assertEqual(self.findings(report, "nagle-delayed-ack"), [])
+
+    def test_python_http_1_1_stalls(self):
+        helped = subprocess.run(
+            [PYTHON, "-m", "http.server", "--help"], capture_output=True, text=True, check=True
+        )
+        if "--protocol" not in helped.stdout:
+            skip("this Python's http.server has no --protocol")
+        for family in families():
+            with self.subTest(family=family):
+                with running(http_server(family, "--protocol", "HTTP/1.1"), 1) as port:
+                    report = self.probe(family, port, "--preset", "http")
+                self.assertEqual(
+                    report["verdict"], "nagle-delayed-ack", json.dumps(report, indent=1)
+                )
+                (stall,) = self.findings(report, "nagle-delayed-ack")
+                self.assertEqual(stall["side"], "server")
+                self.assertGreater(stall["cost_ns"] / 1e6, DELAYED_ACK[0])
+                self.assertLess(stall["cost_ns"] / 1e6, DELAYED_ACK[1])
+
+    def test_python_http_1_0_closes_and_does_not_stall(self):
+        for family in families():
+            with self.subTest(family=family):
+                with running(http_server(family), 1) as port:
+                    report = self.probe(family, port, "--preset", "http")
+                # The two writes are there, but its FIN pushes the second: only a server of the
+                # same code with persistent connections would stall.
+                self.assertIn(
+                    report["verdict"], ("ok", "stall-when-persistent"), json.dumps(report, indent=1)
+                )
+                self.assertEqual(self.findings(report, "nagle-delayed-ack"), [])
+
+    def good(self, program, command, *options):
+        with running(command(find(program)), len(families())) as port:
+            for family in families():
+                with self.subTest(family=family):
+                    self.is_ok(self.probe(family, port, *options))
+
+    def test_redis_is_ok(self):
+        self.good("redis-server", redis, "--preset", "redis")
+
+    def test_nginx_is_ok(self):
+        self.good("nginx", nginx, "--preset", "http")
+
+    def test_memcached_is_ok(self):
+        self.good("memcached", memcached, "--preset", "memcached")
+
+
+if __name__ == "__main__":
+    if not os.access(os.environ.get("NETKIT", ""), os.X_OK):
+        sys.exit("NETKIT must name the binary")
+    unittest.main()
