@@ -90,7 +90,7 @@ static const char *suggest(const char *name)
 const struct sock_option *option_find_or_say(const char *name, struct error *error)
 {
     const struct sock_option *option = sock_option_find(name);
-    cleanup(buf) struct buf shown;
+    cleanup(buf) struct buf shown = {0};
     const char *near;
 
     if (option)
@@ -270,7 +270,7 @@ int sock_option_parse(const struct sock_option *option, const char *text,
     int rc = parse_kind(option->kind, text, &value);
 
     if (rc) {
-        cleanup(buf) struct buf shown;
+        cleanup(buf) struct buf shown = {0};
         buf_init_cap(&shown, ERROR_TEXT_MAX / 4);
         text_escape(&shown, text, strlen(text));
         return error_set(error, -rc, "%s takes %s, not '%s'", option->name, kind_form(option->kind),

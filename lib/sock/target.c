@@ -17,7 +17,7 @@
 
 static int complain(struct error *error, const char *text, const char *what)
 {
-    cleanup(buf) struct buf shown;
+    cleanup(buf) struct buf shown = {0};
 
     buf_init_cap(&shown, ERROR_TEXT_MAX / 2);
     text_escape(&shown, text, strlen(text));
@@ -111,6 +111,8 @@ int sock_target_parse(struct sock_target *out, const char *text, const char *por
     struct cut cut;
     int rc;
 
+    if (strstr(text, "://"))
+        return complain(error, text, "this is a URL (write host:port)");
     if (port && *text != '[')
         cut = (struct cut){.host = text, .host_len = strlen(text), .port = port};
     else if ((rc = cut_word(&cut, text, default_port > 0, error)))
@@ -167,7 +169,7 @@ int resolve_errno(int code, int system_errno)
 static int resolve_failed(struct error *error, const struct sock_target *target, int family,
                           int code, int system_errno)
 {
-    cleanup(buf) struct buf shown;
+    cleanup(buf) struct buf shown = {0};
     const char *which = family == AF_INET ? " over IPv4" : family == AF_INET6 ? " over IPv6" : "";
     int number = resolve_errno(code, system_errno);
 

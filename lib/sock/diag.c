@@ -1,0 +1,409 @@
+/* sock_diag over netlink: one exact look-up, a filtered dump, an abort.
+ *
+ * Requests are struct inet_diag_req_v2 (sock_diag(7)); answers struct inet_diag_msg with
+ * attributes. An exact look-up goes through the same hash tables as an arriving segment, so the
+ * kernel falls back to a listener on the port: an answer whose four numbers differ is not the
+ * connection that was asked for. A dump arrives in several packets and ends with NLMSG_DONE.
+ *
+ * The filter is a little program that the kernel runs for each socket (inet_diag_bc_run): each
+ * operation jumps `yes` bytes ahead when it holds and `no` when it does not; coming out exactly at
+ * the end accepts, jumping 4 bytes beyond it rejects. All conditions here must hold, so each one's
+ * `no` goes beyond the end. */
+#include "sock/internal.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef SOCK_DESTROY
+#define SOCK_DESTROY 21
+#endif
+
+/* What a dump's packet may hold; the kernel fills up to 32 KiB when the reader offers that much. */
+#define REPLY_BYTES 32768
+
+/* ESTABLISHED to NEW_SYN_RECV. Bit 13 would add sockets that are only bound (since 6.8). */
+#define ALL_STATES 0x1ffe
+
+struct sock_diag {
+    struct mnl_socket *netlink;
+    uint32_t sequence;
+    unsigned port;
+    char reply[REPLY_BYTES] __attribute__((aligned(8)));
+};
+
+int sock_diag_open(struct sock_diag **out, struct error *error)
+{
+    struct sock_diag *diag = calloc(1, sizeof *diag);
+    const struct timeval patience = {.tv_sec = 10}; /* the kernel answers at once, or never */
+
+    if (!diag)
+        return error_sys(error, ENOMEM, "sock_diag");
+    diag->netlink = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+    if (!diag->netlink || mnl_socket_bind(diag->netlink, 0, MNL_SOCKET_AUTOPID)) {
+        int rc = error_sys(error, errno, "cannot open sock_diag");
+        sock_diag_close(diag);
+        return rc;
+    }
+    setsockopt(mnl_socket_get_fd(diag->netlink), SOL_SOCKET, SO_RCVTIMEO, &patience,
+               sizeof patience);
+    diag->port = mnl_socket_get_portid(diag->netlink);
+    *out = diag;
+    return 0;
+}
+
+void sock_diag_close(struct sock_diag *diag)
+{
+    if (!diag)
+        return;
+    if (diag->netlink)
+        mnl_socket_close(diag->netlink);
+    free(diag);
+}
+
+/* ---- requests ---- */
+
+static size_t address_bytes(const struct sock_address *address, const void **out)
+{
+    if (sock_family(address) == AF_INET6) {
+        *out = &address->v6.sin6_addr;
+        return sizeof address->v6.sin6_addr;
+    }
+    *out = &address->v4.sin_addr;
+    return sizeof address->v4.sin_addr;
+}
+
+static void put_address(__be32 out[4], const struct sock_address *address)
+{
+    const void *bytes;
+    size_t len = address_bytes(address, &bytes);
+
+    memcpy(out, bytes, len);
+}
+
+static void put_identity(struct inet_diag_sockid *out, const struct sock_address *local,
+                         const struct sock_address *remote)
+{
+    out->idiag_sport = htons(sock_address_port(local));
+    out->idiag_dport = htons(sock_address_port(remote));
+    put_address(out->idiag_src, local);
+    put_address(out->idiag_dst, remote);
+    if (sock_family(local) == AF_INET6)
+        out->idiag_if =
+            local->v6.sin6_scope_id ? local->v6.sin6_scope_id : remote->v6.sin6_scope_id;
+}
+
+static int send_request(struct sock_diag *diag, struct nlmsghdr *header)
+{
+    header->nlmsg_seq = ++diag->sequence;
+    while (mnl_socket_sendto(diag->netlink, header, header->nlmsg_len) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+static struct inet_diag_req_v2 *begin_request(struct nlmsghdr *header, uint16_t type,
+                                              uint16_t flags, int family)
+{
+    struct inet_diag_req_v2 *request;
+
+    header->nlmsg_type = type;
+    header->nlmsg_flags = NLM_F_REQUEST | flags;
+    request = mnl_nlmsg_put_extra_header(header, sizeof *request);
+    request->sdiag_family = (uint8_t)family;
+    request->sdiag_protocol = IPPROTO_TCP;
+    return request;
+}
+
+/* ---- answers ---- */
+
+static void get_address(struct sock_address *out, int family, const __be32 from[4], __be16 port,
+                        uint32_t interface)
+{
+    *out = (struct sock_address){0};
+    out->any.sa_family = (sa_family_t)family;
+    if (family == AF_INET6) {
+        memcpy(&out->v6.sin6_addr, from, sizeof out->v6.sin6_addr);
+        out->v6.sin6_port = port;
+        if (IN6_IS_ADDR_LINKLOCAL(&out->v6.sin6_addr))
+            out->v6.sin6_scope_id = interface;
+        out->len_bytes = sizeof out->v6;
+    } else {
+        memcpy(&out->v4.sin_addr, from, sizeof out->v4.sin_addr);
+        out->v4.sin_port = port;
+        out->len_bytes = sizeof out->v4;
+    }
+}
+
+static int decode(struct sock_diag_entry *out, const struct nlmsghdr *header)
+{
+    const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(header);
+    const struct nlattr *attr;
+
+    if (mnl_nlmsg_get_payload_len(header) < sizeof *msg ||
+        (msg->idiag_family != AF_INET && msg->idiag_family != AF_INET6))
+        return -EPROTO;
+    *out = (struct sock_diag_entry){
+        .state = msg->idiag_state,
+        .timer = msg->idiag_timer,
+        .timer_retransmits = msg->idiag_retrans,
+        .timer_expires_ms = msg->idiag_expires,
+        .rqueue = msg->idiag_rqueue,
+        .wqueue = msg->idiag_wqueue,
+        .uid = msg->idiag_uid,
+        .inode = msg->idiag_inode,
+        .interface = msg->id.idiag_if,
+        .cookie = (uint64_t)msg->id.idiag_cookie[1] << 32 | msg->id.idiag_cookie[0],
+    };
+    get_address(&out->local, msg->idiag_family, msg->id.idiag_src, msg->id.idiag_sport,
+                msg->id.idiag_if);
+    get_address(&out->remote, msg->idiag_family, msg->id.idiag_dst, msg->id.idiag_dport,
+                msg->id.idiag_if);
+    mnl_attr_for_each(attr, header, sizeof *msg)
+    {
+        if (mnl_attr_get_type(attr) != INET_DIAG_INFO)
+            continue;
+        sock_tcp_info_decode(&out->info, mnl_attr_get_payload(attr),
+                             mnl_attr_get_payload_len(attr));
+        out->has_info = true;
+    }
+    return 0;
+}
+
+/* One message of an answer: 0 go on, above 0 the end, negative a failure. */
+typedef int message_call(void *context, const struct nlmsghdr *header);
+
+static int walk_packet(struct sock_diag *diag, size_t len_bytes, message_call *each, void *context)
+{
+    const struct nlmsghdr *header = (const struct nlmsghdr *)diag->reply;
+    int left = (int)len_bytes;
+
+    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+        /* An earlier request that was abandoned may still be answering. */
+        if (header->nlmsg_seq != diag->sequence || header->nlmsg_pid != diag->port)
+            continue;
+        if (header->nlmsg_type == NLMSG_DONE)
+            return 1;
+        if (header->nlmsg_type == NLMSG_ERROR) {
+            const struct nlmsgerr *failure = mnl_nlmsg_get_payload(header);
+            if (mnl_nlmsg_get_payload_len(header) < sizeof *failure)
+                return -EPROTO;
+            return failure->error ? failure->error : 1;
+        }
+        int rc = header->nlmsg_type == SOCK_DIAG_BY_FAMILY ? each(context, header) : 0;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int read_answer(struct sock_diag *diag, message_call *each, void *context)
+{
+    int rc;
+
+    do {
+        ssize_t len = mnl_socket_recvfrom(diag->netlink, diag->reply, sizeof diag->reply);
+        if (len < 0 && errno == EINTR)
+            rc = 0;
+        else if (len < 0)
+            rc = errno == EAGAIN ? -ETIME : -errno;
+        else
+            rc = walk_packet(diag, (size_t)len, each, context);
+    } while (!rc);
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- one connection ---- */
+
+static int keep_entry(void *context, const struct nlmsghdr *header)
+{
+    int rc = decode(context, header);
+
+    return rc ? rc : 1;
+}
+
+int sock_diag_lookup(struct sock_diag *diag, const struct sock_address *local,
+                     const struct sock_address *remote, struct sock_diag_entry *out,
+                     struct error *error)
+{
+    char memory[256] __attribute__((aligned(8)));
+    char from[SOCK_ADDRESS_TEXT_MAX], to[SOCK_ADDRESS_TEXT_MAX];
+    struct nlmsghdr *header = mnl_nlmsg_put_header(memory);
+    struct sock_diag_entry entry = {0};
+
+    if (sock_family(local) != sock_family(remote))
+        return error_set(error, EINVAL, "sock_diag: the addresses are of different families");
+    struct inet_diag_req_v2 *request =
+        begin_request(header, SOCK_DIAG_BY_FAMILY, 0, sock_family(local));
+    request->idiag_states = UINT32_MAX;
+    request->idiag_ext = 1 << (INET_DIAG_INFO - 1);
+    put_identity(&request->id, local, remote);
+    request->id.idiag_cookie[0] = request->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+
+    int rc = send_request(diag, header);
+    if (!rc)
+        rc = read_answer(diag, keep_entry, &entry);
+    if (!rc && (entry.state == TCP_LISTEN ||
+                sock_address_port(&entry.remote) != sock_address_port(remote)))
+        rc = -ENOENT;
+    if (rc == -ENOENT)
+        return error_set(error, ENOENT, "sock_diag: no connection from %s to %s",
+                         sock_address_format(from, sizeof from, local),
+                         sock_address_format(to, sizeof to, remote));
+    if (rc)
+        return error_sys(error, -rc, "sock_diag look-up");
+    *out = entry;
+    return 0;
+}
+
+/* ---- all that match ---- */
+
+struct walk {
+    int (*each)(void *context, const struct sock_diag_entry *entry);
+    void *context;
+    int verdict; /* what `each` ended with */
+};
+
+static int pass_on(void *context, const struct nlmsghdr *header)
+{
+    struct walk *walk = context;
+    struct sock_diag_entry entry;
+
+    if (walk->verdict)
+        return 0;
+    int rc = decode(&entry, header);
+    if (rc)
+        return rc;
+    /* The rest of the dump is read and thrown away, so that the next request starts clean. */
+    walk->verdict = walk->each(walk->context, &entry);
+    return 0;
+}
+
+/* Two conditions, each with an IPv6 address, at the most. */
+#define PROGRAM_BYTES 128
+
+struct program {
+    char bytes[PROGRAM_BYTES];
+    size_t len_bytes;
+};
+
+/* Appends "this side has this address and port", unless both are free. */
+static void add_condition(struct program *program, uint8_t code, const struct sock_address *address,
+                          uint16_t port)
+{
+    const void *bytes = NULL;
+    size_t address_len = address ? address_bytes(address, &bytes) : 0;
+
+    if (address && !port)
+        port = sock_address_port(address);
+    if (!address && !port)
+        return;
+    const struct inet_diag_hostcond condition = {
+        .family = address ? (uint8_t)sock_family(address) : AF_UNSPEC,
+        .prefix_len = (uint8_t)(address_len * 8),
+        .port = port ? port : -1,
+    };
+    const struct inet_diag_bc_op op = {
+        .code = code, .yes = (uint8_t)(sizeof op + sizeof condition + address_len)};
+    memcpy(program->bytes + program->len_bytes, &op, sizeof op);
+    program->len_bytes += sizeof op;
+    memcpy(program->bytes + program->len_bytes, &condition, sizeof condition);
+    program->len_bytes += sizeof condition;
+    memcpy(program->bytes + program->len_bytes, bytes ? bytes : "", address_len);
+    program->len_bytes += address_len;
+}
+
+/* Now that the end is known: every `no` goes 4 bytes beyond it. */
+static void finish_program(struct program *program)
+{
+    struct inet_diag_bc_op op;
+
+    for (size_t at = 0; at < program->len_bytes; at += op.yes) {
+        memcpy(&op, program->bytes + at, sizeof op);
+        op.no = (uint16_t)(program->len_bytes - at + 4);
+        memcpy(program->bytes + at, &op, sizeof op);
+    }
+}
+
+static int list_family(struct sock_diag *diag, const struct sock_diag_filter *filter, int family,
+                       struct walk *walk)
+{
+    char memory[512] __attribute__((aligned(8)));
+    struct nlmsghdr *header = mnl_nlmsg_put_header(memory);
+    struct inet_diag_req_v2 *request =
+        begin_request(header, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family);
+    struct program program = {.len_bytes = 0};
+
+    request->idiag_states = filter->states ? filter->states : ALL_STATES;
+    if (filter->want_info)
+        request->idiag_ext = 1 << (INET_DIAG_INFO - 1);
+    add_condition(&program, INET_DIAG_BC_S_COND, filter->local, filter->local_port);
+    add_condition(&program, INET_DIAG_BC_D_COND, filter->remote, filter->remote_port);
+    finish_program(&program);
+    if (program.len_bytes)
+        mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, program.len_bytes, program.bytes);
+
+    int rc = send_request(diag, header);
+    return rc ? rc : read_answer(diag, pass_on, walk);
+}
+
+int sock_diag_list(struct sock_diag *diag, const struct sock_diag_filter *filter,
+                   int (*each)(void *context, const struct sock_diag_entry *entry), void *context,
+                   struct error *error)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    struct walk walk = {.each = each, .context = context};
+
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        if (walk.verdict || (filter->family != AF_UNSPEC && filter->family != families[i]))
+            continue;
+        int rc = list_family(diag, filter, families[i], &walk);
+        /* A kernel without IPv6 has no table of it: ENOENT says so. */
+        if (rc == -ENOENT && families[i] == AF_INET6)
+            rc = 0;
+        if (rc)
+            return error_sys(error, -rc, "sock_diag list");
+    }
+    return walk.verdict;
+}
+
+/* ---- abort ---- */
+
+static int ignore_message(void *context, const struct nlmsghdr *header)
+{
+    (void)context;
+    (void)header;
+    return 0;
+}
+
+int sock_diag_destroy(struct sock_diag *diag, const struct sock_diag_entry *entry,
+                      struct error *error)
+{
+    char memory[256] __attribute__((aligned(8)));
+    char from[SOCK_ADDRESS_TEXT_MAX], to[SOCK_ADDRESS_TEXT_MAX];
+    struct nlmsghdr *header = mnl_nlmsg_put_header(memory);
+    struct inet_diag_req_v2 *request =
+        begin_request(header, SOCK_DESTROY, NLM_F_ACK, sock_family(&entry->local));
+
+    request->idiag_states = UINT32_MAX;
+    put_identity(&request->id, &entry->local, &entry->remote);
+    request->id.idiag_if = entry->interface;
+    request->id.idiag_cookie[0] = (uint32_t)entry->cookie;
+    request->id.idiag_cookie[1] = (uint32_t)(entry->cookie >> 32);
+    int rc = send_request(diag, header);
+    if (!rc)
+        rc = read_answer(diag, ignore_message, NULL);
+    if (rc)
+        return error_sys(error, -rc, "cannot destroy the socket from %s to %s",
+                         sock_address_format(from, sizeof from, &entry->local),
+                         sock_address_format(to, sizeof to, &entry->remote));
+    return 0;
+}
