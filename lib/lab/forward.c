@@ -2,16 +2,11 @@
  *
  * On a link without delay and rate a packet that no fault touches goes straight from the ring of
  * one side into the device of the other. Everything else is copied and waits: in the queue until
- * its time, in a rule that holds it, or for the next packet that it changes places with.
- *
- * A packet is recorded when it arrives, so that a condition can see it while it is held; its
- * departure is filled in later. */
+ * its time, in a rule that holds it, or for the next packet that it changes places with. */
 #include "lab/wire.h"
 #include "packet/build.h"
 #include "packet/icmp.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +14,6 @@
 #define STAMP_BEFORE_NS   (1 * NS_PER_SEC) /* a stamp older than that is from before a clock step */
 #define SWAP_BOUND_NS     (200 * NS_PER_MS)
 #define CONDITION_TICK_NS (200 * NS_PER_US)
-#define INJECT_TRIES      200
 #define ANSWER_MTU        1280
 
 /* Where the wire's own ICMP errors come from when a router would have sent them. */
@@ -28,20 +22,9 @@ static const struct packet_endpoint router[] = {
     {.address = {0xfd, 0x6e, 0x6b, [15] = 0xfe}},
 };
 
-static enum lab_host other(enum lab_host host)
-{
-    return host == LAB_CLIENT ? LAB_SERVER : LAB_CLIENT;
-}
-
 int64_t wire_age(const struct wire *wire)
 {
     return clock_mono_ns() - wire->opened_ns;
-}
-
-static void count_max(_Atomic uint64_t *counter, uint64_t value)
-{
-    if (value > *counter)
-        *counter = value;
 }
 
 static int64_t arrival_ns(struct wire *wire, int64_t real_ns, int64_t now_ns)
@@ -50,203 +33,6 @@ static int64_t arrival_ns(struct wire *wire, int64_t real_ns, int64_t now_ns)
         wire->clocks = clock_pair_now();
     int64_t at_ns = real_ns == CLOCK_NONE ? now_ns : clock_real_to_mono(real_ns, wire->clocks);
     return at_ns > now_ns || at_ns < now_ns - STAMP_BEFORE_NS ? now_ns : at_ns;
-}
-
-/* ---- Recording ---- */
-
-static void fill(struct trace_segment *out, const struct segment *segment, uint32_t wire_bytes)
-{
-    const struct tcp_options *options = &segment->options;
-
-    *out = (struct trace_segment){
-        .family = segment->family,
-        .protocol = segment->protocol,
-        .flags = segment->flags,
-        .source_port = segment->source.port,
-        .destination_port = segment->destination.port,
-        .sequence = segment->seq,
-        .acknowledgement = segment->ack,
-        .window_bytes = segment->window,
-        .payload_bytes = segment->payload_len,
-        .wire_bytes = wire_bytes,
-        .mss = options->has_mss ? options->mss : 0,
-        .window_scale = options->has_window_scale ? (int8_t)options->window_scale : -1,
-        .sack_blocks = options->sack_count > 3 ? 3 : options->sack_count,
-        .timestamp_value = options->ts_value,
-        .timestamp_echo = options->ts_echo,
-        .icmp_type = segment->icmp.type,
-        .icmp_code = segment->icmp.code,
-        .departed_real_ns = CLOCK_NONE,
-    };
-    memcpy(out->source, segment->source.address, sizeof out->source);
-    memcpy(out->destination, segment->destination.address, sizeof out->destination);
-    for (int i = 0; i < out->sack_blocks; i++) {
-        out->sack[i][0] = options->sack[i].left;
-        out->sack[i][1] = options->sack[i].right;
-    }
-}
-
-static bool is_background(const struct segment *segment)
-{
-    return segment->kind == PACKET_ARP || segment->kind == PACKET_ND ||
-           segment->kind == PACKET_MLD || segment->kind == PACKET_OTHER;
-}
-
-static struct trace_event *record(struct wire *wire, enum trace_side side, bool from_client,
-                                  int64_t at_real_ns, const struct segment *segment,
-                                  uint32_t wire_bytes, uint32_t connection, enum trace_fate fate,
-                                  uint32_t fault)
-{
-    struct trace_event *event = trace_reserve(wire->trace);
-
-    if (!event)
-        return NULL;
-    event->at_real_ns = at_real_ns == CLOCK_NONE ? clock_real_ns() : at_real_ns;
-    event->kind = TRACE_SEGMENT;
-    event->side = side;
-    event->connection = connection;
-    fill(&event->segment, segment, wire_bytes);
-    event->segment.from_client = from_client;
-    event->segment.fate = fate;
-    event->segment.fault = fault;
-    trace_commit(wire->trace, event);
-    return event;
-}
-
-static void set_fate(struct trace_event *event, enum trace_fate fate, uint32_t fault)
-{
-    if (!event)
-        return;
-    __atomic_store_n(&event->segment.fate, fate, __ATOMIC_RELEASE);
-    if (fault)
-        event->segment.fault = fault;
-}
-
-static void set_departed(struct trace_event *event, int64_t real_ns)
-{
-    if (event)
-        __atomic_store_n(&event->segment.departed_real_ns, real_ns, __ATOMIC_RELEASE);
-}
-
-/* ---- Delivery ---- */
-
-/* A device queue that is full for a moment is waited for: the wire loses nothing by itself. */
-static int inject(struct wire *wire, enum lab_host to, const void *bytes, uint32_t len_bytes)
-{
-    int rc = 0;
-
-    for (int i = 0; i < INJECT_TRIES; i++) {
-        rc = capture_inject(wire->port[to], bytes, len_bytes, NULL);
-        if (rc != -ENOBUFS && rc != -EAGAIN)
-            break;
-        poll(NULL, 0, 1);
-    }
-    if (rc)
-        wire->shared->lost++;
-    else
-        wire->shared->delivered++;
-    return rc;
-}
-
-static void note_lateness(struct wire *wire, int64_t scheduled_ns)
-{
-    int64_t late_ns = clock_mono_ns() - scheduled_ns;
-
-    wire->shared->late_count++;
-    wire->shared->late_total_ns += late_ns;
-    if (late_ns > wire->shared->late_max_ns)
-        wire->shared->late_max_ns = late_ns;
-}
-
-struct delivery {
-    enum lab_host to;
-    const struct segment *segment;
-    const void *bytes;
-    uint32_t len_bytes;
-    int64_t scheduled_ns;
-    struct trace_event *event;
-    bool twice;
-};
-
-static void deliver(struct wire *wire, const struct delivery *d)
-{
-    bool sampled = !is_background(d->segment);
-
-    if (wire_is_cut(wire)) {
-        set_fate(d->event, TRACE_DROPPED, 0);
-        wire->shared->dropped++;
-        return;
-    }
-    if (sampled)
-        sampler_around(wire->sampler, other(d->to), d->segment);
-    note_lateness(wire, d->scheduled_ns);
-    int64_t departed_ns = clock_real_ns();
-    int rc = inject(wire, d->to, d->bytes, d->len_bytes);
-    if (!rc && d->twice)
-        rc = inject(wire, d->to, d->bytes, d->len_bytes);
-    if (sampled)
-        sampler_around(wire->sampler, other(d->to), d->segment);
-    if (!rc)
-        set_departed(d->event, departed_ns);
-}
-
-static void deliver_frame(struct wire *wire, struct frame *frame)
-{
-    deliver(wire, &(struct delivery){.to = frame->to,
-                                     .segment = &frame->segment,
-                                     .bytes = frame->bytes,
-                                     .len_bytes = frame->len_bytes,
-                                     .scheduled_ns = frame->depart_ns,
-                                     .event = frame->event,
-                                     .twice = frame->twice});
-    free(frame);
-}
-
-static void lose_frame(struct wire *wire, struct frame *frame)
-{
-    set_fate(frame->event, TRACE_DROPPED, 0);
-    wire->shared->dropped++;
-    free(frame);
-}
-
-static void enqueue(struct wire *wire, struct frame *frame)
-{
-    if (queue_add(&wire->queue, frame)) {
-        wire->shared->lost++;
-        lose_frame(wire, frame);
-        return;
-    }
-    count_max(&wire->shared->queued_max, wire->queue.count);
-}
-
-/* When a packet that is ready at ready_ns reaches the other end of the link. */
-static int64_t link_departure(struct wire *wire, enum lab_host to, int64_t ready_ns, uint32_t bytes)
-{
-    const struct lab_link *link = &wire->plan->link;
-    int64_t *busy_ns = &wire->busy_until_ns[to];
-
-    if (link->rate_bytes_per_sec) {
-        int64_t start_ns = ready_ns > *busy_ns ? ready_ns : *busy_ns;
-        *busy_ns = start_ns + (int64_t)((double)bytes * 1e9 / (double)link->rate_bytes_per_sec);
-        ready_ns = *busy_ns;
-    }
-    return ready_ns + link->delay_ns;
-}
-
-static void schedule(struct wire *wire, struct frame *frame, int64_t ready_ns, int64_t extra_ns)
-{
-    struct frame *swapped = wire->swapped[frame->to];
-    enum lab_host to = frame->to;
-
-    frame->depart_ns = link_departure(wire, to, ready_ns, frame->len_bytes) + extra_ns;
-    int64_t depart_ns = frame->depart_ns;
-    enqueue(wire, frame);
-    if (swapped) {
-        /* Same time, later in order: right behind. */
-        wire->swapped[to] = NULL;
-        swapped->depart_ns = depart_ns;
-        enqueue(wire, swapped);
-    }
 }
 
 /* ---- Faults ---- */
@@ -267,7 +53,7 @@ void wire_release(struct wire *wire, struct rule *rule)
     int64_t now_ns = clock_mono_ns();
 
     while ((frame = list_take(&rule->held)))
-        schedule(wire, frame, now_ns, 0);
+        wire_schedule(wire, frame, now_ns, 0);
 }
 
 void wire_drop_all(struct wire *wire)
@@ -275,13 +61,13 @@ void wire_drop_all(struct wire *wire)
     struct frame *frame;
 
     while ((frame = queue_take(&wire->queue)))
-        lose_frame(wire, frame);
+        wire_lose_frame(wire, frame);
     for (uint32_t i = 0; i < wire->rules_count; i++)
         while ((frame = list_take(&wire->rules[i].held)))
-            lose_frame(wire, frame);
+            wire_lose_frame(wire, frame);
     for (int to = 0; to < LAB_HOSTS; to++) {
         if (wire->swapped[to])
-            lose_frame(wire, wire->swapped[to]);
+            wire_lose_frame(wire, wire->swapped[to]);
         wire->swapped[to] = NULL;
         wire->busy_until_ns[to] = 0;
     }
@@ -375,7 +161,7 @@ static struct frame *copy(struct wire *wire, enum lab_host to, const struct segm
 
     if (!frame) {
         wire->shared->lost++;
-        set_fate(event, TRACE_DROPPED, 0);
+        wire_set_fate(event, TRACE_DROPPED, 0);
         return NULL;
     }
     *frame = (struct frame){.to = to, .event = event, .segment = *segment, .len_bytes = len_bytes};
@@ -421,13 +207,13 @@ static void answer(struct wire *wire, enum lab_host from, const struct rule *rul
     packet_decode(&made, PACKET_LINK_ETHERNET, bytes, (size_t)len, (size_t)len);
     int64_t real_ns = clock_real_ns();
     keep_packet(wire, bytes, (uint32_t)len, real_ns);
-    uint32_t connection = sampler_connection(wire->sampler, other(from), &made);
-    struct trace_event *event = record(wire, TRACE_WIRE, from == LAB_SERVER, real_ns, &made,
-                                       (uint32_t)len, connection, TRACE_MADE, rule->number);
+    uint32_t connection = sampler_connection(wire->sampler, other_host(from), &made);
+    struct trace_event *event = wire_record(wire, TRACE_WIRE, from == LAB_SERVER, real_ns, &made,
+                                            (uint32_t)len, connection, TRACE_MADE, rule->number);
     struct frame *frame = copy(wire, from, &made, bytes, (uint32_t)len, event);
     wire->shared->answered++;
     if (frame)
-        schedule(wire, frame, arrived_ns, 0);
+        wire_schedule(wire, frame, arrived_ns, 0);
 }
 
 static void hold(struct wire *wire, struct rule *rule, struct frame *frame, int64_t now_ns)
@@ -444,7 +230,7 @@ static void swap(struct wire *wire, struct frame *frame, int64_t now_ns, const s
     enum lab_host to = frame->to;
 
     if (wire->swapped[to]) {
-        schedule(wire, frame, now_ns, 0);
+        wire_schedule(wire, frame, now_ns, 0);
         return;
     }
     wire->swapped[to] = frame;
@@ -478,12 +264,12 @@ static void send_on(struct wire *wire, enum lab_host to, const struct segment *s
     else if (d->swap)
         swap(wire, frame, clock_mono_ns(), d->rule);
     else
-        schedule(wire, frame, arrived_ns, d->extra_ns);
+        wire_schedule(wire, frame, arrived_ns, d->extra_ns);
 }
 
 void wire_arrived(struct wire *wire, enum lab_host from, const struct capture_packet *packet)
 {
-    enum lab_host to = other(from);
+    enum lab_host to = other_host(from);
     struct segment segment;
     struct decision d = {.answer = LAB_DROP};
     struct trace_event *event = NULL;
@@ -496,9 +282,9 @@ void wire_arrived(struct wire *wire, enum lab_host from, const struct capture_pa
     if (!is_background(&segment)) {
         if (!cut)
             d = decide(wire, from, &segment, packet);
-        event = record(wire, TRACE_WIRE, from == LAB_CLIENT, packet->real_ns, &segment,
-                       packet->wire_len, sampler_connection(wire->sampler, from, &segment),
-                       cut ? TRACE_DROPPED : fate_of(&d), d.rule ? d.rule->number : 0);
+        event = wire_record(wire, TRACE_WIRE, from == LAB_CLIENT, packet->real_ns, &segment,
+                            packet->wire_len, sampler_connection(wire->sampler, from, &segment),
+                            cut ? TRACE_DROPPED : fate_of(&d), d.rule ? d.rule->number : 0);
     }
     if (cut || d.drop) {
         wire->shared->dropped++;
@@ -517,13 +303,13 @@ void wire_arrived(struct wire *wire, enum lab_host from, const struct capture_pa
         send_on(wire, to, &segment, packet, &d, event, arrived_ns);
         return;
     }
-    deliver(wire, &(struct delivery){.to = to,
-                                     .segment = &segment,
-                                     .bytes = packet->bytes,
-                                     .len_bytes = packet->captured_len,
-                                     .scheduled_ns = arrived_ns,
-                                     .event = event,
-                                     .twice = d.twice});
+    wire_deliver(wire, &(struct delivery){.to = to,
+                                          .segment = &segment,
+                                          .bytes = packet->bytes,
+                                          .len_bytes = packet->captured_len,
+                                          .scheduled_ns = arrived_ns,
+                                          .event = event,
+                                          .twice = d.twice});
 }
 
 void wire_observed(struct wire *wire, enum lab_host host, const struct capture_packet *packet)
@@ -532,8 +318,8 @@ void wire_observed(struct wire *wire, enum lab_host host, const struct capture_p
 
     packet_decode(&segment, packet->link, packet->bytes, packet->captured_len, packet->wire_len);
     if (!is_background(&segment))
-        record(wire, host == LAB_CLIENT ? TRACE_CLIENT : TRACE_SERVER, host == LAB_CLIENT,
-               packet->real_ns, &segment, packet->wire_len, 0, TRACE_OBSERVED, 0);
+        wire_record(wire, host == LAB_CLIENT ? TRACE_CLIENT : TRACE_SERVER, host == LAB_CLIENT,
+                    packet->real_ns, &segment, packet->wire_len, 0, TRACE_OBSERVED, 0);
 }
 
 /* ---- Time ---- */
@@ -562,11 +348,11 @@ void wire_due(struct wire *wire, int64_t now_ns)
         struct frame *frame = wire->swapped[to];
         if (frame && now_ns >= wire->swap_bound_ns[to]) {
             wire->swapped[to] = NULL;
-            schedule(wire, frame, now_ns, 0);
+            wire_schedule(wire, frame, now_ns, 0);
         }
     }
     while ((first = queue_first(&wire->queue)) && first->depart_ns <= now_ns)
-        deliver_frame(wire, queue_take(&wire->queue));
+        wire_deliver_frame(wire, queue_take(&wire->queue));
 }
 
 static int64_t earlier(int64_t a, int64_t b)

@@ -31,6 +31,8 @@ int host_configure(const struct lab_plan *plan, enum lab_host host, struct error
         rc = link_up(link, "lo", error);
     if (!rc)
         rc = link_up(link, LAB_DEVICE, error);
+    if (!rc)
+        link_queue(link, LAB_DEVICE);
     if (!rc && plan->ipv4)
         rc = configure_family(plan, link, host, AF_INET, LAB_PREFIX_V4, error);
     if (!rc && plan->ipv6)

@@ -90,6 +90,18 @@ int link_add_neighbour(struct link_socket *link, const char *device, int family,
 /* Checksums and segmentation are done by the kernel's software before the device sees a frame, and
  * nothing is merged on receipt. */
 int link_offloads_off(const char *device, struct error *error);
+/* How many packets the device has dropped. */
+int link_drops(struct link_socket *link, const char *device, uint64_t *out);
+/* A queue in front of the device, which holds what the other end has no room for. */
+int link_queue(struct link_socket *link, const char *device);
+/* Packets that arrive at the device come out in the order in which they were sent. A plain veth end
+ * puts them into the backlog of the CPU that sends, so that a FIN that the application sends from
+ * one CPU can overtake the ACK that the kernel has just sent from another. With receive merging on
+ * it has one ring for all (NAPI); a merging limit of a byte then keeps it from merging anything.
+ * The ring is short: it loses nothing only if the sending end has a queue (link_queue) and is
+ * stopped when the ring is full, as since Linux 6.16. -EOPNOTSUPP before that: packets that two
+ * CPUs send at the same moment may change places. */
+int link_keep_order(struct link_socket *link, const char *device);
 
 /* ---- Settings (sysctl.c), of the calling process's network namespace ---- */
 int sysctl_check_name(const char *name, struct error *error);

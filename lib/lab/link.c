@@ -8,15 +8,23 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 
 #define REQUEST_MAX 1024
+
+/* Linux 5.19. Headers may be older. */
+#define GRO_MAX_SIZE_ATTRIBUTE 58 /* IFLA_GRO_MAX_SIZE */
+#define MERGE_NOTHING          1
+#define QUEUE_PACKETS          16384
 
 struct link_socket {
     struct mnl_socket *netlink;
@@ -54,7 +62,8 @@ static struct nlmsghdr *begin(char *buffer, uint16_t type, uint16_t flags)
     return nlh;
 }
 
-static int request(struct link_socket *link, struct nlmsghdr *nlh)
+/* What comes before the acknowledgement goes to `each`. */
+static int request_for(struct link_socket *link, struct nlmsghdr *nlh, mnl_cb_t each, void *context)
 {
     nlh->nlmsg_seq = ++link->sequence;
     if (mnl_socket_sendto(link->netlink, nlh, nlh->nlmsg_len) < 0)
@@ -66,10 +75,15 @@ static int request(struct link_socket *link, struct nlmsghdr *nlh)
         if (got < 0)
             return -errno;
         int rc = mnl_cb_run(link->answer, (size_t)got, nlh->nlmsg_seq,
-                            mnl_socket_get_portid(link->netlink), NULL, NULL);
+                            mnl_socket_get_portid(link->netlink), each, context);
         if (rc <= MNL_CB_STOP)
             return rc < 0 ? -errno : 0;
     }
+}
+
+static int request(struct link_socket *link, struct nlmsghdr *nlh)
+{
+    return request_for(link, nlh, NULL, NULL);
 }
 
 static struct ifinfomsg *put_ifinfo(struct nlmsghdr *nlh)
@@ -188,6 +202,85 @@ int link_add_neighbour(struct link_socket *link, const char *device, int family,
     return rc ? error_sys(error, -rc, "neighbour of %s", device) : 0;
 }
 
+int link_queue(struct link_socket *link, const char *device)
+{
+    char buffer[REQUEST_MAX];
+    struct nlmsghdr *nlh = begin(buffer, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE);
+    struct tcmsg *msg = mnl_nlmsg_put_extra_header(nlh, sizeof *msg);
+    struct tc_fifo_qopt queue = {.limit = QUEUE_PACKETS};
+    int index = index_of(link, device);
+
+    if (index < 0)
+        return index;
+    msg->tcm_family = AF_UNSPEC;
+    msg->tcm_ifindex = index;
+    msg->tcm_handle = TC_H_MAKE(1u << 16, 0);
+    msg->tcm_parent = TC_H_ROOT;
+    mnl_attr_put_strz(nlh, TCA_KIND, "pfifo");
+    mnl_attr_put(nlh, TCA_OPTIONS, sizeof queue, &queue);
+    return request(link, nlh);
+}
+
+static int read_drops(const struct nlmsghdr *nlh, void *out)
+{
+    const struct nlattr *attr;
+
+    mnl_attr_for_each(attr, nlh, sizeof(struct ifinfomsg))
+    {
+        struct rtnl_link_stats64 stats = {0};
+        size_t len = mnl_attr_get_payload_len(attr);
+        if (mnl_attr_get_type(attr) != IFLA_STATS64)
+            continue;
+        memcpy(&stats, mnl_attr_get_payload(attr), len < sizeof stats ? len : sizeof stats);
+        *(uint64_t *)out = stats.rx_dropped + stats.tx_dropped + stats.rx_missed_errors;
+    }
+    return MNL_CB_OK;
+}
+
+int link_drops(struct link_socket *link, const char *device, uint64_t *out)
+{
+    char buffer[REQUEST_MAX];
+    struct nlmsghdr *nlh = begin(buffer, RTM_GETLINK, 0);
+
+    put_ifinfo(nlh);
+    mnl_attr_put_strz(nlh, IFLA_IFNAME, device);
+    *out = 0;
+    return request_for(link, nlh, read_drops, out);
+}
+
+static int ethtool_set(int fd, const char *device, uint32_t command, uint32_t on)
+{
+    struct ethtool_value value = {.cmd = command, .data = on};
+    struct ifreq ifr = {.ifr_data = (void *)&value};
+
+    strncpy(ifr.ifr_name, device, sizeof ifr.ifr_name - 1);
+    return ioctl(fd, SIOCETHTOOL, &ifr) ? -errno : 0;
+}
+
+static bool kernel_is_at_least(int major, int minor)
+{
+    struct utsname name;
+    int has_major = 0, has_minor = 0;
+
+    if (uname(&name) || sscanf(name.release, "%d.%d", &has_major, &has_minor) != 2)
+        return false;
+    return has_major > major || (has_major == major && has_minor >= minor);
+}
+
+int link_keep_order(struct link_socket *link, const char *device)
+{
+    char buffer[REQUEST_MAX];
+    struct nlmsghdr *nlh = change(buffer, device, 0, 0);
+    cleanup(fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    /* A kernel does not say whether it has the back pressure, other than by its version. */
+    if (!kernel_is_at_least(6, 16))
+        return -EOPNOTSUPP;
+    mnl_attr_put_u32(nlh, GRO_MAX_SIZE_ATTRIBUTE, MERGE_NOTHING);
+    int rc = request(link, nlh);
+    return rc || fd < 0 ? -EOPNOTSUPP : ethtool_set(fd, device, ETHTOOL_SGRO, 1);
+}
+
 int link_offloads_off(const char *device, struct error *error)
 {
     /* Transmit checksums last: segmentation depends on them and goes off along. */
@@ -196,7 +289,6 @@ int link_offloads_off(const char *device, struct error *error)
         bool required;
         const char *name;
     } offloads[] = {
-        {ETHTOOL_SGRO, false, "receive merging"},
         {ETHTOOL_STSO, true, "TCP segmentation"},
         {ETHTOOL_SGSO, true, "segmentation"},
         {ETHTOOL_SRXCSUM, false, "receive checksums"},
@@ -206,12 +298,11 @@ int link_offloads_off(const char *device, struct error *error)
 
     if (fd < 0)
         return error_sys(error, errno, "offloads of %s", device);
+    ethtool_set(fd, device, ETHTOOL_SGRO, 0);
     for (size_t i = 0; i < ARRAY_SIZE(offloads); i++) {
-        struct ethtool_value value = {.cmd = offloads[i].command};
-        struct ifreq ifr = {.ifr_data = (void *)&value};
-        strncpy(ifr.ifr_name, device, sizeof ifr.ifr_name - 1);
-        if (ioctl(fd, SIOCETHTOOL, &ifr) && offloads[i].required)
-            return error_sys(error, errno, "switching off %s of %s", offloads[i].name, device);
+        int rc = ethtool_set(fd, device, offloads[i].command, 0);
+        if (rc && offloads[i].required)
+            return error_sys(error, -rc, "switching off %s of %s", offloads[i].name, device);
     }
     return 0;
 }

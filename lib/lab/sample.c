@@ -78,11 +78,6 @@ int sampler_attach(struct sampler *sampler, enum lab_host host, struct error *er
     return 0;
 }
 
-static enum lab_host other(enum lab_host host)
-{
-    return host == LAB_CLIENT ? LAB_SERVER : LAB_CLIENT;
-}
-
 /* An ICMP error belongs to the connection that it quotes, whose sender is its receiver. */
 static bool key_of(struct key *key, enum lab_host from, const struct segment *segment)
 {
@@ -92,11 +87,11 @@ static bool key_of(struct key *key, enum lab_host from, const struct segment *se
     if (segment->kind == PACKET_TCP) {
         key->family = segment->family;
         key->end[from] = segment->source;
-        key->end[other(from)] = segment->destination;
+        key->end[other_host(from)] = segment->destination;
     } else if (segment->kind == PACKET_ICMP && segment->icmp.is_error && quote->has_ports &&
                quote->protocol == IPPROTO_TCP) {
         key->family = quote->family;
-        key->end[other(from)] = quote->source;
+        key->end[other_host(from)] = quote->source;
         key->end[from] = quote->destination;
     }
     return key->family;
@@ -213,7 +208,7 @@ static void sample(struct sampler *sampler, struct connection *c, enum lab_host 
 {
     struct sock_diag_entry entry;
     int rc = sampler->diag[host] ? sock_diag_lookup(sampler->diag[host], &c->address[host],
-                                                    &c->address[other(host)], &entry, NULL)
+                                                    &c->address[other_host(host)], &entry, NULL)
                                  : -ENOENT;
     int state = rc ? TCP_CLOSE : entry.state;
 
@@ -251,7 +246,7 @@ void sampler_around(struct sampler *sampler, enum lab_host from, const struct se
     struct connection *c = find(sampler, &key);
     if (!c || settled(c, segment))
         return;
-    sample(sampler, c, other(from));
+    sample(sampler, c, other_host(from));
     sample(sampler, c, from);
 }
 

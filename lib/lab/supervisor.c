@@ -141,6 +141,8 @@ static int add_link(struct supervisor *s, enum lab_host host, struct error *erro
 
     if (!rc)
         rc = link_offloads_off(device, error);
+    if (!rc)
+        link_keep_order(s->link, device);
     return rc ? rc : link_up(s->link, device, error);
 }
 

@@ -18,14 +18,18 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
-/* Slots of 2 KiB at MTU 1500: more of them than a window of tcp_rmem's maximum can have packets
- * under way (sysctl.c pins that; each packet costs the sockets at least 768 bytes). */
-#define RING_BYTES    (12u << 20)
-#define RING_SLOTS    5500u
-#define RING_MAX      (256u << 20)
-#define LO_RING_BYTES (2u << 20)
-#define BATCH         64
-#define SLACK_NS      1
+/* More slots than a window of tcp_rmem's maximum can have packets under way (sysctl.c pins that; a
+ * packet costs the receiving socket at least 768 bytes), and that for both directions of a few
+ * connections. */
+#define RING_SLOTS      8192u
+#define RING_SLOTS_MIN  512u
+#define SLOT_MIN        2048u
+#define SLOT_HEADER     128u
+#define LINK_HEADER_MAX 32
+#define MTU_DEFAULT     1500
+#define LO_RING_BYTES   (2u << 20)
+#define BATCH           64
+#define SLACK_NS        1
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
@@ -40,21 +44,30 @@ static int watch(struct wire *wire, int fd, struct error *error)
 
 /* ---- Opening ---- */
 
+/* Said aloud, because libpcap sizes the slots of a device that merges packets for 64 KiB. */
+static uint32_t snap_len(const struct lab_plan *plan)
+{
+    return (uint32_t)(plan->link.mtu_bytes ? plan->link.mtu_bytes : MTU_DEFAULT) + LINK_HEADER_MAX;
+}
+
+/* Slots are powers of two, header included. Larger packets need fewer slots for the same window,
+ * but not fewer bytes. */
 static uint32_t ring_bytes(const struct lab_plan *plan)
 {
-    uint64_t slot = 2048;
+    uint64_t slot = SLOT_MIN, slots = RING_SLOTS;
 
-    while (slot < (uint64_t)plan->link.mtu_bytes + 512)
+    while (slot < snap_len(plan) + SLOT_HEADER) {
         slot *= 2;
-    /* Larger packets need fewer slots for the same window, but not fewer bytes. */
-    uint64_t bytes = slot > 2048 ? (uint64_t)RING_SLOTS / (slot / 2048) * slot * 2 : RING_BYTES;
-    return bytes < RING_BYTES ? RING_BYTES : bytes > RING_MAX ? RING_MAX : (uint32_t)bytes;
+        slots /= 2;
+    }
+    return (uint32_t)((slots > RING_SLOTS_MIN ? slots : RING_SLOTS_MIN) * slot);
 }
 
 static int open_port(struct wire *wire, enum lab_host host, struct error *error)
 {
     struct capture_live live = {
         .device = lab_wire_device(host),
+        .snap_len = snap_len(wire->plan),
         .ring_bytes = ring_bytes(wire->plan),
         .direction = CAPTURE_IN,
     };
@@ -76,6 +89,12 @@ static int attach(struct wire *wire, enum lab_host host, int namespace, struct e
 
     if (!rc)
         rc = sampler_attach(wire->sampler, host, error);
+    link_close(wire->links[host]);
+    wire->links[host] = NULL;
+    if (!rc)
+        rc = link_open(&wire->links[host], error);
+    if (!rc)
+        link_drops(wire->links[host], LAB_DEVICE, &wire->drops_before[host]);
     capture_close(wire->loopback[host]);
     wire->loopback[host] = NULL;
     if (!rc && wire->plan->host[host].capture_lo) {
@@ -108,8 +127,14 @@ static int open_all(struct wire *wire, const struct namespaces *namespaces, stru
 
 /* ---- The end ---- */
 
+/* Besides the rings, a device can drop: the host's, when its queue or its peer's is full. */
 static void check_losses(struct wire *wire)
 {
+    for (int host = 0; host < LAB_HOSTS; host++) {
+        uint64_t drops;
+        if (!link_drops(wire->links[host], LAB_DEVICE, &drops) && drops > wire->drops_before[host])
+            wire->shared->lost += drops - wire->drops_before[host];
+    }
     for (int host = 0; host < LAB_HOSTS; host++) {
         struct capture_stats stats = {0};
         if (wire->port[host] && !capture_get_stats(wire->port[host], &stats, NULL))

@@ -113,6 +113,8 @@ struct wire {
     int own_namespace;
     struct capture *port[LAB_HOSTS];
     struct capture *loopback[LAB_HOSTS];
+    struct link_socket *links[LAB_HOSTS]; /* in the hosts' namespaces */
+    uint64_t drops_before[LAB_HOSTS];     /* of the host's device, when it was attached */
     struct capture_writer *writer;
     struct sampler *sampler;
     struct queue queue;
@@ -127,7 +129,44 @@ struct wire {
     bool finished;
 };
 
-/* forward.c: a packet arrived from a host. */
+static inline enum lab_host other_host(enum lab_host host)
+{
+    return host == LAB_CLIENT ? LAB_SERVER : LAB_CLIENT;
+}
+
+/* What is forwarded without asking any rule, and not recorded. */
+static inline bool is_background(const struct segment *segment)
+{
+    return segment->kind == PACKET_ARP || segment->kind == PACKET_ND ||
+           segment->kind == PACKET_MLD || segment->kind == PACKET_OTHER;
+}
+
+/* ---- deliver.c ---- */
+/* Writes a packet into the trace, not yet departed. NULL when the trace is full. */
+struct trace_event *wire_record(struct wire *wire, enum trace_side side, bool from_client,
+                                int64_t at_real_ns, const struct segment *segment,
+                                uint32_t wire_bytes, uint32_t connection, enum trace_fate fate,
+                                uint32_t fault);
+void wire_set_fate(struct trace_event *event, enum trace_fate fate, uint32_t fault);
+
+struct delivery {
+    enum lab_host to;
+    const struct segment *segment;
+    const void *bytes;
+    uint32_t len_bytes;
+    int64_t scheduled_ns;
+    struct trace_event *event;
+    bool twice;
+};
+void wire_deliver(struct wire *wire, const struct delivery *delivery);
+/* These take the frame over. */
+void wire_deliver_frame(struct wire *wire, struct frame *frame);
+void wire_lose_frame(struct wire *wire, struct frame *frame);
+/* Sends a frame over the link, which it enters at ready_ns, and lets it be extra_ns late. */
+void wire_schedule(struct wire *wire, struct frame *frame, int64_t ready_ns, int64_t extra_ns);
+
+/* ---- forward.c ---- */
+/* A packet arrived from a host. */
 void wire_arrived(struct wire *wire, enum lab_host from, const struct capture_packet *packet);
 void wire_observed(struct wire *wire, enum lab_host host, const struct capture_packet *packet);
 /* Delivers what is due, releases what holds are done with. */
