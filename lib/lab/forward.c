@@ -188,7 +188,7 @@ static int build_answer(uint8_t *out, size_t size, const struct lab_fault *fault
     const struct icmp_name *name = icmp_by_name(fault->icmp);
     /* What only the destination can know comes from the destination. */
     bool by_host =
-        !strcmp(name->name, "port-unreachable") || !strcmp(name->name, "protocol-unreachable");
+        !strcmp(name->name, "port-unreachable") || !strcmp(name->name, "proto-unreachable");
     return packet_build_icmp(out, size, packet->bytes, packet->captured_len, segment, name,
                              by_host ? NULL : &router[segment->family == 6],
                              fault->icmp_mtu ? fault->icmp_mtu : ANSWER_MTU);

@@ -122,10 +122,12 @@ static int replace_namespace(struct supervisor *s, enum lab_host host, struct er
     return rc;
 }
 
+/* The device goes before the processes die: a host without power says nothing, not even FIN. */
 static int reboot(struct supervisor *s, enum lab_host host, struct error *error)
 {
-    end_boot(&s->boot[host]);
     int rc = replace_namespace(s, host, error);
+
+    end_boot(&s->boot[host]);
     if (!rc)
         rc = configure_host(s, host, error);
     return rc ? error_add(error, "reboot") : 0;

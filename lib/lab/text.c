@@ -191,7 +191,7 @@ static int parse_icmp(struct lab_fault *fault, const char *value, struct error *
 {
     size_t count, used = 0;
     const struct icmp_name *names = icmp_names(&count);
-    char all[256] = "";
+    char all[ERROR_TEXT_MAX] = "";
 
     if (icmp_by_name(value) && icmp_by_name(value)->is_error) {
         snprintf(fault->icmp, sizeof fault->icmp, "%s", value);

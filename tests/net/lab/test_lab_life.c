@@ -307,8 +307,7 @@ static void programs_find_their_world(void **state)
     shell_says(&world, LAB_SERVER, "cat /proc/sys/net/ipv4/tcp_retries2", "4\n");
     shell_says(&world, LAB_CLIENT, "cat /proc/sys/net/ipv4/tcp_retries2", "15\n");
     shell_says(&world, LAB_CLIENT, "cat /proc/sys/net/ipv4/tcp_congestion_control", "reno\n");
-    shell_says(&world, LAB_CLIENT, "echo $NETKIT_CLIENT $NETKIT_SERVER",
-               "198.18.0.1 198.18.0.2\n");
+    shell_says(&world, LAB_CLIENT, "echo $NETKIT_CLIENT $NETKIT_SERVER", "198.18.0.1 198.18.0.2\n");
     shell_says(&world, LAB_CLIENT, "getent ahostsv4 server | sed 's/ .*//;q'", "198.18.0.2\n");
     shell_says(&world, LAB_SERVER, "getent ahostsv6 client | sed 's/ .*//;q'", "fd6e:6b00::1\n");
     snprintf(text, sizeof text, "%u\n", (unsigned)getuid());
@@ -460,9 +459,8 @@ static void hosts_have_low_ports_and_no_other_network(void **state)
 {
     struct world world = world_open(NULL, AF_INET);
     (void)state;
-    assert_int_equal(exit_status(start(&world, LAB_SERVER,
-                                       &(struct lab_program){.role = low_port_role})),
-                     0);
+    assert_int_equal(
+        exit_status(start(&world, LAB_SERVER, &(struct lab_program){.role = low_port_role})), 0);
     world_close(&world);
 }
 
@@ -477,8 +475,8 @@ static void the_waiter_for_a_listener_gives_up(void **state)
     assert_int_equal(lab_listening_port(world.lab, LAB_SERVER, NULL), -ENOENT);
     cleanup(fd) int listener = server_listens(&world, PORT);
     assert_int_equal(lab_listening_port(world.lab, LAB_SERVER, NULL), PORT);
-    assert_int_equal(
-        lab_wait_listen(world.lab, LAB_SERVER, AF_INET6, PORT, 20 * NS_PER_MS, NULL), -ETIMEDOUT);
+    assert_int_equal(lab_wait_listen(world.lab, LAB_SERVER, AF_INET6, PORT, 20 * NS_PER_MS, NULL),
+                     -ETIMEDOUT);
     world_close(&world);
 }
 
