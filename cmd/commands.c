@@ -3,6 +3,7 @@
 
 static const struct cli_command *const commands[] = {
     &tcp_probe_command,
+    &explain_command,
     &help_command,
     NULL,
 };
@@ -10,6 +11,7 @@ static const struct cli_command *const commands[] = {
 static const struct cli_example first_steps[] = {
     {"netkit tcp-probe --preset http localhost:8000",
      "Time every part of a conversation with a live service, and say whose the delays are."},
+    {"netkit explain nagle-delayed-ack", "What a finding means, and what to do about it."},
     {"netkit help", "All commands."},
     {"netkit help tcp-probe", "One command, with its options and examples."},
     {0},

@@ -5,7 +5,9 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "report/ladder.h"
 #include "report/report.h"
+#include <errno.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -54,15 +56,77 @@ static struct report_style style_of(const struct common_options *options)
                                  .quiet = options->quiet};
 }
 
+static enum ladder_format ladder_of(enum common_diagram diagram)
+{
+    switch (diagram) {
+    case COMMON_DIAGRAM_NONE:
+    case COMMON_DIAGRAM_TEXT:
+        return LADDER_TEXT;
+    case COMMON_DIAGRAM_MERMAID:
+        return LADDER_MERMAID;
+    case COMMON_DIAGRAM_SVG:
+        return LADDER_SVG;
+    }
+    return LADDER_TEXT;
+}
+
+/* Draws what was asked for: into its own file, behind the text, or as a member of the JSON. */
+static int draw(const struct common_options *options, struct report *report,
+                const struct report_style *style, struct buf *behind, struct error *error)
+{
+    enum common_diagram diagram = common_diagram(options);
+    cleanup(buf) struct buf picture = {0};
+    int rc = 0;
+
+    if (diagram != COMMON_DIAGRAM_NONE)
+        rc = report_ladder(&picture, ladder_of(diagram), report, style, error);
+    if (rc == -ENOENT)
+        return error_set(error, ENOENT, "no diagram: no round was complete");
+    if (!rc && options->diagram_file)
+        rc = output_file(options->diagram_file, &picture, error);
+    else if (!rc && picture.len_bytes && options->format == COMMON_FORMAT_TEXT)
+        buf_printf(behind, "\n%s", buf_str(&picture));
+    else if (!rc && picture.len_bytes)
+        report->diagram = arena_copy(&report->arena, buf_str(&picture));
+    return rc;
+}
+
+static int list_events(const struct common_options *options, struct report *report,
+                       const struct report_style *style, struct buf *behind, struct error *error)
+{
+    cleanup(buf) struct buf table = {0};
+
+    if (!options->timeline)
+        return 0;
+    int rc = report_timeline(&table, report, style, error);
+    if (rc == -ENOENT)
+        return error_set(error, ENOENT, "no timeline: no round was complete");
+    if (!rc && options->format == COMMON_FORMAT_TEXT)
+        buf_printf(behind, "\n%s", buf_str(&table));
+    else if (!rc)
+        report->timeline = arena_copy(&report->arena, buf_str(&table));
+    return rc;
+}
+
 int experiment_deliver(const char *command, const struct common_options *options,
-                       const struct report *report, int status)
+                       struct report *report, int status)
 {
     struct report_style style = style_of(options);
-    cleanup(buf) struct buf text = {0};
+    cleanup(buf) struct buf text = {0}, behind = {0};
     struct error error = {0};
 
-    if (report_render(&text, (enum report_format)options->format, report, &style, &error) ||
-        common_deliver(options, &text, &error)) {
+    /* A picture that cannot be drawn must not cost the report. */
+    if (draw(options, report, &style, &behind, &error) ||
+        list_events(options, report, &style, &behind, &error)) {
+        output_complain(command, "%s", error.text);
+        status = status == STATUS_OK ? STATUS_MACHINE : status;
+    }
+    if (report_render(&text, (enum report_format)options->format, report, &style, &error)) {
+        output_complain(command, "%s", error.text);
+        return STATUS_MACHINE;
+    }
+    buf_add(&text, behind.data, behind.len_bytes);
+    if (common_deliver(options, &text, &error)) {
         output_complain(command, "%s", error.text);
         return STATUS_MACHINE;
     }

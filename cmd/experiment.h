@@ -11,10 +11,11 @@ void experiment_begin(struct report *report, const struct cli_invocation *invoca
 /* Sets the duration, the verdict, and whether a signal ended it. */
 void experiment_end(struct report *report);
 
-/* Renders and delivers the report and its diagram. Returns `status`, or STATUS_MACHINE after a
+/* Renders and delivers the report, its diagram and its timeline: in text behind the report, in JSON
+ * the diagram as a member, unless --diagram-file takes it. Returns `status`, or STATUS_MACHINE after a
  * complaint when it could not be written. */
 int experiment_deliver(const char *command, const struct common_options *options,
-                       const struct report *report, int status);
+                       struct report *report, int status);
 
 /* Whether --fail-on names one of the findings. */
 bool experiment_fails(const struct common_options *options, const struct report *report);

@@ -21,8 +21,8 @@ struct probing {
     const struct tcp_probe_options *options;
     struct report *report;
     struct buf request;
-    struct sock_target target;
-    const char *name;
+    struct probe_target target;
+    struct probe_totals totals;
     enum preset preset;
     struct probe_plan plan;
     FILE *record;
@@ -54,7 +54,7 @@ static int read_request(const char *path, struct buf *out, struct error *error)
 /* What the Host header says: the name as the user wrote it, and the port where it is not 80. */
 static void host_header(struct buf *out, const struct probing *probing)
 {
-    const char *host = probing->target.host[0] ? probing->target.host : "localhost";
+    const char *host = probing->target.where.host[0] ? probing->target.where.host : "localhost";
     bool literal6 = strchr(host, ':') != NULL;
 
     if (probing->options->host) {
@@ -62,8 +62,8 @@ static void host_header(struct buf *out, const struct probing *probing)
         return;
     }
     buf_printf(out, "%s%s%s", literal6 ? "[" : "", host, literal6 ? "]" : "");
-    if (probing->target.port != 80)
-        buf_printf(out, ":%d", probing->target.port);
+    if (probing->target.where.port != 80)
+        buf_printf(out, ":%d", probing->target.where.port);
 }
 
 static int compose_preset(struct probing *probing, struct error *error)
@@ -72,7 +72,7 @@ static int compose_preset(struct probing *probing, struct error *error)
     const struct preset_info *info;
     cleanup(buf) struct buf host = {0};
 
-    probing->preset = options->preset_set ? options->preset : preset_by_port(probing->target.port);
+    probing->preset = options->preset_set ? options->preset : preset_by_port(probing->target.where.port);
     info = preset_info(probing->preset);
     host_header(&host, probing);
     if (strpbrk(options->path, " \r\n") || strpbrk(buf_str(&host), " \r\n") ||
@@ -159,6 +159,7 @@ static void make_plan(struct probing *probing)
     plan->response_timeout_ns = options->response_timeout_ns;
     plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
     plan->stall_ns = options->stall_ns;
+    plan->traffic_class = -1;
     plan->keep_round =
         options->common.timeline || common_diagram(&options->common) != COMMON_DIAGRAM_NONE;
 }
@@ -235,11 +236,28 @@ static int probe_all(struct probing *probing, struct error *error)
 
     if (path && !(probing->record = fopen(path, "we")))
         return error_sys(error, errno, "--record %s", path);
-    int rc = probe_run(&probing->plan, &probing->target, &probing->name, 1, &probing->report->arena,
-                       &sink, &interrupt_signal, error);
+    int rc = probe_run(&probing->plan, &probing->target, 1, &probing->report->arena, &sink,
+                       &interrupt_signal, &probing->totals, error);
     if (probing->record && (fclose(probing->record) || probing->record_failed) && !rc)
         rc = error_sys(error, errno ? errno : EIO, "--record %s", path);
     return rc;
+}
+
+/* A machine reads the report; a person who looks at the log should find the reason there too. */
+static void complain_of_failures(const struct probing *probing)
+{
+    const struct report *report = probing->report;
+
+    if (probing->options->common.format == COMMON_FORMAT_TEXT)
+        return;
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_probe *probe = &report->results[i]->probe;
+        cleanup(buf) struct buf text = {0};
+        if (probe->error.code == FINDING_NONE)
+            continue;
+        text_escape(&text, probe->error.message, strlen(probe->error.message));
+        output_complain(tcp_probe_command.name, "%s: %s", probe->target, buf_str(&text));
+    }
 }
 
 /* Every target failed before a single round was complete: exit status 4. */
@@ -274,6 +292,7 @@ static int run_probe(struct probing *probing)
             return STATUS_MACHINE;
     }
     experiment_end(probing->report);
+    complain_of_failures(probing);
     int status = experiment_deliver(command, &probing->options->common, probing->report,
                                     rc ? STATUS_MACHINE : status_of(probing));
     return interrupt_status(status);
@@ -287,12 +306,12 @@ static int run(struct cli_invocation *invocation)
     struct error error = {0};
     const char *port = invocation->arg_count > 1 ? invocation->args[1] : NULL;
 
-    if (sock_target_parse(&probing.target, invocation->args[0], port, 0, &error)) {
+    if (sock_target_parse(&probing.target.where, invocation->args[0], port, 0, &error)) {
         output_complain(invocation->command->name, "%s", error.text);
         return STATUS_USAGE;
     }
     experiment_begin(&report, invocation);
-    probing.name = port ? arena_printf(&report.arena, "%s:%s", invocation->args[0], port)
+    probing.target.name = port ? arena_printf(&report.arena, "%s:%s", invocation->args[0], port)
                         : invocation->args[0];
     int status = run_probe(&probing);
     buf_free(&probing.request);

@@ -21,6 +21,11 @@ static size_t utf8_length(const unsigned char *p, size_t left)
         (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
         (p[0] == 0xf4 && p[1] > 0x8f))
         return 0;
+    /* Characters without width hide in what is shown; U+FFFE and U+FFFF are none, and no XML. */
+    if (p[0] == 0xe2 && p[1] == 0x80 && (p[2] >= 0x8b && p[2] <= 0x8f))
+        return 0;
+    if (p[0] == 0xef && ((p[1] == 0xbb && p[2] == 0xbf) || (p[1] == 0xbf && p[2] >= 0xbe)))
+        return 0;
     /* Directional overrides and line separators rearrange what a terminal shows. */
     if (p[0] == 0xe2 && p[1] == 0x80 && (p[2] >= 0xa8 && p[2] <= 0xae))
         return 0;

@@ -95,7 +95,8 @@ struct cli_option {
     int64_t min, max;     /* numbers, durations, sizes; max 0: no bound. Reals: whole bounds */
     const struct cli_word *words;
     cli_word_at *word;
-    /* Checks a value (field NULL) or parses it into the field. The message follows "--name: ". */
+    /* Checks a value (field NULL) or parses it into the field. Its message follows the option and
+     * the value, "--until 'never': ", so it need not repeat them. */
     int (*parse)(const char *text, void *field, struct error *error);
     int constant;
     const char *implies;

@@ -72,6 +72,16 @@ static int take_item(struct parser *parser, const struct cli_row *row, const cha
     return 0;
 }
 
+static int take_file(struct parser *parser, const struct cli_row *row, const char *path)
+{
+    int rc = cli_items_read_file(parser->invocation, field_of(parser, row), path, parser->error);
+
+    parser->latest = NULL; /* what follows qualifies nothing in the file */
+    if (rc)
+        error_add(parser->error, "--%s", row->option->name);
+    return rc;
+}
+
 static int take_option(struct parser *parser, const struct cli_row *row, const char *text);
 
 static int take_alias(struct parser *parser, const struct cli_row *row)
@@ -111,8 +121,7 @@ static int take_option(struct parser *parser, const struct cli_row *row, const c
     case CLI_KIND_ITEM:
         return take_item(parser, row, text);
     case CLI_KIND_ITEM_FILE:
-        parser->latest = NULL; /* what follows qualifies nothing in the file */
-        return cli_items_read_file(parser->invocation, field_of(parser, row), text, parser->error);
+        return take_file(parser, row, text);
     case CLI_KIND_LIST:
     case CLI_KIND_WORD_LIST:
         if (!repeated)

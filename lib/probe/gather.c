@@ -6,17 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct service_rounds view(const struct round_list *list)
-{
-    return (struct service_rounds){list->rounds, list->count};
-}
-
-/* The user's own rounds. */
-static const struct round_list *own_rounds(const struct target *target)
+/* Which of the gathered rounds are the user's own: those on new connections, or the baseline. */
+static size_t own_rounds(const struct target *target)
 {
     const struct probe_plan *plan = target->run->plan;
-    return plan->new_connection || plan->connect_only ? &target->fresh
-                                                      : &target->arms[SERVICE_BASELINE];
+    return plan->new_connection || plan->connect_only ? SERVICE_ARMS : SERVICE_BASELINE;
 }
 
 static int64_t total_of(const struct round *round)
@@ -29,27 +23,27 @@ static int64_t wire_of(const struct round *round)
     return round->wire_ns;
 }
 
-static int64_t *sorted(const struct round_list *list, int64_t (*value)(const struct round *),
+static int64_t *sorted(struct service_rounds rounds, int64_t (*value)(const struct round *),
                        size_t *count)
 {
-    int64_t *values = malloc((list->count ? list->count : 1) * sizeof *values);
+    int64_t *values = malloc((rounds.count ? rounds.count : 1) * sizeof *values);
 
     *count = 0;
-    for (size_t i = 0; values && i < list->count; i++)
-        if (value(&list->rounds[i]) != RESULT_UNKNOWN)
-            values[(*count)++] = value(&list->rounds[i]);
+    for (size_t i = 0; values && i < rounds.count; i++)
+        if (value(&rounds.rounds[i]) != RESULT_UNKNOWN)
+            values[(*count)++] = value(&rounds.rounds[i]);
     if (values)
         stats_sort(values, *count);
     return values;
 }
 
-static struct result_latency latency(const struct round_list *list,
+static struct result_latency latency(struct service_rounds rounds,
                                      int64_t (*value)(const struct round *))
 {
     struct result_latency out = {RESULT_UNKNOWN, RESULT_UNKNOWN, RESULT_UNKNOWN, RESULT_UNKNOWN,
                                  RESULT_UNKNOWN};
     size_t count;
-    cleanup(mem) int64_t *values = sorted(list, value, &count);
+    cleanup(mem) int64_t *values = sorted(rounds, value, &count);
 
     if (values && count)
         out = (struct result_latency){.min_ns = values[0],
@@ -63,22 +57,22 @@ static struct result_latency latency(const struct round_list *list,
 /* Medians of single parts would not add up. So the parts are averaged over the rounds in the middle
  * (those between the fourth and the sixth decile of the duration), and scaled to add up to the
  * median exactly. */
-static void break_down(const struct round_list *list, int64_t p50_ns, struct result_breakdown *out)
+static void break_down(struct service_rounds rounds, int64_t p50_ns, struct result_breakdown *out)
 {
     double sums[RESULT_PARTS] = {0}, all = 0;
     size_t count;
-    cleanup(mem) int64_t *totals = sorted(list, total_of, &count);
+    cleanup(mem) int64_t *totals = sorted(rounds, total_of, &count);
 
     for (int part = 0; part < RESULT_PARTS; part++)
         out->part_ns[part] = RESULT_UNKNOWN;
     if (!totals || !count)
         return;
     int64_t low = stats_quantile(totals, count, 0.4), high = stats_quantile(totals, count, 0.6);
-    for (size_t i = 0; i < list->count; i++)
-        if (list->rounds[i].total_ns >= low && list->rounds[i].total_ns <= high)
+    for (size_t i = 0; i < rounds.count; i++)
+        if (rounds.rounds[i].total_ns >= low && rounds.rounds[i].total_ns <= high)
             for (int part = 0; part < RESULT_PARTS; part++) {
-                sums[part] += (double)list->rounds[i].part_ns[part];
-                all += (double)list->rounds[i].part_ns[part];
+                sums[part] += (double)rounds.rounds[i].part_ns[part];
+                all += (double)rounds.rounds[i].part_ns[part];
             }
     int64_t left = p50_ns;
     int largest = 0;
@@ -91,16 +85,21 @@ static void break_down(const struct round_list *list, int64_t p50_ns, struct res
     out->part_ns[largest] += left; /* what rounding left over */
 }
 
-static void list_arms(struct target *target, struct result_probe *result)
+static void list_arms(struct arena *arena, const struct service_evidence *evidence,
+                      struct result_probe *result)
 {
-    result->arms = arena_alloc(target->run->arena, SERVICE_ARMS * sizeof *result->arms);
+    size_t count = 0;
+
+    for (int arm = 0; arm < SERVICE_ARMS; arm++)
+        count += evidence->arms[arm].count > 0;
+    result->arms = arena_alloc(arena, count * sizeof *result->arms);
     for (int arm = 0; arm < SERVICE_ARMS && result->arms; arm++) {
-        if (!target->arms[arm].count)
+        if (!evidence->arms[arm].count)
             continue;
-        struct result_latency of = latency(&target->arms[arm], total_of);
+        struct result_latency of = latency(evidence->arms[arm], total_of);
         result->arms[result->arm_count++] =
             (struct result_arm){.name = service_arm_name((enum service_arm)arm),
-                                .rounds = (int64_t)target->arms[arm].count,
+                                .rounds = (int64_t)evidence->arms[arm].count,
                                 .p50_ns = of.p50_ns,
                                 .p99_ns = of.p99_ns};
     }
@@ -113,6 +112,9 @@ static void list_arms(struct target *target, struct result_probe *result)
 static void list_tcp_info(struct arena *arena, const struct sock_tcp_info *info,
                           struct result_map *map)
 {
+    map->values = arena_alloc(arena, 32 * sizeof *map->values); /* once, not by doubling */
+    if (!map->values)
+        return;
     result_set_text(arena, map, "state", sock_tcp_state_name(info->state));
     INFO("rtt_ns", rtt_ns, RTT);
     INFO("rttvar_ns", rttvar_ns, RTTVAR);
@@ -152,7 +154,7 @@ static void list_notes(struct target *target, struct result_probe *result)
                         "network or server."},
     };
     struct arena *arena = target->run->arena;
-    const char **notes = arena_alloc(arena, 16 * sizeof *notes);
+    const char **notes = arena_alloc(arena, 9 * sizeof *notes);
 
     if (!notes)
         return;
@@ -180,16 +182,35 @@ static void list_notes(struct target *target, struct result_probe *result)
     result->notes = notes;
 }
 
-static void gather_evidence(struct target *target, struct service_evidence *evidence)
+static const char *name_connection(const struct target *target)
+{
+    char from[SOCK_ADDRESS_TEXT_MAX], to[SOCK_ADDRESS_TEXT_MAX];
+
+    if (!target->local.len_bytes)
+        return NULL;
+    return arena_printf(
+        target->run->arena, "%s > %s", sock_address_format(from, sizeof from, &target->local),
+        sock_address_format(to, sizeof to, &target->addresses.items[target->address_index]));
+}
+
+static struct service_rounds take_rounds(struct gathered *gathered, size_t index,
+                                         const struct store *store)
+{
+    gathered->rounds[index] = store_expand(store);
+    return (struct service_rounds){gathered->rounds[index],
+                                   gathered->rounds[index] ? store->count : 0};
+}
+
+static void gather_evidence(struct target *target, struct gathered *gathered)
 {
     const struct probe_plan *plan = target->run->plan;
+    struct service_evidence *evidence = &gathered->evidence;
 
     *evidence = (struct service_evidence){
-        .target = target->name,
-        .connection =
-            target->connection[0] ? arena_copy(target->run->arena, target->connection) : NULL,
+        .target = target->asked->name,
+        .connection = name_connection(target),
         .new_connections = plan->new_connection || plan->connect_only,
-        .fresh = view(&target->fresh),
+        .fresh = take_rounds(gathered, SERVICE_ARMS, &target->fresh),
         .persists = target->persists,
         .interventions = (plan->arms & ~(1u << SERVICE_BASELINE)) != 0,
         .stamps_queued = target->stamps & SOCK_STAMP_SCHED,
@@ -201,53 +222,63 @@ static void gather_evidence(struct target *target, struct service_evidence *evid
         .rtt_ns =
             target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns : target->handshake_rtt_ns,
         .resolve_ns = target->resolve_ns,
+        .fallback_ns = target->fallback_ns,
+        .fallback = target->fallback,
         .syn_retransmits = target->syn_retransmits,
+        .slow_connects = target->slow_connects,
+        .connections = (uint32_t)target->connections,
         .error = target->failure.code,
         .error_message = target->failure.message,
         .unfinished = target->has_unfinished ? &target->unfinished : NULL,
     };
-    for (int arm = 0; arm < SERVICE_ARMS; arm++)
-        evidence->arms[arm] = view(&target->arms[arm]);
+    for (size_t arm = 0; arm < SERVICE_ARMS; arm++)
+        evidence->arms[arm] = take_rounds(gathered, arm, &target->arms[arm]);
 }
 
-const char *gather_place(const struct target *target, char *out, size_t size)
+void gather_free(struct gathered *gathered)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(gathered->rounds); i++)
+        free(gathered->rounds[i]);
+}
+
+/* The address without the port, as JSON wants it. */
+static const char *place_of(const struct target *target)
 {
     char text[SOCK_ADDRESS_TEXT_MAX];
 
     if (!target->addresses.count)
         return NULL;
-    struct sock_address bare = target->addresses.items[target->address_index];
-    sock_address_format(text, sizeof text, &bare);
+    sock_address_format(text, sizeof text, &target->addresses.items[target->address_index]);
     char *end = strrchr(text, ':');
-    char *start = text;
     if (end)
         *end = '\0';
+    char *start = text;
     if (*start == '[') {
         start++;
         start[strcspn(start, "]")] = '\0';
     }
-    snprintf(out, size, "%s", start);
-    return out;
+    return arena_copy(target->run->arena, start);
 }
 
-void gather(struct target *target, struct result_probe *result, struct service_evidence *evidence)
+void gather(struct target *target, struct result_probe *result, struct gathered *gathered)
 {
-    const struct round_list *own = own_rounds(target);
     struct arena *arena = target->run->arena;
-    char place[SOCK_ADDRESS_TEXT_MAX];
 
+    gather_evidence(target, gathered);
+    size_t which = own_rounds(target);
+    struct service_rounds own =
+        which == SERVICE_ARMS ? gathered->evidence.fresh : gathered->evidence.arms[which];
     *result = (struct result_probe){
-        .target = target->name,
-        .address = arena_copy(arena, gather_place(target, place, sizeof place)),
-        .port = target->where.port,
-        .ok = target->failure.code == FINDING_NONE && own->count,
+        .target = target->asked->name,
+        .address = place_of(target),
+        .port = target->asked->where.port,
+        .ok = target->failure.code == FINDING_NONE && own.count,
         .error = {target->failure.code, target->failure.number, target->failure.message},
         .resolve_ns = target->resolve_ns,
         .connect_ns = target->connect_ns,
-        .rtt_ns =
-            target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns : target->handshake_rtt_ns,
+        .rtt_ns = gathered->evidence.rtt_ns,
         .syn_retransmits = target->syn_retransmits,
-        .rounds = (int64_t)own->count,
+        .rounds = (int64_t)own.count,
         .failed_rounds = target->failure.code != FINDING_NONE && target->connections,
         .connections = target->connections,
         .latency = latency(own, total_of),
@@ -256,11 +287,10 @@ void gather(struct target *target, struct result_probe *result, struct service_e
         .slow_round_ns = target->slow_ns,
     };
     break_down(own, result->latency.p50_ns, &result->breakdown);
-    for (size_t i = 0; i < own->count; i++)
-        result_histogram_add(&result->histogram, own->rounds[i].total_ns);
-    list_arms(target, result);
+    for (size_t i = 0; i < own.count; i++)
+        result_histogram_add(&result->histogram, own.rounds[i].total_ns);
+    list_arms(arena, &gathered->evidence, result);
     if (target->has_info)
         list_tcp_info(arena, &target->info, &result->tcp_info);
     list_notes(target, result);
-    gather_evidence(target, evidence);
 }

@@ -78,17 +78,22 @@ static int header_line(struct http_reader *reader, struct error *error)
 {
     char *colon = strchr(reader->line, ':');
 
+    if (*reader->line == ' ' || *reader->line == '\t')
+        return 0; /* the header before goes on (obs-fold, RFC 9112 section 5.2) */
     if (!colon && reader->line_cut)
         return 0;
     if (!colon)
         return refuse(reader, "a header line without a colon", error);
     const char *value = colon + 1 + strspn(colon + 1, " \t");
     size_t name = (size_t)(colon - reader->line);
-    if (name == 14 && !strncasecmp(reader->line, "content-length", 14))
-        return reader->line_cut ? refuse(reader, "a line too long to be understood", error)
-                                : content_length(reader, value, error);
-    if (name == 17 && !strncasecmp(reader->line, "transfer-encoding", 17))
-        reader->chunked = reader->chunked || has_token(value, "chunked");
+    bool length = name == 14 && !strncasecmp(reader->line, "content-length", 14);
+    bool coding = name == 17 && !strncasecmp(reader->line, "transfer-encoding", 17);
+    if ((length || coding) && reader->line_cut)
+        return refuse(reader, "a line too long to be understood", error);
+    if (length)
+        return content_length(reader, value, error);
+    if (coding)
+        reader->chunked |= has_token(value, "chunked");
     if (name == 10 && !strncasecmp(reader->line, "connection", 10)) {
         reader->close |= has_token(value, "close");
         reader->keep_alive |= has_token(value, "keep-alive");
@@ -129,7 +134,7 @@ static int chunk_size(struct http_reader *reader, struct error *error)
                (uint64_t)(isdigit((unsigned char)*p) ? *p - '0'
                                                      : tolower((unsigned char)*p) - 'a' + 10);
     }
-    if (p == reader->line || (*p && !strchr("; \t", *p)))
+    if (p == reader->line || (*p && !strchr("; \t", *p)) || (!*p && reader->line_cut))
         return refuse(reader, "a chunk size is no number", error);
     reader->remaining_bytes = size;
     reader->phase = size ? HTTP_CHUNK_DATA : HTTP_TRAILERS;

@@ -3,25 +3,12 @@
 #include "base/clock.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
-#define EVENTS_MAX 256
-
-int loop_open(struct loop *loop, size_t max_tasks, struct error *error)
+int loop_open(struct loop *loop, struct error *error)
 {
-    *loop = (struct loop){.epoll_fd = -1};
-    loop->heap = calloc(max_tasks ? max_tasks : 1, sizeof(struct loop_task *));
-    if (!loop->heap)
-        return error_sys(error, ENOMEM, "%zu timers", max_tasks);
-    loop->heap_alloc = max_tasks;
-    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (loop->epoll_fd < 0) {
-        int code = errno;
-        free(loop->heap);
-        return error_sys(error, code, "epoll_create1");
-    }
-    return 0;
+    *loop = (struct loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+    return loop->epoll_fd < 0 ? error_sys(error, errno, "epoll_create1") : 0;
 }
 
 void loop_close(struct loop *loop)
@@ -51,10 +38,20 @@ int loop_watch(struct loop *loop, struct loop_task *task, int fd, uint32_t inter
     return 0;
 }
 
+/* An event of this turn that is still to be handed out must not reach a task that has gone. */
+static void forget_events(struct loop *loop, const struct loop_task *task)
+{
+    for (int i = loop->next_event; i < loop->event_count; i++)
+        if (loop->events[i].data.ptr == task)
+            loop->events[i].data.ptr = NULL;
+}
+
 void loop_unwatch(struct loop *loop, struct loop_task *task)
 {
-    if (task->fd >= 0)
+    if (task->fd >= 0) {
         epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, task->fd, NULL);
+        forget_events(loop, task);
+    }
     task->fd = -1;
     task->interest = 0;
 }
@@ -105,6 +102,20 @@ static void leave_heap(struct loop *loop, struct loop_task *task)
         sift_down(loop, hole, last);
 }
 
+/* When memory is out the timer is lost, and with it only a bound: events still come. */
+static bool make_room(struct loop *loop)
+{
+    if (loop->heap_count < loop->heap_alloc)
+        return true;
+    size_t alloc = loop->heap_alloc ? 2 * loop->heap_alloc : 64;
+    struct loop_task **heap = realloc(loop->heap, alloc * sizeof(struct loop_task *));
+    if (!heap)
+        return false;
+    loop->heap = heap;
+    loop->heap_alloc = alloc;
+    return true;
+}
+
 void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns)
 {
     if (task->timer_ns == at_ns && (task->heap_index != SIZE_MAX) == (at_ns != INT64_MAX))
@@ -112,38 +123,62 @@ void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns)
     if (task->heap_index != SIZE_MAX)
         leave_heap(loop, task);
     task->timer_ns = at_ns;
-    if (at_ns != INT64_MAX && loop->heap_count < loop->heap_alloc)
+    if (at_ns != INT64_MAX && make_room(loop))
         sift_up(loop, loop->heap_count++, task);
 }
 
-static int wait_for_events(struct loop *loop, struct epoll_event *events, int64_t until_ns)
+static int wait_by_mask(struct loop *loop, int64_t left_ns, const sigset_t *mask)
 {
+    if (!loop->coarse) {
+        struct timespec timeout = clock_to_timespec(left_ns < 0 ? 0 : left_ns);
+        int count = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX,
+                                 left_ns < 0 ? NULL : &timeout, mask);
+        /* Before Linux 5.11 it is unknown; old seccomp filters of containers say EPERM for what
+         * they do not know. */
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM))
+            return count;
+        loop->coarse = true;
+    }
+    return epoll_pwait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, clock_to_poll_ms(left_ns),
+                       mask);
+}
+
+/* Between looking at *stop and waiting no handler may run, or its signal would be slept through. So
+ * signals are blocked there, and the kernel lets them in for the wait alone. They are not kept
+ * blocked between turns: a wait that finds events at once delivers no signal, and a busy loop would
+ * never hear of one. */
+static int wait_for_events(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)
+{
+    sigset_t all, before;
+
     if (loop->heap_count && loop->heap[0]->timer_ns < until_ns)
         until_ns = loop->heap[0]->timer_ns;
     int64_t left = until_ns == INT64_MAX ? -1 : until_ns - clock_mono_ns();
     if (until_ns != INT64_MAX && left < 0)
         left = 0;
-
-    struct timespec timeout = clock_to_timespec(left < 0 ? 0 : left);
-    int count = epoll_pwait2(loop->epoll_fd, events, EVENTS_MAX, left < 0 ? NULL : &timeout, NULL);
-    if (count < 0 && errno == ENOSYS) /* before Linux 5.11 */
-        count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, clock_to_poll_ms(left));
-    return count < 0 ? -errno : count;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    int count = stop && *stop ? -EINTR : wait_by_mask(loop, left, &before);
+    if (count == -1)
+        count = -errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return count;
 }
 
-int loop_turn(struct loop *loop, int64_t until_ns)
+int loop_turn(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)
 {
-    struct epoll_event events[EVENTS_MAX];
-    int count = wait_for_events(loop, events, until_ns);
+    int count = wait_for_events(loop, until_ns, stop);
 
     if (count < 0)
         return count;
-    /* A task freed by an earlier callback of this turn cannot come up again: a task handles only
-     * its own life, and epoll reports a descriptor once a turn. */
-    for (int i = 0; i < count; i++) {
-        struct loop_task *task = events[i].data.ptr;
-        task->wake(task, events[i].events);
+    loop->event_count = count;
+    for (loop->next_event = 0; loop->next_event < loop->event_count;) {
+        struct epoll_event *event = &loop->events[loop->next_event++];
+        struct loop_task *task = event->data.ptr;
+        if (task)
+            task->wake(task, event->events);
     }
+    loop->event_count = 0;
     int64_t now = clock_mono_ns();
     while (loop->heap_count && loop->heap[0]->timer_ns <= now) {
         struct loop_task *task = loop->heap[0];

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 struct loop_task {
     /* Something happened: events are EPOLL… bits, 0 when the timer ran out. The task may be changed
@@ -21,25 +22,33 @@ struct loop_task {
     size_t heap_index; /* SIZE_MAX: not in the heap */
 };
 
+#define LOOP_EVENTS_MAX 256
+
 struct loop {
     int epoll_fd;
+    struct epoll_event events[LOOP_EVENTS_MAX];
+    int next_event, event_count; /* of this turn, still to be handed out */
+    bool coarse; /* the kernel does not let us wait by nanoseconds */
     struct loop_task **heap;
     size_t heap_count, heap_alloc;
 };
 
-int loop_open(struct loop *loop, size_t max_tasks, struct error *error);
+int loop_open(struct loop *loop, struct error *error);
 void loop_close(struct loop *loop);
 
 void loop_task_init(struct loop_task *task, void (*wake)(struct loop_task *, uint32_t));
 /* Starts or changes what a descriptor is watched for. 0 or a negative errno. */
 int loop_watch(struct loop *loop, struct loop_task *task, int fd, uint32_t interest);
-/* To be called before the descriptor is closed. */
+/* To be called before the descriptor is closed. No event of the present turn reaches the task any
+ * more, so its memory may then be freed, also from within a callback. */
 void loop_unwatch(struct loop *loop, struct loop_task *task);
 /* (Re)sets the timer; INT64_MAX stops it. */
 void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns);
 
 /* Waits once, until something happens, the next timer, or at most until `until_ns`, and calls back.
- * 0, or -EINTR when a signal came. */
-int loop_turn(struct loop *loop, int64_t until_ns);
+ * *stop (may be NULL) is set by signal handlers: a signal that comes at any time ends the wait,
+ * even one that comes right before it, and none is waited through that came earlier. 0, -EINTR when
+ * a signal came or *stop is set, or another negative errno when waiting is not possible at all. */
+int loop_turn(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop);
 
 #endif

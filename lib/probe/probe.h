@@ -39,6 +39,28 @@ struct probe_plan {
     int64_t deadline_ns; /* CLOCK_MONOTONIC bound on the run; INT64_MAX: none */
     int64_t stall_ns;    /* passed on to the diagnosis */
     bool keep_round;     /* keep one typical slow round for the ladder */
+    /* Run the other arms only where the baseline has something to explain. */
+    bool arms_on_suspicion;
+
+    /* Every connection. */
+    const struct sock_address *source; /* NULL: the kernel chooses */
+    const char *interface;             /* SO_BINDTODEVICE; NULL: by route */
+    int traffic_class;                 /* the TOS byte or IPv6 traffic class; -1: as it is */
+    const struct probe_option *options;
+    size_t option_count;
+
+    size_t parallel; /* targets at once */
+};
+
+struct probe_option {
+    const struct sock_option *option;
+    struct sock_option_value value;
+};
+
+struct probe_target {
+    const char *name; /* for messages */
+    struct sock_target where;
+    const struct sock_address *fixed; /* instead of asking the resolver; NULL: ask */
 };
 
 struct probe_round {
@@ -61,16 +83,24 @@ struct probe_sink {
     void *context;
     /* Hears of each round; may be NULL. */
     void (*round)(void *context, const struct probe_round *round);
-    /* A target is done, failed, or the run ended. Called exactly once a target. */
+    /* A target is done or failed, or the run ended while it had something to tell. */
     void (*done)(void *context, const struct probe_outcome *outcome);
 };
 
-/* Probes all targets. `arena` receives the results. *stop (may be NULL) becoming non-zero in a
- * signal handler ends the run; `done` is then still called for every target. Returns 0, or a
- * negative errno when nothing could be run at all. */
-int probe_run(const struct probe_plan *plan, const struct sock_target *targets,
-              const char *const *names, size_t count, struct arena *arena,
-              const struct probe_sink *sink, const volatile sig_atomic_t *stop,
-              struct error *error);
+/* How the run went as a whole. */
+struct probe_totals {
+    size_t begun, done, failed, in_flight;
+    size_t not_done; /* the run ended before they had anything to tell */
+    size_t at_once;  /* targets at once, where descriptors allow fewer than was asked for; else 0 */
+    int64_t descriptor_limit;
+};
+
+/* Probes all targets, the first ones first. The limit of open descriptors is raised to the hard
+ * limit. *stop (may be NULL) becoming non-zero in a signal handler ends the run; `done` is then
+ * called for the targets that have something to tell. `totals` is kept up to date during the run.
+ * `arena` receives the results. Returns 0, or a negative errno when nothing could be run at all. */
+int probe_run(const struct probe_plan *plan, const struct probe_target *targets, size_t count,
+              struct arena *arena, const struct probe_sink *sink, const volatile sig_atomic_t *stop,
+              struct probe_totals *totals, struct error *error);
 
 #endif

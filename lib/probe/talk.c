@@ -20,79 +20,6 @@
 #define LOOK_SLOW_NS  (10 * NS_PER_MS) /* before it: only the window matters */
 #define CLOCK_STEP_NS NS_PER_MS
 #define SMALL_MSS     88 /* the smallest that Linux takes (TCP_MIN_MSS) */
-#define STAMPS_MAX    64
-
-static void copy_word(char *out, const char *word)
-{
-    strncpy(out, word, TRACE_WORD_MAX - 1);
-}
-
-static void record_call(struct target *target, const struct sock_call *call)
-{
-    struct trace_event event = {.at_real_ns = call->returned_real_ns,
-                                .kind = TRACE_CALL,
-                                .side = TRACE_CLIENT,
-                                .connection = 1};
-    event.call = (struct trace_call){.entered_real_ns = call->entered_real_ns,
-                                     .entered_mono_ns = call->entered_mono_ns,
-                                     .returned_mono_ns = call->returned_mono_ns,
-                                     .result = call->result,
-                                     .error = call->error,
-                                     .fd = call->fd,
-                                     .requested_bytes = (uint64_t)call->requested_bytes,
-                                     .offset_bytes = (uint64_t)call->stream_offset};
-    copy_word(event.call.verb, sock_verb_name(call->verb));
-    trace_strip_append(target->strip, &event);
-}
-
-static void observe(void *context, const struct sock_call *call)
-{
-    struct target *target = context;
-
-    if (call->stage != SOCK_CALL_RETURNED)
-        return;
-    target->call = *call;
-    if (target->strip && call->error != EAGAIN &&
-        (call->verb == SOCK_VERB_READ || call->verb == SOCK_VERB_WRITE))
-        record_call(target, call);
-}
-
-static void record_stamp(struct target *target, enum trace_stamp_kind what, int64_t at_real_ns,
-                         uint64_t end_bytes, uint64_t length_bytes)
-{
-    struct trace_event event = {.at_real_ns = at_real_ns,
-                                .kind = TRACE_STAMP,
-                                .side = TRACE_CLIENT,
-                                .connection = 1,
-                                .stamp = {what, end_bytes, length_bytes}};
-    trace_strip_append(target->strip, &event);
-}
-
-static void drain_stamps(struct target *target)
-{
-    static const struct {
-        enum sock_stamp_kind from;
-        enum round_stamp_kind to;
-        enum trace_stamp_kind trace;
-    } kinds[] = {{SOCK_STAMP_SCHED, ROUND_QUEUED, TRACE_QUEUED},
-                 {SOCK_STAMP_SND, ROUND_SENT, TRACE_SENT},
-                 {SOCK_STAMP_ACK, ROUND_ACKED, TRACE_ACKED}};
-    struct sock_stamp stamps[STAMPS_MAX];
-    int count;
-
-    do {
-        count = sock_stamps_drain(&target->sock, stamps, STAMPS_MAX);
-        for (int i = 0; i < count; i++) {
-            int64_t end = stamps[i].offset + 1 - target->round_base_bytes;
-            for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-                if (stamps[i].kind != kinds[k].from || end <= 0)
-                    continue;
-                round_stamp(&target->builder, kinds[k].to, (uint64_t)end, stamps[i].real_ns);
-                record_stamp(target, kinds[k].trace, stamps[i].real_ns, (uint64_t)end, 0);
-            }
-        }
-    } while (count == STAMPS_MAX);
-}
 
 /* ---- the loop's side ---- */
 
@@ -120,6 +47,7 @@ void talk_close(struct target *target)
 {
     loop_timer(&target->run->loop, &target->task, INT64_MAX);
     loop_unwatch(&target->run->loop, &target->task);
+    dial_stop(&target->dial);
     if (target->sock.fd >= 0)
         sock_close(&target->sock);
     target->phase = TALK_CLOSED;
@@ -132,135 +60,227 @@ static const struct sock_address *address_of(const struct target *target)
     return &target->addresses.items[target->address_index];
 }
 
-static void apply_arm(struct target *target)
+static void set_flag(struct sock *sock, int option)
+{
+    const int one = 1;
+    sock_setsockopt(sock, IPPROTO_TCP, option, &one, sizeof one);
+}
+
+static void apply_arm(const struct target *target, struct sock *sock)
 {
     enum service_arm arm = target->session.arm;
-    int one = 1, small = SMALL_MSS;
+    const int small = SMALL_MSS;
 
     if (arm == SERVICE_NODELAY || arm == SERVICE_BOTH)
-        sock_setsockopt(&target->sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        set_flag(sock, TCP_NODELAY);
     if (arm == SERVICE_SMALL_MSS)
-        sock_setsockopt(&target->sock, IPPROTO_TCP, TCP_MAXSEG, &small, sizeof small);
+        sock_setsockopt(sock, IPPROTO_TCP, TCP_MAXSEG, &small, sizeof small);
+}
+
+/* What the user wants of every connection, then what this arm changes. */
+static int prepare_sock(void *owner, struct sock *sock)
+{
+    const struct target *target = owner;
+    const struct probe_plan *plan = target->run->plan;
+    int family = 0, rc = 0;
+    socklen_t len = sizeof family;
+
+    getsockopt(sock->fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+    if (plan->traffic_class >= 0)
+        rc = family == AF_INET6
+                 ? sock_setsockopt(sock, IPPROTO_IPV6, IPV6_TCLASS, &plan->traffic_class,
+                                   sizeof(int))
+                 : sock_setsockopt(sock, IPPROTO_IP, IP_TOS, &plan->traffic_class, sizeof(int));
+    if (!rc && plan->interface)
+        rc = sock_setsockopt(sock, SOL_SOCKET, SO_BINDTODEVICE, plan->interface,
+                             (socklen_t)strlen(plan->interface));
+    for (size_t i = 0; i < plan->option_count && !rc; i++)
+        if (sock_option_applies(plan->options[i].option, family))
+            rc =
+                sock_option_write(sock->fd, plan->options[i].option, &plan->options[i].value, NULL);
+    apply_arm(target, sock);
+    if (!rc && plan->source)
+        rc = sock_family(plan->source) == family ? sock_bind(sock, plan->source) : -EADDRNOTAVAIL;
+    return rc;
 }
 
 /* TCP_QUICKACK does not stick (tcp(7)): the kernel falls back by itself, so it is set again before
  * and after everything that could make it do so. */
 static void acknowledge_at_once(struct target *target)
 {
-    int one = 1;
+    const int one = 1;
 
     if (target->session.arm == SERVICE_QUICKACK || target->session.arm == SERVICE_BOTH)
         setsockopt(target->sock.fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
 }
 
-static void connect_failed(struct target *target, int rc);
+static const char *describe_attempt(const struct target *target, const struct dial_attempt *attempt)
+{
+    char address[SOCK_ADDRESS_TEXT_MAX], span[UNITS_TEXT_MAX];
+    struct arena *arena = target->run->arena;
 
-static void connected(struct target *target)
+    sock_address_format(address, sizeof address, attempt->address);
+    units_format_duration(span, sizeof span, attempt->ended_ns - attempt->started_ns, "u");
+    switch (attempt->outcome) {
+    case DIAL_WAITING:
+    case DIAL_TRYING:
+    case DIAL_CONNECTED:
+        break;
+    case DIAL_FAILED:
+        return arena_printf(arena, "%s: %s after %s", address, strerrordesc_np(-attempt->rc), span);
+    case DIAL_EXPIRED:
+        return arena_printf(arena, "%s: no answer to %u SYNs within %s", address,
+                            attempt->syn_retransmits + 1, span);
+    case DIAL_ABANDONED:
+        return arena_printf(arena, "%s: no answer within %s, when another connected", address,
+                            span);
+    }
+    return address[0] ? arena_copy(arena, address) : "?";
+}
+
+static const char *describe_others(const struct target *target, const struct dial_attempt *winner)
+{
+    const char *text = NULL;
+
+    for (size_t i = 0; i < target->dial.begun; i++) {
+        const struct dial_attempt *attempt = &target->dial.attempts[i];
+        if (attempt == winner)
+            continue;
+        const char *one = describe_attempt(target, attempt);
+        text = text ? arena_printf(target->run->arena, "%s; %s", text, one) : one;
+    }
+    return text;
+}
+
+/* The failure that says most: of several addresses, an answer rather than silence. */
+static void dial_failed(struct target *target)
+{
+    const struct dial_attempt *worst = &target->dial.attempts[0];
+
+    for (size_t i = 0; i < target->dial.begun; i++) {
+        const struct dial_attempt *attempt = &target->dial.attempts[i];
+        target->syn_retransmits += attempt->syn_retransmits;
+        if (attempt->rc == -EMFILE || attempt->rc == -ENFILE) {
+            target_postpone(target);
+            return;
+        }
+        if (worst->outcome != DIAL_FAILED && attempt->outcome == DIAL_FAILED)
+            worst = attempt;
+    }
+    int number = worst->outcome == DIAL_FAILED ? -worst->rc : ETIMEDOUT;
+    enum finding_code code = finding_of_errno(number);
+    target->address_index = (size_t)(worst->address - target->addresses.items);
+    target_failed(target, code == FINDING_NONE ? FINDING_INCONCLUSIVE : code, number,
+                  "cannot connect to %s", describe_others(target, NULL));
+}
+
+/* A client whose ephemeral port is the port it asks for can meet itself by simultaneous open: there
+ * is a connection, and nobody listens. */
+static bool met_itself(const struct target *target)
+{
+    struct sock_address local, peer;
+
+    return !sock_local_address(target->sock.fd, &local) &&
+           !sock_peer_address(target->sock.fd, &peer) && sock_address_equal(&local, &peer);
+}
+
+static void learn_connection(struct target *target, const struct dial_attempt *winner)
 {
     struct sock_tcp_info info;
-    struct sock_address local;
-    int64_t took = clock_mono_ns() - target->connect_started_ns;
     bool first = !target->connections++;
 
+    if (first) {
+        target->connect_ns = winner->ended_ns - winner->started_ns;
+        target->fallback_ns = winner->started_ns - target->dial.started_ns;
+        target->fallback = describe_others(target, winner);
+        sock_local_address(target->sock.fd, &target->local);
+    }
+    if (sock_tcp_info(target->sock.fd, &info))
+        return;
+    target->syn_retransmits += info.total_retrans;
+    target->slow_connects += info.total_retrans > 0;
+    if (info.rtt_ns &&
+        (target->handshake_rtt_ns == RESULT_UNKNOWN || info.rtt_ns < target->handshake_rtt_ns))
+        target->handshake_rtt_ns = info.rtt_ns;
+    target->send_mss_bytes = info.snd_mss;
+    if (target->session.arm == SERVICE_SMALL_MSS)
+        target->small_mss_bytes = SMALL_MSS - (info.options & SOCK_TCP_OPT_TIMESTAMPS ? 12 : 0);
+}
+
+/* A round of connecting alone lasts as long as the kernel says the handshake took: the
+ * application's own clock would count how long its process took to look. */
+static void finish_connect_round(struct target *target, int64_t took_ns)
+{
+    struct sock_tcp_info info;
+    struct round round = {.total_ns = took_ns,
+                          .ack_delay_ns = RESULT_UNKNOWN,
+                          .wire_ns = RESULT_UNKNOWN,
+                          .hold_after_ack_ns = RESULT_UNKNOWN,
+                          .held_ack_delay_ns = RESULT_UNKNOWN,
+                          .gap_ack_lag_min_ns = RESULT_UNKNOWN,
+                          .gap_ack_lag_max_ns = RESULT_UNKNOWN};
+
+    if (!sock_tcp_info(target->sock.fd, &info) && info.rtt_ns > 0 && !info.total_retrans &&
+        info.rtt_ns < took_ns)
+        round.total_ns = round.wire_ns = info.rtt_ns;
+    round.part_ns[RESULT_PART_NETWORK] = round.total_ns;
+    target_round_done(target, &round);
+}
+
+static void connected(void *owner, struct dial_attempt *winner)
+{
+    struct target *target = owner;
+    const struct probe_plan *plan = target->run->plan;
+
+    if (!winner) {
+        dial_failed(target);
+        return;
+    }
+    int64_t took = winner->ended_ns - winner->started_ns;
+    target->sock = winner->sock;
+    target->sock.observer = &target->observer;
+    winner->sock = (struct sock)SOCK_INIT;
+    target->address_index = (size_t)(winner->address - target->addresses.items);
     target->rounds_on_connection = 0;
-    if (!sock_tcp_info(target->sock.fd, &info)) {
-        if (first) {
-            target->connect_ns = took;
-            target->syn_retransmits = info.total_retrans;
-        }
-        if (info.rtt_ns && (first || info.rtt_ns < target->handshake_rtt_ns))
-            target->handshake_rtt_ns = info.rtt_ns;
-        target->send_mss_bytes = info.snd_mss;
-        if (target->session.arm == SERVICE_SMALL_MSS)
-            target->small_mss_bytes = SMALL_MSS - (info.options & SOCK_TCP_OPT_TIMESTAMPS ? 12 : 0);
+    if (met_itself(target)) {
+        target_failed(target, FINDING_CONNECTION_REFUSED, ECONNREFUSED,
+                      "the connection met itself: the kernel chose the target's own port for our "
+                      "end, and nobody listens there");
+        return;
     }
-    if (first && !sock_local_address(target->sock.fd, &local)) {
-        char from[SOCK_ADDRESS_TEXT_MAX], to[SOCK_ADDRESS_TEXT_MAX];
-        snprintf(target->connection, sizeof target->connection, "%s > %s",
-                 sock_address_format(from, sizeof from, &local),
-                 sock_address_format(to, sizeof to, address_of(target)));
-    }
-    if (target->run->plan->connect_only) {
-        struct round round = {.total_ns = took,
-                              .ack_delay_ns = RESULT_UNKNOWN,
-                              .wire_ns = RESULT_UNKNOWN,
-                              .hold_after_ack_ns = RESULT_UNKNOWN};
-        int64_t travel = target->handshake_rtt_ns < took ? target->handshake_rtt_ns : took;
-        round.part_ns[RESULT_PART_NETWORK] = travel;
-        round.part_ns[RESULT_PART_WAKEUP] = took - travel;
-        target_round_done(target, &round);
+    learn_connection(target, winner);
+    dial_stop(&target->dial);
+    if (plan->connect_only) {
+        finish_connect_round(target, took);
         return;
     }
     unsigned got = 0;
     sock_stamps_enable(&target->sock, SOCK_STAMP_ALL, &got, NULL);
-    target->stamps = first ? got : target->stamps & got;
+    target->stamps = target->connections == 1 ? got : target->stamps & got;
     acknowledge_at_once(target);
-    if (target->run->plan->greeting.kind == UNTIL_NOTHING) {
+    if (plan->greeting.kind == UNTIL_NOTHING) {
         talk_next_round(target);
         return;
     }
-    until_begin(&target->reader, &target->run->plan->greeting);
-    enter(target, TALK_GREETING, target->run->plan->response_timeout_ns);
+    until_begin(&target->reader, &plan->greeting);
+    enter(target, TALK_GREETING, plan->response_timeout_ns);
     watch(target, EPOLLIN);
 }
 
 void talk_open(struct target *target)
 {
-    const struct sock_address *address = address_of(target);
+    bool known = target->connections > 0;
+    const struct sock_address *from = known ? address_of(target) : target->addresses.items;
 
-    target->observer = (struct sock_observer){observe, target};
-    target->sock = (struct sock)SOCK_INIT;
-    int rc = sock_open(&target->sock, sock_family(address), SOCK_NONBLOCK);
-    if (rc) {
-        connect_failed(target, rc);
-        return;
-    }
-    target->sock.observer = &target->observer;
-    apply_arm(target);
-    target->connect_started_ns = clock_mono_ns();
-    enter(target, TALK_CONNECTING, target->run->plan->connect_timeout_ns);
-    rc = sock_connect_start(&target->sock, address);
-    if (rc && rc != -EINPROGRESS) {
-        connect_failed(target, rc);
-        return;
-    }
-    watch(target, EPOLLOUT);
-}
-
-static void connect_failed(struct target *target, int rc)
-{
-    char text[SOCK_ADDRESS_TEXT_MAX];
-    enum finding_code code = finding_of_errno(-rc);
-
-    talk_close(target);
-    if (target->address_index + 1 < target->addresses.count && !target->connections) {
-        target->address_index++;
-        talk_open(target);
-        return;
-    }
-    target_failed(target, code == FINDING_NONE ? FINDING_INCONCLUSIVE : code, -rc,
-                  "cannot connect to %s: %s",
-                  sock_address_format(text, sizeof text, address_of(target)), strerrordesc_np(-rc));
-}
-
-static void connect_timed_out(struct target *target)
-{
-    char text[SOCK_ADDRESS_TEXT_MAX], span[UNITS_TEXT_MAX];
-    struct sock_tcp_info info = {0};
-
-    sock_tcp_info(target->sock.fd, &info);
-    target->syn_retransmits = info.total_retrans;
-    sock_address_format(text, sizeof text, address_of(target));
-    talk_close(target);
-    if (target->address_index + 1 < target->addresses.count && !target->connections) {
-        target->address_index++;
-        talk_open(target);
-        return;
-    }
-    target_failed(
-        target, FINDING_CONNECT_TIMEOUT, ETIMEDOUT, "no answer from %s to %u SYNs within %s", text,
-        info.total_retrans + 1,
-        units_format_duration(span, sizeof span, target->run->plan->connect_timeout_ns, "u"));
+    target->observer = (struct sock_observer){witness_call, target};
+    target->phase = TALK_DIALLING;
+    target->dial.owner = target;
+    target->dial.prepare = prepare_sock;
+    target->dial.ended = connected;
+    int rc = dial_start(&target->dial, &target->run->loop, from,
+                        known ? 1 : target->addresses.count, target->run->plan->connect_timeout_ns);
+    if (rc)
+        target_failed(target, FINDING_INCONCLUSIVE, -rc, "out of memory for a connection");
 }
 
 /* ---- rounds ---- */
@@ -340,7 +360,7 @@ static void begin_round(struct target *target)
     if (target->strip)
         trace_strip_reset(target->strip);
     acknowledge_at_once(target);
-    drain_stamps(target);
+    witness_stamps(target);
     sock_tcp_info(target->sock.fd, &info);
     note_rtt(target, &info);
     int64_t rtt =
@@ -386,7 +406,7 @@ static void finish_round(struct target *target)
     struct sock_tcp_info info = {0};
     struct round round;
 
-    drain_stamps(target);
+    witness_stamps(target);
     sock_tcp_info(target->sock.fd, &info);
     note_rtt(target, &info);
     if (target->session.arm == SERVICE_BASELINE) {
@@ -437,7 +457,7 @@ static void send_pieces(struct target *target)
         }
         target->request_sent_bytes += (size_t)sent;
         target->piece_sent_bytes += (size_t)sent;
-        round_write(&target->builder, target->call.entered_real_ns, target->call.returned_real_ns,
+        round_write(&target->builder, target->entered_real_ns, target->returned_real_ns,
                     target->request_sent_bytes);
         if (target->piece_sent_bytes < piece_size(target))
             continue;
@@ -484,10 +504,9 @@ static void receive(struct target *target)
     int rc = until_feed(&target->reader, run->buffer, (size_t)got, &used, &error);
     if (!greeting) {
         if (arrived != SOCK_NO_TIME)
-            record_stamp(target, TRACE_RECEIVED, arrived, (uint64_t)target->reader.seen_bytes,
-                         (uint64_t)got);
+            witness_arrival(target, arrived, (uint64_t)target->reader.seen_bytes, (uint64_t)got);
         round_read(&target->builder, arrived == SOCK_NO_TIME ? RESULT_UNKNOWN : arrived,
-                   target->call.returned_real_ns, (uint64_t)got);
+                   target->returned_real_ns, (uint64_t)got);
         target->look_ns = clock_mono_ns() + LOOK_NS;
     }
     if (rc < 0) {
@@ -538,7 +557,7 @@ void talk_abandon(struct target *target)
         target->phase != TALK_RECEIVING)
         return;
     look(target);
-    drain_stamps(target);
+    witness_stamps(target);
     sock_tcp_info(target->sock.fd, &info);
     target->info = info;
     target->has_info = true;
@@ -555,8 +574,7 @@ static void timer(struct target *target)
     switch (target->phase) {
     case TALK_CLOSED:
         return;
-    case TALK_CONNECTING:
-        connect_timed_out(target);
+    case TALK_DIALLING:
         return;
     case TALK_RESTING:
         if (closed_meanwhile(target))
@@ -582,7 +600,7 @@ static void timer(struct target *target)
     if (target->phase == TALK_RECEIVING &&
         (until == UNTIL_NOTHING || (until == UNTIL_IDLE && target->reader.seen_bytes))) {
         if (until == UNTIL_NOTHING)
-            target->builder.last_returned_ns = target->call.returned_real_ns;
+            target->builder.last_returned_ns = target->returned_real_ns;
         finish_round(target);
         return;
     }
@@ -599,25 +617,15 @@ void talk_wake(struct loop_task *task, uint32_t events)
         timer(target);
         return;
     }
-    if (target->phase == TALK_CONNECTING) {
-        int rc = sock_connect_finish(&target->sock);
-        if (rc == -EINPROGRESS)
-            return;
-        if (rc)
-            connect_failed(target, rc);
-        else
-            connected(target);
-        return;
-    }
     if (events & EPOLLERR)
-        drain_stamps(target);
+        witness_stamps(target);
     if (events & EPOLLOUT && target->phase == TALK_SENDING) {
         send_pieces(target);
         return;
     }
     switch (target->phase) {
     case TALK_CLOSED:
-    case TALK_CONNECTING:
+    case TALK_DIALLING:
         return;
     case TALK_RESTING:
         if (events & (EPOLLHUP | EPOLLERR) && closed_meanwhile(target))

@@ -53,14 +53,20 @@ static int64_t share(int64_t total, int block, int blocks)
     return total * (block + 1) / blocks - total * block / blocks;
 }
 
-static int64_t typical_round(const struct round_list *list)
+/* The durations of the newest rounds. Returns how many. */
+static size_t newest_totals(const struct store *store, int64_t *out, size_t max)
 {
-    int64_t totals[64];
-    size_t count = min64((int64_t)list->count, (int64_t)ARRAY_SIZE(totals));
+    size_t count = store->count < max ? store->count : max;
 
     for (size_t i = 0; i < count; i++)
-        totals[i] = list->rounds[list->count - count + i].total_ns;
-    return stats_median(totals, count);
+        out[i] = store_total_ns(store, store->count - count + i);
+    return count;
+}
+
+static int64_t typical_round(const struct store *store)
+{
+    int64_t totals[64];
+    return stats_median(totals, newest_totals(store, totals, ARRAY_SIZE(totals)));
 }
 
 /* Once some rounds are known: how many blocks, and how many rounds for the other arms. */
@@ -91,9 +97,22 @@ static void start_session(struct target *target, enum service_arm arm, int64_t r
     talk_open(target);
 }
 
+/* Whether only the baseline is run, because nothing else was asked for. */
 static bool alone(const struct target *target)
 {
     return !(target->run->plan->arms & ~(1u << SERVICE_BASELINE));
+}
+
+/* Whether the baseline has anything that another arm could explain. */
+static bool suspicious(const struct target *target)
+{
+    struct round *rounds = store_expand(&target->arms[SERVICE_BASELINE]);
+    size_t count = target->arms[SERVICE_BASELINE].count, slow = 0;
+
+    for (size_t i = 0; rounds && i < count; i++)
+        slow += rounds[i].total_ns >= target->run->plan->stall_ns;
+    free(rounds);
+    return slow >= SERVICE_SHARE * (double)count;
 }
 
 /* The sessions in order: number `step` is arm (step + block) of block step / arms. Returns false
@@ -112,6 +131,13 @@ static bool next_arm_session(struct target *target)
         target->step = 1;
         start_session(target, SERVICE_BASELINE, min64(FIRST_LOOK, baseline_rounds(target)));
         return true;
+    }
+    if (!target->blocks && target->run->plan->arms_on_suspicion && !suspicious(target)) {
+        /* At scale the arms are for those that need them; the rest of the baseline is enough. */
+        int64_t rest = baseline_rounds(target) - (int64_t)target->arms[SERVICE_BASELINE].count;
+        if (rest > 0)
+            start_session(target, SERVICE_BASELINE, rest);
+        return rest > 0;
     }
     if (!target->blocks)
         set_pace(target);
@@ -133,34 +159,54 @@ static bool next_arm_session(struct target *target)
 /* TCP_CORK is suspected only after the baseline is known. */
 static bool next_cork_session(struct target *target)
 {
-    struct service_rounds baseline = {target->arms[SERVICE_BASELINE].rounds,
-                                      target->arms[SERVICE_BASELINE].count};
-
-    if (alone(target) || target->arms[SERVICE_SMALL_MSS].count || !service_suspects_cork(baseline))
+    if (alone(target) || target->arms[SERVICE_SMALL_MSS].count)
+        return false;
+    cleanup(mem) struct round *rounds = store_expand(&target->arms[SERVICE_BASELINE]);
+    if (!rounds || !service_suspects_cork(
+                       (struct service_rounds){rounds, target->arms[SERVICE_BASELINE].count}))
         return false;
     start_session(target, SERVICE_SMALL_MSS, ARM_ROUNDS_MIN / 2);
     return true;
 }
 
+/* Out of the list of those in flight, and into that of those to be freed: callers up the stack
+ * still look at the target. */
+static void retire(struct target *target)
+{
+    struct run *run = target->run;
+
+    talk_close(target);
+    target->finished = true;
+    if (target->previous)
+        target->previous->next = target->next;
+    else
+        run->in_flight = target->next;
+    if (target->next)
+        target->next->previous = target->previous;
+    target->next = run->over;
+    run->over = target;
+    run->totals->in_flight--;
+}
+
 static void finish(struct target *target)
 {
-    struct result *result = arena_alloc(target->run->arena, sizeof *result);
-    struct service_evidence evidence;
+    struct run *run = target->run;
+    struct result_probe result;
+    struct gathered gathered;
 
     if (target->finished)
         return;
-    target->finished = true;
-    talk_close(target);
-    target->run->open_targets--;
-    if (!result)
-        return;
-    gather(target, &result->probe, &evidence);
+    retire(target);
+    run->totals->done++;
+    run->totals->failed += target->failure.code != FINDING_NONE;
+    gather(target, &result, &gathered);
     struct probe_outcome outcome = {.index = target->index,
                                     .complete = target->session.rounds == 0 && !target->fresh_left,
-                                    .result = &result->probe,
-                                    .evidence = &evidence,
-                                    .arena = target->run->arena};
-    target->run->sink->done(target->run->sink->context, &outcome);
+                                    .result = &result,
+                                    .evidence = &gathered.evidence,
+                                    .arena = run->arena};
+    run->sink->done(run->sink->context, &outcome);
+    gather_free(&gathered);
 }
 
 static bool out_of_time(const struct target *target)
@@ -187,31 +233,15 @@ static void next_session(struct target *target)
 
 /* ---- rounds ---- */
 
-static bool keep(struct round_list *list, const struct round *round)
-{
-    if (list->count == list->alloc) {
-        size_t alloc = list->alloc ? 2 * list->alloc : 16;
-        struct round *rounds = realloc(list->rounds, alloc * sizeof *rounds);
-        if (!rounds)
-            return false;
-        list->rounds = rounds;
-        list->alloc = alloc;
-    }
-    list->rounds[list->count++] = *round;
-    return true;
-}
-
 /* One round for the ladder: slow, but not the slowest: the one nearest to the ninth decile. */
-static void keep_slow_round(struct target *target, const struct round_list *list,
+static void keep_slow_round(struct target *target, const struct store *store,
                             const struct round *round)
 {
     int64_t totals[256];
-    size_t count = min64((int64_t)list->count, (int64_t)ARRAY_SIZE(totals));
 
     if (!target->strip)
         return;
-    for (size_t i = 0; i < count; i++)
-        totals[i] = list->rounds[list->count - count + i].total_ns;
+    size_t count = newest_totals(store, totals, ARRAY_SIZE(totals));
     stats_sort(totals, count);
     int64_t wanted = stats_quantile(totals, count, 0.9);
     if (target->slow_ns == RESULT_UNKNOWN ||
@@ -223,15 +253,14 @@ static void keep_slow_round(struct target *target, const struct round_list *list
 
 static void measured(struct target *target, const struct round *round)
 {
-    struct round_list *list =
-        target->fresh_left ? &target->fresh : &target->arms[target->session.arm];
+    struct store *store = target->fresh_left ? &target->fresh : &target->arms[target->session.arm];
 
-    if (!keep(list, round)) {
+    if (!store_add(store, round)) {
         target_failed(target, FINDING_INCONCLUSIVE, ENOMEM, "out of memory for rounds");
         return;
     }
     if (target->session.arm == SERVICE_BASELINE)
-        keep_slow_round(target, list, round);
+        keep_slow_round(target, store, round);
     target->session.rounds--;
     target->fresh_left -= target->fresh_left > 0;
 }
@@ -244,7 +273,7 @@ void target_round_done(struct target *target, const struct round *round)
     if (target->rounds_on_connection > 1)
         target->persists = true;
     if (sink->round) {
-        struct probe_round heard = {.target = target->name,
+        struct probe_round heard = {.target = target->asked->name,
                                     .arm = target->session.arm,
                                     .fresh = target->rounds_on_connection <= 1,
                                     .warmup = warmup,
@@ -293,115 +322,61 @@ void target_failed(struct target *target, enum finding_code code, int number, co
     finish(target);
 }
 
-/* ---- the run ---- */
-
-static void begin(struct target *target)
+void target_postpone(struct target *target)
 {
-    struct error error = {0};
-    int64_t before = clock_mono_ns();
-    int rc = sock_resolve(&target->where, target->run->plan->family, &target->addresses, &error);
+    struct run *run = target->run;
 
-    target->started_ns = clock_mono_ns();
-    target->resolve_ns = target->started_ns - before;
-    if (rc) {
-        target_failed(target, FINDING_NAME_NOT_FOUND, rc == -ENOENT ? 0 : -rc, "%s", error.text);
+    /* Fewer at a time from now on; this one alone cannot run at all. */
+    if (run->totals->in_flight <= 1) {
+        target_failed(target, FINDING_INCONCLUSIVE, EMFILE,
+                      "no descriptor is left for a connection (ulimit -n)");
         return;
     }
+    run->parallel = run->totals->in_flight - 1;
+    run->totals->at_once = run->parallel;
+    target->postponed = true;
+    retire(target);
+}
+
+void target_begin(struct target *target)
+{
+    struct resolve_job *job = target->job;
+
+    target->job = NULL;
+    target->started_ns = clock_mono_ns();
+    if (job) {
+        target->resolve_ns = job->took_ns;
+        target->addresses = job->addresses;
+        int rc = job->rc;
+        if (rc)
+            target_failed(target, FINDING_NAME_NOT_FOUND, rc == -ENOENT ? 0 : -rc, "%s",
+                          job->error.text);
+        free(job);
+        if (rc)
+            return;
+    }
+    dial_order(target->addresses.items, target->addresses.count);
     next_session(target);
 }
 
-static int prepare(struct target *target, struct run *run, size_t index,
-                   const struct sock_target *where, const char *name)
+void target_cut_short(struct target *target, bool interrupted)
 {
-    *target = (struct target){.run = run,
-                              .index = index,
-                              .name = name,
-                              .where = *where,
-                              .sock = SOCK_INIT,
-                              .look_ns = INT64_MAX,
-                              .resolve_ns = RESULT_UNKNOWN,
-                              .connect_ns = RESULT_UNKNOWN,
-                              .handshake_rtt_ns = RESULT_UNKNOWN,
-                              .min_rtt_ns = RESULT_UNKNOWN,
-                              .slow_ns = RESULT_UNKNOWN};
-    loop_task_init(&target->task, talk_wake);
-    if (run->plan->new_connection || run->plan->connect_only)
-        target->fresh_left = run->plan->rounds;
-    if (run->plan->keep_round) {
-        target->strip = calloc(1, sizeof *target->strip);
-        target->slow_strip = arena_alloc(run->arena, sizeof *target->slow_strip);
-        if (!target->strip || !target->slow_strip)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-static void release(struct target *target)
-{
-    for (int arm = 0; arm < SERVICE_ARMS; arm++)
-        free(target->arms[arm].rounds);
-    free(target->fresh.rounds);
-    free(target->strip);
-    sock_address_list_free(&target->addresses);
-}
-
-/* The run's time is over: what is unfinished says how far it came. */
-static void cut_short(struct target *target, bool interrupted)
-{
+    struct run *run = target->run;
     bool any = target->fresh.count || target->arms[SERVICE_BASELINE].count;
 
-    if (target->finished)
-        return;
     talk_abandon(target);
-    if (any || interrupted)
+    if (any) {
         finish(target);
-    else if (target->phase == TALK_CONNECTING)
-        target_failed(target, FINDING_CONNECT_TIMEOUT, ETIMEDOUT,
-                      "no answer to the SYN within --timeout");
-    else
+    } else if (interrupted) {
+        retire(target);
+        run->totals->not_done++;
+    } else if (target->job || target->phase == TALK_DIALLING) {
+        target_failed(target, target->job ? FINDING_NAME_NOT_FOUND : FINDING_CONNECT_TIMEOUT,
+                      ETIMEDOUT, "%s within --timeout",
+                      target->job ? "the name did not resolve" : "no answer to the SYN");
+    } else {
         target_failed(target, FINDING_NO_RESPONSE, ETIMEDOUT,
                       "connected, but no complete answer within --timeout; %llu bytes came",
                       (unsigned long long)target->reader.seen_bytes);
-}
-
-static void run_targets(struct run *run, struct target *targets, size_t count,
-                        const volatile sig_atomic_t *stop)
-{
-    const struct probe_plan *plan = run->plan;
-
-    for (size_t i = 0; i < count && !(stop && *stop); i++)
-        begin(&targets[i]);
-    while (run->open_targets && !(stop && *stop) && clock_mono_ns() < plan->deadline_ns)
-        loop_turn(&run->loop, plan->deadline_ns);
-    for (size_t i = 0; i < count; i++)
-        cut_short(&targets[i], stop && *stop);
-}
-
-int probe_run(const struct probe_plan *plan, const struct sock_target *targets,
-              const char *const *names, size_t count, struct arena *arena,
-              const struct probe_sink *sink, const volatile sig_atomic_t *stop, struct error *error)
-{
-    cleanup(mem) struct run *run = calloc(1, sizeof *run);
-    cleanup(mem) struct target *all = calloc(count ? count : 1, sizeof *all);
-    int rc = 0;
-
-    if (!run || !all)
-        return error_sys(error, ENOMEM, "%zu targets", count);
-    run->plan = plan;
-    run->sink = sink;
-    run->arena = arena;
-    run->open_targets = count;
-    rc = loop_open(&run->loop, count, error);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < count && !rc; i++)
-        rc = prepare(&all[i], run, i, &targets[i], names[i]);
-    if (rc)
-        error_sys(error, -rc, "%zu targets", count);
-    else
-        run_targets(run, all, count, stop);
-    for (size_t i = 0; i < count; i++)
-        release(&all[i]);
-    loop_close(&run->loop);
-    return rc;
+    }
 }

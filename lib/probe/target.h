@@ -7,13 +7,16 @@
 #define PROBE_TARGET_H
 
 #include "base/clock.h"
+#include "probe/dial.h"
 #include "probe/loop.h"
 #include "probe/probe.h"
+#include "probe/resolve.h"
+#include "probe/store.h"
 #include "trace/trace.h"
 
 enum talk_phase {
     TALK_CLOSED,
-    TALK_CONNECTING,
+    TALK_DIALLING,
     TALK_GREETING,
     TALK_RESTING, /* between rounds, by --interval */
     TALK_SENDING, /* until the kernel has taken the whole piece */
@@ -27,12 +30,6 @@ struct failure {
     const char *message; /* in the run's arena */
 };
 
-/* The rounds of one arm, growing by doubling. */
-struct round_list {
-    struct round *rounds;
-    size_t count, alloc;
-};
-
 struct session {
     enum service_arm arm;
     int64_t warmup, rounds; /* still to do */
@@ -43,19 +40,21 @@ struct run;
 struct target {
     struct loop_task task;
     struct run *run;
+    struct target *next; /* in the run's list of those in flight, or of those to be freed */
+    struct target *previous;
     size_t index;
-    const char *name;
-    struct sock_target where;
+    const struct probe_target *asked;
+    struct resolve_job *job; /* while the name is being resolved */
     struct sock_address_list addresses;
-    size_t address_index;
+    size_t address_index; /* the one that won */
 
     /* The conversation (talk.c). */
+    struct dial dial;
     struct sock sock;
     struct sock_observer observer;
-    struct sock_call call; /* the last one that returned */
+    int64_t entered_real_ns, returned_real_ns; /* the last call */
     enum talk_phase phase;
     int64_t phase_deadline_ns, look_ns;
-    int64_t connect_started_ns;
     struct clock_pair round_clock;
     int64_t round_base_bytes; /* stream offset of the round's first byte */
     size_t piece;
@@ -73,23 +72,25 @@ struct target {
     int64_t quota; /* rounds of each arm but the baseline */
     int64_t fresh_left;
     int64_t started_ns;
-    bool finished;
+    bool finished, postponed;
     struct failure failure;
     struct round unfinished;
     bool has_unfinished;
 
     /* What was measured. */
-    struct round_list arms[SERVICE_ARMS];
-    struct round_list fresh;
+    struct store arms[SERVICE_ARMS];
+    struct store fresh;
     int64_t resolve_ns, connect_ns, handshake_rtt_ns, min_rtt_ns;
-    uint32_t syn_retransmits;
+    int64_t fallback_ns; /* how long other addresses kept us from the one that won; 0: not at all */
+    const char *fallback; /* what became of them, in the run's arena */
+    uint32_t syn_retransmits, slow_connects;
     int64_t connections, closed_between, surplus_bytes, clock_steps;
     bool persists;
     unsigned stamps;
     uint32_t send_mss_bytes, small_mss_bytes;
     struct sock_tcp_info info; /* of the last baseline round */
     bool has_info;
-    char connection[2 * SOCK_ADDRESS_TEXT_MAX + 4];
+    struct sock_address local; /* of the first connection */
     struct trace_strip *slow_strip;
     int64_t slow_ns;
 };
@@ -97,10 +98,16 @@ struct target {
 /* What all targets of a run share. */
 struct run {
     const struct probe_plan *plan;
+    const struct probe_target *targets;
+    size_t count;
     const struct probe_sink *sink;
     struct arena *arena;
+    struct probe_totals *totals;
+    size_t parallel;
     struct loop loop;
-    size_t open_targets;
+    struct resolver *resolver;
+    struct loop_task resolver_task;
+    struct target *in_flight, *over;
     char buffer[256 * 1024]; /* one read at a time: nobody keeps it */
 };
 
@@ -113,15 +120,32 @@ void talk_close(struct target *target);
 void talk_abandon(struct target *target);
 void talk_wake(struct loop_task *task, uint32_t events);
 
+/* witness.c */
+void witness_call(void *target, const struct sock_call *call); /* the sock's observer */
+void witness_stamps(struct target *target);                    /* drains the error queue */
+void witness_arrival(struct target *target, int64_t at_real_ns, uint64_t end_bytes,
+                     uint64_t length_bytes);
+
+/* target.c: called by the run. */
+void target_begin(struct target *target);
+/* The run's time is over: what is unfinished says how far it came. */
+void target_cut_short(struct target *target, bool interrupted);
+
 /* target.c: called by the conversation. */
 void target_round_done(struct target *target, const struct round *round);
 __attribute__((format(printf, 4, 5))) void
 target_failed(struct target *target, enum finding_code code, int number, const char *format, ...);
+/* No descriptor is left: the target goes back to those that have not begun. */
+void target_postpone(struct target *target);
 /* The server closed, or reset, an idle connection before it answered anything. */
 void target_closed_between(struct target *target, int number);
 
 /* gather.c */
-void gather(struct target *target, struct result_probe *result, struct service_evidence *evidence);
-const char *gather_place(const struct target *target, char *out, size_t size);
+struct gathered {
+    struct service_evidence evidence;
+    struct round *rounds[SERVICE_ARMS + 1]; /* what it points to */
+};
+void gather(struct target *target, struct result_probe *result, struct gathered *gathered);
+void gather_free(struct gathered *gathered);
 
 #endif

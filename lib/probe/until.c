@@ -14,7 +14,7 @@ static int parse_bytes(const char *value, struct until *out, struct error *error
     int64_t bytes;
 
     if (units_parse_size(value, &bytes) || bytes < 1)
-        return error_set(error, EINVAL, "bytes: wants a size of at least 1, got \"%s\"", value);
+        return error_set(error, EINVAL, "bytes:N wants a size of at least 1, such as bytes:512");
     out->bytes = (uint64_t)bytes;
     return 0;
 }
@@ -22,8 +22,8 @@ static int parse_bytes(const char *value, struct until *out, struct error *error
 static int parse_idle(const char *value, struct until *out, struct error *error)
 {
     if (units_parse_duration(value, &out->idle_ns) || out->idle_ns < NS_PER_MS)
-        return error_set(error, EINVAL, "idle: wants a duration of at least 1ms, got \"%s\"",
-                         value);
+        return error_set(error, EINVAL,
+                         "idle:DUR wants a duration of at least 1ms, such as idle:200ms");
     return 0;
 }
 
@@ -64,9 +64,7 @@ int until_parse(const char *text, struct until *out, struct error *error)
         return forms[i].parse ? forms[i].parse(text + length, out, error) : 0;
     }
     return error_set(error, EINVAL,
-                     "wants bytes:N, line, reply, text:STR, close, idle:DUR, http or nothing, got "
-                     "\"%s\"",
-                     text);
+                     "wants bytes:N, line, reply, text:STR, close, idle:DUR, http or nothing");
 }
 
 const char *until_describe(char *out, size_t size, const struct until *until)
@@ -113,6 +111,7 @@ void until_begin(struct until_reader *reader, const struct until *until)
     reader->seen_bytes = 0;
     reader->matched = 0;
     reader->column = 0;
+    memset(reader->reply, 0, sizeof reader->reply);
     if (until->kind == UNTIL_HTTP)
         http_begin(&reader->http);
     reader->failure[0] = 0;
@@ -128,6 +127,8 @@ static bool match_text(struct until_reader *reader, char c)
 {
     const struct until *until = reader->until;
 
+    if (reader->matched == until->text_bytes) /* it was complete before; look for it again */
+        reader->matched = reader->failure[reader->matched - 1];
     while (reader->matched && until->text[reader->matched] != c)
         reader->matched = reader->failure[reader->matched - 1];
     reader->matched += until->text[reader->matched] == c;

@@ -102,8 +102,10 @@ static const struct report_field host_fields[] = {
     }
 #define TAIL                                                                                       \
     {"verdict", NULL, FIELD_CODE, PLACE(report, verdict)},                                         \
+        {"interrupted", NULL, FIELD_BOOL, PLACE(report, interrupted)},                             \
+        {"diagram", NULL, FIELD_PICTURE, PLACE(report, diagram)},                                  \
     {                                                                                              \
-        "interrupted", NULL, FIELD_BOOL, PLACE(report, interrupted)                                \
+        "timeline", NULL, FIELD_PICTURE, PLACE(report, timeline)                                   \
     }
 
 const struct report_field report_report_fields[] = {

@@ -165,6 +165,10 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
     switch (field->kind) {
     case FIELD_TEXT:
         return report_json_text(*(const char *const *)at);
+    case FIELD_PICTURE: {
+        const char *text = *(const char *const *)at;
+        return text ? json_string(text) : json_null();
+    }
     case FIELD_INTEGER:
     case FIELD_DURATION:
         return from_integer(*(const int64_t *)at);

@@ -58,7 +58,11 @@ static const struct field evidence_fields[] = {
     FIELD(struct service_evidence, stall_ns, KIND_TIME),
     FIELD(struct service_evidence, rtt_ns, KIND_TIME),
     FIELD(struct service_evidence, resolve_ns, KIND_TIME),
+    FIELD(struct service_evidence, fallback_ns, KIND_TIME),
+    FIELD(struct service_evidence, fallback, KIND_TEXT),
     FIELD(struct service_evidence, syn_retransmits, KIND_U32),
+    FIELD(struct service_evidence, slow_connects, KIND_U32),
+    FIELD(struct service_evidence, connections, KIND_U32),
     FIELD(struct service_evidence, error, KIND_CODE),
     FIELD(struct service_evidence, error_message, KIND_TEXT),
 };

@@ -168,7 +168,9 @@ void show_finding(struct paint *paint, const struct finding *finding)
     paint_put(paint, PAINT_PLAIN, "  ");
     paint_wrap(paint, PAINT_BOLD, INDENT, entry->title);
     if (stakes.len_bytes)
-        labelled(paint, "whose", buf_str(&stakes));
+        labelled(paint,
+                 finding->side && finding->severity >= FINDING_WARNING ? "whose" : "how much",
+                 buf_str(&stakes));
     if (finding->summary && strcmp(finding->summary, entry->title))
         labelled(paint, "what", finding->summary);
     if (finding->severity >= FINDING_WARNING)
@@ -343,7 +345,7 @@ static void note(struct paint *paint, const char *text)
     paint_wrap(paint, PAINT_DIM, 6, text);
 }
 
-static void notes(struct paint *paint, const struct report *report, const struct result *result)
+static void notes(struct paint *paint, const struct result *result)
 {
     switch (result->type) {
     case RESULT_PROBE:
@@ -353,7 +355,6 @@ static void notes(struct paint *paint, const struct report *report, const struct
             note(paint, result->probe.notes[i]);
         break;
     }
-    (void)report;
 }
 
 int report_render_text(struct buf *out, const struct report *report,
@@ -370,12 +371,14 @@ int report_render_text(struct buf *out, const struct report *report,
         if (i)
             paint_newline(&paint);
         result_fully(&paint, report, report->results[i]);
-        notes(&paint, report, report->results[i]);
+        notes(&paint, report->results[i]);
     }
     if (style->quiet)
         each_finding(report, NULL, visit_quietly, &whole);
     else
         each_finding(report, NULL, visit_fully, &paint);
+    if (!report->result_count && !report->findings.count)
+        note(&paint, "Nothing was measured.");
     if (report->interrupted && !style->quiet) {
         paint_newline(&paint);
         note(&paint, "Interrupted: this is what was measured until then.");

@@ -31,6 +31,14 @@ static void put_count(struct buf *out, int64_t count, const char *what)
                    count == 1 ? "" : "s");
 }
 
+/* Two columns on, or on the next line where that many columns don't fit any more. */
+static void beside(struct paint *paint, int columns)
+{
+    if (paint->column + 2 + columns > paint->width)
+        paint_newline(paint);
+    paint_to(paint, paint->column + 2);
+}
+
 static void show_header(struct paint *paint, const struct result_probe *probe)
 {
     cleanup(buf) struct buf address = {0}, counts = {0}, shown = {0};
@@ -48,11 +56,14 @@ static void show_header(struct paint *paint, const struct result_probe *probe)
     paint_printable(&shown, probe->target ? probe->target : "?", paint->style->unicode);
     paint->out->failed |= shown.failed || address.failed || counts.failed;
     paint_put(paint, PAINT_BOLD, buf_str(&shown));
-    if (address.len_bytes && strcmp(buf_str(&address), buf_str(&shown)))
-        paint_printf(paint, PAINT_DIM, "  %s", buf_str(&address));
-    if (paint->column + 2 + text_width(buf_str(&counts)) > paint->width)
-        paint_newline(paint);
-    paint_right(paint, PAINT_DIM, buf_str(&counts), paint->width);
+    if (address.len_bytes && strcmp(buf_str(&address), buf_str(&shown))) {
+        beside(paint, text_width(buf_str(&address)));
+        paint_put(paint, PAINT_DIM, buf_str(&address));
+    }
+    if (counts.len_bytes) {
+        beside(paint, text_width(buf_str(&counts)));
+        paint_right(paint, PAINT_DIM, buf_str(&counts), paint->width);
+    }
     paint_newline(paint);
 }
 

@@ -1,7 +1,6 @@
 #include "report/xml.h"
 
 #include "report/paint.h"
-#include <string.h>
 
 void xml_escape(struct buf *out, const char *text)
 {
@@ -17,13 +16,9 @@ void xml_escape(struct buf *out, const char *text)
         size_t i = 0;
         while (i < ARRAY_SIZE(entities) && entities[i].c != *p)
             i++;
-        if (i < ARRAY_SIZE(entities)) {
+        if (i < ARRAY_SIZE(entities))
             buf_add_str(out, entities[i].entity);
-        } else if (!strncmp(p, "\xef\xbf\xbe", 3) || !strncmp(p, "\xef\xbf\xbf", 3)) {
-            buf_printf(out, "\\xef\\xbf\\x%02x", (unsigned char)p[2]);
-            p += 2;
-        } else {
+        else
             buf_add_char(out, *p);
-        }
     }
 }

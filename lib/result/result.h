@@ -208,6 +208,8 @@ struct report {
     size_t result_count;
     struct finding_list findings;
     enum finding_code verdict;
+    const char *diagram;  /* drawn, for formats that carry it as text; or NULL */
+    const char *timeline; /* likewise every event */
 };
 
 /* A result in the report's arena, already part of it: counts are 0, measurements RESULT_UNKNOWN.

@@ -330,14 +330,15 @@ static void fill_result(struct sock_connect_result *result, const struct attempt
 {
     struct sock_tcp_info info;
     bool known = !sock_tcp_info(a->sock->fd, &info);
+    /* A connect() that returns the failure itself also disconnects, which clears the counters. */
+    bool counted = known && SOCK_TCP_HAS(&info, SEGS_OUT) && info.segs_out > 0;
 
     *result = (struct sock_connect_result){
         .error = -rc,
         .expired = a->expired,
         .elapsed_ns = elapsed_ns,
         .state_left = known ? info.state : -1,
-        .syn_retransmits =
-            known && SOCK_TCP_HAS(&info, TOTAL_RETRANS) ? (int)info.total_retrans : -1,
+        .syn_retransmits = counted ? (int)info.total_retrans : -1,
     };
 }
 

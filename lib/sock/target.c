@@ -108,7 +108,7 @@ int sock_target_parse(struct sock_target *out, const char *text, const char *por
                       uint16_t default_port, struct error *error)
 {
     struct sock_target target = {.port = default_port};
-    struct cut cut;
+    struct cut cut = {0};
     int rc;
 
     if (strstr(text, "://"))

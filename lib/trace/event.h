@@ -80,9 +80,17 @@ enum trace_fate {
     TRACE_OBSERVED,   /* seen by a capture that decides nothing */
 };
 
+/* IANA's protocol numbers, as in the IP header. */
+enum trace_protocol {
+    TRACE_ICMP = 1,
+    TRACE_TCP = 6,
+    TRACE_UDP = 17,
+    TRACE_ICMPV6 = 58,
+};
+
 struct trace_segment {
     uint8_t family;   /* 4 or 6 */
-    uint8_t protocol; /* IPPROTO_TCP, IPPROTO_ICMP, IPPROTO_ICMPV6, … */
+    uint8_t protocol; /* enum trace_protocol, or another number of IANA's */
     uint16_t flags;   /* TCP flags as in the header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, … */
     bool from_client; /* travels from client to server (or was answered towards the server) */
     enum trace_fate fate;

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -70,6 +72,20 @@ static void read_all(struct sock *sock, size_t len_bytes)
                      0);
 }
 
+/* One byte each way until arrivals are stamped: the kernel switches that on in the background. */
+static void warm_up(struct pair *pair)
+{
+    int64_t rx_ns = SOCK_NO_TIME;
+    char byte;
+
+    for (int i = 0; rx_ns == SOCK_NO_TIME; i++) {
+        if (i == 10000)
+            fail_msg("arrivals are never stamped");
+        assert_int_equal(sock_write(&pair->server, "x", 1, 0), 1);
+        assert_int_equal(sock_read_stamped(&pair->client, &byte, 1, 0, &rx_ns), 1);
+    }
+}
+
 static void a_write_is_scheduled_sent_and_acknowledged(void **state)
 {
     struct sock_stamp stamps[STAMPS_MAX];
@@ -80,6 +96,7 @@ static void a_write_is_scheduled_sent_and_acknowledged(void **state)
 
     pair_open(&pair, family_of(state));
     enable(&pair.client);
+    warm_up(&pair);
     enable(&pair.server);
     int64_t before_ns = clock_real_ns();
     assert_int_equal(sock_write(&pair.client, "0123456789", 10, 0), 10);
@@ -199,6 +216,35 @@ static void a_large_write_is_stamped_at_its_end(void **state)
     pair_close(&pair);
 }
 
+/* A blocking write that sleeps many times for buffer space is still one write: one stamp a kind. */
+static void a_blocking_write_is_stamped_once(void **state)
+{
+    struct sock_stamp stamps[STAMPS_MAX];
+    const size_t large = 3000000;
+    cleanup(mem) char *bytes = calloc(1, large);
+    const int small = 8192;
+    struct pair pair;
+    struct collected c = {.sock = &pair.client, .stamps = stamps};
+    int status;
+
+    pair_open(&pair, family_of(state));
+    setsockopt(pair.client.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    enable(&pair.client);
+    pid_t reader = fork();
+    assert_true(reader >= 0);
+    if (!reader)
+        _exit(sock_read_exact(&pair.server, bytes, large, sock_deadline(30 * NS_PER_SEC), NULL) ||
+              sock_write(&pair.server, "x", 1, 0) != 1);
+    assert_int_equal(sock_write(&pair.client, bytes, large, 0), large);
+    assert_int_equal(waitpid(reader, &status, 0), reader);
+    assert_int_equal(status, 0);
+    collect_until(&c, 3);
+    collect(&c);
+    assert_int_equal(c.count, 3);
+    assert_true(stamp_of(&c, SOCK_STAMP_ACK, (int64_t)large - 1) != SOCK_NO_TIME);
+    pair_close(&pair);
+}
+
 static void held_writes_share_the_last_stamp(void **state)
 {
     struct sock_stamp stamps[STAMPS_MAX];
@@ -254,6 +300,7 @@ int main(void)
         BOTH(stamps_begin_in_mid_stream_too),
         BOTH(many_writes_fit_one_drain),
         BOTH(a_large_write_is_stamped_at_its_end),
+        BOTH(a_blocking_write_is_stamped_once),
         BOTH(held_writes_share_the_last_stamp),
         BOTH(without_asking_there_are_none),
     };

@@ -113,6 +113,9 @@ static void hostile_text_is_escaped(void **state)
     buf_reset(&out);
     text_escape(&out, "\xe2\x80\xae\xed\xa0\x80\xc2\x9b", 8);
     assert_string_equal(buf_str(&out), "\\xe2\\x80\\xae\\xed\\xa0\\x80\\xc2\\x9b");
+    buf_reset(&out);
+    text_escape(&out, "\xe2\x80\x8b\xef\xbb\xbf\xef\xbf\xbe\xef\xbf\xbd", 12);
+    assert_string_equal(buf_str(&out), "\\xe2\\x80\\x8b\\xef\\xbb\\xbf\\xef\\xbf\\xbe\xef\xbf\xbd");
     buf_free(&out);
 }
 

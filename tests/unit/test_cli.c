@@ -456,6 +456,7 @@ static void a_file_stands_where_its_option_stands(void **state)
     unlink(path);
     parse(&parsed, line);
     assert_int_equal(parsed.rc, -ENOENT);
+    assert_memory_equal(parsed.error.text, "--faults: cannot open /tmp/", 27);
     cli_invocation_free(&parsed.invocation);
 }
 

@@ -314,7 +314,8 @@ struct sock_connect_result {
     bool expired; /* the method's own limit ended it (USER_TIMEOUT, SYNCNT: ETIMEDOUT) */
     int64_t elapsed_ns;
     int state_left;      /* TCP state of the socket afterwards (TCP_SYN_SENT …), -1 not known */
-    int syn_retransmits; /* SYNs that were sent again, -1 not known */
+    int syn_retransmits; /* SYNs that were sent again; -1 not known: where a blocking connect
+                            itself returns the failure, the kernel forgets the count */
 };
 
 /* Connects by one method. Returns 0 when connected, -ETIME when the method's own limit ended it,
@@ -380,8 +381,10 @@ int sock_option_parse(const struct sock_option *option, const char *text,
 const char *sock_option_format(char *out, size_t size_bytes, const struct sock_option *option,
                                const struct sock_option_value *value);
 
-/* getsockopt(2) and setsockopt(2) with the row's type. -ENOPROTOOPT: this kernel does not know the
- * option; -EACCES: the row is not writable (or readable). */
+/* getsockopt(2) and setsockopt(2) with the row's type. -ENOTCONN for the path MTU: no route is
+ * cached, because the socket is not connected or an option that was set since dropped it.
+ * -ENOPROTOOPT: this kernel does not know the option; -EACCES: the row is not writable (or
+ * readable). */
 int sock_option_read(int fd, const struct sock_option *option, struct sock_option_value *out,
                      struct error *error);
 int sock_option_write(int fd, const struct sock_option *option,
@@ -509,7 +512,8 @@ int sock_stamps_drain(struct sock *sock, struct sock_stamp *out, size_t capacity
 
 /* sock_read() with the arrival stamp of the last segment that the bytes came from: when the
  * kernel's receive path took it, not when the application woke. *rx_real_ns is SOCK_NO_TIME where
- * there is none. */
+ * there is none, as for the first segments after the first socket on this machine has asked for
+ * arrival stamps: the kernel switches them on in the background. */
 ssize_t sock_read_stamped(struct sock *sock, void *buffer, size_t len_bytes, int flags,
                           int64_t *rx_real_ns);
 

@@ -1,0 +1,63 @@
+/* Connecting to one of several addresses, by Happy Eyeballs (RFC 8305).
+ *
+ * The addresses are tried in an order that alternates between the families, each a little after the
+ * one before it, or as soon as that has failed; the first that connects wins, and the others are
+ * closed. One address is the same with nobody to race. */
+#ifndef PROBE_DIAL_H
+#define PROBE_DIAL_H
+
+#include "netkit/sock.h"
+#include "probe/loop.h"
+
+#define DIAL_DELAY_NS     INT64_C(250000000) /* RFC 8305 section 5: the recommended delay */
+#define DIAL_ATTEMPTS_MAX 8
+
+enum dial_outcome {
+    DIAL_WAITING, /* not begun */
+    DIAL_TRYING,
+    DIAL_CONNECTED,
+    DIAL_FAILED,   /* by `rc` */
+    DIAL_EXPIRED,  /* nothing came back in time */
+    DIAL_ABANDONED /* another was faster */
+};
+
+struct dial;
+
+struct dial_attempt {
+    struct loop_task task;
+    struct dial *dial;
+    struct sock sock;
+    const struct sock_address *address;
+    enum dial_outcome outcome;
+    int rc;             /* a negative errno value, of a failure */
+    int64_t started_ns; /* CLOCK_MONOTONIC */
+    int64_t ended_ns;
+    uint32_t syn_retransmits;
+};
+
+struct dial {
+    struct loop *loop;
+    struct loop_task timer;
+    struct dial_attempt *attempts;
+    size_t count, begun;
+    int64_t started_ns, deadline_ns;
+    void *owner;
+    /* Sets up a socket before it connects. 0 or a negative errno. */
+    int (*prepare)(void *owner, struct sock *sock);
+    /* Called once, from the loop or from dial_start(): an attempt has connected, whose sock now
+     * belongs to the owner, or (NULL) all have failed or expired. The attempts stay readable until
+     * dial_stop(). */
+    void (*ended)(void *owner, struct dial_attempt *winner);
+};
+
+/* Begins. `addresses` must stay until the dial has ended. -ENOMEM, and `ended` is then not called.
+ */
+int dial_start(struct dial *dial, struct loop *loop, const struct sock_address *addresses,
+               size_t count, int64_t timeout_ns);
+/* Closes what is still trying and frees the attempts. May be called at any time, also twice. */
+void dial_stop(struct dial *dial);
+
+/* The order of trying: the first stays, then the families alternate as long as both last. */
+void dial_order(struct sock_address *addresses, size_t count);
+
+#endif

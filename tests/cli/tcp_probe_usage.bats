@@ -1,0 +1,61 @@
+# What tcp-probe refuses, and how it says so. No test here reaches a network.
+
+load helpers
+
+refused() { # message, then the arguments
+    local message=$1
+    shift
+    run --separate-stderr "$NETKIT" tcp-probe "$@"
+    assert_status 2
+    assert_equal "$output" ""
+    assert_stderr_has "netkit tcp-probe: $message"
+}
+
+@test "a target is needed, and no more than two words" {
+    refused "TARGET is missing: host:port"
+    refused "takes no more than 2 arguments, got also 'c'" a b c
+}
+
+@test "values out of range name the option and what it accepts" {
+    refused "--rounds wants a whole number from 1 to 1000000, got 'x'" --rounds x :80
+    refused "--rounds wants a whole number from 1 to 1000000, got '0'" -n0 :80
+    refused "--stall wants a duration such as 40us, 5ms, 2s or 1m of at least 1us, got '-1'" \
+        --stall=-1 :80
+    refused "--format wants one of text, json, ndjson, junit, tap, got 'jsn'; did you mean 'json'?" \
+        --format jsn :80
+    refused "--output wants FILE, and nothing follows it" :80 -o
+}
+
+@test "what does not go together is refused" {
+    refused "--preset and --send cannot be combined" --preset redis --send x :80
+    refused "--gap needs --split" --gap 5ms :80
+    refused "--no-interventions and --arms cannot be combined" --no-interventions --arms baseline :80
+    refused "--ipv6 and --ipv4 cannot be combined" -46 :80
+}
+
+@test "--until and --split say what they want" {
+    refused "--until 'never': wants bytes:N, line" \
+        --until never :80
+    refused "--until 'line:': wants bytes:N, line" --until line: :80
+    refused "--until 'bytes:0': bytes:N wants a size of at least 1" --until bytes:0 :80
+    refused "--until 'text:': text: wants the bytes" --until text: :80
+    refused "--until 'text:\\\\q': unknown escape" --until 'text:\q' :80
+    refused "--until 'idle:soon': idle:DUR wants a duration" --until idle:soon :80
+    refused "--split '1,x': wants sizes of at least 1" --split 1,x :80
+    refused "--split '1,,2': wants sizes of at least 1" --split 1,,2 :80
+    refused "--split '1,2,3,4,5,6,7,8,9,10,1,2,3,4,5,6,7,8,9,10,1,2,3,4,5,6,7,8,9,...': takes up to 32 sizes" \
+        --split "$(seq -s, 1 10 | sed 's/.*/&,&,&,&,&,&,&/')" :80
+}
+
+@test "--send has its escapes checked" {
+    refused "--send 'a\\\\q': unknown escape \\\\q at byte 2" --send 'a\q' :80
+}
+
+@test "finding codes are known, and misspelt ones suggested" {
+    refused "--fail-on wants CODE[,CODE]|any, got 'nagle-delayd-ack'; did you mean 'nagle-delayed-ack'?" \
+        --fail-on any,nagle-delayd-ack :80
+}
+
+@test "abbreviations are not accepted" {
+    refused "unknown option '--new-conn'; did you mean --new-connection?" --new-conn :80
+}

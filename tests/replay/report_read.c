@@ -1,0 +1,222 @@
+#include "report_read.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "report/fields.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct arena *arena;
+
+__attribute__((noreturn)) static void bad(const char *key, const char *what)
+{
+    fprintf(stderr, "report_read: %s: %s\n", key, what);
+    exit(2);
+}
+
+static int64_t integer(const char *key, const json_t *value)
+{
+    if (json_is_null(value))
+        return RESULT_UNKNOWN;
+    if (!json_is_integer(value))
+        bad(key, "is no integer");
+    return json_integer_value(value);
+}
+
+static const char *text(const char *key, const json_t *value)
+{
+    if (json_is_null(value))
+        return NULL;
+    if (!json_is_string(value))
+        bad(key, "is no text");
+    return arena_copy(arena, json_string_value(value));
+}
+
+static int64_t time_of(const char *key, const json_t *value)
+{
+    struct tm tm = {0};
+    long ns = 0;
+    const char *rest = json_is_string(value) ? strptime(json_string_value(value), "%FT%T", &tm) : 0;
+
+    if (!rest || sscanf(rest, ".%9ldZ", &ns) != 1)
+        bad(key, "is no time");
+    return (int64_t)timegm(&tm) * NS_PER_SEC + ns;
+}
+
+static const char *const *texts(const json_t *array)
+{
+    const char **items = arena_alloc(arena, json_array_size(array) * sizeof *items);
+    for (size_t i = 0; i < json_array_size(array); i++)
+        items[i] = text("a list", json_array_get(array, i));
+    return items;
+}
+
+static void read_map(struct result_map *map, json_t *object)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(object, key, value)
+    {
+        const char *kept = arena_copy(arena, key);
+        if (json_is_boolean(value))
+            result_set_bool(arena, map, kept, json_is_true(value));
+        else if (json_is_real(value))
+            result_set_real(arena, map, kept, json_real_value(value));
+        else if (json_is_string(value))
+            result_set_text(arena, map, kept, json_string_value(value));
+        else if (json_is_array(value))
+            result_set_texts(arena, map, kept, texts(value), json_array_size(value));
+        else if (json_is_object(value))
+            result_set_range(arena, map, kept, integer("min", json_object_get(value, "min")),
+                             integer("max", json_object_get(value, "max")));
+        else
+            result_set_integer(arena, map, kept, integer(key, value));
+    }
+}
+
+static void read_histogram(struct result_histogram *histogram, const json_t *array)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *bar = json_array_get(array, i);
+        int64_t from_ns = integer("from_ns", json_object_get(bar, "from_ns"));
+        size_t bucket = 0;
+        while (bucket < RESULT_BUCKETS && result_bucket_ns(bucket) < from_ns)
+            bucket++;
+        if (bucket == RESULT_BUCKETS)
+            bad("histogram", "no such bucket");
+        histogram->counts[bucket] = (uint32_t)integer("count", json_object_get(bar, "count"));
+    }
+}
+
+static void read_fields(const struct report_field *fields, void *base, const json_t *object);
+
+static void read_list(const struct report_field *field, void *base, const json_t *array)
+{
+    size_t count = json_array_size(array);
+    void *at = (char *)base + field->offset;
+    char *elements = arena_alloc(arena, count * field->element_bytes + 1);
+
+    for (size_t i = 0; i < count; i++)
+        read_fields(field->fields, elements + i * field->element_bytes, json_array_get(array, i));
+    *(void **)at = elements;
+    *(size_t *)((char *)base + field->count_offset) = count;
+}
+
+static int error_number(const json_t *value)
+{
+    const struct finding_term *term =
+        json_is_string(value) ? finding_term_by_name(json_string_value(value)) : NULL;
+    return term ? term->number : 0;
+}
+
+static enum result_side side_of(const json_t *value)
+{
+    for (int side = RESULT_SIDE_CLIENT; side <= RESULT_SIDE_NETWORK; side++)
+        if (json_is_string(value) &&
+            !strcmp(result_side_name((enum result_side)side), json_string_value(value)))
+            return (enum result_side)side;
+    return RESULT_SIDE_NONE;
+}
+
+static enum finding_severity severity_of(const json_t *value)
+{
+    int severity = FINDING_ERROR;
+    while (severity &&
+           (!json_is_string(value) || strcmp(finding_severity_name((enum finding_severity)severity),
+                                             json_string_value(value))))
+        severity--;
+    return (enum finding_severity)severity;
+}
+
+static void read_field(const struct report_field *field, void *base, json_t *value)
+{
+    void *at = (char *)base + field->offset;
+
+    switch (field->kind) {
+    case FIELD_TEXT:
+    case FIELD_PICTURE:
+        *(const char **)at = text(field->key, value);
+        return;
+    case FIELD_INTEGER:
+    case FIELD_DURATION:
+        *(int64_t *)at = integer(field->key, value);
+        return;
+    case FIELD_TIME:
+        *(int64_t *)at = time_of(field->key, value);
+        return;
+    case FIELD_BOOL:
+        *(bool *)at = json_is_true(value);
+        return;
+    case FIELD_CODE:
+        *(enum finding_code *)at = finding_by_name(text(field->key, value));
+        return;
+    case FIELD_SEVERITY:
+        *(enum finding_severity *)at = severity_of(value);
+        return;
+    case FIELD_SIDE:
+        *(enum result_side *)at = side_of(value);
+        return;
+    case FIELD_ERRNO:
+        *(int *)at = error_number(value);
+        return;
+    case FIELD_CAPTURE:
+        *(enum result_capture *)at =
+            strcmp(json_string_value(value), "pcap") ? RESULT_CAPTURE_NONE : RESULT_CAPTURE_PCAP;
+        return;
+    case FIELD_ERROR:
+        if (json_is_object(value))
+            read_fields(report_error_fields, at, value);
+        return;
+    case FIELD_BREAKDOWN:
+        for (int i = 0; i < RESULT_PARTS; i++)
+            ((struct result_breakdown *)at)->part_ns[i] =
+                integer(field->key, json_object_get(value, result_part_key((enum result_part)i)));
+        return;
+    case FIELD_HISTOGRAM:
+        read_histogram(at, value);
+        return;
+    case FIELD_MAP:
+        read_map(at, value);
+        return;
+    case FIELD_TEXTS:
+        *(const char *const **)at = texts(value);
+        *(size_t *)((char *)base + field->count_offset) = json_array_size(value);
+        return;
+    case FIELD_OBJECT:
+        read_fields(field->fields, at, value);
+        return;
+    case FIELD_ARRAY:
+        read_list(field, base, value);
+        return;
+    case FIELD_RESULTS:
+        for (size_t i = 0; i < json_array_size(value); i++)
+            read_fields(report_probe_fields, &report_add(base, RESULT_PROBE)->probe,
+                        json_array_get(value, i));
+        return;
+    }
+}
+
+static void read_fields(const struct report_field *fields, void *base, const json_t *object)
+{
+    for (; fields->key; fields++) {
+        json_t *value = json_object_get(object, fields->key);
+        if (!value)
+            bad(fields->key, "is missing");
+        read_field(fields, base, value);
+    }
+}
+
+void report_read(struct report *out, const char *path)
+{
+    json_error_t error;
+    json_t *object = json_load_file(path, 0, &error);
+
+    *out = (struct report){0};
+    if (!object)
+        bad(path, error.text);
+    arena = &out->arena;
+    read_fields(report_report_fields, out, object);
+    json_decref(object);
+}
