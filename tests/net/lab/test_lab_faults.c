@@ -247,6 +247,7 @@ static void a_hold_waits_for_its_condition(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
         struct world world = open_plain(families[i]);
         cleanup(fd) int listener = server_listens(&world, PORT);
+        (void)listener;
         add_fault(&world, "hold s>c:syn-ack=until:mark=go");
         cleanup(fd) int client = connect_begins(&world, LAB_CLIENT, 0, LAB_SERVER, PORT);
         wait_for(&world, "s>c:syn-ack");
@@ -311,6 +312,7 @@ static void removing_a_hold_lets_go(void **state)
     struct world world = open_plain(AF_INET);
     struct error error = {0};
     cleanup(fd) int listener = server_listens(&world, PORT);
+    (void)listener;
     (void)state;
 
     int fault = add_fault(&world, "hold syn");
@@ -374,6 +376,7 @@ static void an_rst_refuses(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
         struct world world = open_plain(families[i]);
         cleanup(fd) int listener = server_listens(&world, PORT);
+        (void)listener;
         add_fault(&world, "answer-rst c>s:syn");
         assert_int_equal(client_connects(&world, PORT), -ECONNREFUSED);
         assert_int_equal(count_of(&world, "s>c:rst"), 1);
@@ -399,6 +402,7 @@ static void icmp_answers_are_understood(void **state)
         /* Non-blocking: a blocking connect may hold the socket while the answer comes. */
         struct world world = open_plain(cases[i].family);
         cleanup(fd) int listener = server_listens(&world, PORT);
+        (void)listener;
         add_fault(&world, cases[i].line);
         cleanup(fd) int client = connect_begins(&world, LAB_CLIENT, 0, LAB_SERVER, PORT);
         assert_int_equal(connect_ends(client), -cases[i].failure);
@@ -469,6 +473,8 @@ static void a_filter_is_checked_when_added(void **state)
     add_fault(&world, "drop \"tcp dst port 7777\"");
     cleanup(fd) int listener = server_listens(&world, PORT);
     cleanup(fd) int client = connect_begins(&world, LAB_CLIENT, 0, LAB_SERVER, PORT);
+    (void)listener;
+    (void)client;
     wait_for(&world, "dropped c>s:syn");
     world_close(&world);
 }
