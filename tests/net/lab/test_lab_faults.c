@@ -439,6 +439,26 @@ static void a_cut_is_silence_with_neighbours_alive(void **state)
     }
 }
 
+/* The first packet of a lab already finds its neighbour, whom nobody could ask. */
+static void a_cut_link_still_has_neighbours(void **state)
+{
+    static const struct lab_sysctl quick[] = {{"tcp_syn_retries", "1", false},
+                                              {"tcp_syn_linear_timeouts", "0", true}};
+    struct lab_config config = {.host[LAB_CLIENT] = {quick, ARRAY_SIZE(quick), false}};
+    struct error error = {0};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+        for (int resolve = 0; resolve < 2; resolve++) {
+            config.resolve_neighbours = resolve;
+            /* Giving up on the neighbour takes 3 s, on the connection 3 s or much more. */
+            config.host[LAB_CLIENT].sysctls_count = resolve ? 0 : ARRAY_SIZE(quick);
+            struct world world = world_open(&config, families[i]);
+            assert_ok(lab_cut(world.lab, &error), &error);
+            assert_int_equal(client_connects(&world, PORT), resolve ? -EHOSTUNREACH : -ETIMEDOUT);
+            world_close(&world);
+        }
+}
+
 static void a_fault_can_cut(void **state)
 {
     struct world world = open_plain(AF_INET);
@@ -499,6 +519,7 @@ static int run(void)
         cmocka_unit_test(an_rst_refuses),
         cmocka_unit_test(icmp_answers_are_understood),
         cmocka_unit_test(a_cut_is_silence_with_neighbours_alive),
+        cmocka_unit_test(a_cut_link_still_has_neighbours),
         cmocka_unit_test(a_fault_can_cut),
         cmocka_unit_test(a_filter_is_checked_when_added),
     };

@@ -61,12 +61,18 @@ static int chatter_role(const struct lab_role *role)
 }
 
 /* Opens a lab, fills it with everything that could remain, says so, and waits to be killed. */
-static _Noreturn void victim(int ready, bool privileged)
+static _Noreturn void victim(int ready, bool privileged, bool stubborn)
 {
+    /* Orphans of such a host live for minutes, unless the supervisor destroys them. */
+    static const struct lab_sysctl orphans = {"tcp_orphan_retries", "15", false};
     struct lab_config config = {.link.delay_ns = NS_PER_MS};
     struct world world = {.family = AF_INET};
     struct lab_process *process;
 
+    for (int host = 0; stubborn && host < LAB_HOSTS; host++) {
+        config.host[host].sysctls = &orphans;
+        config.host[host].sysctls_count = 1;
+    }
     if (!privileged)
         drop_capabilities();
     while (lab_open(&config, &world.lab, NULL)) /* while earlier namespaces are being released */
@@ -89,6 +95,18 @@ static _Noreturn void victim(int ready, bool privileged)
         _exit(1);
     for (;;)
         pause();
+}
+
+/* The supervisor is what reaps and cleans up: without it the others must end by themselves. */
+static void kill_children(pid_t parent)
+{
+    char path[64];
+    int pid;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    cleanup(file) FILE *file = fopen(path, "re");
+    while (file && fscanf(file, "%d", &pid) == 1)
+        kill(pid, SIGKILL);
 }
 
 /* Waits until no child is left; false after the limit. */
@@ -151,10 +169,11 @@ static enum keeper_result keep(void)
         char byte;
         if (pipe2(ready, O_CLOEXEC))
             return KEEPER_NO_LIMIT;
+        bool with_supervisor = round / 2 % 2;
         pid_t pid = fork();
         if (!pid) {
             close(ready[0]);
-            victim(ready[1], round % 2);
+            victim(ready[1], round % 2, !with_supervisor);
         }
         close(ready[1]);
         /* The last rounds are killed in full life, the others wherever they are. */
@@ -165,6 +184,8 @@ static enum keeper_result keep(void)
                 poll(&polled, 1, clock_to_poll_ms(LIMIT_NS)) == 1 && read(ready[0], &byte, 1) == 1;
         else
             poll(NULL, 0, rand() % KILL_AFTER_MS);
+        if (with_supervisor)
+            kill_children(pid);
         kill(pid, SIGKILL);
         int64_t took_ns = 0;
         if (!all_gone(&took_ns))
