@@ -4,6 +4,7 @@
 #include "interrupt.h"
 #include "output.h"
 #include "tcp_probe_options.h"
+#include "tcp_probe_targets.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -16,13 +17,16 @@
 #include <sys/stat.h>
 
 #define REQUEST_MAX (256 << 20)
+/* With more targets than this, only those that show a delay get the other arms. */
+#define ARMS_FOR_ALL 4
 
 struct probing {
     const struct tcp_probe_options *options;
     struct report *report;
     struct buf request;
-    struct probe_target target;
+    struct tcp_probe_targets targets;
     struct probe_totals totals;
+    struct sock_address source;
     enum preset preset;
     struct probe_plan plan;
     FILE *record;
@@ -51,38 +55,82 @@ static int read_request(const char *path, struct buf *out, struct error *error)
     return 0;
 }
 
-/* What the Host header says: the name as the user wrote it, and the port where it is not 80. */
-static void host_header(struct buf *out, const struct probing *probing)
+/* What the Host header says: the name as the user wrote it, and the port where it is not 80. A
+ * zone means something on this host only (RFC 6874 section 3). */
+static void host_header(struct buf *out, const char *override, const struct sock_target *where)
 {
-    const char *host = probing->target.where.host[0] ? probing->target.where.host : "localhost";
+    const char *host = where->host[0] ? where->host : "localhost";
     bool literal6 = strchr(host, ':') != NULL;
 
-    if (probing->options->host) {
-        buf_add_str(out, probing->options->host);
+    if (override) {
+        buf_add_str(out, override);
         return;
     }
-    buf_printf(out, "%s%s%s", literal6 ? "[" : "", host, literal6 ? "]" : "");
-    if (probing->target.where.port != 80)
-        buf_printf(out, ":%d", probing->target.where.port);
+    int bare = (int)(literal6 ? strcspn(host, "%") : strlen(host));
+    buf_printf(out, "%s%.*s%s", literal6 ? "[" : "", bare, host, literal6 ? "]" : "");
+    if (where->port != 80)
+        buf_printf(out, ":%d", where->port);
+}
+
+/* The preset that was asked for, or the one of the port, if all targets have the same. */
+static enum preset choose_preset(const struct probing *probing)
+{
+    const struct tcp_probe_targets *targets = &probing->targets;
+    enum preset preset = PRESET_CONNECT;
+
+    if (probing->options->preset_set)
+        return probing->options->preset;
+    for (size_t i = 0; i < targets->count; i++) {
+        enum preset one = preset_by_port(targets->items[i].where.port);
+        if (i && one != preset)
+            return PRESET_CONNECT;
+        preset = one;
+    }
+    return preset;
+}
+
+static bool has_blanks(const char *text)
+{
+    return strpbrk(text, " \t\r\n") != NULL;
+}
+
+/* HTTP names the host in each request, so each target has its own. */
+static int compose_requests(struct probing *probing, struct error *error)
+{
+    const struct tcp_probe_options *options = probing->options;
+
+    if (options->path[0] != '/' || has_blanks(options->path))
+        return error_set(error, EINVAL, "--path wants a path that starts with / and has no blanks");
+    if (options->host && (!options->host[0] || has_blanks(options->host)))
+        return error_set(error, EINVAL, "--host wants a name without blanks");
+    for (size_t i = 0; i < probing->targets.count; i++) {
+        struct probe_target *target = &probing->targets.items[i];
+        cleanup(buf) struct buf host = {0}, request = {0};
+        host_header(&host, options->host, &target->where);
+        preset_request(&request, probing->preset, options->path, buf_str(&host));
+        if (request.failed || host.failed)
+            return error_sys(error, ENOMEM, "a request");
+        if (!i)
+            buf_add(&probing->request, request.data, request.len_bytes);
+        if (probing->preset != PRESET_HTTP)
+            return 0;
+        target->request = arena_copy(&probing->report->arena, buf_str(&request));
+        target->request_bytes = request.len_bytes;
+    }
+    return 0;
 }
 
 static int compose_preset(struct probing *probing, struct error *error)
 {
     const struct tcp_probe_options *options = probing->options;
     const struct preset_info *info;
-    cleanup(buf) struct buf host = {0};
 
-    probing->preset = options->preset_set ? options->preset : preset_by_port(probing->target.where.port);
+    probing->preset = choose_preset(probing);
     info = preset_info(probing->preset);
-    host_header(&host, probing);
-    if (strpbrk(options->path, " \r\n") || strpbrk(buf_str(&host), " \r\n") ||
-        options->path[0] != '/')
-        return error_set(error, EINVAL,
-                         "--path wants a path that starts with / and has no blanks, --host a name "
-                         "without blanks");
-    preset_request(&probing->request, probing->preset, options->path, buf_str(&host));
+    int rc = compose_requests(probing, error);
     probing->plan.connect_only = probing->preset == PRESET_CONNECT;
-    int rc = until_parse(info->until, &probing->plan.until, error);
+    if (!rc)
+        rc = until_parse(info->until, &probing->plan.until, error);
     if (!rc && info->greeting)
         rc = until_parse(info->greeting, &probing->plan.greeting, error);
     if (!rc && probing->plan.connect_only && (options->until_set || options->split.count))
@@ -129,6 +177,38 @@ static uint32_t arms_of(const struct tcp_probe_options *options)
     return options->no_interventions ? 1u << SERVICE_BASELINE : options->arms;
 }
 
+/* How each connection is made. */
+static int plan_sockets(struct probing *probing, struct error *error)
+{
+    const struct tcp_probe_options *options = probing->options;
+    struct probe_plan *plan = &probing->plan;
+    struct probe_option *list =
+        arena_alloc(&probing->report->arena, options->socket_options.count * sizeof *list);
+
+    plan->traffic_class = options->traffic_class_set ? options->traffic_class : -1;
+    plan->interface = options->interface;
+    if (options->source && sock_address_literal(&probing->source, options->source, 0))
+        return error_set(error, EINVAL, "--source wants an IPv4 or IPv6 address, got '%s'",
+                         options->source);
+    plan->source = options->source ? &probing->source : NULL;
+    for (size_t i = 0; list && i < options->socket_options.count; i++) {
+        const char *text = options->socket_options.words[i], *equals = strchr(text, '=');
+        char name[64];
+        if (!equals || (size_t)(equals - text) >= sizeof name)
+            return error_set(error, EINVAL, "--socket-option wants NAME=VALUE, got '%s'", text);
+        snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
+        list[i].option = sock_option_find(name);
+        if (!list[i].option || !list[i].option->writable)
+            return error_set(error, EINVAL, "--socket-option %s: no option of that name can be set",
+                             name);
+        if (sock_option_parse(list[i].option, equals + 1, &list[i].value, error))
+            return error_add(error, "--socket-option %s", name);
+        plan->option_count++;
+    }
+    plan->options = list;
+    return 0;
+}
+
 static void make_plan(struct probing *probing)
 {
     const struct tcp_probe_options *options = probing->options;
@@ -159,7 +239,8 @@ static void make_plan(struct probing *probing)
     plan->response_timeout_ns = options->response_timeout_ns;
     plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
     plan->stall_ns = options->stall_ns;
-    plan->traffic_class = -1;
+    plan->parallel = (size_t)options->parallel;
+    plan->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
     plan->keep_round =
         options->common.timeline || common_diagram(&options->common) != COMMON_DIAGRAM_NONE;
 }
@@ -229,6 +310,40 @@ static void list_parameters(const struct probing *probing)
     result_set_integer(arena, map, "stall_ns", options->stall_ns);
 }
 
+/* Targets that name nobody have failed before anything was tried; the others go on. */
+static void list_misnamed(struct probing *probing)
+{
+    struct report *report = probing->report;
+
+    for (size_t i = 0; i < probing->targets.misnamed_count; i++) {
+        const struct tcp_probe_misnamed *misnamed = &probing->targets.misnamed[i];
+        struct result *result = report_add(report, RESULT_PROBE);
+        struct finding *finding = finding_add(&report->arena, &report->findings,
+                                              FINDING_NAME_NOT_FOUND, RESULT_SIDE_CLIENT);
+        finding->target = misnamed->name;
+        finding->summary = misnamed->message;
+        if (!result)
+            return;
+        result->probe.target = misnamed->name;
+        result->probe.error = (struct result_error){FINDING_NAME_NOT_FOUND, 0, misnamed->message};
+    }
+}
+
+static void complain_of_totals(const struct probing *probing)
+{
+    const struct probe_totals *totals = &probing->totals;
+
+    if (totals->at_once)
+        output_complain(tcp_probe_command.name,
+                        "%zu targets at once instead of %" PRId64
+                        ": the limit of open descriptors is %" PRId64 " (ulimit -Hn)",
+                        totals->at_once, probing->options->parallel, totals->descriptor_limit);
+    if (totals->not_done)
+        output_complain(tcp_probe_command.name, "%s: %zu of %zu targets were not done",
+                        interrupt_signal ? "interrupted" : "time is up", totals->not_done,
+                        probing->targets.asked);
+}
+
 static int probe_all(struct probing *probing, struct error *error)
 {
     const char *path = probing->options->record;
@@ -236,8 +351,10 @@ static int probe_all(struct probing *probing, struct error *error)
 
     if (path && !(probing->record = fopen(path, "we")))
         return error_sys(error, errno, "--record %s", path);
-    int rc = probe_run(&probing->plan, &probing->target, 1, &probing->report->arena, &sink,
-                       &interrupt_signal, &probing->totals, error);
+    list_misnamed(probing);
+    int rc = probe_run(&probing->plan, probing->targets.items, probing->targets.count,
+                       &probing->report->arena, &sink, &interrupt_signal, &probing->totals, error);
+    complain_of_totals(probing);
     if (probing->record && (fclose(probing->record) || probing->record_failed) && !rc)
         rc = error_sys(error, errno ? errno : EIO, "--record %s", path);
     return rc;
@@ -260,14 +377,18 @@ static void complain_of_failures(const struct probing *probing)
     }
 }
 
-/* Every target failed before a single round was complete: exit status 4. */
+/* Every target failed before a single round was complete: exit status 4. One that answered, but had
+ * no time for more than the warm-up, was reached. */
 static int status_of(const struct probing *probing)
 {
     const struct report *report = probing->report;
     size_t reached = 0;
 
-    for (size_t i = 0; i < report->result_count; i++)
-        reached += report->results[i]->probe.rounds > 0;
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_probe *probe = &report->results[i]->probe;
+        bool too_short = probe->error.code == FINDING_INCONCLUSIVE && !probe->error.number;
+        reached += probe->rounds > 0 || too_short;
+    }
     if (!reached && !report->interrupted)
         return STATUS_UNREACHED;
     return experiment_fails(&probing->options->common, report) ? STATUS_FINDING : STATUS_OK;
@@ -278,7 +399,7 @@ static int run_probe(struct probing *probing)
     struct error error = {0};
     const char *command = tcp_probe_command.name;
 
-    if (compose(probing, &error) || check_split(probing, &error)) {
+    if (compose(probing, &error) || check_split(probing, &error) || plan_sockets(probing, &error)) {
         output_complain(command, "%s", error.text);
         return STATUS_USAGE;
     }
@@ -304,16 +425,13 @@ static int run(struct cli_invocation *invocation)
     struct report report = {0};
     struct probing probing = {.options = options, .report = &report};
     struct error error = {0};
-    const char *port = invocation->arg_count > 1 ? invocation->args[1] : NULL;
-
-    if (sock_target_parse(&probing.target.where, invocation->args[0], port, 0, &error)) {
-        output_complain(invocation->command->name, "%s", error.text);
-        return STATUS_USAGE;
-    }
     experiment_begin(&report, invocation);
-    probing.target.name = port ? arena_printf(&report.arena, "%s:%s", invocation->args[0], port)
-                        : invocation->args[0];
-    int status = run_probe(&probing);
+    int status = STATUS_USAGE;
+    if (tcp_probe_targets(&probing.targets, &report.arena, options, invocation->args,
+                          invocation->arg_count, &error))
+        output_complain(invocation->command->name, "%s", error.text);
+    else
+        status = run_probe(&probing);
     buf_free(&probing.request);
     report_free(&report);
     return status;
@@ -337,6 +455,8 @@ static const struct cli_example examples[] = {
      "The same over IPv6, with the ladder of one typical slow round."},
     {"netkit tcp-probe --send 'GET key\\r\\n' --split 4,5 --until line cache.example 7000",
      "Play a client that writes a small request in two pieces."},
+    {"netkit tcp-probe --preset connect --targets fleet.txt --parallel 256 --format ndjson",
+     "Connect to every host of a list, and write a line for each as it is done."},
     {"netkit tcp-probe --json --fail-on nagle-delayed-ack --preset http :8000",
      "In a pipeline: exit with status 1 if the 40 ms are back."},
     {0},
@@ -349,10 +469,10 @@ const struct cli_command tcp_probe_command = {
     .description = description,
     .positional = {.name = "TARGET",
                    .help = "host:port, [v6]:port, :port for this host, or two words: host port",
-                   .min = 1,
-                   .max = 2,
+                   .min = 0,
+                   .max = 0,
                    .completes = CLI_COMPLETES_HOST},
-    .usage = "[OPTION]... HOST:PORT\n[OPTION]... HOST PORT",
+    .usage = "[OPTION]... HOST:PORT...\n[OPTION]... HOST PORT\n[OPTION]... --targets FILE",
     .fragments = tcp_probe_fragments,
     .examples = examples,
     .statuses = common_diagnosis_statuses,

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct cli_word presets[] = {
@@ -60,6 +61,86 @@ static int check_escapes(const char *text, void *field, struct error *error)
 }
 
 #define OF struct tcp_probe_options
+
+static int parse_byte(const char *text, int64_t max, int64_t *out, struct error *error)
+{
+    char *end;
+    long value = strtol(text, &end, 0);
+
+    if (!*text || *end || value < 0 || value > max)
+        return error_set(error, EINVAL, "wants a number from 0 to %d, such as 0x10", (int)max);
+    *out = value;
+    return 0;
+}
+
+static int parse_tos(const char *text, void *field, struct error *error)
+{
+    int64_t value;
+    int rc = parse_byte(text, 255, &value, error);
+    if (!rc)
+        *(int *)field = (int)value;
+    return rc;
+}
+
+/* RFC 2474: the six upper bits. */
+static int parse_dscp(const char *text, void *field, struct error *error)
+{
+    int64_t value;
+    int rc = parse_byte(text, 63, &value, error);
+    if (!rc)
+        *(int *)field = (int)value << 2;
+    return rc;
+}
+
+static const struct cli_group partners = {
+    "To whom",
+    {
+        {.name = "targets",
+         CLI_TEXT(OF, targets),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .help = "Read targets from FILE, one a line (# starts a comment); - is standard input."},
+        {.name = "parallel",
+         CLI_INTEGER(OF, parallel),
+         .min = 1,
+         .max = 1000000,
+         .initial = "64",
+         .help = "Probe this many targets at once."},
+        {.name = "all-addresses",
+         CLI_FLAG(OF, all_addresses),
+         .help = "Probe each address of a name as a target of its own."},
+        {.name = "resolve",
+         CLI_LIST(OF, resolve),
+         .value = "HOST:PORT:ADDRESS",
+         .help = "Use ADDRESS for HOST:PORT instead of asking the resolver. May be repeated."},
+        {.name = "source",
+         CLI_TEXT(OF, source),
+         .value = "ADDRESS",
+         .help = "Connect from this local address."},
+        {.name = "interface",
+         CLI_TEXT(OF, interface),
+         .value = "NAME",
+         .help = "Connect through this interface, whatever the routes say."},
+        {.name = "tos",
+         CLI_PARSED(OF, traffic_class),
+         CLI_GIVEN(OF, traffic_class_set),
+         .parse = parse_tos,
+         .value = "BYTE",
+         .conflicts = "dscp",
+         .help = "Mark packets with this type of service (IPv4) or traffic class (IPv6)."},
+        {.name = "dscp",
+         CLI_PARSED(OF, traffic_class),
+         CLI_GIVEN(OF, traffic_class_set),
+         .parse = parse_dscp,
+         .value = "N",
+         .help = "Mark packets with this differentiated services code point, 0 to 63."},
+        {.name = "socket-option",
+         CLI_LIST(OF, socket_options),
+         .value = "NAME=VALUE",
+         .help = "Set a socket option on our side before connecting: TCP_NODELAY=on, "
+                 "SO_RCVBUF=64k. May be repeated."},
+        {0},
+    }};
 
 static const struct cli_group conversation = {
     "What to say",
@@ -199,6 +280,7 @@ static const struct cli_group recording = {
     }};
 
 const struct cli_fragment tcp_probe_fragments[] = {
+    {&partners, 0, NULL},
     {&conversation, 0, NULL},
     {&frequency, 0, NULL},
     {&interventions, 0, NULL},

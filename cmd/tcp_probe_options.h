@@ -14,6 +14,15 @@ struct tcp_probe_split {
 };
 
 struct tcp_probe_options {
+    /* to whom */
+    const char *targets;
+    int64_t parallel;
+    bool all_addresses;
+    struct cli_list resolve; /* host:port:address */
+    const char *source, *interface;
+    int traffic_class; /* -1: as it is */
+    bool traffic_class_set;
+    struct cli_list socket_options;
     /* what to say: `send` or `send_file` where one is given, else the preset */
     bool preset_set; /* else the port says which */
     enum preset preset;

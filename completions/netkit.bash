@@ -9,7 +9,7 @@ _netkit_commands()
 _netkit_options() # command
 {
     case $1 in
-    tcp-probe) echo '--preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --format --output -o --diagram --diagram-file --timeline --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --format --output -o --diagram --diagram-file --timeline --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     explain) echo '--help -h --version -V' ;;
     help) echo '--help -h --version -V' ;;
     esac
@@ -27,6 +27,14 @@ _netkit_optional() # command
 _netkit_value() # command, and option or "argument"
 {
     case "$1 $2" in
+    'tcp-probe --targets') echo 'file ' ;;
+    'tcp-probe --parallel') echo 'nothing ' ;;
+    'tcp-probe --resolve') echo 'nothing ' ;;
+    'tcp-probe --source') echo 'nothing ' ;;
+    'tcp-probe --interface') echo 'nothing ' ;;
+    'tcp-probe --tos') echo 'nothing ' ;;
+    'tcp-probe --dscp') echo 'nothing ' ;;
+    'tcp-probe --socket-option') echo 'nothing ' ;;
     'tcp-probe --preset') echo 'words connect http redis memcached smtp echo' ;;
     'tcp-probe --path') echo 'nothing ' ;;
     'tcp-probe --host') echo 'host ' ;;

@@ -36,7 +36,7 @@ needs_demo='
      python3     python:http.server       python3         python3           python          python3         python3-base
 '
 needs_tests='
-     asan        links:address,undefined  libgcc-dev      libasan+libubsan  -               -               -
+     asan        links:address,undefined  gcc             libasan+libubsan  -               -               -
      cmocka      module:cmocka            libcmocka-dev   libcmocka-devel   cmocka          cmocka-dev      libcmocka-devel
      clang       fuzzes:                  clang+compiler-rt clang+compiler-rt clang+compiler-rt clang+compiler-rt clang
      bats        command:bats             bats            bats              bats            bats            bats
@@ -49,6 +49,7 @@ needs_tests='
      tshark      command:tshark           tshark          wireshark-cli     wireshark-cli   tshark          wireshark
      zsh         command:zsh              zsh             zsh               zsh             zsh             zsh
      fish        command:fish             fish            fish              fish            fish            fish
+     services    service:http             netbase         setup             iana-etc        -               netcfg
      setpriv     command:setpriv          util-linux      util-linux        util-linux      setpriv         util-linux
 '
 
@@ -73,6 +74,7 @@ is_met() # the second column of a row
     module:*) command -v pkg-config >/dev/null && pkg-config --exists "$what" ;;
     python:*) "$python" -c "import $what" >/dev/null 2>&1 ;;
     compiles:) compiles 'int main(void) { return 0; }' cc ;;
+    service:*) getent services "$what" >/dev/null ;;
     links:*) compiles 'int main(void) { return 0; }' cc "-fsanitize=$what" ;;
     header:*) compiles "#include <$what>
         int main(void) { return 0; }" cc ;;
@@ -168,12 +170,6 @@ clang_runtime()
     fi
 }
 
-# The package with the sanitizers' runtime of gcc, whose version is in its name.
-gcc_runtime()
-{
-    echo "libgcc-$(cc -dumpversion | cut -d. -f1)-dev"
-}
-
 # Debian starts a server when its package is installed, now and at every boot. The tests start their
 # own, on free ports, so the installed ones stay off: policy-rc.d forbids the start while apt runs
 # (a policy that somebody else made is left as it is), and those that came in are disabled.
@@ -201,10 +197,7 @@ install_with_apt()
     local package wanted=() new=()
     apt update || say "apt-get update failed; trying with the lists that are here"
     for package; do
-        case $package in
-        compiler-rt) package=$(clang_runtime) ;;
-        libgcc-dev) package=$(gcc_runtime) ;;
-        esac
+        [ "$package" != compiler-rt ] || package=$(clang_runtime)
         [ -z "$package" ] || wanted+=("$package")
         case $package in
         redis-server | nginx | memcached) new+=("$package") ;;

@@ -139,7 +139,7 @@ void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t retur
     builder->last_returned_ns = returned_ns;
     builder->ack_after_ns = builder->ack_before_ns = RESULT_UNKNOWN;
     builder->looked_since_arrival = false;
-    round->arrivals++;
+    round->arrivals += bytes > 0;
     round->received_bytes += bytes;
 }
 
@@ -291,6 +291,7 @@ static void finish(struct round_builder *builder, int64_t end, struct round_coun
     struct round *round = &builder->round;
 
     if (builder->write_count) {
+        end = later(end, builder->first_entered_ns);
         round->total_ns = at_least_zero(end - builder->first_entered_ns);
         int64_t cursor = account_sending(builder, end);
         account_answer(builder, cursor, end);
@@ -299,7 +300,8 @@ static void finish(struct round_builder *builder, int64_t end, struct round_coun
     round->rwnd_limited_ns = at_least_zero(after.rwnd_limited_ns - builder->before.rwnd_limited_ns);
     round->sndbuf_limited_ns =
         at_least_zero(after.sndbuf_limited_ns - builder->before.sndbuf_limited_ns);
-    round->retransmits = after.retransmits - builder->before.retransmits;
+    if (after.retransmits > builder->before.retransmits)
+        round->retransmits = after.retransmits - builder->before.retransmits;
     if (builder->write_count)
         give_loss_to_network(builder);
     round->zero_window = builder->zero_window;
@@ -308,7 +310,11 @@ static void finish(struct round_builder *builder, int64_t end, struct round_coun
 
 void round_end(struct round_builder *builder, struct round_counters after, struct round *out)
 {
-    finish(builder, builder->last_returned_ns, after, out);
+    int64_t end = builder->last_returned_ns;
+
+    if (end == RESULT_UNKNOWN && builder->write_count) /* no answer was awaited */
+        end = builder->writes[builder->write_count - 1].returned_ns;
+    finish(builder, end, after, out);
 }
 
 void round_abandon(struct round_builder *builder, int64_t at_ns, struct round_counters after,

@@ -105,10 +105,11 @@ void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint
 /* A look at the connection's counters while waiting: how many segments without data we have sent
  * so far, and whether the peer's window is closed. */
 void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks, bool zero_window);
-/* A read brought bytes; arrived_ns is the kernel's stamp, RESULT_UNKNOWN without one. */
+/* A read brought bytes, or none when it brought the end of the connection that was awaited;
+ * arrived_ns is the kernel's stamp, RESULT_UNKNOWN without one. */
 void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t returned_ns,
                 uint64_t bytes);
-/* The answer is complete. */
+/* The answer is complete, or none was awaited and all is written. */
 void round_end(struct round_builder *builder, struct round_counters after, struct round *out);
 /* The same when the round was given up at at_ns: what is known so far. */
 void round_abandon(struct round_builder *builder, int64_t at_ns, struct round_counters after,

@@ -179,6 +179,8 @@ static void list_notes(struct target *target, struct result_probe *result)
         notes[result->note_count++] = arena_printf(
             arena, "The system's clock was stepped in %lld rounds; they were left out.",
             (long long)target->clock_steps);
+    if (target->cut_short && result->ok)
+        notes[result->note_count++] = "--timeout ended the run before all its rounds were had.";
     result->notes = notes;
 }
 

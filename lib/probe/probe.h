@@ -61,6 +61,8 @@ struct probe_target {
     const char *name; /* for messages */
     struct sock_target where;
     const struct sock_address *fixed; /* instead of asking the resolver; NULL: ask */
+    const char *request;              /* instead of the plan's, as HTTP's Host wants it; or NULL */
+    size_t request_bytes;
 };
 
 struct probe_round {

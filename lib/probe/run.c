@@ -30,6 +30,8 @@ static int make_target(struct run *run, size_t index, struct target **out)
     *target = (struct target){.run = run,
                               .index = index,
                               .asked = &run->targets[index],
+                              .request = run->plan->request,
+                              .request_bytes = run->plan->request_bytes,
                               .sock = SOCK_INIT,
                               .look_ns = INT64_MAX,
                               .phase_deadline_ns = INT64_MAX,
@@ -38,6 +40,10 @@ static int make_target(struct run *run, size_t index, struct target **out)
                               .handshake_rtt_ns = RESULT_UNKNOWN,
                               .min_rtt_ns = RESULT_UNKNOWN,
                               .slow_ns = RESULT_UNKNOWN};
+    if (target->asked->request) {
+        target->request = target->asked->request;
+        target->request_bytes = target->asked->request_bytes;
+    }
     loop_task_init(&target->task, talk_wake);
     if (run->plan->new_connection || run->plan->connect_only)
         target->fresh_left = run->plan->rounds;
@@ -168,8 +174,13 @@ static int run_targets(struct run *run, const volatile sig_atomic_t *stop)
         rc = rc == -EINTR ? 0 : rc;
         free_over(run, postponed, &postponed_count);
     }
-    while (run->in_flight)
-        target_cut_short(run->in_flight, stop && *stop);
+    while (run->in_flight) {
+        if (rc)
+            target_failed(run->in_flight, FINDING_INCONCLUSIVE, -rc, "cannot go on: %s",
+                          strerrordesc_np(-rc));
+        else
+            target_cut_short(run->in_flight, stop && *stop);
+    }
     totals->not_done += run->count - totals->begun + postponed_count;
     free_over(run, postponed, &postponed_count);
     return rc;

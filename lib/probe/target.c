@@ -3,10 +3,11 @@
  * Persistent connections: blocks of sessions, in each block every arm once on a fresh connection,
  * in an order that rotates from block to block, so that a machine that gets slower or faster
  * meanwhile touches all arms alike. The baseline has the user's number of rounds; the other arms as
- * many as fit in about a second each, and never fewer than the rank test needs.
+ * many as fit in about a second each, and never fewer than the rank test needs. With --duration the
+ * blocks go on until the time is over.
  *
  * With --new-connection the user's rounds come first, each on its own connection; the arms then run
- * on persistent ones, to see whether those would stall. */
+ * on persistent ones, in the second half of a --duration, to see whether those would stall. */
 #include "probe/target.h"
 
 #include "base/cleanup.h"
@@ -21,10 +22,13 @@
 #define ARM_BUDGET_NS  NS_PER_SEC
 #define ARM_ROUNDS_MIN 10
 #define FRESH_ARM_ROUNDS                                                                           \
-    20                 /* of the baseline on a persistent connection, beside --new-connection */
-#define WARMUP_SLOW 3  /* the first exchange never stalls; a few are enough when each is slow */
-#define FIRST_LOOK  4  /* rounds of the first session after which the pace is known */
-#define CLOSED_MAX  64 /* rounds in a row for which a new connection is opened */
+    20                /* of the baseline on a persistent connection, beside --new-connection */
+#define WARMUP_SLOW 3 /* the first exchange never stalls; a few are enough when each is slow */
+#define FIRST_LOOK  4 /* rounds of the first session after which the pace is known */
+
+#define IN_WARMUP                                                                                  \
+    "the server answered, but %s was over before the warm-up: give it more time, or a smaller "    \
+    "--warmup"
 
 static int64_t min64(int64_t a, int64_t b)
 {
@@ -41,10 +45,18 @@ static bool arm_wanted(const struct target *target, int arm)
     return arm == SERVICE_BASELINE || target->run->plan->arms >> arm & 1;
 }
 
+static bool by_time(const struct target *target)
+{
+    return target->run->plan->duration_ns != INT64_MAX;
+}
+
 static int64_t baseline_rounds(const struct target *target)
 {
     const struct probe_plan *plan = target->run->plan;
-    return plan->new_connection ? min64(plan->rounds, FRESH_ARM_ROUNDS) : plan->rounds;
+
+    if (by_time(target) && target->blocks)
+        return target->timed_rounds;
+    return plan->new_connection ? FRESH_ARM_ROUNDS : plan->rounds;
 }
 
 /* The share of `total` rounds that block number `block` has. */
@@ -69,15 +81,33 @@ static int64_t typical_round(const struct store *store)
     return stats_median(totals, newest_totals(store, totals, ARRAY_SIZE(totals)));
 }
 
-/* Once some rounds are known: how many blocks, and how many rounds for the other arms. */
+static int arms_to_run(const struct target *target)
+{
+    int count = 0;
+    for (int arm = 0; arm < SERVICE_SMALL_MSS; arm++)
+        count += arm_wanted(target, arm);
+    return count;
+}
+
+/* Once some rounds are known: how many blocks, and how many rounds for the other arms. When the
+ * time is given and not the rounds, the blocks are sized for half of what is left, so that every
+ * arm has had its share when the rest is filled with more of them. */
 static void set_pace(struct target *target)
 {
     int64_t typical = typical_round(&target->arms[SERVICE_BASELINE]);
+    int64_t pace = max64(1, typical + target->run->plan->interval_ns);
     int64_t rounds = baseline_rounds(target);
+    int64_t others = arms_to_run(target) - 1;
 
     target->blocks = typical >= SLOW_ROUND_NS ? BLOCKS_SLOW : BLOCKS;
-    target->quota =
-        min64(rounds, max64(ARM_ROUNDS_MIN, typical ? ARM_BUDGET_NS / typical : rounds));
+    if (by_time(target)) {
+        int64_t fit = target_time_left_ns(target) / 2 / pace;
+        target->quota = max64(ARM_ROUNDS_MIN, min64(ARM_BUDGET_NS / pace, fit / (others + 1)));
+        target->timed_rounds = max64(target->quota, fit - others * target->quota) + FIRST_LOOK;
+        return;
+    }
+    target->quota = typical ? min64(rounds, ARM_BUDGET_NS / typical) : rounds;
+    target->quota = max64(target->quota, ARM_ROUNDS_MIN);
 }
 
 static int64_t warmup_of(const struct target *target)
@@ -89,12 +119,21 @@ static int64_t warmup_of(const struct target *target)
     return warmup;
 }
 
+/* Rounds are an interval apart, on whatever connections they are. */
+static void reopen(struct target *target)
+{
+    target->round_retried = false;
+    talk_close(target);
+    if (target->connections && target->run->plan->interval_ns)
+        talk_rest(target);
+    else
+        talk_open(target);
+}
+
 static void start_session(struct target *target, enum service_arm arm, int64_t rounds)
 {
     target->session = (struct session){.arm = arm, .warmup = warmup_of(target), .rounds = rounds};
-    target->round_retried = false;
-    talk_close(target);
-    talk_open(target);
+    reopen(target);
 }
 
 /* Whether only the baseline is run, because nothing else was asked for. */
@@ -113,6 +152,14 @@ static bool suspicious(const struct target *target)
         slow += rounds[i].total_ns >= target->run->plan->stall_ns;
     free(rounds);
     return slow >= SERVICE_SHARE * (double)count;
+}
+
+static int64_t rounds_kept(const struct target *target)
+{
+    size_t count = 0;
+    for (int arm = 0; arm < SERVICE_ARMS; arm++)
+        count += target->arms[arm].count;
+    return (int64_t)count;
 }
 
 /* The sessions in order: number `step` is arm (step + block) of block step / arms. Returns false
@@ -141,12 +188,13 @@ static bool next_arm_session(struct target *target)
     }
     if (!target->blocks)
         set_pace(target);
-    while (target->step - 1 < target->blocks * ARMS) {
+    while (by_time(target) ? rounds_kept(target) < target->run->plan->rounds
+                           : target->step - 1 < target->blocks * ARMS) {
         int block = (target->step - 1) / ARMS;
         int arm = ((target->step - 1) % ARMS + block) % ARMS;
         int64_t left = baseline_rounds(target) - min64(FIRST_LOOK, baseline_rounds(target));
-        int64_t rounds =
-            share(arm == SERVICE_BASELINE ? left : target->quota, block, target->blocks);
+        int64_t rounds = share(arm == SERVICE_BASELINE ? left : target->quota,
+                               block % target->blocks, target->blocks);
         target->step++;
         if (rounds && arm_wanted(target, arm)) {
             start_session(target, (enum service_arm)arm, rounds);
@@ -209,24 +257,44 @@ static void finish(struct target *target)
     gather_free(&gathered);
 }
 
-static bool out_of_time(const struct target *target)
+int64_t target_time_left_ns(const struct target *target)
 {
     const struct probe_plan *plan = target->run->plan;
-    return plan->duration_ns != INT64_MAX &&
-           clock_mono_ns() - target->started_ns >= plan->duration_ns;
+    int64_t passed = clock_mono_ns() - target->started_ns;
+
+    if (plan->duration_ns == INT64_MAX)
+        return INT64_MAX;
+    return max64(0, plan->duration_ns - passed);
+}
+
+static bool measured_any(const struct target *target)
+{
+    return target->fresh.count || target->arms[SERVICE_BASELINE].count;
+}
+
+void target_time_over(struct target *target)
+{
+    target->session.rounds = target->fresh_left = 0;
+    if (measured_any(target))
+        finish(target);
+    else
+        target_failed(target, FINDING_INCONCLUSIVE, 0, IN_WARMUP, "--duration");
 }
 
 static void next_session(struct target *target)
 {
+    bool only_fresh =
+        target->run->plan->connect_only || (target->run->plan->new_connection && alone(target));
+    bool other_half = by_time(target) && target->fresh.count && !only_fresh &&
+                      target_time_left_ns(target) < target->run->plan->duration_ns / 2;
+    if (other_half)
+        target->fresh_left = 0;
     if (target->fresh_left) {
         target->session = (struct session){.arm = SERVICE_BASELINE, .rounds = 1};
-        talk_close(target);
-        talk_open(target);
+        reopen(target);
         return;
     }
     target->session.rounds = 0;
-    bool only_fresh =
-        target->run->plan->connect_only || (target->run->plan->new_connection && alone(target));
     if (only_fresh || !(next_arm_session(target) || next_cork_session(target)))
         finish(target);
 }
@@ -280,15 +348,15 @@ void target_round_done(struct target *target, const struct round *round)
                                     .round = round};
         sink->round(sink->context, &heard);
     }
+    target->warmed_up |= warmup;
     if (warmup)
         target->session.warmup--;
     else
         measured(target, round);
     if (target->finished)
         return;
-    if (out_of_time(target)) {
-        target->session.rounds = target->fresh_left = 0;
-        finish(target);
+    if (!target_time_left_ns(target)) {
+        target_time_over(target);
     } else if (target->session.rounds > 0 && !target->fresh_left) {
         talk_next_round(target);
     } else {
@@ -296,9 +364,8 @@ void target_round_done(struct target *target, const struct round *round)
     }
 }
 
-void target_closed_between(struct target *target, int number)
+void target_closed_between(struct target *target)
 {
-    (void)number;
     target->closed_between++;
     /* A server that never keeps a connection cannot be warmed up, and every round is a first one.
      */
@@ -362,14 +429,16 @@ void target_begin(struct target *target)
 void target_cut_short(struct target *target, bool interrupted)
 {
     struct run *run = target->run;
-    bool any = target->fresh.count || target->arms[SERVICE_BASELINE].count;
 
     talk_abandon(target);
-    if (any) {
+    target->cut_short = !interrupted;
+    if (measured_any(target)) {
         finish(target);
     } else if (interrupted) {
         retire(target);
         run->totals->not_done++;
+    } else if (target->warmed_up) {
+        target_failed(target, FINDING_INCONCLUSIVE, 0, IN_WARMUP, "--timeout");
     } else if (target->job || target->phase == TALK_DIALLING) {
         target_failed(target, target->job ? FINDING_NAME_NOT_FOUND : FINDING_CONNECT_TIMEOUT,
                       ETIMEDOUT, "%s within --timeout",

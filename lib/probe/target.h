@@ -1,8 +1,8 @@
-/* One target of a probe: the internals that talk.c, target.c and gather.c share.
+/* One target of a probe: the internals that opening.c, talk.c, target.c and gather.c share.
  *
  * A target runs a sequence of sessions (arm, warm-up rounds, measured rounds), each on a fresh
- * connection. talk.c holds the conversation on one connection and knows nothing of sequences;
- * target.c decides what comes next; gather.c turns the rounds into a result. */
+ * connection. opening.c gets it; talk.c holds the conversation on it and knows nothing of
+ * sequences; target.c decides what comes next; gather.c turns the rounds into a result. */
 #ifndef PROBE_TARGET_H
 #define PROBE_TARGET_H
 
@@ -49,16 +49,21 @@ struct target {
     size_t address_index; /* the one that won */
 
     /* The conversation (talk.c). */
+    const char *request;
+    size_t request_bytes;
     struct dial dial;
     struct sock sock;
     struct sock_observer observer;
     int64_t entered_real_ns, returned_real_ns; /* the last call */
     enum talk_phase phase;
     int64_t phase_deadline_ns, look_ns;
+    int64_t pause_end_ns, idle_end_ns; /* of --gap and of --until idle */
     struct clock_pair round_clock;
     int64_t round_base_bytes; /* stream offset of the round's first byte */
     size_t piece;
     size_t piece_sent_bytes, request_sent_bytes;
+    int send_error; /* errno: the peer takes no more of the request */
+    bool answered;  /* the answer was complete before the request was out */
     int64_t rounds_on_connection;
     bool round_retried;
     struct until_reader reader;
@@ -69,10 +74,13 @@ struct target {
     struct session session;
     int step;
     int blocks;
-    int64_t quota; /* rounds of each arm but the baseline */
+    int64_t quota;        /* rounds of each arm but the baseline */
+    int64_t timed_rounds; /* the baseline's in all blocks, when --duration bounds the run */
     int64_t fresh_left;
     int64_t started_ns;
     bool finished, postponed;
+    bool cut_short; /* by the run's deadline */
+    bool warmed_up; /* the server has answered at least once */
     struct failure failure;
     struct round unfinished;
     bool has_unfinished;
@@ -111,14 +119,21 @@ struct run {
     char buffer[256 * 1024]; /* one read at a time: nobody keeps it */
 };
 
-/* talk.c: opens a connection for the session's arm and holds its rounds. Ends in exactly one of the
- * callbacks below for each round, and talk_failed() at most once. */
+/* opening.c and talk.c: a connection for the session's arm, and its rounds. Ends in exactly one of
+ * the callbacks below for each round, and talk_failed() at most once. */
 void talk_open(struct target *target);
 void talk_next_round(struct target *target);
 void talk_close(struct target *target);
+/* Waits for --interval, and then goes on: on this connection, or on a new one when it is closed. */
+void talk_rest(struct target *target);
 /* Gives up where it is, as when the run's time is over. */
 void talk_abandon(struct target *target);
 void talk_wake(struct loop_task *task, uint32_t events);
+/* Shared with opening.c. talk_watch() gives false when the descriptor cannot be watched: the target
+ * has failed then. */
+bool talk_watch(struct target *target, uint32_t interest);
+void talk_enter(struct target *target, enum talk_phase phase, int64_t timeout_ns);
+void talk_acknowledge_at_once(struct target *target);
 
 /* witness.c */
 void witness_call(void *target, const struct sock_call *call); /* the sock's observer */
@@ -138,7 +153,10 @@ target_failed(struct target *target, enum finding_code code, int number, const c
 /* No descriptor is left: the target goes back to those that have not begun. */
 void target_postpone(struct target *target);
 /* The server closed, or reset, an idle connection before it answered anything. */
-void target_closed_between(struct target *target, int number);
+void target_closed_between(struct target *target);
+/* What is left of --duration; INT64_MAX when there is no such bound, never negative. */
+int64_t target_time_left_ns(const struct target *target);
+void target_time_over(struct target *target);
 
 /* gather.c */
 struct gathered {

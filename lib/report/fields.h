@@ -8,7 +8,7 @@
 
 enum field_kind {
     FIELD_TEXT,      /* const char *; NULL is null */
-    FIELD_PICTURE, /* const char *: printable lines that this room drew itself; newlines stay */
+    FIELD_PICTURE,   /* const char *: printable lines that this room drew itself; newlines stay */
     FIELD_INTEGER,   /* int64_t; RESULT_UNKNOWN is null */
     FIELD_DURATION,  /* the same, nanoseconds */
     FIELD_TIME,      /* the same, CLOCK_REALTIME; RFC 3339 */

@@ -298,7 +298,7 @@ static void add_bytes(struct buf *out, const struct trace_stamp *stamp)
     if (stamp->length_bytes)
         buf_printf(out, "%" PRIu64 " B, to byte %" PRIu64, stamp->length_bytes, stamp->end_bytes);
     else
-        buf_printf(out, "to byte %" PRIu64, stamp->end_bytes);
+        buf_printf(out, "up to byte %" PRIu64, stamp->end_bytes);
 }
 
 void label_stamp_arrow(struct buf *out, const struct trace_stamp *stamp)

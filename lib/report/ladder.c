@@ -91,15 +91,42 @@ static enum ladder_place opposite(enum ladder_place place)
     return place == LADDER_AT_CLIENT ? LADDER_AT_SERVER : LADDER_AT_CLIENT;
 }
 
+/* Where a call is drawn that has a row of its own. What a call sends can leave before it returns:
+ * such a call stands at its entry, before its consequences; one that waits, at its return. */
+enum call_place { CALL_AT_RETURN, CALL_AT_ENTRY, CALL_AT_BOTH };
+
+static enum call_place place_of_call(const struct trace_call *call)
+{
+    static const struct {
+        const char *verb;
+        enum call_place place;
+    } places[] = {{"write", CALL_AT_ENTRY},
+                  {"send", CALL_AT_ENTRY},
+                  {"close", CALL_AT_ENTRY},
+                  {"shut", CALL_AT_ENTRY},
+                  {"connect", CALL_AT_BOTH}};
+    int64_t duration_ns = label_call_duration(call);
+
+    if (duration_ns == CLOCK_NONE || call->entered_real_ns == CLOCK_NONE)
+        return CALL_AT_RETURN;
+    if (duration_ns >= STAY_NS)
+        return CALL_AT_BOTH;
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+        if (!strncmp(places[i].verb, call->verb, strlen(places[i].verb)))
+            return places[i].place;
+    return CALL_AT_RETURN;
+}
+
 static void draft_call(struct builder *builder, const struct trace_event *event)
 {
     const struct trace_call *call = &event->call;
-    int64_t duration_ns = label_call_duration(call);
+    enum call_place where = place_of_call(call);
+    bool endless = label_call_duration(call) == CLOCK_NONE;
     enum ladder_place at = place_of(event->side);
     cleanup(buf) struct buf text = {0};
     size_t pair = NO_PAIR;
 
-    if (duration_ns >= STAY_NS && call->entered_real_ns != CLOCK_NONE) {
+    if (where == CALL_AT_BOTH) {
         struct draft *entry = draft(builder, call->entered_real_ns, LADDER_EVENT, at, at);
         entry->entry = true;
         entry->stay = 1;
@@ -107,9 +134,11 @@ static void draft_call(struct builder *builder, const struct trace_event *event)
         label_call_entry(&text, call);
         entry->row.label = keep(builder, event, &text);
     }
-    struct draft *end = draft(builder, event->at_real_ns, LADDER_EVENT, at, at);
+    struct draft *end =
+        draft(builder, where == CALL_AT_ENTRY ? call->entered_real_ns : event->at_real_ns,
+              LADDER_EVENT, at, at);
     end->pair = pair;
-    end->stay = pair ? -1 : duration_ns == CLOCK_NONE ? 1 : 0;
+    end->stay = pair ? -1 : endless;
     end->row.tone = call->error && call->error != EINPROGRESS && call->error != EAGAIN
                         ? LADDER_TROUBLE
                         : LADDER_NORMAL;

@@ -200,22 +200,28 @@ static struct finding finding_of_error(const struct result_error *error)
                             .cost_ns = RESULT_UNKNOWN};
 }
 
+static void show_errno(struct paint *paint, int number)
+{
+    const char *name = number ? error_name(number) : NULL;
+    const struct finding_term *term = name ? finding_term_by_name(name) : NULL;
+
+    if (!name)
+        return;
+    paint_to(paint, INDENT);
+    paint_put(paint, PAINT_DIM, "errno");
+    paint_to(paint, INDENT + 12);
+    paint_put(paint, PAINT_PLAIN, name);
+    if (term)
+        paint_printf(paint, PAINT_PLAIN, ": %s", term->title);
+    paint_newline(paint);
+}
+
 void show_failure(struct paint *paint, const struct result_error *error)
 {
     struct finding finding = finding_of_error(error);
-    const char *name = error->number ? error_name(error->number) : NULL;
-    const struct finding_term *term = name ? finding_term_by_name(name) : NULL;
 
     show_finding(paint, &finding);
-    if (name) {
-        paint_to(paint, INDENT);
-        paint_put(paint, PAINT_DIM, "errno");
-        paint_to(paint, INDENT + 12);
-        paint_put(paint, PAINT_PLAIN, name);
-        if (term)
-            paint_printf(paint, PAINT_PLAIN, ": %s", term->title);
-        paint_newline(paint);
-    }
+    show_errno(paint, error->number);
 }
 
 void show_verdict_line(struct paint *paint, const char *name, const struct finding *finding)
@@ -273,11 +279,19 @@ static size_t each_finding(const struct report *report, const struct result *res
     return count;
 }
 
+struct full {
+    struct paint *paint;
+    const struct result_error *error; /* of the result, or NULL */
+};
+
 static void visit_fully(void *context, const struct finding *finding)
 {
-    struct paint *paint = context;
-    paint_newline(paint);
-    show_finding(paint, finding);
+    struct full *full = context;
+
+    paint_newline(full->paint);
+    show_finding(full->paint, finding);
+    if (full->error && full->error->code == finding->code)
+        show_errno(full->paint, full->error->number);
 }
 
 struct quiet {
@@ -323,6 +337,7 @@ static void result_fully(struct paint *paint, const struct report *report,
 {
     const struct result_error *error = report_kind_of(result).error;
     bool failed = error->code != FINDING_NONE;
+    struct full full = {paint, error};
 
     switch (result->type) {
     case RESULT_PROBE:
@@ -333,7 +348,7 @@ static void result_fully(struct paint *paint, const struct report *report,
         paint_newline(paint);
         show_failure(paint, error);
     }
-    if (!each_finding(report, result, visit_fully, paint) && !failed) {
+    if (!each_finding(report, result, visit_fully, &full) && !failed) {
         paint_newline(paint);
         show_ok(paint);
     }
@@ -361,6 +376,7 @@ int report_render_text(struct buf *out, const struct report *report,
                        const struct report_style *style, struct error *error)
 {
     struct paint paint = paint_begin(out, style);
+    struct full all = {.paint = &paint};
     struct quiet whole = {&paint, report->command ? report->command : "netkit"};
 
     for (size_t i = 0; i < report->result_count; i++) {
@@ -376,7 +392,7 @@ int report_render_text(struct buf *out, const struct report *report,
     if (style->quiet)
         each_finding(report, NULL, visit_quietly, &whole);
     else
-        each_finding(report, NULL, visit_fully, &paint);
+        each_finding(report, NULL, visit_fully, &all);
     if (!report->result_count && !report->findings.count)
         note(&paint, "Nothing was measured.");
     if (report->interrupted && !style->quiet) {

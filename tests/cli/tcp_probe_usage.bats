@@ -11,9 +11,13 @@ refused() { # message, then the arguments
     assert_stderr_has "netkit tcp-probe: $message"
 }
 
-@test "a target is needed, and no more than two words" {
-    refused "TARGET is missing: host:port"
-    refused "takes no more than 2 arguments, got also 'c'" a b c
+@test "a target is needed" {
+    refused "no TARGET: give host:port"
+    refused "--targets /dev/null names no target" --targets /dev/null
+    refused "--resolve wants HOST:PORT:ADDRESS, got 'a:80'" --resolve a:80 :80
+    refused "--source wants an IPv4 or IPv6 address, got 'here'" --source here :80
+    refused "--socket-option wants NAME=VALUE, got 'nodelay'" --socket-option nodelay :80
+    refused "--dscp '64': wants a number from 0 to 63" --dscp 64 :80
 }
 
 @test "values out of range name the option and what it accepts" {

@@ -155,11 +155,11 @@ static void arrows_are_inferred_only_without_segments(void **state)
     };
     struct ladder ladder = built(events, 4);
     (void)state;
-    const struct ladder_row *sent = row_of(&ladder, LADDER_ARROW, "to byte 5");
+    const struct ladder_row *sent = row_of(&ladder, LADDER_ARROW, "up to byte 5");
     assert_true(sent->inferred);
     assert_int_equal(sent->witness, LADDER_AT_CLIENT);
     assert_int_equal(row_of(&ladder, LADDER_ARROW, "ACK up to byte 5")->from, LADDER_AT_SERVER);
-    assert_int_equal(row_of(&ladder, LADDER_ARROW, "to byte 90")->from, LADDER_AT_SERVER);
+    assert_int_equal(row_of(&ladder, LADDER_ARROW, "up to byte 90")->from, LADDER_AT_SERVER);
     assert_int_equal(ladder.count, 4); /* three arrows, a gap; the queueing says nothing */
     assert_true(ladder.unseen[1]);
     assert_int_equal(ladder.note_count, 1);
@@ -199,6 +199,29 @@ static void a_long_call_keeps_its_side_busy(void **state)
     ladder = built(events + 2, 1);
     assert_int_equal(ladder.count, 1);
     assert_false(ladder.rows[0].busy[0]);
+    ladder_free(&ladder);
+}
+
+static void a_call_stands_before_what_it_sends(void **state)
+{
+    const struct trace_event events[] = {
+        stamp(3000, TRACE_SENT, 5),
+        call(9000, TRACE_CLIENT, "write", 5, 8000),
+        stamp(20000, TRACE_RECEIVED, 7),
+        call(21000, TRACE_CLIENT, "read", 7, 8000),
+        segment(0, true, 0x02, 9, 0, 0, 1000),
+        call(2000, TRACE_CLIENT, "connect", 0, 2500),
+    };
+    struct ladder ladder = built(events, 4);
+    (void)state;
+    assert_string_equal(ladder.rows[0].label, "write() = 5");
+    assert_string_equal(ladder.rows[1].label, "up to byte 5");
+    assert_string_equal(ladder.rows[3].label, "read() = 7");
+    ladder_free(&ladder);
+    ladder = built(events + 4, 2);
+    assert_string_equal(ladder.rows[0].label, "connect() …");
+    assert_string_equal(ladder.rows[1].label, "SYN seq 0 win 500");
+    assert_string_equal(ladder.rows[2].label, "connect() = 0");
     ladder_free(&ladder);
 }
 
@@ -328,6 +351,7 @@ int main(void)
         cmocka_unit_test(windows_show_when_they_matter),
         cmocka_unit_test(arrows_are_inferred_only_without_segments),
         cmocka_unit_test(a_long_call_keeps_its_side_busy),
+        cmocka_unit_test(a_call_stands_before_what_it_sends),
         cmocka_unit_test(only_the_wanted_connection_is_drawn),
         cmocka_unit_test(anything_can_be_drawn),
         cmocka_unit_test(a_report_without_a_round_says_so),

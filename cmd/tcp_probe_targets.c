@@ -1,0 +1,228 @@
+#include "tcp_probe_targets.h"
+
+#include "experiment.h"
+
+#include "base/text.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 1024
+
+/* One --resolve: what the resolver would be asked, and the answer. */
+struct pinned {
+    struct sock_target where;
+    struct sock_address address;
+};
+
+struct collecting {
+    struct tcp_probe_targets *out;
+    struct arena *arena;
+    const struct tcp_probe_options *options;
+    struct pinned *pinned;
+    size_t pinned_count;
+};
+
+/* HOST:PORT:ADDRESS, where ADDRESS may be an IPv6 literal in brackets or without. */
+static int parse_pinned(const char *text, struct pinned *out, struct error *error)
+{
+    char place[SOCK_HOST_MAX + 8], address[SOCK_HOST_MAX];
+    const char *after_host = *text == '[' ? strchr(text, ']') : text;
+    const char *first = after_host ? strchr(after_host, ':') : NULL;
+    const char *second = first ? strchr(first + 1, ':') : NULL;
+
+    if (!second || (size_t)(second - text) >= sizeof place || strlen(second + 1) >= sizeof address)
+        return error_set(error, EINVAL, "--resolve wants HOST:PORT:ADDRESS, got '%s'", text);
+    snprintf(place, sizeof place, "%.*s", (int)(second - text), text);
+    snprintf(address, sizeof address, "%s", second + 1);
+    size_t length = strlen(address);
+    char *bare = address;
+    if (length > 1 && *bare == '[' && bare[length - 1] == ']') {
+        bare[length - 1] = '\0';
+        bare++;
+    }
+    if (sock_target_parse(&out->where, place, NULL, 0, error))
+        return error_add(error, "--resolve %s", text);
+    if (sock_address_literal(&out->address, bare, out->where.port))
+        return error_set(error, EINVAL, "--resolve %s: '%s' is no IPv4 or IPv6 address", text,
+                         bare);
+    return 0;
+}
+
+static int parse_all_pinned(struct collecting *collecting, struct error *error)
+{
+    const struct cli_list *list = &collecting->options->resolve;
+
+    collecting->pinned = arena_alloc(collecting->arena, list->count * sizeof *collecting->pinned);
+    for (size_t i = 0; i < list->count && collecting->pinned; i++) {
+        int rc = parse_pinned(list->words[i], &collecting->pinned[i], error);
+        if (rc)
+            return rc;
+        collecting->pinned_count++;
+    }
+    return 0;
+}
+
+static const struct sock_address *pinned_address(const struct collecting *collecting,
+                                                 const struct sock_target *where)
+{
+    for (size_t i = 0; i < collecting->pinned_count; i++)
+        if (collecting->pinned[i].where.port == where->port &&
+            !strcasecmp(collecting->pinned[i].where.host, where->host))
+            return &collecting->pinned[i].address;
+    return NULL;
+}
+
+static void append(struct collecting *collecting, const struct probe_target *target)
+{
+    struct tcp_probe_targets *out = collecting->out;
+    struct probe_target *items =
+        arena_grow(collecting->arena, out->items, out->count, sizeof *items);
+
+    if (!items)
+        return;
+    out->items = items;
+    items[out->count++] = *target;
+}
+
+static void misname(struct collecting *collecting, const char *name, const char *message)
+{
+    struct tcp_probe_targets *out = collecting->out;
+    struct tcp_probe_misnamed *items =
+        arena_grow(collecting->arena, out->misnamed, out->misnamed_count, sizeof *items);
+
+    if (!items)
+        return;
+    out->misnamed = items;
+    items[out->misnamed_count++] = (struct tcp_probe_misnamed){
+        arena_copy(collecting->arena, name), arena_copy(collecting->arena, message)};
+}
+
+/* One target for each address of the name. */
+static void append_addresses(struct collecting *collecting, const struct probe_target *target)
+{
+    struct sock_address_list list;
+    struct error error = {0};
+
+    if (sock_resolve(&target->where, experiment_family(&collecting->options->common), &list,
+                     &error)) {
+        misname(collecting, target->name, error.text);
+        return;
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        char text[SOCK_ADDRESS_TEXT_MAX];
+        struct probe_target one = *target;
+        struct sock_address *address = arena_alloc(collecting->arena, sizeof *address);
+        if (!address)
+            break;
+        *address = list.items[i];
+        one.fixed = address;
+        one.name = arena_printf(collecting->arena, "%s (%s)", target->name,
+                                sock_address_format(text, sizeof text, address));
+        append(collecting, &one);
+    }
+    sock_address_list_free(&list);
+}
+
+static int add(struct collecting *collecting, const char *text, const char *port,
+               struct error *error)
+{
+    struct probe_target target = {0};
+    int rc = sock_target_parse(&target.where, text, port, 0, error);
+
+    collecting->out->asked++;
+    if (rc)
+        return rc;
+    target.name = port ? arena_printf(collecting->arena, "%s:%s", text, port)
+                       : arena_copy(collecting->arena, text);
+    target.fixed = pinned_address(collecting, &target.where);
+    if (collecting->options->all_addresses && !target.fixed)
+        append_addresses(collecting, &target);
+    else
+        append(collecting, &target);
+    return 0;
+}
+
+static void add_or_misname(struct collecting *collecting, const char *text, const char *port)
+{
+    struct error error = {0};
+
+    if (add(collecting, text, port, &error))
+        misname(collecting, text, error.text);
+}
+
+/* "host:port", or "host port", with blanks around; what follows # is a comment. */
+static void add_line(struct collecting *collecting, char *line)
+{
+    line[strcspn(line, "#\r\n")] = '\0';
+    char *rest = NULL;
+    const char *first = strtok_r(line, " \t", &rest), *second = strtok_r(NULL, " \t", &rest);
+
+    if (!first)
+        return;
+    if (strtok_r(NULL, " \t", &rest)) {
+        collecting->out->asked++;
+        misname(collecting, first, "a line wants host:port, or host and port");
+    } else {
+        add_or_misname(collecting, first, second);
+    }
+}
+
+static int read_file(struct collecting *collecting, const char *path, struct error *error)
+{
+    bool standard = !strcmp(path, "-");
+    cleanup(file) FILE *opened = standard ? NULL : fopen(path, "re");
+    FILE *file = standard ? stdin : opened;
+    char line[LINE_MAX_BYTES];
+
+    if (!file)
+        return error_sys(error, errno, "--targets %s", path);
+    while (fgets(line, sizeof line, file)) {
+        if (!strchr(line, '\n') && !feof(file)) {
+            int c;
+            line[40] = '\0';
+            collecting->out->asked++;
+            misname(collecting, line, "the line is longer than a target can be");
+            while ((c = getc(file)) != EOF && c != '\n')
+                ;
+            continue;
+        }
+        add_line(collecting, line);
+    }
+    if (ferror(file))
+        return error_sys(error, errno ? errno : EIO, "--targets %s", path);
+    return 0;
+}
+
+/* Two words are a host and its port when the second can be nothing else. */
+static bool host_and_port(const char *const *args, size_t count)
+{
+    struct sock_target whole;
+    return count == 2 && !strchr(args[1], ':') && sock_target_parse(&whole, args[0], NULL, 0, NULL);
+}
+
+int tcp_probe_targets(struct tcp_probe_targets *out, struct arena *arena,
+                      const struct tcp_probe_options *options, const char *const *args,
+                      size_t arg_count, struct error *error)
+{
+    struct collecting collecting = {.out = out, .arena = arena, .options = options};
+    int rc = parse_all_pinned(&collecting, error);
+
+    *out = (struct tcp_probe_targets){0};
+    if (!rc && !arg_count && !options->targets)
+        rc = error_set(error, EINVAL,
+                       "no TARGET: give host:port, [v6]:port, :port, host and port, or --targets "
+                       "FILE");
+    if (!rc && host_and_port(args, arg_count) && !options->targets)
+        return add(&collecting, args[0], args[1], error);
+    if (!rc && arg_count == 1 && !options->targets)
+        return add(&collecting, args[0], NULL, error);
+    for (size_t i = 0; i < arg_count && !rc; i++)
+        add_or_misname(&collecting, args[i], NULL);
+    if (!rc && options->targets)
+        rc = read_file(&collecting, options->targets, error);
+    if (!rc && !out->asked)
+        rc = error_set(error, EINVAL, "--targets %s names no target", options->targets);
+    return rc;
+}

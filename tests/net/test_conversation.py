@@ -1,0 +1,368 @@
+#!/usr/bin/python3
+"""How tcp-probe holds a conversation, against servers of odd habits.
+
+Each server is a function of a connection; it runs in a thread of its own for each. Times are only
+ever bounded from below: what was asked for may come later on a busy machine, never earlier."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "servers"))
+from fixture import families  # noqa: E402
+
+NETKIT = os.environ["NETKIT"]
+BOUND = 60  # seconds after which a run counts as endless
+
+
+class Server:
+    def __init__(self, habit, family=socket.AF_INET):
+        self.listener = socket.socket(family, socket.SOCK_STREAM)
+        self.listener.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        self.listener.listen(100)
+        self.port = self.listener.getsockname()[1]
+        self.habit = habit
+        self.accepted = []  # when
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self.accepted.append(time.monotonic())
+                threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with contextlib.suppress(OSError), connection:
+            self.habit(connection)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def lines(connection):
+    """The lines that the client sends, until it closes."""
+    pending = b""
+    while data := connection.recv(65536):
+        pending += data
+        while b"\n" in pending:
+            line, pending = pending.split(b"\n", 1)
+            yield line
+
+
+def answering(connection):
+    for _ in lines(connection):
+        connection.sendall(b"answer\n")
+
+
+def probe(server, *options, target=None, status=0):
+    command = [NETKIT, "tcp-probe", "--json", *options, target or f"127.0.0.1:{server.port}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=BOUND)
+    report = json.loads(ended.stdout)
+    if ended.returncode != status:
+        raise AssertionError(f"status {ended.returncode}: {ended.stderr}{ended.stdout}")
+    return report, report["results"][0]
+
+
+FEW = ["--rounds", "6", "--warmup", "0", "--no-interventions"]
+LINE = ["--send", r"hello, server\n", "--until", "line"]
+MS = 1_000_000
+
+
+class Conversation(unittest.TestCase):
+    def check_sum(self, result):
+        self.assertEqual(sum(result["breakdown"].values()), result["latency"]["p50_ns"])
+        self.assertTrue(all(part >= 0 for part in result["breakdown"].values()))
+
+    def test_an_answer_may_be_complete_before_the_request_is(self):
+        def early(connection):
+            while first := connection.recv(1):
+                connection.sendall(b"I know already\n")
+                while first != b"\n":
+                    first = connection.recv(1)
+
+        with Server(early) as server:
+            _, result = probe(server, *FEW, *LINE, "--split", "5", "--gap", "30ms",
+                              "--response-timeout", "20s")  # fmt: skip
+        self.assertEqual(result["rounds"], 6)
+        self.check_sum(result)
+
+    def test_an_early_byte_does_not_cut_the_pause_short(self):
+        def early(connection):
+            while first := connection.recv(1):
+                connection.sendall(b"wait for it")
+                while first != b"\n":
+                    first = connection.recv(1)
+                connection.sendall(b", here\n")
+
+        with Server(early) as server:
+            _, result = probe(server, *FEW, *LINE, "--split", "5", "--gap", "50ms")
+        self.assertGreaterEqual(result["latency"]["min_ns"], 50 * MS)
+        self.check_sum(result)
+
+    def test_pauses_are_not_counted_against_the_response_timeout(self):
+        with Server(answering) as server:
+            _, result = probe(server, *FEW, *LINE, "--split", "2,2,2", "--gap", "400ms",
+                              "--response-timeout", "1s", "--rounds", "1")  # fmt: skip
+        self.assertGreaterEqual(result["latency"]["min_ns"], 1200 * MS)
+
+    def test_until_close_takes_nothing_for_an_answer(self):
+        def closing(connection):
+            next(lines(connection), None)
+
+        with Server(closing) as server:
+            _, result = probe(server, *FEW, "--send", r"x\n", "--until", "close")
+        self.assertEqual(result["rounds"], 6)
+        self.check_sum(result)
+
+    def test_until_close_lasts_until_the_close(self):
+        def late(connection):
+            next(lines(connection), None)
+            connection.sendall(b"all there is\n")
+            time.sleep(0.05)
+
+        with Server(late) as server:
+            _, result = probe(server, *FEW, "--send", r"x\n", "--until", "close")
+            _, http = probe(server, *FEW, "--send", r"x\n", "--until", "close", "--new-connection")
+        for one in (result, http):
+            self.assertEqual(one["rounds"], 6)
+            self.assertGreaterEqual(one["latency"]["min_ns"], 50 * MS)
+            self.check_sum(one)
+
+    def test_late_bytes_are_not_the_next_answer(self):
+        def talkative(connection):
+            for _ in lines(connection):
+                time.sleep(0.03)
+                connection.sendall(b"answer\n")
+                time.sleep(0.01)
+                connection.sendall(b"and one more thing\n")
+
+        with Server(talkative) as server:
+            report, result = probe(server, *FEW, *LINE, "--interval", "100ms")
+        self.assertGreaterEqual(result["latency"]["min_ns"], 30 * MS)
+        self.assertIn("beyond the end of an answer", json.dumps(report))
+
+    def test_a_flood_is_not_read_for_ever(self):
+        def flooding(connection):
+            while True:
+                connection.sendall(b"x\n" * 32768)
+
+        with Server(flooding) as server:
+            _, result = probe(server, *FEW, *LINE)
+        self.assertEqual(result["rounds"], 6)
+
+    def test_nothing_is_awaited(self):
+        with Server(answering) as server:
+            report, result = probe(server, *FEW, "--send", r"x\n", "--until", "nothing")
+            self.assertNotIn("beyond the end", json.dumps(report))
+        self.assertEqual(result["rounds"], 6)
+        self.check_sum(result)
+
+    def test_idle_ends_an_answer_and_is_not_part_of_it(self):
+        def twice(connection):
+            for _ in lines(connection):
+                connection.sendall(b"one")
+                time.sleep(0.02)
+                connection.sendall(b"two")
+
+        with Server(twice) as server:
+            _, result = probe(server, *FEW, "--send", r"x\n", "--until", "idle:3s", "--rounds", "1")
+        self.assertGreaterEqual(result["latency"]["min_ns"], 20 * MS)
+        self.assertLess(result["latency"]["min_ns"], 3000 * MS)
+
+    def test_a_server_that_only_ever_answers_once_is_given_up(self):
+        """It closes when it gets a second request, each time; the probe reconnects, and ends."""
+
+        def once(connection):
+            each = lines(connection)
+            next(each)
+            connection.sendall(b"answer\n")
+            next(each, None)
+
+        with Server(once) as server:
+            _, result = probe(server, *LINE, "--rounds", "20", "--arms", "baseline,nodelay")
+        self.assertEqual(result["rounds"], 20)
+
+    def test_a_server_that_answers_nothing_and_closes(self):
+        with Server(lambda connection: next(lines(connection), None)) as server:
+            _, result = probe(server, *LINE, status=4)
+            self.assertEqual(result["error"]["code"], "response-truncated")
+            self.assertEqual(len(server.accepted), 1)
+
+    def test_http_says_that_it_will_close_and_is_believed(self):
+        requests = []
+
+        def http10(connection):
+            pending = b""
+            while data := connection.recv(65536):
+                pending += data
+                while b"\r\n\r\n" in pending:
+                    pending = pending.split(b"\r\n\r\n", 1)[1]
+                    requests.append(1)
+                    if len(requests) % 2:
+                        connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+                    else:
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
+                                           b"Content-Length: 2\r\n\r\nhi")  # fmt: skip
+                    time.sleep(0.02)
+                    connection.shutdown(socket.SHUT_RDWR)
+                    return
+
+        with Server(http10) as server:
+            _, result = probe(server, *FEW, "--preset", "http")
+            self.assertEqual(result["rounds"], 6)
+            self.assertEqual(len(requests), 6)
+            self.assertEqual(len(server.accepted), 6)
+
+    def test_a_large_answer_is_read_whole(self):
+        body = os.urandom(700_000)
+
+        def large(connection):
+            for _ in lines(connection):
+                connection.sendall(body)
+
+        with Server(large) as server:
+            _, result = probe(server, *FEW, "--send", r"x\n", "--until", f"bytes:{len(body)}")
+        self.assertEqual(result["rounds"], 6)
+        self.check_sum(result)
+
+    def test_a_huge_request_is_written_whole(self):
+        def counting(connection):
+            while True:
+                left = 3 << 20
+                while left:
+                    data = connection.recv(min(left, 65536))
+                    if not data:
+                        return
+                    left -= len(data)
+                connection.sendall(b"got it\n")
+
+        path = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"netkit-request-{os.getpid()}")
+        with open(path, "wb") as file:
+            file.write(b"x" * (3 << 20))
+        try:
+            with Server(counting) as server:
+                _, result = probe(server, *FEW, "--send-file", path, "--until", "line",
+                                  "--split", "1,1M,1")  # fmt: skip
+        finally:
+            os.unlink(path)
+        self.assertEqual(result["rounds"], 6)
+        self.check_sum(result)
+
+    def test_ipv6_with_a_zone(self):
+        if 6 not in families():
+            self.skipTest("no IPv6 here")
+        hosts = []
+
+        def http(connection):
+            pending = b""
+            while data := connection.recv(65536):
+                pending += data
+                while b"\r\n\r\n" in pending:
+                    head, pending = pending.split(b"\r\n\r\n", 1)
+                    hosts.extend(line for line in head.split(b"\r\n") if line[:5] == b"Host:")
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+        with Server(http, socket.AF_INET6) as server:
+            _, result = probe(server, *FEW, "--preset", "http", target=f"[::1%1]:{server.port}")
+        self.assertEqual(result["rounds"], 6)
+        # The zone means something on this host only (RFC 6874 section 3).
+        self.assertEqual(set(hosts), {f"Host: [::1]:{server.port}".encode()})
+
+
+class Frequency(unittest.TestCase):
+    def test_interval_is_kept_on_one_connection(self):
+        heard = []
+
+        def hearing(connection):
+            for _ in lines(connection):
+                heard.append(time.monotonic())
+                connection.sendall(b"answer\n")
+
+        with Server(hearing) as server:
+            probe(server, *FEW, *LINE, "--interval", "30ms")
+        self.assertEqual(len(heard), 6)
+        self.assertGreaterEqual(heard[-1] - heard[0], 0.14)
+
+    def test_interval_is_kept_with_new_connections(self):
+        for options in (["--new-connection", *LINE], ["--preset", "connect"]):
+            with self.subTest(options=options), Server(answering) as server:
+                probe(server, *FEW, *options, "--interval", "30ms")
+                self.assertEqual(len(server.accepted), 6)
+                self.assertGreaterEqual(server.accepted[-1] - server.accepted[0], 0.14)
+
+    def test_interval_is_kept_when_the_server_closes(self):
+        def once(connection):
+            next(lines(connection), None)
+            connection.sendall(b"answer\n")
+
+        with Server(once) as server:
+            _, result = probe(server, *FEW, *LINE, "--interval", "30ms")
+            self.assertEqual(result["rounds"], 6)
+            self.assertGreaterEqual(server.accepted[-1] - server.accepted[0], 0.14)
+
+    def test_a_duration_is_not_slept_through(self):
+        with Server(answering) as server:
+            _, result = probe(server, *LINE, "--duration", "300ms", "--interval", "1h",
+                              "--warmup", "0")  # fmt: skip
+        self.assertGreaterEqual(result["rounds"], 1)
+
+    def test_time_that_the_warmup_used_up(self):
+        for option in ("--duration", "--timeout"):
+            with self.subTest(option=option), Server(answering) as server:
+                report, result = probe(server, *LINE, option, "300ms", "--interval", "1h")
+                self.assertEqual(report["verdict"], "inconclusive")
+                self.assertIn(f"{option} was over before the warm-up", result["error"]["message"])
+
+    def test_a_duration_leaves_time_for_the_arms(self):
+        def slow(connection):
+            for _ in lines(connection):
+                time.sleep(0.02)
+                connection.sendall(b"answer\n")
+
+        for options in ([], ["--new-connection"]):
+            with self.subTest(options=options), Server(slow) as server:
+                report, result = probe(server, *LINE, "--duration", "4s", *options)
+                self.assertEqual(report["verdict"], "server-think-time")
+                self.assertGreaterEqual(report["duration_ns"], 4000 * MS)
+                names = {arm["name"]: arm["rounds"] for arm in result["arms"]}
+                for name in ("baseline", "nodelay", "quickack", "nodelay+quickack", "single-write"):
+                    self.assertGreaterEqual(names.get(name, 0), 5, names)
+
+    def test_a_run_that_timeout_ends_says_so(self):
+        with Server(answering) as server:
+            report, result = probe(server, *LINE, "--interval", "50ms", "--timeout", "300ms")
+        self.assertLess(result["rounds"], 40)
+        self.assertIn("--timeout", json.dumps(result))
+
+    def test_a_signal_in_a_long_rest(self):
+        with Server(answering) as server:
+            for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+                process = subprocess.Popen(
+                    [NETKIT, "tcp-probe", "--json", *LINE, "--interval", "1h",
+                     f"127.0.0.1:{server.port}"],
+                    stdout=subprocess.PIPE)  # fmt: skip
+                before = len(server.accepted)
+                while len(server.accepted) == before:
+                    time.sleep(0.01)
+                process.send_signal(number)
+                out, _ = process.communicate(timeout=BOUND)
+                self.assertEqual(process.returncode, status)
+                self.assertEqual(len(json.loads(out)["results"]), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
