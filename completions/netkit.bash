@@ -9,7 +9,7 @@ _netkit_commands()
 _netkit_options() # command
 {
     case $1 in
-    tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --format --output -o --diagram --diagram-file --timeline --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --tls --sni --alpn --ca-file --insecure --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --max-p50 --max-p90 --max-p99 --max-connect --max-tls --min-success --baseline --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --prometheus --format --output -o --diagram --diagram-file --timeline --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     explain) echo '--help -h --version -V' ;;
     help) echo '--help -h --version -V' ;;
     esac
@@ -35,6 +35,9 @@ _netkit_value() # command, and option or "argument"
     'tcp-probe --tos') echo 'nothing ' ;;
     'tcp-probe --dscp') echo 'nothing ' ;;
     'tcp-probe --socket-option') echo 'nothing ' ;;
+    'tcp-probe --sni') echo 'nothing ' ;;
+    'tcp-probe --alpn') echo 'nothing ' ;;
+    'tcp-probe --ca-file') echo 'file ' ;;
     'tcp-probe --preset') echo 'words connect http redis memcached smtp echo' ;;
     'tcp-probe --path') echo 'nothing ' ;;
     'tcp-probe --host') echo 'host ' ;;
@@ -49,18 +52,25 @@ _netkit_value() # command, and option or "argument"
     'tcp-probe --duration') echo 'nothing ' ;;
     'tcp-probe --arms') echo 'list baseline nodelay quickack nodelay+quickack single-write' ;;
     'tcp-probe --stall') echo 'nothing ' ;;
+    'tcp-probe --max-p50') echo 'nothing ' ;;
+    'tcp-probe --max-p90') echo 'nothing ' ;;
+    'tcp-probe --max-p99') echo 'nothing ' ;;
+    'tcp-probe --max-connect') echo 'nothing ' ;;
+    'tcp-probe --max-tls') echo 'nothing ' ;;
+    'tcp-probe --min-success') echo 'nothing ' ;;
+    'tcp-probe --baseline') echo 'file ' ;;
     'tcp-probe --connect-timeout') echo 'nothing ' ;;
     'tcp-probe --response-timeout') echo 'nothing ' ;;
     'tcp-probe --timeout') echo 'nothing ' ;;
     'tcp-probe --record') echo 'file ' ;;
-    'tcp-probe --format') echo 'words text json ndjson junit tap' ;;
+    'tcp-probe --format') echo 'words text json ndjson junit tap prometheus' ;;
     'tcp-probe --output' | 'tcp-probe -o') echo 'file ' ;;
     'tcp-probe --diagram') echo 'words text mermaid svg' ;;
     'tcp-probe --diagram-file') echo 'file ' ;;
-    'tcp-probe --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated inconclusive any' ;;
+    'tcp-probe --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated regression tls-handshake-failed tls-certificate inconclusive any' ;;
     'tcp-probe --color') echo 'words auto always never' ;;
     'tcp-probe argument') echo 'host ' ;;
-    'explain argument') echo 'words nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated inconclusive EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH EINPROGRESS EINTR EINVAL EISCONN EMFILE EMSGSIZE ENETUNREACH ENFILE ENOBUFS ENOPROTOOPT ENOTCONN EPERM EPIPE EPROTO ETIMEDOUT ESTABLISHED SYN-SENT SYN-RECEIVED FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT CLOSED CLOSE-WAIT LAST-ACK LISTEN CLOSING NEW-SYN-RECEIVED' ;;
+    'explain argument') echo 'words nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated regression tls-handshake-failed tls-certificate inconclusive EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH EINPROGRESS EINTR EINVAL EISCONN EMFILE EMSGSIZE ENETUNREACH ENFILE ENOBUFS ENOPROTOOPT ENOTCONN EPERM EPIPE EPROTO ETIMEDOUT ESTABLISHED SYN-SENT SYN-RECEIVED FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT CLOSED CLOSE-WAIT LAST-ACK LISTEN CLOSING NEW-SYN-RECEIVED' ;;
     'help argument') echo 'words tcp-probe explain help' ;;
     esac
 }

@@ -231,6 +231,32 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "Compare the announced length with what is sent, and look for a server that dies or "
          "closes "
          "early."},
+    [FINDING_REGRESSION] =
+        {"regression", "slower than in the earlier run", FINDING_WARNING,
+         "Rounds take longer than in the run that --baseline names: the Mann-Whitney rank test puts "
+         "the difference beyond the noise of both runs (p below 0.01), and it is at least 5 % of "
+         "the earlier median and 50 us. Or the target answered in that run, and does not in this.",
+         "Whoever changed something between the two runs: the service, its host, the network, or "
+         "this host.",
+         "Compare the parts of a round in both reports to see which of them grew, and look at what "
+         "changed in between. Run both again from the same, quiet host if in doubt."},
+    [FINDING_TLS_HANDSHAKE_FAILED] =
+        {"tls-handshake-failed", "connected, but TLS could not be agreed on", FINDING_ERROR,
+         "TCP connected, and then the two sides did not agree on a version, a cipher, a name or a "
+         "protocol, or the other side does not speak TLS at all: what it sent was no TLS record, "
+         "or it hung up. The message has its alert or the reason.",
+         "The configuration of either side.",
+         "Is it a TLS port (leave --tls off to see what it says in plain text)? Does the server "
+         "know the name (--sni) and the protocols (--alpn) that are asked for? Does it speak TLS "
+         "1.2 or 1.3, and does it want a client certificate, which netkit has none of?"},
+    [FINDING_TLS_CERTIFICATE] =
+        {"tls-certificate", "the server's certificate is not accepted", FINDING_ERROR,
+         "The certificate has expired, is not valid yet, is for another name, or nobody whom this "
+         "host trusts has signed it. A client that checks, as it should, refuses the connection.",
+         "The server, or a client that does not know the server's authority.",
+         "Renew or replace the certificate, and send the intermediate ones with it. For a private "
+         "authority name its certificate with --ca-file, for another name than the target's use "
+         "--sni; --insecure goes on without a check."},
     [FINDING_INCONCLUSIVE] =
         {"inconclusive", "the evidence does not decide", FINDING_WARNING,
          "More than one cause fits what was measured, or the measurements were too noisy to tell. "

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "diagnosis/service.h"
 #include "netkit/sock.h"
+#include "probe/secure.h"
 #include "probe/until.h"
 #include "result/result.h"
 #include <signal.h>
@@ -30,7 +31,8 @@ struct probe_plan {
 
     int64_t rounds, warmup;
     int64_t interval_ns;
-    int64_t duration_ns; /* INT64_MAX: by rounds */
+    int64_t duration_ns; /* bound on each target; INT64_MAX: none */
+    bool by_time;        /* fill the duration; `rounds` is then only a cap */
     bool new_connection;
     uint32_t arms; /* bits 1 << enum service_arm; the baseline is always run */
 
@@ -48,6 +50,8 @@ struct probe_plan {
     int traffic_class;                 /* the TOS byte or IPv6 traffic class; -1: as it is */
     const struct probe_option *options;
     size_t option_count;
+
+    const struct secure_settings *tls; /* NULL: plain TCP */
 
     size_t parallel; /* targets at once */
 };
@@ -69,6 +73,7 @@ struct probe_round {
     const char *target;
     enum service_arm arm;
     bool fresh;  /* the first round of its connection, on user's wish or the server's habit */
+    bool own;    /* one of the user's rounds, each on a connection of its own */
     bool warmup; /* not part of any result */
     const struct round *round;
 };

@@ -47,7 +47,7 @@ static bool arm_wanted(const struct target *target, int arm)
 
 static bool by_time(const struct target *target)
 {
-    return target->run->plan->duration_ns != INT64_MAX;
+    return target->run->plan->by_time;
 }
 
 static int64_t baseline_rounds(const struct target *target)
@@ -344,6 +344,7 @@ void target_round_done(struct target *target, const struct round *round)
         struct probe_round heard = {.target = target->asked->name,
                                     .arm = target->session.arm,
                                     .fresh = target->rounds_on_connection <= 1,
+                                    .own = target->fresh_left > 0,
                                     .warmup = warmup,
                                     .round = round};
         sink->round(sink->context, &heard);
@@ -432,7 +433,9 @@ void target_cut_short(struct target *target, bool interrupted)
 
     talk_abandon(target);
     target->cut_short = !interrupted;
-    if (measured_any(target)) {
+    /* Of one target even the handshake is worth telling; among many it would look like a result. */
+    bool alone_connected = interrupted && run->count == 1 && target->connections;
+    if (measured_any(target) || alone_connected) {
         finish(target);
     } else if (interrupted) {
         retire(target);
@@ -443,6 +446,9 @@ void target_cut_short(struct target *target, bool interrupted)
         target_failed(target, target->job ? FINDING_NAME_NOT_FOUND : FINDING_CONNECT_TIMEOUT,
                       ETIMEDOUT, "%s within --timeout",
                       target->job ? "the name did not resolve" : "no answer to the SYN");
+    } else if (target->phase == TALK_SECURING) {
+        target_failed(target, FINDING_TLS_HANDSHAKE_FAILED, ETIMEDOUT,
+                      "connected, but the TLS handshake was not over within --timeout");
     } else {
         target_failed(target, FINDING_NO_RESPONSE, ETIMEDOUT,
                       "connected, but no complete answer within --timeout; %llu bytes came",

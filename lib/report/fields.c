@@ -26,6 +26,17 @@ const struct report_field report_connect_fields[] = {
     {"connect_ns", "connect", FIELD_DURATION, PLACE(result_probe, connect_ns)},
     {"rtt_ns", "round trip", FIELD_DURATION, PLACE(result_probe, rtt_ns)},
     {"syn_retransmits", "SYNs sent again", FIELD_INTEGER, PLACE(result_probe, syn_retransmits)},
+    {"tls_ns", "TLS", FIELD_DURATION, PLACE(result_probe, tls_ns)},
+    END,
+};
+
+const struct report_field report_tls_fields[] = {
+    {"version", NULL, FIELD_TEXT, PLACE(result_tls, version)},
+    {"cipher", NULL, FIELD_TEXT, PLACE(result_tls, cipher)},
+    {"alpn", NULL, FIELD_TEXT, PLACE(result_tls, alpn)},
+    {"round_trips", NULL, FIELD_INTEGER, PLACE(result_tls, round_trips)},
+    {"resumed", NULL, FIELD_BOOL, PLACE(result_tls, resumed)},
+    {"verified", NULL, FIELD_BOOL, PLACE(result_tls, verified)},
     END,
 };
 
@@ -58,6 +69,8 @@ const struct report_field report_probe_fields[] = {
     {"arms", NULL, FIELD_ARRAY, COUNTED(result_probe, arms, arm_count),
      .element_bytes = sizeof(struct result_arm), .fields = report_arm_fields},
     {"tcp_info", NULL, FIELD_MAP, PLACE(result_probe, tcp_info)},
+    {"tls", NULL, FIELD_POINTER, PLACE(result_probe, tls),
+     .element_bytes = sizeof(struct result_tls), .fields = report_tls_fields},
     {"failed_rounds", "failed", FIELD_INTEGER, PLACE(result_probe, failed_rounds)},
     {"connections", "connections", FIELD_INTEGER, PLACE(result_probe, connections)},
     {"wire", "on the wire", FIELD_OBJECT, PLACE(result_probe, wire),
@@ -81,6 +94,29 @@ const struct report_field report_finding_fields[] = {
     {"cost_ns", NULL, FIELD_DURATION, PLACE(finding, cost_ns)},
     {"evidence", NULL, FIELD_MAP, PLACE(finding, evidence)},
     END,
+};
+
+static const struct report_field duration_check_fields[] = {
+    {"name", NULL, FIELD_TEXT, PLACE(result_check, name)},
+    {"target", NULL, FIELD_TEXT, PLACE(result_check, target)},
+    {"limit_ns", NULL, FIELD_DURATION, PLACE(result_check, limit)},
+    {"measured_ns", NULL, FIELD_DURATION, PLACE(result_check, measured)},
+    {"ok", NULL, FIELD_BOOL, PLACE(result_check, ok)},
+    END,
+};
+
+static const struct report_field share_check_fields[] = {
+    {"name", NULL, FIELD_TEXT, PLACE(result_check, name)},
+    {"target", NULL, FIELD_TEXT, PLACE(result_check, target)},
+    {"limit", NULL, FIELD_SHARE, PLACE(result_check, limit)},
+    {"measured", NULL, FIELD_SHARE, PLACE(result_check, measured)},
+    {"ok", NULL, FIELD_BOOL, PLACE(result_check, ok)},
+    END,
+};
+
+const struct report_field *const report_check_fields[] = {
+    [RESULT_UNIT_DURATION] = duration_check_fields,
+    [RESULT_UNIT_SHARE] = share_check_fields,
 };
 
 static const struct report_field host_fields[] = {
@@ -114,6 +150,7 @@ const struct report_field report_report_fields[] = {
     {"findings", NULL, FIELD_ARRAY, COUNTED(report, findings.items, findings.count),
      .element_bytes = sizeof(struct finding), .fields = report_finding_fields},
     TAIL,
+    {"thresholds", NULL, FIELD_CHECKS, COUNTED(report, checks.items, checks.count)},
     END,
 };
 
@@ -145,20 +182,26 @@ struct report_kind report_kind_of(const struct result *result)
     return (struct report_kind){.name = "?"};
 }
 
-bool report_concerns(const struct report *report, const struct finding *finding,
-                     const struct result *result)
-{
-    const char *about = finding->target ? finding->target : finding->scenario;
-
-    if (!about)
-        return report->result_count == 1;
-    return !strcmp(about, report_kind_of(result).name);
-}
-
 const char *report_duration(char *out, size_t size, int64_t ns, bool unicode)
 {
     if (ns != RESULT_UNKNOWN)
         return units_format_duration(out, size, ns, unicode ? "µ" : "u");
+    snprintf(out, size, "?");
+    return out;
+}
+
+const char *report_measure(char *out, size_t size, enum result_unit unit, int64_t value,
+                           bool unicode)
+{
+    switch (unit) {
+    case RESULT_UNIT_DURATION:
+        return report_duration(out, size, value, unicode);
+    case RESULT_UNIT_SHARE:
+        if (value == RESULT_UNKNOWN)
+            break;
+        snprintf(out, size, "%g %%", (double)value / (double)RESULT_SHARE_PERCENT);
+        return out;
+    }
     snprintf(out, size, "?");
     return out;
 }
