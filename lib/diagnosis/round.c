@@ -110,7 +110,7 @@ static void note_gap(struct round_builder *builder, int64_t gap_ns, int64_t arri
     if (round->gap_acked) {
         int64_t after = later(builder->ack_after_ns, builder->last_arrival_ns);
         round->gap_ack_lag_min_ns = at_least_zero(arrived_ns - builder->ack_before_ns);
-        round->gap_ack_lag_max_ns = at_least_zero(arrived_ns - after);
+        round->gap_ack_lag_max_ns = later(round->gap_ack_lag_min_ns, arrived_ns - after);
     }
 }
 

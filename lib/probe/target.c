@@ -432,7 +432,9 @@ void target_cut_short(struct target *target, bool interrupted)
 
     talk_abandon(target);
     target->cut_short = !interrupted;
-    if (measured_any(target)) {
+    /* Of one target even the handshake is worth telling; among many it would look like a result. */
+    bool alone_connected = interrupted && run->count == 1 && target->connections;
+    if (measured_any(target) || alone_connected) {
         finish(target);
     } else if (interrupted) {
         retire(target);

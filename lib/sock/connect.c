@@ -205,24 +205,32 @@ static int by_alarm(struct attempt *a)
     return rc;
 }
 
+/* A second call says EALREADY where the first says EINPROGRESS. */
+static bool still_trying(int rc)
+{
+    return rc == -EINPROGRESS || rc == -EALREADY;
+}
+
 static int by_sndtimeo(struct attempt *a)
 {
     struct timeval before, limit;
     socklen_t len = sizeof before;
+    int64_t left = a->options->timeout_ns;
     int rc;
 
     if (getsockopt(a->sock->fd, SOL_SOCKET, SO_SNDTIMEO, &before, &len))
         return -errno;
+    /* The kernel counts in ticks (4 ms at 250 Hz), and a wait that was taken up again can end
+     * within a tick before its time: so the end is checked here. A limit of 0 would mean none at
+     * all. */
     do {
-        /* 0 would mean no limit at all. */
-        int64_t left = a->deadline_ns - clock_mono_ns();
         limit = clock_to_timeval(left < NS_PER_US ? NS_PER_US : left);
         rc = sock_setsockopt(a->sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
         if (!rc)
             rc = sock_connect(a->sock, a->address);
-    } while (rc == -EINTR);
-    /* A second call says EALREADY where the first says EINPROGRESS. */
-    a->expired = rc == -EINPROGRESS || rc == -EALREADY;
+        left = a->deadline_ns - clock_mono_ns();
+    } while (rc == -EINTR || (still_trying(rc) && left > 0));
+    a->expired = still_trying(rc);
     if (setsockopt(a->sock->fd, SOL_SOCKET, SO_SNDTIMEO, &before, sizeof before) && !rc)
         rc = -errno;
     return rc == -EISCONN ? 0 : a->expired ? -EINPROGRESS : rc;

@@ -42,36 +42,34 @@ void pair_close(struct pair *pair)
     sock_close(&pair->listener);
 }
 
+/* A listener's TCP_INFO has the queue's length in `unacked` and its limit in `sacked`; the queue
+ * takes one more than the limit. */
+static bool is_full(void *context)
+{
+    struct full_listener *full = context;
+    struct sock_tcp_info info;
+
+    assert_int_equal(sock_tcp_info(full->listener.fd, &info), 0);
+    return info.unacked > info.sacked;
+}
+
 void full_listener_open(struct full_listener *full, int family)
 {
     const struct sock_listen_options options = {.backlog = 0, .reuse_address = true};
     const struct sock_address any = loopback(family);
     struct error error;
 
-    *full = (struct full_listener){.listener = SOCK_INIT};
+    *full = (struct full_listener){.listener = SOCK_INIT, .filler = SOCK_INIT};
     if (sock_listen(&full->listener, &any, &options, &full->address, &error))
         fail_msg("%s", error.text);
-    for (size_t i = 0; i < 8; i++)
-        full->fillers[i].fd = -1;
-    /* The queue holds backlog + 1; a filler that does not connect shows that it is full. */
-    for (size_t i = 0; i < 8; i++) {
-        struct sock *sock = &full->fillers[i];
-        assert_int_equal(sock_open(sock, family, SOCK_NONBLOCK), 0);
-        int rc = sock_connect_start(sock, &full->address);
-        if (rc == -EINPROGRESS)
-            rc = sock_poll(sock, POLLOUT, 200 * NS_PER_MS) ? 0 : -EINPROGRESS;
-        if (rc == -EINPROGRESS)
-            return;
-        assert_int_equal(rc, 0);
-    }
-    fail_msg("the accept queue never filled");
+    assert_int_equal(sock_open(&full->filler, family, 0), 0);
+    assert_int_equal(sock_connect(&full->filler, &full->address), 0);
+    wait_for("a full accept queue", is_full, full);
 }
 
 void full_listener_close(struct full_listener *full)
 {
-    for (size_t i = 0; i < 8; i++)
-        if (full->fillers[i].fd >= 0)
-            sock_close(&full->fillers[i]);
+    sock_close(&full->filler);
     sock_close(&full->listener);
 }
 

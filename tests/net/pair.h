@@ -17,11 +17,11 @@ void pair_open(struct pair *pair, int family);
 void pair_close(struct pair *pair);
 
 /* A listener on loopback whose accept queue is full, so that the kernel drops further SYNs and a
- * connect to it stays in SYN-SENT. `fillers` holds the connections that fill it. */
+ * connect to it stays in SYN-SENT. `filler` is the one connection that fills it. */
 struct full_listener {
     struct sock listener;
     struct sock_address address;
-    struct sock fillers[8];
+    struct sock filler;
 };
 void full_listener_open(struct full_listener *full, int family);
 void full_listener_close(struct full_listener *full);

@@ -208,7 +208,8 @@ struct sock {
         .fd = -1                                                                                   \
     }
 
-/* Takes over an open descriptor (from accept, socketpair, an inherited one): counters at 0. */
+/* Takes over an open descriptor (an inherited one, say): counters at 0, the observer stays, so the
+ * structure must have been set up (SOCK_INIT). */
 void sock_adopt(struct sock *sock, int fd);
 
 /* A TCP socket, close-on-exec. type_flags: SOCK_NONBLOCK or 0. Keeps sock->observer, resets the
