@@ -1,5 +1,5 @@
-/* Segments stand in the order in which they reached the wire. That is the order of sending of each
- * side; whether one had arrived by a later event's time follows from its departure. */
+/* Segments stand in the order in which they reached the wire, which is the order of sending of each
+ * side. */
 #include "diagnosis/exchange.h"
 
 #include "base/cleanup.h"
@@ -106,8 +106,9 @@ static bool is_lost(const struct trace_segment *segment)
     case TRACE_CORRUPTED:
         return true;
     case TRACE_DELIVERED:
-    case TRACE_HELD:
+    case TRACE_HELD: /* what is still kept at the end never arrived */
     case TRACE_DUPLICATED:
+        return segment->departed_real_ns == CLOCK_NONE;
     case TRACE_MADE:
     case TRACE_OBSERVED:
         return false;
@@ -134,14 +135,12 @@ static enum exchange_loss kind_of(const struct exchange_direction *mine,
                                   const struct exchange_sent *before)
 {
     const struct trace_segment *segment = &event->segment;
-    bool arrived = before && !before->lost && before->departed_ns != CLOCK_NONE &&
-                   before->departed_ns <= event->at_real_ns;
     bool asked = mine->sacked || mine->duplicate_acks >= DUPLICATES;
     int64_t waited_ns = before ? event->at_real_ns - before->at_ns : 0;
 
     if (segment->flags & SEGMENT_SYN)
         return segment->flags & SEGMENT_ACK ? EXCHANGE_SYNACK : EXCHANGE_SYN;
-    if (arrived)
+    if (before && !before->lost)
         return EXCHANGE_SPURIOUS;
     /* A repeated segment that is lost again has nobody to ask for it but the timer. */
     if (asked && !(before && before->again && waited_ns >= TIMER_MIN_NS))
@@ -162,7 +161,7 @@ static void note_loss(struct exchange_direction *mine, const struct trace_event 
     losses->wait_max_ns = waited_ns > losses->wait_max_ns ? waited_ns : losses->wait_max_ns;
     if (before && before->fault) {
         losses->by_fault++;
-        losses->fault = before->fault;
+        losses->fault = exchange_faults(losses->fault, before->fault);
     }
 }
 
@@ -186,7 +185,6 @@ static void note_sequence(struct exchange_direction *mine, const struct trace_ev
         .start = segment->sequence,
         .end = end,
         .at_ns = event->at_real_ns,
-        .departed_ns = segment->departed_real_ns,
         .fault = segment->fault,
         .lost = is_lost(segment),
         .again = again,
@@ -302,6 +300,8 @@ static void feed_segment(struct exchange *exchange, const struct trace_event *ev
     struct exchange_direction *mine = &connection->side[from];
     mine->segments++;
     mine->payload_bytes += segment->payload_bytes;
+    mine->lost += is_lost(segment);
+    mine->lost_fault = exchange_faults(mine->lost_fault, is_lost(segment) ? segment->fault : 0);
     note_sequence(mine, event);
     note_ack(&connection->side[!from], segment);
     note_window(mine, event);

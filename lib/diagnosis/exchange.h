@@ -6,7 +6,7 @@
  * named by what happened:
  *
  *     the SYN, or the SYN,ACK, was sent again            syn-retransmission, synack-retransmission
- *     the other side had what was sent again             spurious-retransmit
+ *     what was sent before was late, not lost            spurious-retransmit
  *     it was lost, and SACK or duplicate ACKs said so    fast-retransmit
  *     it was the last in flight, repeated before a
  *     retransmission timer can expire (RFC 8985 §7)      tail-loss-probe
@@ -30,6 +30,8 @@
 #define EXCHANGE_STATES        16
 #define EXCHANGE_SENT          32
 
+#define EXCHANGE_FAULTS UINT32_MAX
+
 enum exchange_loss {
     EXCHANGE_SYN,
     EXCHANGE_SYNACK,
@@ -52,7 +54,6 @@ struct exchange_losses {
 struct exchange_sent {
     uint32_t start, end;
     int64_t at_ns;
-    int64_t departed_ns;
     uint32_t fault;
     bool lost; /* it never arrived, or with changed bytes */
     bool again;
@@ -61,6 +62,8 @@ struct exchange_sent {
 /* What one side sent. */
 struct exchange_direction {
     int64_t segments, payload_bytes, retransmissions;
+    int64_t lost;        /* segments that never arrived */
+    uint32_t lost_fault; /* the fault that took them; 0: none; EXCHANGE_FAULTS: several */
     bool sent_any;
     uint32_t next; /* past the highest sequence number that was sent */
     struct exchange_sent sent[EXCHANGE_SENT];
@@ -125,6 +128,12 @@ void exchange_feed(struct exchange *exchange, const struct trace_event *event);
 
 /* The connections so far, in the order of their numbers. */
 void exchange_list(const struct exchange *exchange, struct result_connection_list *out);
+
+/* The number for "this fault, and that one": EXCHANGE_FAULTS when they differ; 0 is no fault. */
+static inline uint32_t exchange_faults(uint32_t a, uint32_t b)
+{
+    return !a ? b : !b || a == b ? a : EXCHANGE_FAULTS;
+}
 
 /* Appends what was seen, over all connections: a finding for each kind and side. */
 void exchange_diagnose(const struct exchange *exchange, struct finding_list *findings);

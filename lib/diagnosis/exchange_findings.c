@@ -44,15 +44,18 @@ static const char *name_of(struct arena *arena, const struct exchange_connection
     return arena_printf(arena, "%s > %s", text[from], text[!from]);
 }
 
-/* "fault 2 did it": how much of it the faults of the wire explain. */
+/* "; fault 2 did it": how much of it the faults of the wire explain. */
 static const char *by_fault(struct arena *arena, const struct sum *sum)
 {
+    const char *which = sum->fault == EXCHANGE_FAULTS
+                            ? "faults"
+                            : arena_printf(arena, "fault %" PRIu32, sum->fault);
+
     if (!sum->by_fault)
         return "";
     if (sum->by_fault == sum->count)
-        return arena_printf(arena, "; fault %" PRIu32 " did it", sum->fault);
-    return arena_printf(arena, "; fault %" PRIu32 " did %" PRId64 " of them", sum->fault,
-                        sum->by_fault);
+        return arena_printf(arena, "; %s did it", which);
+    return arena_printf(arena, "; %s did %" PRId64 " of them", which, sum->by_fault);
 }
 
 static struct finding *add(struct arena *arena, struct finding_list *findings,
@@ -67,8 +70,9 @@ static struct finding *add(struct arena *arena, struct finding_list *findings,
     result_set_integer(arena, &finding->evidence, "connections", (int64_t)sum->connections);
     if (sum->max_ns)
         result_set_integer(arena, &finding->evidence, "longest_ns", sum->max_ns);
-    if (sum->fault)
+    if (sum->fault && sum->fault != EXCHANGE_FAULTS)
         result_set_integer(arena, &finding->evidence, "fault", sum->fault);
+    result_set_integer(arena, &finding->evidence, "by_fault", sum->by_fault);
     if (wanted)
         finding->remedy = FAULT_REMEDY;
     return finding;
@@ -88,8 +92,10 @@ static void count_in(struct sum *sum, const struct exchange_connection *connecti
 
 static void count_fault(struct sum *sum, int64_t count, uint32_t fault)
 {
+    if (!fault)
+        return;
     sum->by_fault += count;
-    sum->fault = fault ? fault : sum->fault;
+    sum->fault = exchange_faults(sum->fault, fault);
 }
 
 /* Calls it for every connection. */
@@ -238,39 +244,58 @@ static enum finding_code code_of_icmp(const char *name)
     return FINDING_HOST_UNREACHABLE;
 }
 
-static void diagnose_unanswered(const struct exchange *exchange, struct finding_list *findings)
+static void diagnose_unreachable(const struct exchange *exchange, struct finding_list *findings)
 {
-    struct sum unreachable = {0}, silent = {0};
+    struct sum sum = {0};
 
     EACH(connection, exchange)
-    {
-        enum exchange_end end = exchange_end_of(connection);
-        if (end == EXCHANGE_UNREACHABLE)
-            count_end(&unreachable, connection);
-        if (end == EXCHANGE_NO_REPLY)
-            count_in(&silent, connection, 1, connection->last_ns - connection->first_ns,
-                     connection->last_ns - connection->first_ns);
+    if (exchange_end_of(connection) == EXCHANGE_UNREACHABLE)
+        count_end(&sum, connection);
+    if (!sum.count)
+        return;
+    const char *icmp = sum.first->icmp;
+    struct finding *finding =
+        add(exchange->arena, findings, code_of_icmp(icmp), RESULT_SIDE_NETWORK, &sum);
+    finding->summary =
+        arena_printf(exchange->arena, "%" PRId64 " connection%s answered by ICMP %s%s.", sum.count,
+                     sum.count == 1 ? " was" : "s were", icmp, by_fault(exchange->arena, &sum));
+}
+
+/* A fault explains silence when it took every SYN, or every answer. */
+static void count_silence(struct sum *sum, const struct exchange_connection *connection)
+{
+    int64_t waited_ns = connection->last_ns - connection->first_ns;
+
+    count_in(sum, connection, 1, waited_ns, waited_ns);
+    for (int side = 0; side < 2; side++) {
+        const struct exchange_direction *sent = &connection->side[side];
+        if (!sent->segments || sent->lost != sent->segments || !sent->lost_fault)
+            continue;
+        count_fault(sum, 1, sent->lost_fault);
+        return;
     }
-    if (unreachable.count) {
-        const char *icmp = unreachable.first->icmp;
-        struct finding *finding =
-            add(exchange->arena, findings, code_of_icmp(icmp), RESULT_SIDE_NETWORK, &unreachable);
-        finding->summary =
-            arena_printf(exchange->arena, "%" PRId64 " connection%s answered by ICMP %s%s.",
-                         unreachable.count, unreachable.count == 1 ? " was" : "s were", icmp,
-                         by_fault(exchange->arena, &unreachable));
-    }
-    if (silent.count) {
-        struct finding *finding =
-            add(exchange->arena, findings, FINDING_CONNECT_TIMEOUT, RESULT_SIDE_NETWORK, &silent);
-        finding->summary = arena_printf(exchange->arena, "%" PRId64 " connection%s never answered.",
-                                        silent.count, silent.count == 1 ? " was" : "s were");
-    }
+}
+
+static void diagnose_silence(const struct exchange *exchange, struct finding_list *findings)
+{
+    struct sum sum = {0};
+
+    EACH(connection, exchange)
+    if (exchange_end_of(connection) == EXCHANGE_NO_REPLY)
+        count_silence(&sum, connection);
+    if (!sum.count)
+        return;
+    struct finding *finding =
+        add(exchange->arena, findings, FINDING_CONNECT_TIMEOUT, RESULT_SIDE_NETWORK, &sum);
+    finding->summary =
+        arena_printf(exchange->arena, "%" PRId64 " connection%s never answered%s.", sum.count,
+                     sum.count == 1 ? " was" : "s were", by_fault(exchange->arena, &sum));
 }
 
 void exchange_diagnose(const struct exchange *exchange, struct finding_list *findings)
 {
-    diagnose_unanswered(exchange, findings);
+    diagnose_unreachable(exchange, findings);
+    diagnose_silence(exchange, findings);
     for (int side = 0; side < 2; side++) {
         diagnose_refused(exchange, side, findings);
         diagnose_reset(exchange, side, findings);

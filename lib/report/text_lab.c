@@ -152,8 +152,7 @@ static void show_connections(struct paint *paint, const struct result_connection
         return;
     paint_newline(paint);
     paint_to(paint, INDENT);
-    paint_printf(paint, PAINT_DIM, "and %zu more connections (--verbose shows all)",
-                 list->count - shown);
+    paint_printf(paint, PAINT_DIM, "and %zu more (--verbose shows all)", list->count - shown);
     paint_newline(paint);
 }
 

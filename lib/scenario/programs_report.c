@@ -88,24 +88,32 @@ static const char *failure_of(const struct programs_run *run, const struct resul
 
 static void list_programs(const struct programs_run *run, struct result_lab *lab)
 {
-    static const enum result_side sides[LAB_HOSTS] = {RESULT_SIDE_CLIENT, RESULT_SIDE_SERVER};
     static const enum lab_host order[LAB_HOSTS] = {LAB_SERVER, LAB_CLIENT};
+
+    lab->programs = arena_alloc(&run->report->arena, LAB_HOSTS * sizeof *lab->programs);
+    for (int i = 0; lab->programs && i < LAB_HOSTS; i++)
+        if (run->plan->command[order[i]])
+            lab->programs[lab->program_count++] = program_of(run, order[i]);
+}
+
+/* After what the wire saw: of two findings of one weight the first is the verdict, and why is worth
+ * more than that. */
+static void judge_programs(const struct programs_run *run, struct result_lab *lab)
+{
     struct report *report = run->report;
 
-    lab->ok = true;
-    lab->programs = arena_alloc(&report->arena, LAB_HOSTS * sizeof *lab->programs);
-    for (int i = 0; lab->programs && i < LAB_HOSTS; i++) {
-        enum lab_host host = order[i];
-        if (!run->plan->command[host])
-            continue;
-        struct result_program *program = &lab->programs[lab->program_count++];
-        *program = program_of(run, host);
+    for (size_t i = 0; i < lab->program_count; i++) {
+        const struct result_program *program = &lab->programs[i];
+        enum lab_host host =
+            strcmp(program->host, lab_host_name(LAB_CLIENT)) ? LAB_SERVER : LAB_CLIENT;
         const char *failure = failure_of(run, program, host);
         if (!failure)
             continue;
         lab->ok = false;
-        finding_add(&report->arena, &report->findings, FINDING_PROGRAM_FAILED, sides[host])
-            ->summary = failure;
+        struct finding *finding = finding_add(&report->arena, &report->findings,
+                                              FINDING_PROGRAM_FAILED, RESULT_SIDE_NONE);
+        finding->summary = failure;
+        result_set_text(&report->arena, &finding->evidence, "program", program->host);
     }
 }
 
@@ -191,10 +199,12 @@ int programs_report(const struct programs_run *run, struct error *error)
     if (!result)
         return error_sys(error, ENOMEM, "the report");
     struct result_lab *lab = &result->lab;
+    lab->ok = true;
     lab->name = run->plan->command[run->main_host];
     list_programs(run, lab);
     list_faults(run, lab);
     list_connections(run, lab);
+    judge_programs(run, lab);
     judge_wire(run, lab);
     split_notes(run, lab);
     return run->report->arena.failed ? error_sys(error, ENOMEM, "the report") : 0;
