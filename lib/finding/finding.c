@@ -233,7 +233,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "early."},
     [FINDING_REGRESSION] =
         {"regression", "slower than in the earlier run", FINDING_WARNING,
-         "Rounds take longer than in the run that --baseline names: the Mann-Whitney rank test puts "
+         "Rounds take longer than in the run that --baseline names: the Mann-Whitney rank test "
+         "puts "
          "the difference beyond the noise of both runs (p below 0.01), and it is at least 5 % of "
          "the earlier median and 50 us. Or the target answered in that run, and does not in this.",
          "Whoever changed something between the two runs: the service, its host, the network, or "
@@ -257,6 +258,12 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "Renew or replace the certificate, and send the intermediate ones with it. For a private "
          "authority name its certificate with --ca-file, for another name than the target's use "
          "--sni; --insecure goes on without a check."},
+    [FINDING_PROGRAM_FAILED] =
+        {"program-failed", "a program of the lab did not do its part", FINDING_ERROR,
+         "A program that netkit lab started ended with a status other than 0 or by a signal, could "
+         "not be started, or was to be a server and never listened.",
+         "The program, or what the faults did to it.",
+         "Read what it printed, and the exchange before its end."},
     [FINDING_INCONCLUSIVE] =
         {"inconclusive", "the evidence does not decide", FINDING_WARNING,
          "More than one cause fits what was measured, or the measurements were too noisy to tell. "

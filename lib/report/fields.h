@@ -18,6 +18,7 @@ enum field_kind {
     FIELD_SIDE,      /* enum result_side, by its name or null */
     FIELD_ERRNO,     /* int; its name, 0 is null */
     FIELD_CAPTURE,   /* enum result_capture, by its name */
+    FIELD_END,       /* enum result_program_end, by its name */
     FIELD_ERROR,     /* struct result_error, null when there is none */
     FIELD_BREAKDOWN, /* struct result_breakdown */
     FIELD_HISTOGRAM, /* struct result_histogram: its buckets that are not empty */
@@ -51,6 +52,8 @@ extern const struct report_field report_connect_fields[]; /* struct result_probe
 extern const struct report_field report_tls_fields[];     /* struct result_tls */
 extern const struct report_field report_latency_fields[]; /* struct result_latency */
 extern const struct report_field report_arm_fields[];     /* struct result_arm */
+
+extern const struct report_field report_lab_fields[]; /* struct result_lab */
 
 /* struct result_check, by enum result_unit: the keys of a duration end in _ns. */
 extern const struct report_field *const report_check_fields[];

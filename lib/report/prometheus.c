@@ -287,6 +287,8 @@ static const struct result_probe **probes_of(const struct report *report, size_t
         case RESULT_PROBE:
             probes[(*count)++] = &report->results[i]->probe;
             break;
+        case RESULT_LAB: /* an experiment of the moment: nothing that a server would scrape */
+            break;
         }
     if (!probes)
         return NULL;

@@ -142,6 +142,30 @@ static enum finding_severity severity_of(const json_t *value)
     return (enum finding_severity)severity;
 }
 
+static enum result_program_end end_of(const char *key, const json_t *value)
+{
+    int end = RESULT_PROGRAM_NOT_STARTED;
+
+    while (json_is_string(value) && end <= RESULT_PROGRAM_STOPPED &&
+           strcmp(result_program_end_name((enum result_program_end)end), json_string_value(value)))
+        end++;
+    if (!json_is_string(value) || end > RESULT_PROGRAM_STOPPED)
+        bad(key, "is no end of a program");
+    return (enum result_program_end)end;
+}
+
+/* What kind a result is shows in its keys. */
+static void read_result(struct report *report, const json_t *object)
+{
+    if (json_object_get(object, "programs")) {
+        struct result_lab *lab = &report_add(report, RESULT_LAB)->lab;
+        read_fields(report_lab_fields, lab, object);
+        lab->name = "a run";
+        return;
+    }
+    read_fields(report_probe_fields, &report_add(report, RESULT_PROBE)->probe, object);
+}
+
 static void read_field(const struct report_field *field, void *base, json_t *value)
 {
     void *at = (char *)base + field->offset;
@@ -217,10 +241,12 @@ static void read_field(const struct report_field *field, void *base, json_t *val
     case FIELD_CHECKS:
         read_checks(base, value);
         return;
+    case FIELD_END:
+        *(enum result_program_end *)at = end_of(field->key, value);
+        return;
     case FIELD_RESULTS:
         for (size_t i = 0; i < json_array_size(value); i++)
-            read_fields(report_probe_fields, &report_add(base, RESULT_PROBE)->probe,
-                        json_array_get(value, i));
+            read_result(base, json_array_get(value, i));
         return;
     }
 }
