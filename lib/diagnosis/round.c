@@ -80,6 +80,12 @@ void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint
     }
 }
 
+bool round_acknowledged(const struct round_builder *builder)
+{
+    return builder->write_count &&
+           builder->writes[builder->write_count - 1].stamp_ns[ROUND_ACKED] != RESULT_UNKNOWN;
+}
+
 void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks, bool zero_window)
 {
     if (builder->acks_known && pure_acks != builder->pure_acks) {

@@ -102,6 +102,8 @@ void round_write(struct round_builder *builder, int64_t entered_ns, int64_t retu
  * written, or 0) are ignored. */
 void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint64_t end_bytes,
                  int64_t at_ns);
+/* Whether the kernel has acknowledged the last byte written: no stamp of this round is to come. */
+bool round_acknowledged(const struct round_builder *builder);
 /* A look at the connection's counters while waiting: how many segments without data we have sent
  * so far, and whether the peer's window is closed. */
 void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks, bool zero_window);

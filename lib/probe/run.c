@@ -151,7 +151,8 @@ static void count_descriptors(struct run *run)
 
 static bool over(const struct run *run, const volatile sig_atomic_t *stop)
 {
-    return (stop && *stop) || clock_mono_ns() >= run->plan->deadline_ns;
+    return (stop && *stop) ||
+           (run->plan->deadline_ns != INT64_MAX && clock_mono_ns() >= run->plan->deadline_ns);
 }
 
 static int run_targets(struct run *run, const volatile sig_atomic_t *stop)

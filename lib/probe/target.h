@@ -64,12 +64,19 @@ struct target {
     struct dial dial;
     struct sock sock;
     struct sock_observer observer;
-    int64_t entered_real_ns, returned_real_ns; /* the last call */
+    int64_t entered_real_ns, returned_real_ns, returned_mono_ns; /* the last call */
+    struct clock_pair clocks; /* as they stood to each other before the round */
+    /* What TCP_INFO said at the end of the last round, if nothing has happened since. */
+    struct {
+        bool known;
+        bool quiet; /* all that came was read, and the peer has not closed */
+        uint32_t snd_mss;
+        struct round_counters counters;
+    } latest;
     enum talk_phase phase;
     int64_t phase_deadline_ns, look_ns;
     int64_t pause_end_ns, idle_end_ns; /* of --gap and of --until idle */
-    struct clock_pair round_clock;
-    int64_t round_base_bytes; /* stream offset of the round's first byte */
+    int64_t round_base_bytes;          /* stream offset of the round's first byte */
     size_t piece;
     size_t piece_sent_bytes, request_sent_bytes;
     int send_error; /* errno: the peer takes no more of the request */
@@ -200,7 +207,7 @@ void stream_end(struct target *target);
 
 /* witness.c */
 void witness_call(void *target, const struct sock_call *call); /* the sock's observer */
-void witness_stamps(struct target *target);                    /* drains the error queue */
+bool witness_stamps(struct target *target); /* drains the error queue; false: it was empty */
 void witness_arrival(struct target *target, int64_t at_real_ns, uint64_t end_bytes,
                      uint64_t length_bytes);
 
