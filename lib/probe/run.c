@@ -16,6 +16,7 @@ static void release(struct target *target)
     for (int arm = 0; arm < SERVICE_ARMS; arm++)
         store_free(&target->arms[arm]);
     store_free(&target->fresh);
+    store_free(&target->fresh_quickack);
     free(target->strip);
     sock_address_list_free(&target->addresses);
     free(target);

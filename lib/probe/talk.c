@@ -378,6 +378,16 @@ static void hung_up(struct target *target, int number)
     }
 }
 
+/* Something has come that is no answer: from now on our acknowledgements matter. */
+static void look_closely(struct target *target)
+{
+    int64_t soon = clock_mono_ns() + LOOK_NS;
+
+    if (target->look_ns > soon)
+        target->look_ns = soon;
+    set_timer(target);
+}
+
 static void tell_arrivals(struct target *target, const struct stream_input *input)
 {
     for (size_t i = 0; i < input->arrival_count; i++) {
@@ -408,6 +418,8 @@ static void take_answer(struct target *target, const struct stream_input *input)
     if (!input->arrival_count) {
         if (input->closed)
             hung_up(target, 0);
+        else
+            look_closely(target);
         return;
     }
     if (target->answered) {
@@ -575,7 +587,8 @@ static void timer(struct target *target)
         return;
     }
     look(target);
-    target->look_ns = now + (target->builder.round.arrivals ? LOOK_NS : LOOK_SLOW_NS);
+    bool came = target->builder.round.arrivals || target->builder.noticed_ns != RESULT_UNKNOWN;
+    target->look_ns = now + (came ? LOOK_NS : LOOK_SLOW_NS);
     if (idle && target->phase == TALK_RECEIVING)
         target->look_ns = target->idle_end_ns;
     set_timer(target);

@@ -102,6 +102,7 @@ struct target {
     int64_t quota;        /* rounds of each arm but the baseline */
     int64_t timed_rounds; /* the baseline's in all blocks, when --duration bounds the run */
     int64_t fresh_left;
+    enum service_arm fresh_arm;
     int64_t started_ns;
     bool finished, postponed;
     bool cut_short; /* by the run's deadline */
@@ -112,7 +113,7 @@ struct target {
 
     /* What was measured. */
     struct store arms[SERVICE_ARMS];
-    struct store fresh;
+    struct store fresh, fresh_quickack;
     int64_t resolve_ns, connect_ns, handshake_rtt_ns, min_rtt_ns;
     int64_t fallback_ns; /* how long other addresses kept us from the one that won; 0: not at all */
     const char *fallback; /* what became of them, in the run's arena */
@@ -231,7 +232,7 @@ void target_time_over(struct target *target);
 /* gather.c */
 struct gathered {
     struct service_evidence evidence;
-    struct round *rounds[SERVICE_ARMS + 1]; /* what it points to */
+    struct round *rounds[SERVICE_ARMS + 2]; /* what it points to */
 };
 void gather(struct target *target, struct result_probe *result, struct gathered *gathered);
 void gather_free(struct gathered *gathered);
