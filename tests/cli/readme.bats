@@ -146,7 +146,7 @@ options_exist() {
     local service=service.h round=round.h
     [[ $page == *"p below $(threshold $service SERVICE_P_VALUE)"* ]]
     [[ $page == *"at least $(awk "BEGIN { print 100 * $(threshold $service SERVICE_SHARE) }") %"* ]]
-    [[ $page == *"within $(($(threshold $service SERVICE_RELEASE_NS) / 1000000)) ms of the ack"* ]]
+    [[ $page == *"within $(($(threshold $round ROUND_RELEASE_NS) / 1000000)) ms of the ack"* ]]
     [[ $page == *"between $(($(threshold $service SERVICE_CORK_MIN_NS) / 1000000)) and"* ]]
     [[ $page == *"and $(($(threshold $service SERVICE_CORK_MAX_NS) / 1000000)) ms. That"* ]]
     [[ $page == *"where that took 0.$(($(threshold $round ROUND_HOLD_FLOOR_NS) / 100000)) ms"* ]]
