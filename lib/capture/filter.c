@@ -1,0 +1,62 @@
+#include "capture/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Far beyond what a person writes; libpcap's parser and optimizer recurse. */
+#define FILTER_TEXT_MAX 8192
+
+struct capture_filter {
+    struct bpf_program program;
+};
+
+int filter_compile(struct bpf_program *out, pcap_t *pcap, const char *text, struct error *error)
+{
+    char message[PCAP_ERRBUF_SIZE];
+
+    if (strlen(text) > FILTER_TEXT_MAX)
+        return error_set(error, EINVAL, "the filter is longer than %d bytes", FILTER_TEXT_MAX);
+    if (pcap_compile(pcap, out, text, 1, PCAP_NETMASK_UNKNOWN) == 0)
+        return 0;
+    snprintf(message, sizeof message, "%s", pcap_geterr(pcap));
+    error_set(error, EINVAL, "bad filter: %s", message);
+    if (error)
+        caret_add(error, pcap, text, message);
+    return -EINVAL;
+}
+
+int capture_filter_compile(struct capture_filter **out, enum packet_link link, const char *text,
+                           struct error *error)
+{
+    struct capture_filter *filter = malloc(sizeof *filter);
+    pcap_t *dead = pcap_open_dead_with_tstamp_precision(link_to_dlt(link), CAPTURE_SNAP_MAX,
+                                                        PCAP_TSTAMP_PRECISION_NANO);
+    int rc = filter && dead ? filter_compile(&filter->program, dead, text, error)
+                            : error_sys(error, ENOMEM, "cannot compile a filter");
+
+    if (dead)
+        pcap_close(dead);
+    if (rc < 0) {
+        free(filter);
+        return rc;
+    }
+    *out = filter;
+    return 0;
+}
+
+bool capture_filter_matches(const struct capture_filter *filter, const void *bytes,
+                            uint32_t captured_len, uint32_t wire_len)
+{
+    struct pcap_pkthdr header = {.caplen = captured_len, .len = wire_len};
+
+    return pcap_offline_filter(&filter->program, &header, bytes) != 0;
+}
+
+void capture_filter_free(struct capture_filter *filter)
+{
+    if (!filter)
+        return;
+    pcap_freecode(&filter->program);
+    free(filter);
+}

@@ -1,0 +1,50 @@
+#include "capture/internal.h"
+
+#include <errno.h>
+
+/* Numbers: https://www.tcpdump.org/linktypes.html. A DLT is what libpcap says here, a LINKTYPE is
+ * what stands in files; they differ where systems disagreed about the DLT. */
+static const struct {
+    enum packet_link link;
+    int dlt;
+    uint32_t file;
+} rows[] = {
+    {PACKET_LINK_ETHERNET, DLT_EN10MB, 1}, {PACKET_LINK_RAW, DLT_RAW, 101},
+    {PACKET_LINK_RAW, DLT_IPV4, 228},      {PACKET_LINK_RAW, DLT_IPV6, 229},
+    {PACKET_LINK_SLL, DLT_LINUX_SLL, 113}, {PACKET_LINK_SLL2, DLT_LINUX_SLL2, 276},
+    {PACKET_LINK_NULL, DLT_NULL, 0},       {PACKET_LINK_LOOP, DLT_LOOP, 108},
+};
+
+#define ROW_COUNT (sizeof rows / sizeof *rows)
+
+int link_to_dlt(enum packet_link link)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (rows[i].link == link)
+            return rows[i].dlt;
+    return DLT_EN10MB;
+}
+
+uint32_t link_to_file(enum packet_link link)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (rows[i].link == link)
+            return rows[i].file;
+    return 1;
+}
+
+int link_from_dlt(enum packet_link *out, int dlt, struct error *error)
+{
+    const char *name = pcap_datalink_val_to_name(dlt);
+
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].dlt == dlt) {
+            *out = rows[i].link;
+            return 0;
+        }
+    }
+    return error_set(error, EOPNOTSUPP,
+                     "link type %s (%d) is not supported; Ethernet, raw IP, Linux cooked and BSD "
+                     "loopback are",
+                     name ? name : "unknown", dlt);
+}

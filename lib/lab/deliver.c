@@ -1,0 +1,199 @@
+/* What leaves the wire: records of packets, the queue's departures, deliveries and losses.
+ *
+ * A packet is recorded when it arrives, so that a condition can see it while it is held; its
+ * departure is filled in later. */
+#include "lab/wire.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INJECT_TRIES 200
+
+/* ---- Recording ---- */
+
+static void fill(struct trace_segment *out, const struct segment *segment, uint32_t wire_bytes)
+{
+    const struct tcp_options *options = &segment->options;
+
+    *out = (struct trace_segment){
+        .family = segment->family,
+        .protocol = segment->protocol,
+        .flags = segment->flags,
+        .source_port = segment->source.port,
+        .destination_port = segment->destination.port,
+        .sequence = segment->seq,
+        .acknowledgement = segment->ack,
+        .window_bytes = segment->window,
+        .payload_bytes = segment->payload_len,
+        .wire_bytes = wire_bytes,
+        .mss = options->has_mss ? options->mss : 0,
+        .window_scale = options->has_window_scale ? (int8_t)options->window_scale : -1,
+        .sack_blocks = options->sack_count > 3 ? 3 : options->sack_count,
+        .timestamp_value = options->ts_value,
+        .timestamp_echo = options->ts_echo,
+        .icmp_type = segment->icmp.type,
+        .icmp_code = segment->icmp.code,
+        .departed_real_ns = CLOCK_NONE,
+    };
+    memcpy(out->source, segment->source.address, sizeof out->source);
+    memcpy(out->destination, segment->destination.address, sizeof out->destination);
+    for (int i = 0; i < out->sack_blocks; i++) {
+        out->sack[i][0] = options->sack[i].left;
+        out->sack[i][1] = options->sack[i].right;
+    }
+}
+
+struct trace_event *wire_record(struct wire *wire, enum trace_side side, bool from_client,
+                                int64_t at_real_ns, const struct segment *segment,
+                                uint32_t wire_bytes, uint32_t connection, enum trace_fate fate,
+                                uint32_t fault)
+{
+    struct trace_event *event = trace_reserve(wire->trace);
+
+    if (!event)
+        return NULL;
+    event->at_real_ns = at_real_ns == CLOCK_NONE ? clock_real_ns() : at_real_ns;
+    event->kind = TRACE_SEGMENT;
+    event->side = side;
+    event->connection = connection;
+    fill(&event->segment, segment, wire_bytes);
+    event->segment.from_client = from_client;
+    event->segment.fate = fate;
+    event->segment.fault = fault;
+    trace_commit(wire->trace, event);
+    return event;
+}
+
+void wire_set_fate(struct trace_event *event, enum trace_fate fate, uint32_t fault)
+{
+    if (!event)
+        return;
+    __atomic_store_n(&event->segment.fate, fate, __ATOMIC_RELEASE);
+    if (fault)
+        event->segment.fault = fault;
+}
+
+static void set_departed(struct trace_event *event, int64_t real_ns)
+{
+    if (event)
+        __atomic_store_n(&event->segment.departed_real_ns, real_ns, __ATOMIC_RELEASE);
+}
+
+/* ---- Delivery ---- */
+
+static void count_max(_Atomic uint64_t *counter, uint64_t value)
+{
+    if (value > *counter)
+        *counter = value;
+}
+
+/* A device queue that is full for a moment is waited for: the wire loses nothing by itself. */
+static int inject(struct wire *wire, enum lab_host to, const void *bytes, uint32_t len_bytes)
+{
+    int rc = 0;
+
+    for (int i = 0; i < INJECT_TRIES; i++) {
+        rc = capture_inject(wire->port[to], bytes, len_bytes, NULL);
+        if (rc != -ENOBUFS && rc != -EAGAIN)
+            break;
+        poll(NULL, 0, 1);
+    }
+    if (rc)
+        wire->shared->lost++;
+    else
+        wire->shared->delivered++;
+    return rc;
+}
+
+static void note_lateness(struct wire *wire, int64_t scheduled_ns)
+{
+    int64_t late_ns = clock_mono_ns() - scheduled_ns;
+
+    wire->shared->late_count++;
+    wire->shared->late_total_ns += late_ns;
+    if (late_ns > wire->shared->late_max_ns)
+        wire->shared->late_max_ns = late_ns;
+}
+
+void wire_deliver(struct wire *wire, const struct delivery *d)
+{
+    bool sampled = !is_background(d->segment);
+
+    if (wire_is_cut(wire)) {
+        wire_set_fate(d->event, TRACE_DROPPED, 0);
+        wire->shared->dropped++;
+        return;
+    }
+    if (sampled)
+        sampler_around(wire->sampler, other_host(d->to), d->segment);
+    note_lateness(wire, d->scheduled_ns);
+    int64_t departed_ns = clock_real_ns();
+    int rc = inject(wire, d->to, d->bytes, d->len_bytes);
+    if (!rc && d->twice)
+        rc = inject(wire, d->to, d->bytes, d->len_bytes);
+    if (sampled)
+        sampler_around(wire->sampler, other_host(d->to), d->segment);
+    if (!rc)
+        set_departed(d->event, departed_ns);
+}
+
+void wire_deliver_frame(struct wire *wire, struct frame *frame)
+{
+    wire_deliver(wire, &(struct delivery){.to = frame->to,
+                                          .segment = &frame->segment,
+                                          .bytes = frame->bytes,
+                                          .len_bytes = frame->len_bytes,
+                                          .scheduled_ns = frame->depart_ns,
+                                          .event = frame->event,
+                                          .twice = frame->twice});
+    free(frame);
+}
+
+void wire_lose_frame(struct wire *wire, struct frame *frame)
+{
+    wire_set_fate(frame->event, TRACE_DROPPED, 0);
+    wire->shared->dropped++;
+    free(frame);
+}
+
+static void enqueue(struct wire *wire, struct frame *frame)
+{
+    if (queue_add(&wire->queue, frame)) {
+        wire->shared->lost++;
+        wire_lose_frame(wire, frame);
+        return;
+    }
+    count_max(&wire->shared->queued_max, wire->queue.count);
+}
+
+/* When a packet that is ready at ready_ns reaches the other end of the link. */
+static int64_t link_departure(struct wire *wire, enum lab_host to, int64_t ready_ns, uint32_t bytes)
+{
+    const struct lab_link *link = &wire->plan->link;
+    int64_t *busy_ns = &wire->busy_until_ns[to];
+
+    if (link->rate_bytes_per_sec) {
+        int64_t start_ns = ready_ns > *busy_ns ? ready_ns : *busy_ns;
+        *busy_ns = start_ns + (int64_t)((double)bytes * 1e9 / (double)link->rate_bytes_per_sec);
+        ready_ns = *busy_ns;
+    }
+    return ready_ns + link->delay_ns;
+}
+
+void wire_schedule(struct wire *wire, struct frame *frame, int64_t ready_ns, int64_t extra_ns)
+{
+    struct frame *swapped = wire->swapped[frame->to];
+    enum lab_host to = frame->to;
+
+    frame->depart_ns = link_departure(wire, to, ready_ns, frame->len_bytes) + extra_ns;
+    int64_t depart_ns = frame->depart_ns;
+    enqueue(wire, frame);
+    if (swapped) {
+        /* Same time, later in order: right behind. */
+        wire->swapped[to] = NULL;
+        swapped->depart_ns = depart_ns;
+        enqueue(wire, swapped);
+    }
+}

@@ -1,0 +1,324 @@
+/* The caller's side of a lab: what it asks of the supervisor, the inits and the wire. */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "lab/handle.h"
+#include "trace/trace.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#define MTU_MIN_V4       68
+#define MTU_MIN_V6       1280
+#define MTU_MAX          65535
+#define OWN_TRACE_EVENTS (1u << 18)
+
+static int check(const struct lab_config *config, struct error *error)
+{
+    const struct lab_link *link = &config->link;
+    bool ipv6 = config->ipv6 || !config->ipv4;
+    int mtu_min = ipv6 ? MTU_MIN_V6 : MTU_MIN_V4;
+
+    if (link->delay_ns < 0 || link->rate_bytes_per_sec < 0)
+        return error_set(error, EINVAL, "the delay and the rate of a link are not negative");
+    if (link->mtu_bytes && (link->mtu_bytes < mtu_min || link->mtu_bytes > MTU_MAX))
+        return error_set(error, EINVAL, "an MTU of %d: %s wants %d to %d", link->mtu_bytes,
+                         ipv6 ? "IPv6" : "IPv4", mtu_min, MTU_MAX);
+    if (config->pcap_path && strlen(config->pcap_path) >= LAB_PATH_MAX)
+        return error_set(error, ENAMETOOLONG, "the capture file's name is too long");
+    for (int host = 0; host < LAB_HOSTS; host++)
+        for (size_t i = 0; i < config->host[host].sysctls_count; i++) {
+            const struct lab_sysctl *sysctl = &config->host[host].sysctls[i];
+            int rc = !sysctl->name || !sysctl->value
+                         ? error_set(error, EINVAL, "a setting without name or value")
+                         : sysctl_check_name(sysctl->name, error);
+            if (rc)
+                return rc;
+        }
+    return 0;
+}
+
+/* The lab's processes are forked with this, so the caller's strings need no copy of theirs, but the
+ * array they hang on may be on a stack that the role functions run over. */
+static int plan_from(struct lab *lab, const struct lab_config *config, struct error *error)
+{
+    struct lab_plan *plan = &lab->plan;
+
+    *plan = (struct lab_plan){
+        .link = config->link,
+        .host = {config->host[0], config->host[1]},
+        .ipv4 = config->ipv4 || !config->ipv6,
+        .ipv6 = config->ipv6 || !config->ipv4,
+        .resolve_neighbours = config->resolve_neighbours,
+        .no_states = config->no_states,
+        .seed = config->seed,
+        .trace = config->trace,
+    };
+    if (config->pcap_path)
+        snprintf(plan->pcap_path, sizeof plan->pcap_path, "%s", config->pcap_path);
+    plan->shared =
+        mmap(NULL, sizeof *plan->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (plan->shared == MAP_FAILED) {
+        plan->shared = NULL;
+        return error_sys(error, errno, "shared memory");
+    }
+    /* Conditions are asked of the trace, so there always is one. */
+    if (!plan->trace) {
+        int rc = trace_open(&lab->own_trace, OWN_TRACE_EVENTS, error);
+        if (rc)
+            return rc;
+        plan->trace = lab->own_trace;
+    }
+    plan->first_event = trace_reserved(plan->trace);
+    return 0;
+}
+
+static int fork_supervisor(struct lab *lab, struct error *error)
+{
+    int pair[2];
+    int rc = message_pair(pair, error);
+
+    if (rc)
+        return rc;
+    lab->supervisor_pid = fork();
+    if (!lab->supervisor_pid)
+        supervisor_run(&lab->plan, pair[1]);
+    close(pair[1]);
+    lab->supervisor = pair[0];
+    return lab->supervisor_pid < 0 ? error_sys(error, errno, "fork") : 0;
+}
+
+static int receive_ready(struct lab *lab, struct error *error)
+{
+    struct supervisor_ready ready;
+    int fds[READY_FDS];
+    size_t fds_count = READY_FDS;
+    ssize_t got = message_receive(lab->supervisor, &ready, sizeof ready, fds, &fds_count,
+                                  2 * LAB_CALL_LIMIT_NS);
+
+    if (got != sizeof ready)
+        return got < 0 ? error_sys(error, (int)-got, "the supervisor did not answer")
+                       : error_set(error, EIO, "the supervisor died");
+    if (ready.reply.rc) {
+        if (error)
+            *error = ready.reply.error;
+        return ready.reply.rc;
+    }
+    lab->host[LAB_CLIENT] = fds[READY_CLIENT];
+    lab->host[LAB_SERVER] = fds[READY_SERVER];
+    lab->wire = fds[READY_WIRE];
+    snprintf(lab->notes, sizeof lab->notes, "%s", ready.notes);
+    return 0;
+}
+
+int lab_open(const struct lab_config *config, struct lab **out, struct error *error)
+{
+    int rc = check(config, error);
+    if (rc)
+        return rc;
+    struct lab *lab = calloc(1, sizeof *lab);
+    if (!lab)
+        return error_sys(error, ENOMEM, "lab");
+    lab->supervisor = lab->wire = lab->host[0] = lab->host[1] = -1;
+    lab->supervisor_pid = -1;
+    rc = plan_from(lab, config, error);
+    if (!rc)
+        rc = fork_supervisor(lab, error);
+    if (!rc)
+        rc = receive_ready(lab, error);
+    if (rc) {
+        lab_close(lab, NULL);
+        if (error && error->code)
+            error_add(error, "cannot open the lab");
+        return rc;
+    }
+    *out = lab;
+    return 0;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void lab_close(struct lab *lab, struct lab_stats *out)
+{
+    if (!lab)
+        return;
+    struct wire_request request = {.op = WIRE_FINISH};
+    if (lab->wire >= 0 && message_call(lab->wire, &request, sizeof request, NULL, 0, NULL, NULL, 0,
+                                       LAB_CALL_LIMIT_NS, NULL))
+        atomic_fetch_add(&lab->plan.shared->lost, 1);
+    while (lab->processes)
+        process_release(lab->processes);
+    close_fd(&lab->supervisor);
+    close_fd(&lab->host[LAB_CLIENT]);
+    close_fd(&lab->host[LAB_SERVER]);
+    close_fd(&lab->wire);
+    while (lab->supervisor_pid > 0 && waitpid(lab->supervisor_pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (out && lab->plan.shared)
+        lab_stats(lab, out);
+    if (lab->plan.shared)
+        munmap(lab->plan.shared, sizeof *lab->plan.shared);
+    trace_close(lab->own_trace);
+    free(lab);
+}
+
+void lab_stats(const struct lab *lab, struct lab_stats *out)
+{
+    const struct lab_shared *shared = lab->plan.shared;
+
+    *out = (struct lab_stats){
+        .seen = shared->seen,
+        .delivered = shared->delivered,
+        .dropped = shared->dropped,
+        .answered = shared->answered,
+        .lost = shared->lost,
+        .queued_max = shared->queued_max,
+        .late_max_ns = shared->late_max_ns,
+        .late_total_ns = shared->late_total_ns,
+        .late_count = shared->late_count,
+        .trace_lost = lab->plan.trace ? trace_dropped(lab->plan.trace) : 0,
+    };
+}
+
+const char *lab_notes(const struct lab *lab)
+{
+    return lab->notes;
+}
+
+bool lab_address(const struct lab *lab, enum lab_host host, int family, uint16_t port,
+                 struct sockaddr_storage *out, socklen_t *out_len)
+{
+    *out = (struct sockaddr_storage){.ss_family = (sa_family_t)family};
+    if (family == AF_INET && lab->plan.ipv4) {
+        struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+        v4->sin_port = htons(port);
+        memcpy(&v4->sin_addr, lab_address_bytes(host, family), sizeof v4->sin_addr);
+        *out_len = sizeof *v4;
+        return true;
+    }
+    if (family == AF_INET6 && lab->plan.ipv6) {
+        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+        v6->sin6_port = htons(port);
+        memcpy(&v6->sin6_addr, lab_address_bytes(host, family), sizeof v6->sin6_addr);
+        *out_len = sizeof *v6;
+        return true;
+    }
+    return false;
+}
+
+/* ---- What the inits do for the caller ---- */
+
+int lab_socket(struct lab *lab, enum lab_host host, int domain, int type, int protocol,
+               struct error *error)
+{
+    struct init_request request = {.op = INIT_SOCKET, .socket = {domain, type, protocol}};
+    int fd;
+    int rc = message_call(lab->host[host], &request, sizeof request, NULL, 0, NULL, &fd, 1,
+                          LAB_CALL_LIMIT_NS, error);
+    return rc < 0 ? rc : fd;
+}
+
+static int listening(struct lab *lab, enum lab_host host, int family, uint16_t port,
+                     struct error *error)
+{
+    struct init_request request = {.op = INIT_LISTENING,
+                                   .listening = {.family = family, .port = port}};
+    return message_call(lab->host[host], &request, sizeof request, NULL, 0, NULL, NULL, 0,
+                        LAB_CALL_LIMIT_NS, error);
+}
+
+int lab_listening_port(struct lab *lab, enum lab_host host, struct error *error)
+{
+    return listening(lab, host, AF_UNSPEC, 0, error);
+}
+
+int lab_wait_listen(struct lab *lab, enum lab_host host, int family, uint16_t port,
+                    int64_t timeout_ns, struct error *error)
+{
+    int64_t end_ns = clock_mono_ns() + timeout_ns;
+
+    for (;;) {
+        int rc = listening(lab, host, family, port, error);
+        if (rc > 0)
+            return 0;
+        if (rc != -ENOENT)
+            return rc;
+        if (clock_mono_ns() >= end_ns)
+            return error_set(error, ETIMEDOUT, "nothing listens on port %u of the %s", port,
+                             lab_host_name(host));
+        poll(NULL, 0, 1);
+    }
+}
+
+/* ---- What the wire does for the caller ---- */
+
+int wire_call(struct lab *lab, const struct wire_request *request, const int *fd,
+              struct reply *reply, struct error *error)
+{
+    return message_call(lab->wire, request, sizeof *request, fd, fd ? 1 : 0, reply, NULL, 0,
+                        LAB_CALL_LIMIT_NS, error);
+}
+
+int lab_cut(struct lab *lab, struct error *error)
+{
+    return wire_call(lab, &(struct wire_request){.op = WIRE_CUT}, NULL, NULL, error);
+}
+
+int lab_restore(struct lab *lab, struct error *error)
+{
+    return wire_call(lab, &(struct wire_request){.op = WIRE_RESTORE}, NULL, NULL, error);
+}
+
+static int reboot_host(struct lab *lab, enum lab_host host, struct error *error)
+{
+    struct supervisor_request request = {.op = SUPERVISOR_REBOOT, .host = host};
+    struct wire_request moved = {.op = WIRE_HOST, .host = host};
+    int fds[2];
+
+    /* The old init's channel is closed first: nobody may ask a dead host. */
+    close_fd(&lab->host[host]);
+    lab->boots[host]++;
+    int rc = message_call(lab->supervisor, &request, sizeof request, NULL, 0, NULL, fds, 2,
+                          LAB_CALL_LIMIT_NS, error);
+    if (rc)
+        return rc;
+    lab->host[host] = fds[0];
+    rc = wire_call(lab, &moved, &fds[1], NULL, error);
+    close(fds[1]);
+    return rc;
+}
+
+int lab_reboot(struct lab *lab, enum lab_host host, const struct lab_program *service,
+               uint16_t listen_port, int64_t timeout_ns, struct lab_process **out,
+               struct error *error)
+{
+    struct lab_process *process = NULL;
+    int rc = lab_cut(lab, error);
+
+    if (!rc)
+        rc = reboot_host(lab, host, error);
+    if (!rc && service)
+        rc = lab_start(lab, host, service, &process, error);
+    if (!rc && listen_port)
+        rc = lab_wait_listen(lab, host, AF_UNSPEC, listen_port, timeout_ns, error);
+    if (!rc)
+        rc = lab_restore(lab, error);
+    if (rc) {
+        lab_process_free(process);
+        return rc;
+    }
+    if (out)
+        *out = process;
+    return 0;
+}

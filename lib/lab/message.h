@@ -1,0 +1,50 @@
+/* Requests and replies between the caller and the lab's processes.
+ *
+ * Every channel is an AF_UNIX SOCK_SEQPACKET pair: messages keep their boundaries, descriptors ride
+ * along (SCM_RIGHTS), and the death of either side is seen as end of file. On each channel there is
+ * at most one request under way, and each gets exactly one reply. Both sides are the same binary,
+ * so structures travel as they are. */
+#ifndef LAB_MESSAGE_H
+#define LAB_MESSAGE_H
+
+#include "netkit/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define MESSAGE_FDS_MAX   16
+#define MESSAGE_BYTES_MAX (160 * 1024)
+
+/* A connected pair, close-on-exec, with buffers that take a whole message. */
+int message_pair(int fds[2], struct error *error);
+
+/* Sends one message; never raises SIGPIPE. */
+int message_send(int fd, const void *data, size_t len_bytes, const int *fds, size_t fds_count);
+
+/* Receives one message within timeout_ns (below 0: for ever). Returns its length, 0 when the other
+ * side is gone, -ETIMEDOUT, or another negative errno. Received descriptors are close-on-exec and
+ * the caller's; when more come than fds has room for (fds_count in: room, out: number), or the
+ * message does not fit, all are closed and the answer is -EMSGSIZE. */
+ssize_t message_receive(int fd, void *data, size_t size_bytes, int *fds, size_t *fds_count,
+                        int64_t timeout_ns);
+
+/* How every request is answered. */
+struct reply {
+    int32_t rc;
+    int64_t value;
+    struct error error;
+};
+
+/* Sends a request and waits for its reply; descriptors of the reply go to out_fds, which must
+ * expect exactly that many. Returns reply.rc (and passes its error on), or -EPIPE when the other
+ * side has died. */
+int message_call(int fd, const void *request, size_t len_bytes, const int *fds, size_t fds_count,
+                 struct reply *reply, int *out_fds, size_t out_fds_count, int64_t timeout_ns,
+                 struct error *error);
+
+/* Answers a request. */
+int message_reply(int fd, int rc, const struct error *error, int64_t value, const int *fds,
+                  size_t fds_count);
+
+#endif

@@ -1,0 +1,230 @@
+/* Private namespaces, and why a system refuses them.
+ *
+ * A process that has CAP_SYS_ADMIN takes plain namespaces: a user namespace with one mapped uid
+ * would break the programs that change theirs. Anyone else takes a user namespace first, in which
+ * only the own uid exists, mapped to itself, so that programs see their own user and home
+ * (user_namespaces(7)).
+ *
+ * The kernel answers a refusal with one errno for many reasons. namespace_explain() looks at the
+ * settings that can be behind it, the most specific first. */
+#include "base/cleanup.h"
+#include "lab/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+static bool has_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {0};
+    const uint32_t wanted = 1u << CAP_SYS_ADMIN | 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW;
+
+    return !syscall(SYS_capget, &header, data) && (data[0].effective & wanted) == wanted;
+}
+
+static int write_file(const char *path, const char *text, struct error *error)
+{
+    cleanup(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        return error_sys(error, errno, "%s", path);
+    return 0;
+}
+
+static int map_own_user(uid_t uid, gid_t gid, struct error *error)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "%u %u 1\n", (unsigned)uid, (unsigned)uid);
+    int rc = write_file("/proc/self/uid_map", text, error);
+    /* Required before an unprivileged gid_map (user_namespaces(7)). */
+    if (!rc)
+        rc = write_file("/proc/self/setgroups", "deny", error);
+    snprintf(text, sizeof text, "%u %u 1\n", (unsigned)gid, (unsigned)gid);
+    return rc ? rc : write_file("/proc/self/gid_map", text, error);
+}
+
+static int current_namespace(struct error *error)
+{
+    int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? fd : error_sys(error, errno, "/proc/self/ns/net");
+}
+
+int namespace_go(int fd, struct error *error)
+{
+    return setns(fd, CLONE_NEWNET) ? error_sys(error, errno, "change of network namespace") : 0;
+}
+
+int namespace_new(int stay, struct error *error)
+{
+    if (unshare(CLONE_NEWNET))
+        return error_sys(error, errno, "network namespace");
+    cleanup(fd) int fd = current_namespace(error);
+    if (fd < 0)
+        return fd;
+    int rc = namespace_go(stay, error);
+    return rc ? rc : take_fd(&fd);
+}
+
+static int enter_wire(struct error *error)
+{
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+
+    if (has_capabilities() && !unshare(CLONE_NEWNET))
+        return 0;
+    if (unshare(CLONE_NEWUSER))
+        return error_sys(error, errno, "user namespace");
+    int rc = map_own_user(uid, gid, error);
+    if (rc)
+        return rc;
+    return unshare(CLONE_NEWNET) ? error_sys(error, errno, "network namespace") : 0;
+}
+
+int namespaces_enter(struct namespaces *out, struct error *error)
+{
+    struct namespaces made = {-1, {-1, -1}};
+    int rc = enter_wire(error);
+
+    if (!rc) {
+        made.wire = current_namespace(error);
+        rc = made.wire < 0 ? made.wire : 0;
+    }
+    for (int i = 0; !rc && i < LAB_HOSTS; i++) {
+        made.host[i] = namespace_new(made.wire, error);
+        rc = made.host[i] < 0 ? made.host[i] : 0;
+    }
+    if (!rc)
+        *out = made;
+    return rc;
+}
+
+/* The number in a file of /proc, or -1 where there is no such file. */
+static long read_number(const char *path)
+{
+    cleanup(file) FILE *file = fopen(path, "re");
+    long value;
+    return file && fscanf(file, "%ld", &value) == 1 ? value : -1;
+}
+
+static bool status_has(const char *line)
+{
+    cleanup(file) FILE *file = fopen("/proc/self/status", "re");
+    char text[256];
+
+    while (file && fgets(text, sizeof text, file))
+        if (!strncmp(text, line, strlen(line)))
+            return true;
+    return false;
+}
+
+static bool in_chroot(void)
+{
+    struct stat root, init_root;
+    return !stat("/", &root) && !stat("/proc/1/root", &init_root) &&
+           (root.st_dev != init_root.st_dev || root.st_ino != init_root.st_ino);
+}
+
+static bool too_many(const char *what, char *path, size_t size)
+{
+    snprintf(path, size, "/proc/sys/user/max_%s_namespaces", what);
+    return read_number(path) >= 0;
+}
+
+int namespace_explain(struct error *error)
+{
+    char path[64], before[ERROR_TEXT_MAX / 2];
+    int code = error->code;
+
+    if (code != EPERM && code != EACCES && code != ENOSPC && code != EUSERS && code != ENOSYS)
+        return -code;
+    snprintf(before, sizeof before, "%s", error->text);
+
+    if (!read_number("/proc/sys/user/max_user_namespaces"))
+        return error_set(error, EPERM,
+                         "user namespaces are switched off (user.max_user_namespaces is 0); as "
+                         "root: sysctl -w user.max_user_namespaces=15000 (%s)",
+                         before);
+    if (code == ENOSPC || code == EUSERS)
+        return error_set(error, EPERM,
+                         "no more namespaces are allowed; as root raise %s and the like beside it, "
+                         "or end what uses them (lsns) (%s)",
+                         too_many("net", path, sizeof path) ? path : "user.max_net_namespaces",
+                         before);
+    if (!read_number("/proc/sys/kernel/unprivileged_userns_clone"))
+        return error_set(error, EPERM,
+                         "this system keeps user namespaces for root; as root: sysctl -w "
+                         "kernel.unprivileged_userns_clone=1 (%s)",
+                         before);
+    if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") > 0)
+        return error_set(error, EPERM,
+                         "AppArmor restricts user namespaces here; as root: sysctl -w "
+                         "kernel.apparmor_restrict_unprivileged_userns=0, or give netkit a profile "
+                         "that says \"userns,\" (%s)",
+                         before);
+    if (status_has("Seccomp:\t2"))
+        return error_set(error, EPERM,
+                         "a seccomp filter refuses namespaces, as containers do; start the "
+                         "container with --security-opt seccomp=unconfined (and, if that is not "
+                         "enough, --security-opt apparmor=unconfined), or with --cap-add SYS_ADMIN "
+                         "--cap-add NET_ADMIN as root (%s)",
+                         before);
+    if (in_chroot())
+        return error_set(error, EPERM,
+                         "the kernel gives no user namespace inside a chroot; run outside it, or "
+                         "as root (%s)",
+                         before);
+    return error_set(error, EPERM,
+                     "this system refuses private namespaces, and none of the usual settings says "
+                     "why (a security module perhaps: see the kernel's log); as root it may work "
+                     "(%s)",
+                     before);
+}
+
+int lab_possible(struct error *error)
+{
+    struct reply reply = {0};
+    int channel[2];
+    int rc = message_pair(channel, error);
+
+    if (rc)
+        return rc;
+    pid_t pid = fork();
+    if (!pid) {
+        struct namespaces unused;
+        struct link_socket *link = NULL;
+        reply.rc = namespaces_enter(&unused, &reply.error);
+        /* What AppArmor takes away is not the namespace but the power in it. */
+        if (!reply.rc)
+            reply.rc = link_open(&link, &reply.error);
+        if (!reply.rc)
+            reply.rc = link_up(link, "lo", &reply.error);
+        if (reply.rc)
+            reply.rc = namespace_explain(&reply.error);
+        message_send(channel[1], &reply, sizeof reply, NULL, 0);
+        _exit(0);
+    }
+    close(channel[1]);
+    if (pid < 0) {
+        rc = error_sys(error, errno, "fork");
+    } else {
+        ssize_t got = message_receive(channel[0], &reply, sizeof reply, NULL, NULL, -1);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        if (got != sizeof reply)
+            rc = error_set(error, EIO, "the test for namespaces died");
+        else if (reply.rc) {
+            if (error)
+                *error = reply.error;
+            rc = reply.rc;
+        }
+    }
+    close(channel[0]);
+    return rc;
+}

@@ -1,0 +1,119 @@
+/* Settings of a host's network namespace.
+ *
+ * /proc/sys/net shows the namespace of whoever opens it, so a process that has changed into a
+ * host's namespace sets the host's. A fresh namespace has the kernel's defaults, except where it
+ * copies from the machine's: those are pinned here, so that a lab is the same everywhere. */
+#include "base/cleanup.h"
+#include "lab/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SYSCTL_PATH_MAX 192
+
+static const struct {
+    const char *name, *value;
+} pinned[] = {
+    {"net.ipv4.tcp_congestion_control", "reno"}, /* cubic and bbr can be refused to a user */
+    /* An orphan keeps its namespace: it must give up soon. */
+    {"net.ipv4.tcp_orphan_retries", "1"},
+    {"net.ipv4.ip_unprivileged_port_start", "0"},
+    /* The largest window is below what the wire's rings hold. */
+    {"net.ipv4.tcp_rmem", "4096 131072 4194304"},
+    {"net.ipv4.tcp_wmem", "4096 16384 4194304"},
+    {"net.ipv4.tcp_no_metrics_save", "1"}, /* no connection inherits from the one before */
+    /* ipv4/conf is copied from the machine (net.core.devconf_inherit_init_net). */
+    {"net.ipv4.ip_forward", "0"},
+    {"net.ipv4.conf.all.rp_filter", "0"},
+    {"net.ipv4.conf.default.rp_filter", "0"},
+    {"net.ipv4.conf.all.arp_ignore", "0"},
+    {"net.ipv4.conf.default.arp_ignore", "0"},
+    {"net.ipv4.conf.all.arp_announce", "0"},
+    {"net.ipv4.conf.default.arp_announce", "0"},
+};
+
+/* Devices that are made later start with these. */
+static const struct {
+    const char *name, *value;
+} pinned_ipv6[] = {
+    {"net.ipv6.conf.all.disable_ipv6", "0"},
+    {"net.ipv6.conf.default.disable_ipv6", "0"},
+    {"net.ipv6.conf.default.addr_gen_mode", "1"},
+    {"net.ipv6.conf.default.accept_dad", "0"},
+    {"net.ipv6.conf.default.accept_ra", "0"},
+    {"net.ipv6.conf.default.autoconf", "0"},
+    {"net.ipv6.conf.default.router_solicitations", "0"},
+};
+
+/* "tcp_x" → /proc/sys/net/ipv4/tcp_x. A name with slashes is taken as it is, so that a device with
+ * a dot in its name can be said. */
+static int path_of(char *path, size_t size, const char *name, struct error *error)
+{
+    const char *rest = name;
+
+    if (!strncmp(rest, "net.", 4) || !strncmp(rest, "net/", 4))
+        rest += 4;
+    bool slashes = strchr(rest, '/'), bare = !slashes && !strchr(rest, '.');
+    int used = snprintf(path, size, "/proc/sys/net/%s%s", bare ? "ipv4/" : "", rest);
+
+    if (!*rest || strstr(rest, "..") || used < 0 || (size_t)used >= size)
+        return error_set(error, EINVAL, "'%.60s' is no name of a network setting", name);
+    for (char *p = path + sizeof "/proc/sys/net/" - 1; !slashes && *p; p++)
+        if (*p == '.')
+            *p = '/';
+    return 0;
+}
+
+int sysctl_check_name(const char *name, struct error *error)
+{
+    char path[SYSCTL_PATH_MAX];
+    return path_of(path, sizeof path, name, error);
+}
+
+static int set(const char *name, const char *value, struct error *error)
+{
+    char path[SYSCTL_PATH_MAX];
+    int rc = path_of(path, sizeof path, name, error);
+
+    if (rc)
+        return rc;
+    cleanup(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return error_set(error, ENOENT,
+                         "setting %s: this kernel has no such setting for a network namespace",
+                         name);
+    if (fd < 0 || write(fd, value, strlen(value)) < 0)
+        return error_sys(error, errno, "setting %s to '%s'", name, value);
+    return 0;
+}
+
+void sysctl_pin_host(const struct lab_plan *plan)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(pinned); i++)
+        set(pinned[i].name, pinned[i].value, NULL);
+    if (!plan->ipv6) {
+        set("net.ipv6.conf.all.disable_ipv6", "1", NULL);
+        set("net.ipv6.conf.default.disable_ipv6", "1", NULL);
+    }
+    for (size_t i = 0; plan->ipv6 && i < ARRAY_SIZE(pinned_ipv6); i++)
+        set(pinned_ipv6[i].name, pinned_ipv6[i].value, NULL);
+}
+
+int sysctl_set_host(const struct lab_host_config *host, struct error *error)
+{
+    for (size_t i = 0; i < host->sysctls_count; i++) {
+        const struct lab_sysctl *s = &host->sysctls[i];
+        int rc = set(s->name, s->value, error);
+        if (rc && !s->optional)
+            return rc;
+    }
+    return 0;
+}
+
+void sysctl_pin_wire(void)
+{
+    set("net.ipv6.conf.all.disable_ipv6", "1", NULL);
+    set("net.ipv6.conf.default.disable_ipv6", "1", NULL);
+}

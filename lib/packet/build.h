@@ -1,0 +1,68 @@
+/* Frames, written: answers to a segment, whole segments, and small edits in place.
+ *
+ * Builders write into the caller's memory and return the frame's length in bytes, or a negative
+ * errno and then nothing of use: -ENOSPC (does not fit), -EINVAL (said at each). Checksums are
+ * right. `frame`/`segment` is always a frame and what packet_decode() made of it; frames are never
+ * trusted: what is needed and not there is -EINVAL. Pure; any thread. */
+#ifndef PACKET_BUILD_H
+#define PACKET_BUILD_H
+
+#include "packet/icmp.h"
+#include "packet/packet.h"
+
+/* Room enough for any answer: link header, tags and 1280 bytes of IPv6. */
+#define PACKET_ANSWER_MAX 1400
+
+/* What a host without such a connection answers (RFC 9293 §3.10.7.1), from the segment's
+ * destination to its source: to <ACK> <SEQ=SEG.ACK><RST>, else
+ * <SEQ=0><ACK=SEG.SEQ+SEG.LEN><RST,ACK>. -EINVAL: not TCP, or itself an RST (never answered). */
+int packet_build_rst(uint8_t *out, size_t size, const void *frame, size_t captured,
+                     const struct segment *segment);
+
+/* The ICMP or ICMPv6 error `name` about the frame, to its source. It quotes as much as RFC 1812
+ * §4.3.2.3 (576 bytes in all) or RFC 4443 §2.4 (1280) let it. `from` is the address that answers
+ * (of the frame's family), NULL: the frame's destination. `mtu` goes into fragmentation needed and
+ * packet too big, and is ignored by the others.
+ * -EINVAL: what must not be answered (RFC 1122 §3.2.2, RFC 4443 §2.4 e): an ICMP error, a fragment
+ * that is not the first, a multicast or broadcast; or not IP, or cut within its headers.
+ * -EOPNOTSUPP: this family has no such message. */
+int packet_build_icmp(uint8_t *out, size_t size, const void *frame, size_t captured,
+                      const struct segment *segment, const struct icmp_name *name,
+                      const struct packet_endpoint *from, uint32_t mtu);
+
+/* A TCP segment from nothing. Zero is a usable value for every field but `family`. */
+struct packet_tcp {
+    enum packet_link link; /* Ethernet or raw */
+    uint8_t source_mac[6], destination_mac[6];
+    uint8_t family; /* 4 or 6 */
+    uint8_t ttl;    /* 0: 64 */
+    uint16_t ip_id;
+    struct packet_endpoint source, destination;
+    uint32_t seq, ack;
+    uint16_t flags; /* SEGMENT_… */
+    uint16_t window;
+    uint16_t urgent;
+    struct tcp_options options; /* what has_… says; never malformed or unknown ones */
+    const void *payload;
+    size_t payload_len;
+};
+
+/* -EINVAL: bad family or link, options that do not fit 40 bytes, more than a packet can carry. */
+int packet_build_tcp(uint8_t *out, size_t size, const struct packet_tcp *tcp);
+
+/* The options that `options` has, padded to a multiple of four with NOPs. Returns the length, or
+ * -EINVAL when they do not fit. MPTCP, MD5 and AO are not written. */
+int packet_encode_options(uint8_t out[TCP_OPTIONS_MAX], const struct tcp_options *options);
+
+/* Lowers the MSS option to at most `mss`, checksum included. 1: changed, 0: nothing to change. */
+int packet_clamp_mss(uint8_t *frame, size_t captured, const struct segment *segment, uint16_t mss);
+
+/* Flips one bit that `chance` picks, and leaves the checksum wrong: in the payload, or in the
+ * transport's checksum field where there is no payload. -EINVAL: neither is there. */
+int packet_corrupt(uint8_t *frame, size_t captured, const struct segment *segment, uint64_t chance);
+
+/* Computes the IPv4 header's and the transport's checksum anew. -EINVAL: the frame is cut,
+ * malformed, a fragment or source routed. */
+int packet_fix_checksums(uint8_t *frame, size_t captured, const struct segment *segment);
+
+#endif

@@ -1,0 +1,54 @@
+/* TCP sequence numbers: arithmetic modulo 2^32 (RFC 9293 §3.4).
+ *
+ * Comparisons hold while the two numbers are less than 2^31 apart, which TCP's windows guarantee.
+ * All functions are pure. */
+#ifndef PACKET_SEQ_H
+#define PACKET_SEQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How far b has to go to reach a: negative when a is before b. */
+static inline int32_t seq_diff(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b);
+}
+
+static inline bool seq_lt(uint32_t a, uint32_t b)
+{
+    return seq_diff(a, b) < 0;
+}
+
+static inline bool seq_le(uint32_t a, uint32_t b)
+{
+    return seq_diff(a, b) <= 0;
+}
+
+static inline bool seq_gt(uint32_t a, uint32_t b)
+{
+    return seq_diff(a, b) > 0;
+}
+
+static inline bool seq_ge(uint32_t a, uint32_t b)
+{
+    return seq_diff(a, b) >= 0;
+}
+
+/* Whether low ≤ seq < high, going upwards from low. */
+static inline bool seq_within(uint32_t seq, uint32_t low, uint32_t high)
+{
+    return seq - low < high - low;
+}
+
+/* Where a connection's unwrapped numbers start, so that segments from before its first one (keep
+ * alives, old duplicates) stay positive: seq_unwrap(SEQ_BASE + isn, seq). */
+#define SEQ_BASE (UINT64_C(1) << 32)
+
+/* The 64-bit number that ends in `seq` and is nearest to `near`: feed it the highest number so far
+ * and connections of more than 4 GiB keep a steady count. */
+static inline uint64_t seq_unwrap(uint64_t near, uint32_t seq)
+{
+    return near + (uint64_t)(int64_t)seq_diff(seq, (uint32_t)near);
+}
+
+#endif

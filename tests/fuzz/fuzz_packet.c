@@ -1,0 +1,108 @@
+/* Any bytes as a frame: decoded, verified, answered, edited. The first byte picks the link type,
+ * the second how many bytes the snap length cut; the rest is the frame, whose end is the end of the
+ * input, so that a read behind it is noticed.
+ *
+ * Beyond memory safety: every place in the segment is inside the frame, and what is built decodes
+ * completely and has right checksums. */
+#include "packet/build.h"
+#include "packet/seq.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check_places(const struct segment *segment, size_t captured)
+{
+    if (segment->payload_captured)
+        require((size_t)segment->payload_offset + segment->payload_captured <= captured);
+    require(segment->payload_captured <= segment->payload_len);
+    if (segment->status == PACKET_COMPLETE)
+        require(segment->payload_captured == segment->payload_len);
+    if (segment->kind == PACKET_TCP)
+        require(segment->has_ports && (size_t)segment->transport_offset + 20 <= captured);
+    if (segment->options.has_mss)
+        require((size_t)segment->options.mss_offset + 2 <= captured);
+    require(segment->options.sack_count <= TCP_SACK_MAX);
+    require(segment->options.fast_open_len <= TCP_FAST_OPEN_COOKIE_MAX);
+}
+
+static void check_built(const uint8_t *out, int len, enum packet_link link, enum packet_kind kind)
+{
+    struct segment answer;
+
+    if (len < 0)
+        return;
+    packet_decode(&answer, link, out, (size_t)len, (size_t)len);
+    require(answer.kind == kind);
+    require(answer.status == PACKET_COMPLETE);
+    struct packet_checksums sums = packet_verify(&answer, out, (size_t)len);
+    require(sums.transport == PACKET_CHECKSUM_GOOD);
+    require(sums.network == (answer.family == 4 ? PACKET_CHECKSUM_GOOD : PACKET_CHECKSUM_ABSENT));
+}
+
+static void check_answers(const uint8_t *frame, size_t captured, const struct segment *segment)
+{
+    uint8_t out[PACKET_ANSWER_MAX];
+    size_t count;
+    const struct icmp_name *names = icmp_names(&count);
+
+    check_built(out, packet_build_rst(out, sizeof out, frame, captured, segment), segment->link,
+                PACKET_TCP);
+    for (size_t i = 0; i < count; i++)
+        check_built(
+            out,
+            packet_build_icmp(out, sizeof out, frame, captured, segment, &names[i], NULL, 1280),
+            segment->link, PACKET_ICMP);
+}
+
+static void check_edits(const uint8_t *frame, size_t captured, const struct segment *segment)
+{
+    uint8_t *copy = malloc(captured ? captured : 1);
+
+    require(copy != NULL);
+    if (captured)
+        memcpy(copy, frame, captured);
+    if (packet_fix_checksums(copy, captured, segment) == 0) {
+        struct packet_checksums sums = packet_verify(segment, copy, captured);
+        require(sums.network != PACKET_CHECKSUM_BAD && sums.transport != PACKET_CHECKSUM_BAD);
+        packet_clamp_mss(copy, captured, segment, 536);
+        sums = packet_verify(segment, copy, captured);
+        require(sums.transport != PACKET_CHECKSUM_BAD);
+    }
+    packet_corrupt(copy, captured, segment, captured * UINT64_C(0x9e3779b97f4a7c15));
+    free(copy);
+}
+
+static void check_text(const struct segment *segment)
+{
+    char flags[SEGMENT_FLAGS_TEXT_MAX], endpoint[PACKET_ENDPOINT_TEXT_MAX];
+
+    require(*segment_flags_text(flags, sizeof flags, segment->flags));
+    require(*packet_endpoint_text(endpoint, sizeof endpoint, segment->family, &segment->source));
+    require(*packet_kind_name(segment->kind) && *packet_status_name(segment->status));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct segment segment;
+
+    if (size < 2)
+        return 0;
+    enum packet_link link = (enum packet_link)(data[0] % (PACKET_LINK_LOOP + 1));
+    const uint8_t *frame = data + 2;
+    size_t captured = size - 2;
+    packet_decode(&segment, link, frame, captured, captured + data[1]);
+    check_places(&segment, captured);
+    packet_verify(&segment, frame, captured);
+    check_answers(frame, captured, &segment);
+    check_edits(frame, captured, &segment);
+    check_text(&segment);
+    return 0;
+}
