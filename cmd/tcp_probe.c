@@ -228,7 +228,8 @@ static void make_plan(struct probing *probing)
     plan->gap_ns = options->gap_ns;
     if (options->until_set)
         plan->until = options->until;
-    plan->rounds = options->duration_set ? INT64_C(1000000) : options->rounds;
+    plan->by_time = options->duration_set && !options->rounds_set;
+    plan->rounds = plan->by_time ? INT64_C(1000000) : options->rounds;
     plan->warmup = options->warmup;
     plan->interval_ns = options->interval_ns;
     plan->duration_ns = options->duration_set ? options->duration_ns : INT64_MAX;
@@ -279,6 +280,8 @@ static void on_done(void *context, const struct probe_outcome *outcome)
 
     if (result)
         result->probe = *outcome->result;
+    if (result && !result->probe.tls_ns) /* no handshake takes no time */
+        result->probe.tls_ns = RESULT_UNKNOWN;
     service_diagnose(&report->arena, outcome->evidence, &report->findings);
     if (probing->record) {
         cleanup(buf) struct buf line = {0};
@@ -302,7 +305,7 @@ static void list_parameters(const struct probing *probing)
     result_set_integer(arena, map, "writes", (int64_t)probing->plan.piece_count + 1);
     result_set_text(arena, map, "until", until_describe(text, sizeof text, &probing->plan.until));
     result_set_integer(arena, map, "rounds",
-                       options->duration_set ? RESULT_UNKNOWN : options->rounds);
+                       probing->plan.by_time ? RESULT_UNKNOWN : options->rounds);
     result_set_integer(arena, map, "warmup", options->warmup);
     result_set_bool(arena, map, "new_connection", options->new_connection);
     result_set_bool(arena, map, "interventions",

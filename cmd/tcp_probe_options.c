@@ -204,6 +204,7 @@ static const struct cli_group frequency = {
         {.name = "rounds",
          .letter = 'n',
          CLI_INTEGER(OF, rounds),
+         CLI_GIVEN(OF, rounds_set),
          .min = 1,
          .max = 1000000,
          .initial = "40",
@@ -226,8 +227,8 @@ static const struct cli_group frequency = {
          CLI_DURATION(OF, duration_ns),
          CLI_GIVEN(OF, duration_set),
          .min = 1000000,
-         .conflicts = "rounds",
-         .help = "Go on for this long, instead of a number of rounds."},
+         .help = "Go on for this long instead of a number of rounds; with --rounds, whichever ends "
+                 "first."},
         {0},
     }};
 

@@ -34,6 +34,7 @@ struct tcp_probe_options {
     struct tcp_probe_split split;
     int64_t gap_ns;
     /* how often */
+    bool rounds_set;
     int64_t rounds, warmup;
     bool new_connection;
     int64_t interval_ns;

@@ -231,6 +231,15 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "Compare the announced length with what is sent, and look for a server that dies or "
          "closes "
          "early."},
+    [FINDING_REGRESSION] =
+        {"regression", "slower than in the earlier run", FINDING_WARNING,
+         "Rounds take longer than in the run that --baseline names: the Mann-Whitney rank test puts "
+         "the difference beyond the noise of both runs (p below 0.01), and it is at least 5 % of "
+         "the earlier median and 50 us. Or the target answered in that run, and does not in this.",
+         "Whoever changed something between the two runs: the service, its host, the network, or "
+         "this host.",
+         "Compare the parts of a round in both reports to see which of them grew, and look at what "
+         "changed in between. Run both again from the same, quiet host if in doubt."},
     [FINDING_INCONCLUSIVE] =
         {"inconclusive", "the evidence does not decide", FINDING_WARNING,
          "More than one cause fits what was measured, or the measurements were too noisy to tell. "

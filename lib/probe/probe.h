@@ -30,7 +30,8 @@ struct probe_plan {
 
     int64_t rounds, warmup;
     int64_t interval_ns;
-    int64_t duration_ns; /* INT64_MAX: by rounds */
+    int64_t duration_ns; /* bound on each target; INT64_MAX: none */
+    bool by_time;        /* fill the duration; `rounds` is then only a cap */
     bool new_connection;
     uint32_t arms; /* bits 1 << enum service_arm; the baseline is always run */
 

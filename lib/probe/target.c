@@ -47,7 +47,7 @@ static bool arm_wanted(const struct target *target, int arm)
 
 static bool by_time(const struct target *target)
 {
-    return target->run->plan->duration_ns != INT64_MAX;
+    return target->run->plan->by_time;
 }
 
 static int64_t baseline_rounds(const struct target *target)

@@ -5,7 +5,7 @@
 #include "report/report.h"
 
 struct report_problem {
-    enum finding_code code;
+    const char *type; /* a finding's code, or the threshold that was exceeded */
     enum finding_severity severity;
     const char *message; /* one line, unescaped */
     const char *remedy;  /* or NULL */
@@ -13,11 +13,12 @@ struct report_problem {
     int64_t count, cost_ns;
 };
 
-/* One case: a result, or (without a result) what was found about the whole run. It passed when it
- * has no problem. */
+/* One case: a result, a threshold, or (without either) what was found about the whole run. It
+ * passed when it has no problem. */
 struct report_case {
     const char *name;
-    const struct result *result; /* or NULL */
+    const struct result *result;      /* or NULL */
+    const struct result_check *check; /* or NULL */
     struct report_problem *problems;
     size_t problem_count;
 };
@@ -29,8 +30,8 @@ struct report_cases {
     size_t failed; /* how many have a problem */
 };
 
-/* Findings of warning and above and results that failed are problems. The report must outlive the
- * cases; release them with cases_free(). -ENOMEM. */
+/* Findings of warning and above, results that failed and exceeded thresholds are problems. The
+ * report must outlive the cases; release them with cases_free(). -ENOMEM. */
 int cases_of(struct report_cases *out, const struct report *report, struct error *error);
 void cases_free(struct report_cases *cases);
 

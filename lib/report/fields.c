@@ -26,6 +26,7 @@ const struct report_field report_connect_fields[] = {
     {"connect_ns", "connect", FIELD_DURATION, PLACE(result_probe, connect_ns)},
     {"rtt_ns", "round trip", FIELD_DURATION, PLACE(result_probe, rtt_ns)},
     {"syn_retransmits", "SYNs sent again", FIELD_INTEGER, PLACE(result_probe, syn_retransmits)},
+    {"tls_ns", "TLS", FIELD_DURATION, PLACE(result_probe, tls_ns)},
     END,
 };
 
@@ -83,6 +84,29 @@ const struct report_field report_finding_fields[] = {
     END,
 };
 
+static const struct report_field duration_check_fields[] = {
+    {"name", NULL, FIELD_TEXT, PLACE(result_check, name)},
+    {"target", NULL, FIELD_TEXT, PLACE(result_check, target)},
+    {"limit_ns", NULL, FIELD_DURATION, PLACE(result_check, limit)},
+    {"measured_ns", NULL, FIELD_DURATION, PLACE(result_check, measured)},
+    {"ok", NULL, FIELD_BOOL, PLACE(result_check, ok)},
+    END,
+};
+
+static const struct report_field share_check_fields[] = {
+    {"name", NULL, FIELD_TEXT, PLACE(result_check, name)},
+    {"target", NULL, FIELD_TEXT, PLACE(result_check, target)},
+    {"limit", NULL, FIELD_SHARE, PLACE(result_check, limit)},
+    {"measured", NULL, FIELD_SHARE, PLACE(result_check, measured)},
+    {"ok", NULL, FIELD_BOOL, PLACE(result_check, ok)},
+    END,
+};
+
+const struct report_field *const report_check_fields[] = {
+    [RESULT_UNIT_DURATION] = duration_check_fields,
+    [RESULT_UNIT_SHARE] = share_check_fields,
+};
+
 static const struct report_field host_fields[] = {
     {"kernel", NULL, FIELD_TEXT, PLACE(report, kernel)},
     {"lab", NULL, FIELD_BOOL, PLACE(report, lab)},
@@ -114,6 +138,7 @@ const struct report_field report_report_fields[] = {
     {"findings", NULL, FIELD_ARRAY, COUNTED(report, findings.items, findings.count),
      .element_bytes = sizeof(struct finding), .fields = report_finding_fields},
     TAIL,
+    {"thresholds", NULL, FIELD_CHECKS, COUNTED(report, checks.items, checks.count)},
     END,
 };
 
@@ -145,20 +170,26 @@ struct report_kind report_kind_of(const struct result *result)
     return (struct report_kind){.name = "?"};
 }
 
-bool report_concerns(const struct report *report, const struct finding *finding,
-                     const struct result *result)
-{
-    const char *about = finding->target ? finding->target : finding->scenario;
-
-    if (!about)
-        return report->result_count == 1;
-    return !strcmp(about, report_kind_of(result).name);
-}
-
 const char *report_duration(char *out, size_t size, int64_t ns, bool unicode)
 {
     if (ns != RESULT_UNKNOWN)
         return units_format_duration(out, size, ns, unicode ? "µ" : "u");
+    snprintf(out, size, "?");
+    return out;
+}
+
+const char *report_measure(char *out, size_t size, enum result_unit unit, int64_t value,
+                           bool unicode)
+{
+    switch (unit) {
+    case RESULT_UNIT_DURATION:
+        return report_duration(out, size, value, unicode);
+    case RESULT_UNIT_SHARE:
+        if (value == RESULT_UNKNOWN)
+            break;
+        snprintf(out, size, "%g %%", (double)value / (double)RESULT_SHARE_PERCENT);
+        return out;
+    }
     snprintf(out, size, "?");
     return out;
 }

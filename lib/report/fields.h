@@ -25,6 +25,8 @@ enum field_kind {
     FIELD_TEXTS,     /* const char *const *, with a count */
     FIELD_OBJECT,    /* `fields` of the structure at the offset (0: of the same one) */
     FIELD_ARRAY,     /* a pointer to structures with `fields`, with a count */
+    FIELD_SHARE,     /* int64_t, RESULT_UNIT_SHARE: percent; RESULT_UNKNOWN is null */
+    FIELD_CHECKS,    /* struct result_check *, with a count: each by its own unit's fields */
     FIELD_RESULTS,   /* struct result **, with a count: each by its own kind's fields */
 };
 
@@ -33,7 +35,7 @@ struct report_field {
     const char *label; /* for text; NULL where text has no use for it */
     enum field_kind kind;
     size_t offset;
-    size_t count_offset;  /* of a size_t: FIELD_TEXTS, FIELD_ARRAY, FIELD_RESULTS */
+    size_t count_offset;  /* of a size_t: FIELD_TEXTS, FIELD_ARRAY, FIELD_CHECKS, FIELD_RESULTS */
     size_t element_bytes; /* FIELD_ARRAY */
     const struct report_field *fields;
 };
@@ -47,6 +49,9 @@ extern const struct report_field report_probe_fields[];   /* struct result_probe
 extern const struct report_field report_connect_fields[]; /* struct result_probe */
 extern const struct report_field report_latency_fields[]; /* struct result_latency */
 extern const struct report_field report_arm_fields[];     /* struct result_arm */
+
+/* struct result_check, by enum result_unit: the keys of a duration end in _ns. */
+extern const struct report_field *const report_check_fields[];
 
 static inline const void *field_at(const struct report_field *field, const void *base)
 {
@@ -75,13 +80,13 @@ struct report_kind {
 };
 struct report_kind report_kind_of(const struct result *result);
 
-/* Whether a finding is about this result: it names its target, or the report has no other result.
- */
-bool report_concerns(const struct report *report, const struct finding *finding,
-                     const struct result *result);
-
 /* A duration as text, "?" when not known. Returns out. */
 const char *report_duration(char *out, size_t size, int64_t ns, bool unicode);
+
+/* A measurement or limit of a check: a duration, or "99.5 %"; "?" when not known. Returns out. */
+#define REPORT_MEASURE_MAX 40
+const char *report_measure(char *out, size_t size, enum result_unit unit, int64_t value,
+                           bool unicode);
 
 /* Whether every character may be shown as it is. `lines` allows \n, \r and \t. */
 bool report_is_plain(const char *text, bool lines);

@@ -152,6 +152,22 @@ static json_t *from_results(const struct report_field *field, const void *base, 
     return array;
 }
 
+static json_t *from_checks(const struct report_field *field, const void *base, bool *failed)
+{
+    const struct result_check *checks = *(const struct result_check *const *)field_at(field, base);
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < field_count(field, base); i++)
+        append(array, from_fields(report_check_fields[checks[i].unit], &checks[i], failed), failed);
+    return array;
+}
+
+static json_t *from_share(int64_t share)
+{
+    return share == RESULT_UNKNOWN ? json_null()
+                                   : json_real((double)share / (double)RESULT_SHARE_PERCENT);
+}
+
 static json_t *from_error(const struct result_error *error, bool *failed)
 {
     return error->code == FINDING_NONE ? json_null()
@@ -200,6 +216,10 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
         return from_fields(field->fields, at, failed);
     case FIELD_ARRAY:
         return from_array(field, base, failed);
+    case FIELD_SHARE:
+        return from_share(*(const int64_t *)at);
+    case FIELD_CHECKS:
+        return from_checks(field, base, failed);
     case FIELD_RESULTS:
         return from_results(field, base, failed);
     }
@@ -271,6 +291,11 @@ int report_ndjson_finding(struct buf *out, const struct finding *finding, struct
     return line(out, "finding", report_finding_fields, finding, error);
 }
 
+int report_ndjson_check(struct buf *out, const struct result_check *check, struct error *error)
+{
+    return line(out, "threshold", report_check_fields[check->unit], check, error);
+}
+
 static json_t *counts(const struct report *report, bool *failed)
 {
     json_t *object = json_object();
@@ -286,6 +311,8 @@ static json_t *counts(const struct report *report, bool *failed)
     for (int i = FINDING_INFO; i <= FINDING_ERROR; i++)
         set(object, finding_severity_name((enum finding_severity)i),
             json_integer((json_int_t)by_severity[i]), failed);
+    set(object, "exceeded", json_integer((json_int_t)result_checks_exceeded(&report->checks)),
+        failed);
     return object;
 }
 
@@ -301,6 +328,17 @@ int report_ndjson_summary(struct buf *out, const struct report *report, struct e
     return dump(out, object, JSON_COMPACT, failed, error);
 }
 
+int report_ndjson_rest(struct buf *out, const struct report *report, struct error *error)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < report->findings.count; i++)
+        rc = report_ndjson_finding(out, &report->findings.items[i], error);
+    for (size_t i = 0; !rc && i < report->checks.count; i++)
+        rc = report_ndjson_check(out, &report->checks.items[i], error);
+    return rc ? rc : report_ndjson_summary(out, report, error);
+}
+
 int report_render_ndjson(struct buf *out, const struct report *report,
                          const struct report_style *style, struct error *error)
 {
@@ -309,7 +347,5 @@ int report_render_ndjson(struct buf *out, const struct report *report,
     (void)style;
     for (size_t i = 0; !rc && i < report->result_count; i++)
         rc = report_ndjson_result(out, report->results[i], error);
-    for (size_t i = 0; !rc && i < report->findings.count; i++)
-        rc = report_ndjson_finding(out, &report->findings.items[i], error);
-    return rc ? rc : report_ndjson_summary(out, report, error);
+    return rc ? rc : report_ndjson_rest(out, report, error);
 }

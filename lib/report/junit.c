@@ -25,7 +25,7 @@ static void problem_element(struct buf *out, const struct report_problem *proble
     char cost[32];
 
     buf_add_str(out, "      <failure type=\"");
-    xml_escape(out, finding_entry(problem->code)->name);
+    xml_escape(out, problem->type);
     buf_add_str(out, "\" message=\"");
     xml_escape(out, problem->message);
     buf_printf(out, "\">severity: %s\n", finding_severity_name(problem->severity));
@@ -56,6 +56,16 @@ static void numbers(struct buf *out, const struct result_probe *probe)
     buf_add_str(out, "</system-out>\n");
 }
 
+static void check_numbers(struct buf *out, const struct result_check *check)
+{
+    char measured[REPORT_MEASURE_MAX], limit[REPORT_MEASURE_MAX];
+
+    report_measure(measured, sizeof measured, check->unit, check->measured, true);
+    report_measure(limit, sizeof limit, check->unit, check->limit, true);
+    buf_printf(out, "      <system-out>%s %s, limit %s</system-out>\n", check->label, measured,
+               limit);
+}
+
 static void case_element(struct buf *out, const struct report *report,
                          const struct report_case *item)
 {
@@ -72,6 +82,8 @@ static void case_element(struct buf *out, const struct report *report,
             numbers(out, &item->result->probe);
             break;
         }
+    if (item->check)
+        check_numbers(out, item->check);
     buf_add_str(out, "    </testcase>\n");
 }
 

@@ -135,6 +135,23 @@ void paint_to(struct paint *paint, int column)
         buf_add_char(paint->out, ' ');
 }
 
+void paint_middle(struct paint *paint, enum paint_color color, const char *text, int columns)
+{
+    cleanup(buf) struct buf printable = {0}, cut = {0};
+    const char *ellipsis = paint->style->unicode ? "…" : "...";
+
+    paint_printable(&printable, text, paint->style->unicode);
+    int width = text_width(buf_str(&printable));
+    if (width > columns) {
+        int room = columns - text_width(ellipsis), tail = room / 3;
+        buf_add(&cut, buf_str(&printable), paint_bytes(buf_str(&printable), room - tail));
+        buf_add_str(&cut, ellipsis);
+        buf_add_str(&cut, buf_str(&printable) + paint_bytes(buf_str(&printable), width - tail));
+    }
+    paint->out->failed |= printable.failed || cut.failed;
+    put_printable(paint, color, buf_str(width > columns ? &cut : &printable));
+}
+
 void paint_right(struct paint *paint, enum paint_color color, const char *text, int column)
 {
     cleanup(buf) struct buf printable = {0};

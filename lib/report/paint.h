@@ -34,6 +34,9 @@ __attribute__((format(printf, 3, 4))) void paint_printf(struct paint *paint, enu
                                                         const char *format, ...);
 /* Spaces up to a column; nothing when it is passed already. */
 void paint_to(struct paint *paint, int column);
+/* Text of at most `columns`. What is longer loses its middle: names differ at their end (a port, a
+ * number) as much as at their start. */
+void paint_middle(struct paint *paint, enum paint_color color, const char *text, int columns);
 /* Text that ends before a column. */
 void paint_right(struct paint *paint, enum paint_color color, const char *text, int column);
 /* A bar of value / full of `columns`; anything above 0 shows at least a trace. */

@@ -2,6 +2,7 @@
 
 #include "report/cases.h"
 #include "report/json.h"
+#include "report/prometheus.h"
 #include "report/text.h"
 #include <errno.h>
 #include <string.h>
@@ -12,14 +13,14 @@ typedef int render_function(struct buf *out, const struct report *report,
 static render_function *const renderers[REPORT_FORMATS] = {
     [REPORT_TEXT] = report_render_text,     [REPORT_JSON] = report_render_json,
     [REPORT_NDJSON] = report_render_ndjson, [REPORT_JUNIT] = report_render_junit,
-    [REPORT_TAP] = report_render_tap,
+    [REPORT_TAP] = report_render_tap,       [REPORT_PROMETHEUS] = report_render_prometheus,
 };
 
 const char *const *report_format_names(void)
 {
     static const char *const names[REPORT_FORMATS + 1] = {
         [REPORT_TEXT] = "text",   [REPORT_JSON] = "json", [REPORT_NDJSON] = "ndjson",
-        [REPORT_JUNIT] = "junit", [REPORT_TAP] = "tap",
+        [REPORT_JUNIT] = "junit", [REPORT_TAP] = "tap",   [REPORT_PROMETHEUS] = "prometheus",
     };
     return names;
 }

@@ -6,7 +6,8 @@
  * reaches the output raw. Memory that runs out gives -ENOMEM, and the buffer then holds a part.
  *
  * JSON and NDJSON follow the schema "netkit/1"; JUnit is the XML that CI servers read; TAP is
- * version 14 of the Test Anything Protocol. Text has no line wider than the style's width. */
+ * version 14 of the Test Anything Protocol; Prometheus is its text exposition format. Text has no
+ * line wider than the style's width. */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
 
@@ -21,6 +22,7 @@ enum report_format {
     REPORT_NDJSON,
     REPORT_JUNIT,
     REPORT_TAP,
+    REPORT_PROMETHEUS,
     REPORT_FORMATS /* how many; also: no such format */
 };
 
@@ -46,10 +48,13 @@ int report_render(struct buf *out, enum report_format format, const struct repor
                   const struct report_style *style, struct error *error);
 
 /* NDJSON piece by piece, for results that come while others are still being measured: a line with
- * its newline for one result, one finding, and, last, the summary (which counts all results and
- * findings of the report). report_render(REPORT_NDJSON) is exactly these in this order. */
+ * its newline for one result, one finding, one threshold and, last, the summary (which counts all
+ * results, findings and exceeded thresholds of the report). report_render(REPORT_NDJSON) is exactly
+ * these in this order; report_ndjson_rest() is all of it that follows the results. */
 int report_ndjson_result(struct buf *out, const struct result *result, struct error *error);
 int report_ndjson_finding(struct buf *out, const struct finding *finding, struct error *error);
+int report_ndjson_check(struct buf *out, const struct result_check *check, struct error *error);
 int report_ndjson_summary(struct buf *out, const struct report *report, struct error *error);
+int report_ndjson_rest(struct buf *out, const struct report *report, struct error *error);
 
 #endif

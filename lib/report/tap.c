@@ -36,7 +36,7 @@ static void diagnostics(struct buf *out, const struct report_case *item)
     buf_add_str(out, "  ---\n  problems:\n");
     for (size_t i = 0; i < item->problem_count; i++) {
         const struct report_problem *problem = &item->problems[i];
-        yaml_text(out, "    - ", "code", finding_entry(problem->code)->name);
+        yaml_text(out, "    - ", "code", problem->type);
         yaml_text(out, "      ", "severity", finding_severity_name(problem->severity));
         yaml_text(out, "      ", "side", problem->side);
         yaml_text(out, "      ", "message", problem->message);

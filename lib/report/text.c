@@ -10,7 +10,7 @@
 
 #define INDENT 2
 
-static enum paint_color severity_color(enum finding_severity severity)
+enum paint_color severity_color(enum finding_severity severity)
 {
     switch (severity) {
     case FINDING_INFO:
@@ -23,7 +23,7 @@ static enum paint_color severity_color(enum finding_severity severity)
     return PAINT_PLAIN;
 }
 
-static const char *severity_mark(enum finding_severity severity, bool unicode)
+const char *severity_mark(enum finding_severity severity, bool unicode)
 {
     switch (severity) {
     case FINDING_INFO:
@@ -258,24 +258,17 @@ void show_ok(struct paint *paint)
     paint_wrap(paint, PAINT_PLAIN, INDENT, entry->explanation);
 }
 
-/* Calls `visit` for what was found about one result (or about none), the most severe first. */
-static size_t each_finding(const struct report *report, const struct result *result,
+/* Calls `visit` for each, the most severe first. Returns how many are of warning or above. */
+static size_t each_finding(struct about_list list,
                            void (*visit)(void *context, const struct finding *finding),
                            void *context)
 {
     size_t count = 0;
 
-    for (int severity = FINDING_ERROR; severity >= FINDING_INFO; severity--)
-        for (size_t i = 0; i < report->findings.count; i++) {
-            const struct finding *finding = &report->findings.items[i];
-            bool mine = result && report_concerns(report, finding, result);
-            for (size_t r = 0; !result && r < report->result_count && !mine; r++)
-                mine = report_concerns(report, finding, report->results[r]);
-            if ((int)finding->severity != severity || mine != (result != NULL))
-                continue;
-            visit(context, finding);
-            count += severity >= FINDING_WARNING;
-        }
+    for (size_t i = 0; i < list.count; i++) {
+        visit(context, list.entries[i].finding);
+        count += list.entries[i].finding->severity >= FINDING_WARNING;
+    }
     return count;
 }
 
@@ -307,33 +300,30 @@ static void visit_quietly(void *context, const struct finding *finding)
 }
 
 /* Whether a finding already says why the result failed. */
-static bool failure_is_told(const struct report *report, const struct result *result)
+static bool failure_is_told(struct about_list list, const struct result *result)
 {
-    for (size_t i = 0; i < report->findings.count; i++)
-        if (report->findings.items[i].code == report_kind_of(result).error->code &&
-            report_concerns(report, &report->findings.items[i], result))
+    for (size_t i = 0; i < list.count; i++)
+        if (list.entries[i].finding->code == report_kind_of(result).error->code)
             return true;
     return false;
 }
 
-static void result_quietly(struct paint *paint, const struct report *report,
-                           const struct result *result)
+static void result_quietly(struct paint *paint, struct about_list list, const struct result *result)
 {
     struct report_kind kind = report_kind_of(result);
     struct quiet quiet = {paint, kind.name};
     struct finding nothing = {.code = FINDING_NONE};
-    bool failed = kind.error->code != FINDING_NONE && !failure_is_told(report, result);
+    bool failed = kind.error->code != FINDING_NONE && !failure_is_told(list, result);
 
     if (failed) {
         struct finding failure = finding_of_error(kind.error);
         show_verdict_line(paint, kind.name, &failure);
     }
-    if (!each_finding(report, result, visit_quietly, &quiet) && !failed)
+    if (!each_finding(list, visit_quietly, &quiet) && !failed)
         show_verdict_line(paint, kind.name, &nothing);
 }
 
-static void result_fully(struct paint *paint, const struct report *report,
-                         const struct result *result)
+static void result_fully(struct paint *paint, struct about_list list, const struct result *result)
 {
     const struct result_error *error = report_kind_of(result).error;
     bool failed = error->code != FINDING_NONE;
@@ -344,11 +334,11 @@ static void result_fully(struct paint *paint, const struct report *report,
         show_probe(paint, &result->probe);
         break;
     }
-    if (failed && !failure_is_told(report, result)) {
+    if (failed && !failure_is_told(list, result)) {
         paint_newline(paint);
         show_failure(paint, error);
     }
-    if (!each_finding(report, result, visit_fully, &full) && !failed) {
+    if (!each_finding(list, visit_fully, &full) && !failed) {
         paint_newline(paint);
         show_ok(paint);
     }
@@ -372,27 +362,53 @@ static void notes(struct paint *paint, const struct result *result)
     }
 }
 
+static void show_result(struct paint *paint, struct about_list list, const struct result *result,
+                        bool first)
+{
+    if (paint->style->quiet) {
+        result_quietly(paint, list, result);
+        return;
+    }
+    if (!first)
+        paint_newline(paint);
+    result_fully(paint, list, result);
+    notes(paint, result);
+}
+
+static bool all_are_probes(const struct report *report)
+{
+    for (size_t i = 0; i < report->result_count; i++)
+        if (report->results[i]->type != RESULT_PROBE)
+            return false;
+    return true;
+}
+
 int report_render_text(struct buf *out, const struct report *report,
                        const struct report_style *style, struct error *error)
 {
     struct paint paint = paint_begin(out, style);
     struct full all = {.paint = &paint};
     struct quiet whole = {&paint, report->command ? report->command : "netkit"};
+    bool several = report->result_count > 1 && all_are_probes(report);
+    bool many = several && report->result_count > TEXT_BLOCKS_MAX && !style->verbose;
+    cleanup(about) struct about about = {0};
+    int rc = about_build(&about, report, error);
 
-    for (size_t i = 0; i < report->result_count; i++) {
-        if (style->quiet) {
-            result_quietly(&paint, report, report->results[i]);
-            continue;
-        }
-        if (i)
-            paint_newline(&paint);
-        result_fully(&paint, report, report->results[i]);
-        notes(&paint, report->results[i]);
-    }
+    if (!rc && many)
+        rc = show_many(&paint, report, &about, error);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < report->result_count && !many; i++)
+        show_result(&paint, about_result(&about, report->results[i]), report->results[i], i == 0);
     if (style->quiet)
-        each_finding(report, NULL, visit_quietly, &whole);
+        each_finding(about_rest(&about), visit_quietly, &whole);
     else
-        each_finding(report, NULL, visit_fully, &all);
+        each_finding(about_rest(&about), visit_fully, &all);
+    if (several && !many && !style->quiet) {
+        paint_newline(&paint);
+        show_totals(&paint, report, &about);
+    }
+    show_checks(&paint, &report->checks);
     if (!report->result_count && !report->findings.count)
         note(&paint, "Nothing was measured.");
     if (report->interrupted && !style->quiet) {

@@ -2,11 +2,28 @@
 #ifndef REPORT_TEXT_H
 #define REPORT_TEXT_H
 
+#include "report/about.h"
 #include "report/paint.h"
 #include "result/result.h"
 
 int report_render_text(struct buf *out, const struct report *report,
                        const struct report_style *style, struct error *error);
+
+/* More targets than this get a row each instead of a block, unless verbose. */
+#define TEXT_BLOCKS_MAX 3
+
+/* How a severity looks: its colour and its mark. */
+enum paint_color severity_color(enum finding_severity severity);
+const char *severity_mark(enum finding_severity severity, bool unicode);
+
+/* Many targets: the worst ones as a row each, the rest counted, then the totals. Quietly only those
+ * that are not ok. All results are of tcp-probe. */
+int show_many(struct paint *paint, const struct report *report, const struct about *about,
+              struct error *error);
+/* How many targets are ok, and how many have which finding. */
+void show_totals(struct paint *paint, const struct report *report, const struct about *about);
+/* The thresholds, the exceeded ones first; quietly only those. */
+void show_checks(struct paint *paint, const struct result_check_list *checks);
 
 /* Everything measured of one target: phases, percentiles, histogram, breakdown, arms. */
 void show_probe(struct paint *paint, const struct result_probe *probe);

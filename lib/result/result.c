@@ -139,6 +139,26 @@ enum finding_code finding_verdict(const struct finding_list *list)
     return worst ? worst->code : FINDING_NONE;
 }
 
+void result_check_add(struct arena *arena, struct result_check_list *list,
+                      const struct result_check *check)
+{
+    struct result_check *items = arena_grow(arena, list->items, list->count, sizeof *items);
+
+    if (!items)
+        return;
+    list->items = items;
+    items[list->count++] = *check;
+}
+
+size_t result_checks_exceeded(const struct result_check_list *list)
+{
+    size_t exceeded = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        exceeded += !list->items[i].ok;
+    return exceeded;
+}
+
 static const struct {
     const char *key, *label;
 } parts[RESULT_PARTS] = {
@@ -190,6 +210,7 @@ static void forget(struct result *result)
         result->probe.resolve_ns = RESULT_UNKNOWN;
         result->probe.connect_ns = RESULT_UNKNOWN;
         result->probe.rtt_ns = RESULT_UNKNOWN;
+        result->probe.tls_ns = RESULT_UNKNOWN;
         result->probe.syn_retransmits = RESULT_UNKNOWN;
         result->probe.slow_round_ns = RESULT_UNKNOWN;
         result->probe.latency = no_latency;

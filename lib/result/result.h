@@ -159,6 +159,7 @@ struct result_probe {
     bool ok;
     struct result_error error;
     int64_t resolve_ns, connect_ns, rtt_ns;
+    int64_t tls_ns; /* the TLS handshake; RESULT_UNKNOWN without TLS */
     int64_t syn_retransmits;
     int64_t rounds;        /* measured ones that completed, of the baseline */
     int64_t failed_rounds; /* measured ones that did not */
@@ -176,6 +177,36 @@ struct result_probe {
     int64_t slow_round_ns;
     bool slow_round_captured; /* the strip has segments that were seen on the wire */
 };
+
+/* ---- Checks: what the user asked to hold */
+
+enum result_unit {
+    RESULT_UNIT_DURATION, /* nanoseconds */
+    RESULT_UNIT_SHARE,    /* millionths of the whole; shown as percent */
+};
+#define RESULT_SHARE_WHOLE   INT64_C(1000000)
+#define RESULT_SHARE_PERCENT (RESULT_SHARE_WHOLE / 100)
+
+struct result_check {
+    const char *name;   /* the option's, without the dashes: "max-p99" */
+    const char *label;  /* what was measured, for people: "p99" */
+    const char *target; /* NULL: the whole run */
+    enum result_unit unit;
+    int64_t limit;
+    int64_t measured; /* RESULT_UNKNOWN: there is nothing to measure, which is not ok */
+    bool ok;
+};
+
+struct result_check_list {
+    struct result_check *items;
+    size_t count;
+};
+
+/* Appends a copy. When memory is out, arena->failed is set. */
+void result_check_add(struct arena *arena, struct result_check_list *list,
+                      const struct result_check *check);
+/* How many are not ok. */
+size_t result_checks_exceeded(const struct result_check_list *list);
 
 /* ---- The report */
 
@@ -207,6 +238,7 @@ struct report {
     struct result **results;
     size_t result_count;
     struct finding_list findings;
+    struct result_check_list checks;
     enum finding_code verdict;
     const char *diagram;  /* drawn, for formats that carry it as text; or NULL */
     const char *timeline; /* likewise every event */

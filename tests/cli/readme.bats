@@ -136,6 +136,22 @@ options_exist() {
         grep -oE -- '--[a-z][a-z0-9-]*[a-z0-9]' | sort -u | options_exist
 }
 
+@test "the manual page has the thresholds of the code" {
+    need mandoc
+    local page
+    page=$(mandoc -T ascii "$NETKIT_SOURCE/man/netkit-tcp-probe.1" | sed 's/.\x08//g' | tr -s ' \n' ' ')
+    threshold() { # file, macro: its value
+        sed -nE "s/^#define $2 +(INT64_C\()?([0-9.]+).*/\2/p" "$NETKIT_SOURCE/lib/diagnosis/$1"
+    }
+    local service=service.h round=round.h
+    [[ $page == *"p below $(threshold $service SERVICE_P_VALUE)"* ]]
+    [[ $page == *"at least $(awk "BEGIN { print 100 * $(threshold $service SERVICE_SHARE) }") %"* ]]
+    [[ $page == *"within $(($(threshold $service SERVICE_RELEASE_NS) / 1000000)) ms of the ack"* ]]
+    [[ $page == *"between $(($(threshold $service SERVICE_CORK_MIN_NS) / 1000000)) and"* ]]
+    [[ $page == *"and $(($(threshold $service SERVICE_CORK_MAX_NS) / 1000000)) ms. That"* ]]
+    [[ $page == *"where that took 0.$(($(threshold $round ROUND_HOLD_FLOOR_NS) / 100000)) ms"* ]]
+}
+
 @test "the README's program for the socket library compiles" {
     blocks c > program.c
     grep -q netkit/sock.h program.c

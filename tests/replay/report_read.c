@@ -104,6 +104,18 @@ static void read_list(const struct report_field *field, void *base, const json_t
     *(size_t *)((char *)base + field->count_offset) = count;
 }
 
+static void read_checks(struct report *report, const json_t *array)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *object = json_array_get(array, i);
+        struct result_check check = {
+            .unit = json_object_get(object, "limit_ns") ? RESULT_UNIT_DURATION : RESULT_UNIT_SHARE};
+        read_fields(report_check_fields[check.unit], &check, object);
+        check.label = check.name + strcspn(check.name, "-") + 1;
+        result_check_add(arena, &report->checks, &check);
+    }
+}
+
 static int error_number(const json_t *value)
 {
     const struct finding_term *term =
@@ -189,6 +201,14 @@ static void read_field(const struct report_field *field, void *base, json_t *val
         return;
     case FIELD_ARRAY:
         read_list(field, base, value);
+        return;
+    case FIELD_SHARE:
+        *(int64_t *)at = json_is_null(value)
+                             ? RESULT_UNKNOWN
+                             : (int64_t)(json_number_value(value) * RESULT_SHARE_PERCENT + 0.5);
+        return;
+    case FIELD_CHECKS:
+        read_checks(base, value);
         return;
     case FIELD_RESULTS:
         for (size_t i = 0; i < json_array_size(value); i++)

@@ -218,9 +218,10 @@ static void a_case_fails_for_each_problem(void **state)
     assert_int_equal(cases_of(&cases, &report, NULL), 0);
     assert_int_equal(cases.count, 4);
     assert_int_equal(cases.failed, 3);
-    assert_int_equal(cases.items[0].problems[0].code, FINDING_NAGLE_DELAYED_ACK);
+    assert_string_equal(cases.items[0].problems[0].type,
+                        finding_entry(FINDING_NAGLE_DELAYED_ACK)->name);
     assert_int_equal(cases.items[1].problem_count, 0); /* an info is no problem */
-    assert_int_equal(cases.items[2].problems[0].code, FINDING_NO_RESPONSE);
+    assert_string_equal(cases.items[2].problems[0].type, finding_entry(FINDING_NO_RESPONSE)->name);
     assert_null(cases.items[3].result);
     cases_free(&cases);
 
