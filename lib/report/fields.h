@@ -18,6 +18,7 @@ enum field_kind {
     FIELD_SIDE,      /* enum result_side, by its name or null */
     FIELD_ERRNO,     /* int; its name, 0 is null */
     FIELD_CAPTURE,   /* enum result_capture, by its name */
+    FIELD_HEALTH,    /* enum result_health, by its name */
     FIELD_ERROR,     /* struct result_error, null when there is none */
     FIELD_BREAKDOWN, /* struct result_breakdown */
     FIELD_HISTOGRAM, /* struct result_histogram: its buckets that are not empty */
@@ -49,6 +50,7 @@ extern const struct report_field report_probe_fields[];   /* struct result_probe
 extern const struct report_field report_connect_fields[]; /* struct result_probe */
 extern const struct report_field report_latency_fields[]; /* struct result_latency */
 extern const struct report_field report_arm_fields[];     /* struct result_arm */
+extern const struct report_field report_machine_fields[]; /* struct result_machine */
 
 /* struct result_check, by enum result_unit: the keys of a duration end in _ns. */
 extern const struct report_field *const report_check_fields[];

@@ -202,6 +202,8 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
         return *(const int *)at ? json_string(error_name(*(const int *)at)) : json_null();
     case FIELD_CAPTURE:
         return json_string(report_capture_name(*(const enum result_capture *)at));
+    case FIELD_HEALTH:
+        return json_string(result_health_name(*(const enum result_health *)at));
     case FIELD_ERROR:
         return from_error(at, failed);
     case FIELD_BREAKDOWN:

@@ -66,6 +66,20 @@ static void check_numbers(struct buf *out, const struct result_check *check)
                limit);
 }
 
+static void meaning(struct buf *out, const struct result_machine *machine)
+{
+    buf_printf(out, "      <system-out>%s", result_health_name(machine->health));
+    if (machine->value) {
+        buf_add_str(out, ", ");
+        xml_escape(out, machine->value);
+    }
+    if (machine->meaning) {
+        buf_add_str(out, ": ");
+        xml_escape(out, machine->meaning);
+    }
+    buf_add_str(out, "</system-out>\n");
+}
+
 static void case_element(struct buf *out, const struct report *report,
                          const struct report_case *item)
 {
@@ -80,6 +94,9 @@ static void case_element(struct buf *out, const struct report *report,
         switch (item->result->type) {
         case RESULT_PROBE:
             numbers(out, &item->result->probe);
+            break;
+        case RESULT_MACHINE:
+            meaning(out, &item->result->machine);
             break;
         }
     if (item->check)

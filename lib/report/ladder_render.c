@@ -81,6 +81,8 @@ static bool slow_round(const struct result *result, struct ladder_source *source
                                          .server = server->len_bytes ? buf_str(server) : NULL};
         return true;
     }
+    case RESULT_MACHINE: /* no conversation */
+        break;
     }
     return false;
 }

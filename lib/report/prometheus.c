@@ -287,6 +287,8 @@ static const struct result_probe **probes_of(const struct report *report, size_t
         case RESULT_PROBE:
             probes[(*count)++] = &report->results[i]->probe;
             break;
+        case RESULT_MACHINE: /* no measurements */
+            break;
         }
     if (!probes)
         return NULL;

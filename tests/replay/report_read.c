@@ -142,6 +142,31 @@ static enum finding_severity severity_of(const json_t *value)
     return (enum finding_severity)severity;
 }
 
+static enum result_health health_of(const json_t *value)
+{
+    int health = RESULT_HEALTH_PROBLEM;
+    while (health &&
+           (!json_is_string(value) ||
+            strcmp(result_health_name((enum result_health)health), json_string_value(value))))
+        health--;
+    return (enum result_health)health;
+}
+
+/* Only doctor's results say what was checked. */
+static void read_result(struct report *report, const json_t *object)
+{
+    if (json_object_get(object, "check")) {
+        struct result_machine *machine = &report_add(report, RESULT_MACHINE)->machine;
+        read_fields(report_machine_fields, machine, object);
+        if (machine->health == RESULT_HEALTH_PROBLEM)
+            machine->error = (struct result_error){machine->needed ? FINDING_MACHINE_REFUSES
+                                                                   : FINDING_MACHINE_SETTING,
+                                                   0, machine->meaning};
+        return;
+    }
+    read_fields(report_probe_fields, &report_add(report, RESULT_PROBE)->probe, object);
+}
+
 static void read_field(const struct report_field *field, void *base, json_t *value)
 {
     void *at = (char *)base + field->offset;
@@ -176,6 +201,9 @@ static void read_field(const struct report_field *field, void *base, json_t *val
     case FIELD_CAPTURE:
         *(enum result_capture *)at =
             strcmp(json_string_value(value), "pcap") ? RESULT_CAPTURE_NONE : RESULT_CAPTURE_PCAP;
+        return;
+    case FIELD_HEALTH:
+        *(enum result_health *)at = health_of(value);
         return;
     case FIELD_ERROR:
         if (json_is_object(value))
@@ -212,8 +240,7 @@ static void read_field(const struct report_field *field, void *base, json_t *val
         return;
     case FIELD_RESULTS:
         for (size_t i = 0; i < json_array_size(value); i++)
-            read_fields(report_probe_fields, &report_add(base, RESULT_PROBE)->probe,
-                        json_array_get(value, i));
+            read_result(base, json_array_get(value, i));
         return;
     }
 }
