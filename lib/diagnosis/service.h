@@ -58,8 +58,8 @@ struct service_evidence {
     int64_t stall_ns;                 /* the shortest delay that is worth a finding */
     int64_t rtt_ns;                   /* smallest seen */
     int64_t resolve_ns;
-    int64_t fallback_ns;  /* how long addresses tried before kept us from the one that won */
-    const char *fallback; /* what became of the others; NULL: there were none */
+    int64_t fallback_ns;      /* how long addresses tried before kept us from the one that won */
+    const char *fallback;     /* what became of the others; NULL: there were none */
     uint32_t syn_retransmits; /* of all connections together */
     uint32_t slow_connects;   /* connections that needed one */
     uint32_t connections;
