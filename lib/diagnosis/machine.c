@@ -68,15 +68,17 @@ void line_end(struct report *report, const char *group, const char *check, const
 
     if (!result)
         return;
-    result->machine = (struct result_machine){.group = group,
-                                              .check = check,
-                                              .health = line->health,
-                                              .value = line->value,
-                                              .meaning = line->meaning,
-                                              .remedy = line->remedy,
-                                              .source = line->source,
-                                              .effect_ns = line->effect_ns,
-                                              .needed = line->needed};
+    result->machine =
+        (struct result_machine){.group = group,
+                                .check = check,
+                                .health = line->health,
+                                .value = line->value,
+                                .meaning = line->meaning,
+                                .remedy = line->remedy,
+                                .source = line->source,
+                                .effect_ns = line->effect_ns,
+                                .needed = line->needed,
+                                .detail = line->detail && line->health == RESULT_HEALTH_OK};
     if (line->health != RESULT_HEALTH_PROBLEM)
         return;
     add_finding(report, check, line);
@@ -93,6 +95,9 @@ const char *line_duration(struct arena *arena, int64_t ns)
         return arena_printf(arena, "%" PRId64 " s", ns / NS_PER_SEC);
     if (ns >= NS_PER_MS && ns < NS_PER_SEC && ns % NS_PER_MS == 0)
         return arena_printf(arena, "%" PRId64 " ms", ns / NS_PER_MS);
+    /* What is said to last at least so long must not be rounded up. */
+    if (ns >= 120 * NS_PER_SEC)
+        ns -= ns % NS_PER_SEC;
     return arena_copy(arena, units_format_duration(text, sizeof text, ns, "µ"));
 }
 
@@ -104,17 +109,23 @@ const char *line_size(struct arena *arena, int64_t bytes)
 
 /* ---- what was tried ---- */
 
-/* The errors of the lab and of captures say why, and then what to do about it. */
+/* "why; what to do (what the kernel said)" is how the errors of the lab are written, "why. What to
+ * do" those of captures. */
 static void split_remedy(struct line *line, const char *text)
 {
     const char *semicolon = strstr(text, "; "), *stop = strstr(text, ". ");
     const char *end = semicolon && (!stop || semicolon < stop) ? semicolon : stop;
+    const char *said = strrchr(text, '('), *after = text + strlen(text);
 
     line->meaning = arena_copy(line->arena, text);
     if (!end || !end[2])
         return;
-    line->meaning = arena_printf(line->arena, "%.*s", (int)(end - text), text);
-    line->remedy = arena_printf(line->arena, "%c%s", toupper((unsigned char)end[2]), end + 3);
+    if (!said || said < end + 4 || after[-1] != ')')
+        said = after;
+    line->meaning = arena_printf(line->arena, "%.*s%s%s", (int)(end - text), text,
+                                 said < after ? " " : "", said);
+    line->remedy = arena_printf(line->arena, "%c%.*s", toupper((unsigned char)end[2]),
+                                (int)(said - end - 3 - (said < after)), end + 3);
 }
 
 /* Something that works, or the reason why not. */
@@ -180,8 +191,10 @@ static void examine_stamps(const struct machine_stamps *stamps, struct report *r
         *list = arena_printf(arena, "%s%s%s", *list, **list ? " " : "", kinds[i].name);
     }
     line.value = *came ? came : "none";
-    line.meaning = "the kernel says when a write left the queue, reached the device, was "
-                   "acknowledged, and when data arrived";
+    line.meaning = stamps->family == 6
+                       ? "the same over IPv6"
+                       : "the kernel says when a write left the queue, reached the device, was "
+                         "acknowledged, and when data arrived";
     if (*missing) {
         line.health = RESULT_HEALTH_PROBLEM;
         line.meaning = stamps->error.code
@@ -189,6 +202,8 @@ static void examine_stamps(const struct machine_stamps *stamps, struct report *r
                            : arena_printf(arena, "no stamps of the kind %s came", missing);
         line.remedy = "tcp-probe cannot attribute delays without these: a kernel with "
                       "SO_TIMESTAMPING (Linux 4.0 or later, not a user-space imitation of it).";
+        if (stamps->error.code == ENETUNREACH || stamps->error.code == EADDRNOTAVAIL)
+            line.remedy = "The loopback interface is down; as root: ip link set lo up";
     }
     line_end(report, NEEDED, stamps->family == 6 ? "time stamps, IPv6" : "time stamps, IPv4",
              &line);
@@ -309,8 +324,11 @@ static void examine_descriptors(const struct machine *machine, struct report *re
         return;
     line.value = arena_printf(arena, "%" PRId64, machine->descriptors_soft);
     line.meaning =
-        arena_printf(arena, "a program has so many descriptors, and may raise that to %" PRId64,
-                     machine->descriptors_hard);
+        machine->descriptors_soft < machine->descriptors_hard
+            ? arena_printf(arena,
+                           "connections and files of a program; it may raise that to %" PRId64,
+                           machine->descriptors_hard)
+            : "connections and files of a program; it can't raise that";
     if (machine->descriptors_hard < FLEET) {
         line.health = machine->descriptors_hard < 256 ? RESULT_HEALTH_PROBLEM : RESULT_HEALTH_NOTE;
         line.remedy = "For thousands of connections at once: ulimit -Hn, LimitNOFILE= of the "

@@ -1,6 +1,6 @@
 /* The kernel's counters of what it refused or dropped, and the interfaces.
  *
- * A counter runs since boot, so one that is not zero is history: a note. One that rises while it is
+ * A counter runs since its network namespace was made, so one that is not zero is history: a note. One that rises while it is
  * looked at is a problem now. */
 #include "diagnosis/machine_internal.h"
 
@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define COUNTERS     "Counters since boot"
+#define COUNTERS     "Counters"
 #define INTERFACES   "Interfaces"
 #define MTU_OF_IPV6  1280 /* RFC 8200 section 5 */
 #define HEADERS_IPV4 52   /* IPv4 20, TCP 20, time stamps 12 */
@@ -76,7 +76,7 @@ static uint64_t rise(const struct machine *machine, const struct counter *counte
 static const char *since(struct arena *arena, const struct machine *machine)
 {
     return machine->uptime_ns > 0
-               ? arena_printf(arena, " in %s", line_duration(arena, machine->uptime_ns))
+               ? arena_printf(arena, " (in at most %s)", line_duration(arena, machine->uptime_ns))
                : "";
 }
 
@@ -102,6 +102,7 @@ static void examine_counter(const struct machine *machine, const struct counter 
         line.health = RESULT_HEALTH_NOTE;
     } else {
         line.meaning = arena_printf(&report->arena, "never: %s", counter->meaning);
+        line.detail = true;
     }
     line.remedy = line.health == RESULT_HEALTH_OK ? NULL : counter->remedy;
     line_end(report, COUNTERS, counter->name, &line);

@@ -11,6 +11,7 @@ struct line {
     const char *value, *meaning, *remedy, *source;
     int64_t effect_ns;
     bool needed;
+    bool detail; /* while it is ok, text only names it */
 };
 
 struct line line_begin(struct report *report);

@@ -11,9 +11,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define TIME_WAIT_NS    (60 * NS_PER_SEC) /* TCP_TIMEWAIT_LEN, compiled in */
-#define LONG_PATH_NS    (50 * NS_PER_MS)  /* a round trip across a continent */
-#define KEPT_IN_TEXT    12                /* so many times of a schedule are written out */
+#define TIME_WAIT_NS    (60 * NS_PER_SEC)  /* TCP_TIMEWAIT_LEN, compiled in */
+#define LONG_PATH_NS    (50 * NS_PER_MS)   /* a round trip across a continent */
+#define KEPT_IN_TEXT    12                 /* so many times of a schedule are written out */
+#define NUMBER_MAX      (INT64_C(1) << 33) /* seconds of it fit an int64_t of nanoseconds */
 #define WINDOW_UNSCALED 65535
 
 struct view {
@@ -103,7 +104,7 @@ static bool in_time_wait(const struct machine *machine, int64_t *out)
         return false;
     errno = 0;
     *out = strtoll(word + 4, NULL, 10);
-    return !errno;
+    return !errno && *out <= NUMBER_MAX;
 }
 
 static void local_port_range(struct view *view)
@@ -449,12 +450,18 @@ static void no_metrics_save(struct view *view)
 
 static void ecn(struct view *view)
 {
-    if (view->number == 0)
-        means(view, "congestion marks are never used");
-    else if (view->number == 2)
-        means(view, "congestion marks are used where the peer asks for them");
-    else
-        means(view, "congestion marks are asked for in every connect");
+    static const char *const meanings[] = {
+        "congestion marks are never used",
+        "congestion marks are asked for in every connect",
+        "congestion marks are used where the peer asks for them",
+        "accurate congestion marks are asked for in every connect",
+        "congestion marks are asked for in every connect, and "
+        "accurate ones are used where the peer asks for them",
+        "accurate congestion marks are used where the peer asks "
+        "for them"};
+
+    if (view->number >= 0 && view->number < (int64_t)ARRAY_SIZE(meanings))
+        means(view, "%s", meanings[view->number]);
 }
 
 struct setting {
@@ -462,6 +469,7 @@ struct setting {
     const char *group;
     void (*judge)(struct view *view); /* NULL: others read it */
     bool text;                        /* the value is a word, not numbers */
+    bool detail;                      /* of interest only while it is not as it should be */
 };
 
 #define CONNECTING "Connecting"
@@ -470,44 +478,44 @@ struct setting {
 #define MOVING     "Moving data"
 
 static const struct setting settings[] = {
-    {"net/ipv4/tcp_syn_retries", CONNECTING, syn_retries, false},
-    {"net/ipv4/tcp_syn_linear_timeouts", CONNECTING, syn_linear_timeouts, false},
-    {"net/ipv4/ip_local_port_range", CONNECTING, local_port_range, false},
-    {"net/ipv4/tcp_tw_reuse", CONNECTING, tw_reuse, false},
-    {"net/ipv4/tcp_tw_recycle", CONNECTING, tw_recycle, false},
-    {"net/ipv4/tcp_fastopen", CONNECTING, fastopen, false},
+    {"net/ipv4/tcp_syn_retries", CONNECTING, syn_retries, false, false},
+    {"net/ipv4/tcp_syn_linear_timeouts", CONNECTING, syn_linear_timeouts, false, false},
+    {"net/ipv4/ip_local_port_range", CONNECTING, local_port_range, false, false},
+    {"net/ipv4/tcp_tw_reuse", CONNECTING, tw_reuse, false, false},
+    {"net/ipv4/tcp_tw_recycle", CONNECTING, tw_recycle, false, true},
+    {"net/ipv4/tcp_fastopen", CONNECTING, fastopen, false, false},
 
-    {"net/core/somaxconn", LISTENING, somaxconn, false},
-    {"net/ipv4/tcp_max_syn_backlog", LISTENING, max_syn_backlog, false},
-    {"net/ipv4/tcp_syncookies", LISTENING, syncookies, false},
-    {"net/ipv4/tcp_synack_retries", LISTENING, synack_retries, false},
-    {"net/ipv4/tcp_abort_on_overflow", LISTENING, abort_on_overflow, false},
+    {"net/core/somaxconn", LISTENING, somaxconn, false, false},
+    {"net/ipv4/tcp_max_syn_backlog", LISTENING, max_syn_backlog, false, false},
+    {"net/ipv4/tcp_syncookies", LISTENING, syncookies, false, false},
+    {"net/ipv4/tcp_synack_retries", LISTENING, synack_retries, false, false},
+    {"net/ipv4/tcp_abort_on_overflow", LISTENING, abort_on_overflow, false, false},
 
-    {"net/ipv4/tcp_retries2", GIVING_UP, retries2, false},
-    {"net/ipv4/tcp_retries1", GIVING_UP, retries1, false},
-    {"net/ipv4/tcp_rto_min_us", GIVING_UP, rto_min_us, false},
-    {"net/ipv4/tcp_rto_max_ms", GIVING_UP, rto_max_ms, false},
-    {"net/ipv4/tcp_keepalive_time", GIVING_UP, keepalive_time, false},
-    {"net/ipv4/tcp_keepalive_intvl", GIVING_UP, keepalive_intvl, false},
-    {"net/ipv4/tcp_keepalive_probes", GIVING_UP, keepalive_probes, false},
-    {"net/ipv4/tcp_orphan_retries", GIVING_UP, orphan_retries, false},
-    {"net/ipv4/tcp_fin_timeout", GIVING_UP, fin_timeout, false},
+    {"net/ipv4/tcp_retries2", GIVING_UP, retries2, false, false},
+    {"net/ipv4/tcp_retries1", GIVING_UP, retries1, false, false},
+    {"net/ipv4/tcp_rto_min_us", GIVING_UP, rto_min_us, false, false},
+    {"net/ipv4/tcp_rto_max_ms", GIVING_UP, rto_max_ms, false, false},
+    {"net/ipv4/tcp_keepalive_time", GIVING_UP, keepalive_time, false, false},
+    {"net/ipv4/tcp_keepalive_intvl", GIVING_UP, keepalive_intvl, false, false},
+    {"net/ipv4/tcp_keepalive_probes", GIVING_UP, keepalive_probes, false, false},
+    {"net/ipv4/tcp_orphan_retries", GIVING_UP, orphan_retries, false, false},
+    {"net/ipv4/tcp_fin_timeout", GIVING_UP, fin_timeout, false, false},
 
-    {"net/ipv4/tcp_congestion_control", MOVING, congestion_control, true},
-    {"net/ipv4/tcp_available_congestion_control", MOVING, NULL, true},
-    {"net/ipv4/tcp_slow_start_after_idle", MOVING, slow_start_after_idle, false},
-    {"net/ipv4/tcp_autocorking", MOVING, autocorking, false},
-    {"net/ipv4/tcp_sack", MOVING, sack, false},
-    {"net/ipv4/tcp_timestamps", MOVING, timestamps, false},
-    {"net/ipv4/tcp_window_scaling", MOVING, window_scaling, false},
-    {"net/ipv4/tcp_rmem", MOVING, rmem, false},
-    {"net/ipv4/tcp_wmem", MOVING, wmem, false},
-    {"net/ipv4/tcp_moderate_rcvbuf", MOVING, moderate_rcvbuf, false},
-    {"net/ipv4/tcp_early_retrans", MOVING, early_retrans, false},
-    {"net/ipv4/tcp_pingpong_thresh", MOVING, pingpong_thresh, false},
-    {"net/ipv4/tcp_mtu_probing", MOVING, mtu_probing, false},
-    {"net/ipv4/tcp_no_metrics_save", MOVING, no_metrics_save, false},
-    {"net/ipv4/tcp_ecn", MOVING, ecn, false},
+    {"net/ipv4/tcp_congestion_control", MOVING, congestion_control, true, false},
+    {"net/ipv4/tcp_available_congestion_control", MOVING, NULL, true, false},
+    {"net/ipv4/tcp_slow_start_after_idle", MOVING, slow_start_after_idle, false, false},
+    {"net/ipv4/tcp_autocorking", MOVING, autocorking, false, true},
+    {"net/ipv4/tcp_sack", MOVING, sack, false, true},
+    {"net/ipv4/tcp_timestamps", MOVING, timestamps, false, true},
+    {"net/ipv4/tcp_window_scaling", MOVING, window_scaling, false, true},
+    {"net/ipv4/tcp_rmem", MOVING, rmem, false, false},
+    {"net/ipv4/tcp_wmem", MOVING, wmem, false, false},
+    {"net/ipv4/tcp_moderate_rcvbuf", MOVING, moderate_rcvbuf, false, true},
+    {"net/ipv4/tcp_early_retrans", MOVING, early_retrans, false, true},
+    {"net/ipv4/tcp_pingpong_thresh", MOVING, pingpong_thresh, false, true},
+    {"net/ipv4/tcp_mtu_probing", MOVING, mtu_probing, false, true},
+    {"net/ipv4/tcp_no_metrics_save", MOVING, no_metrics_save, false, true},
+    {"net/ipv4/tcp_ecn", MOVING, ecn, false, true},
 };
 _Static_assert(ARRAY_SIZE(settings) < MACHINE_SETTINGS, "each setting has its place");
 
@@ -562,6 +570,15 @@ struct schedule_settings machine_schedule(const struct machine *machine)
     return out;
 }
 
+/* The files may be anybody's: a number that no kernel has says nothing, and must not overflow. */
+static bool makes_sense(const struct machine_value *value, bool text)
+{
+    for (size_t i = 0; i < value->count; i++)
+        if (value->numbers[i] < 0 || value->numbers[i] > NUMBER_MAX)
+            return false;
+    return value->known && (text || value->count);
+}
+
 void machine_examine_settings(const struct machine *machine, struct report *report)
 {
     struct schedule_settings schedule = machine_schedule(machine);
@@ -570,10 +587,11 @@ void machine_examine_settings(const struct machine *machine, struct report *repo
         const struct machine_value *value = &machine->settings[i];
         struct line line = line_begin(report);
         struct view view = {machine, schedule, value, value->numbers[0], &line};
-        if (!settings[i].judge || !value->known || (!value->count && !settings[i].text))
+        if (!settings[i].judge || !makes_sense(value, settings[i].text))
             continue;
         line.value = arena_copy(&report->arena, value->text);
         line.source = arena_printf(&report->arena, "/proc/sys/%s", settings[i].path);
+        line.detail = settings[i].detail;
         settings[i].judge(&view);
         line_end(report, settings[i].group, strrchr(settings[i].path, '/') + 1, &line);
     }

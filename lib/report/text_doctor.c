@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define INDENT       2
-#define CHECK_COLUMN 11 /* INDENT + "problem" + 2 */
+#define CHECK_COLUMN 10 /* INDENT + "problem" + 1 */
 #define BODY_COLUMN  36 /* after the longest name of a sysctl */
 #define VALUE_WIDTH  18 /* a longer value has the line to itself */
 
@@ -22,16 +22,14 @@ static enum paint_color health_color(enum result_health health)
     return PAINT_PLAIN;
 }
 
-static void body(struct paint *paint, enum paint_color color, const char *prefix, const char *text)
+/* With more room than the meaning has: a command to copy should not be broken. */
+static void aside(struct paint *paint, enum paint_color color, const char *mark, const char *text)
 {
     if (!text)
         return;
-    paint_to(paint, BODY_COLUMN);
-    if (prefix) {
-        paint_put(paint, color, prefix);
-        paint_put(paint, PAINT_PLAIN, " ");
-    }
-    paint_wrap(paint, color, BODY_COLUMN, text);
+    paint_to(paint, CHECK_COLUMN);
+    paint_printf(paint, color, "%s ", mark);
+    paint_wrap(paint, color, paint->column, text);
 }
 
 static void show_line(struct paint *paint, const struct result_machine *machine)
@@ -53,10 +51,35 @@ static void show_line(struct paint *paint, const struct result_machine *machine)
     }
     if (paint->column && !machine->meaning)
         paint_newline(paint);
-    body(paint, PAINT_PLAIN, NULL, machine->meaning);
-    body(paint, color, "→", machine->remedy);
-    if (paint->style->verbose && machine->source)
-        body(paint, PAINT_DIM, "from", machine->source);
+    if (machine->meaning)
+        paint_wrap(paint, PAINT_PLAIN, BODY_COLUMN, machine->meaning);
+    aside(paint, color, "→", machine->remedy);
+    if (paint->style->verbose)
+        aside(paint, PAINT_DIM, "from", machine->source);
+}
+
+/* "ok  5 more  tcp_sack, tcp_timestamps, …": what is as it should be, by name. */
+static void show_details(struct paint *paint, const struct report *report, const char *group)
+{
+    cleanup(buf) struct buf names = {0};
+    size_t count = 0;
+
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_machine *machine = &report->results[i]->machine;
+        if (report->results[i]->type != RESULT_MACHINE || !machine->detail ||
+            strcmp(machine->group ? machine->group : "", group))
+            continue;
+        buf_printf(&names, "%s%s", count++ ? ", " : "", machine->check ? machine->check : "?");
+    }
+    paint->out->failed |= names.failed;
+    if (!count || paint->style->verbose)
+        return;
+    paint_to(paint, INDENT);
+    paint_put(paint, PAINT_GREEN, result_health_name(RESULT_HEALTH_OK));
+    paint_to(paint, CHECK_COLUMN);
+    paint_printf(paint, PAINT_DIM, "%zu more", count);
+    paint_to(paint, BODY_COLUMN);
+    paint_wrap(paint, PAINT_DIM, BODY_COLUMN, buf_str(&names));
 }
 
 static void show_counts(struct paint *paint, const struct report *report)
@@ -86,6 +109,21 @@ static void show_counts(struct paint *paint, const struct report *report)
     paint_newline(paint);
 }
 
+static void show_group(struct paint *paint, const struct report *report, const char *group)
+{
+    paint_put(paint, PAINT_BOLD, group);
+    paint_newline(paint);
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_machine *machine = &report->results[i]->machine;
+        if (report->results[i]->type == RESULT_MACHINE &&
+            !strcmp(machine->group ? machine->group : "", group) &&
+            (!machine->detail || paint->style->verbose))
+            show_line(paint, machine);
+    }
+    show_details(paint, report, group);
+    paint_newline(paint);
+}
+
 void show_machine(struct paint *paint, const struct report *report)
 {
     const char *group = NULL;
@@ -95,21 +133,13 @@ void show_machine(struct paint *paint, const struct report *report)
         const struct result_machine *machine = &report->results[i]->machine;
         if (report->results[i]->type != RESULT_MACHINE)
             continue;
+        const char *mine = machine->group ? machine->group : "";
         any = true;
-        if (paint->style->quiet && machine->health != RESULT_HEALTH_PROBLEM)
-            continue;
-        if (machine->group && (!group || strcmp(group, machine->group)) && !paint->style->quiet) {
-            if (group)
-                paint_newline(paint);
-            paint_put(paint, PAINT_BOLD, machine->group);
-            paint_newline(paint);
-        }
-        group = machine->group;
-        show_line(paint, machine);
+        if (paint->style->quiet && machine->health == RESULT_HEALTH_PROBLEM)
+            show_line(paint, machine);
+        else if (!paint->style->quiet && (!group || strcmp(group, mine)))
+            show_group(paint, report, group = mine);
     }
-    if (!any)
-        return;
-    if (!paint->style->quiet)
-        paint_newline(paint);
-    show_counts(paint, report);
+    if (any)
+        show_counts(paint, report);
 }

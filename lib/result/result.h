@@ -228,6 +228,7 @@ struct result_machine {
     const char *source;        /* how it is known */
     int64_t effect_ns;         /* the time that the meaning speaks of */
     bool needed;               /* netkit does not work without it */
+    bool detail;               /* nothing to see: text names it only, unless verbose */
     struct result_error error; /* of a problem */
 };
 
