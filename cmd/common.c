@@ -3,10 +3,13 @@
 #include "output.h"
 #include <string.h>
 
-static const struct cli_word formats[] = {
-    {"text", COMMON_FORMAT_TEXT, NULL},     {"json", COMMON_FORMAT_JSON, NULL},
-    {"ndjson", COMMON_FORMAT_NDJSON, NULL}, {"junit", COMMON_FORMAT_JUNIT, NULL},
-    {"tap", COMMON_FORMAT_TAP, NULL},       {0}};
+static const struct cli_word formats[] = {{"text", COMMON_FORMAT_TEXT, NULL},
+                                          {"json", COMMON_FORMAT_JSON, NULL},
+                                          {"ndjson", COMMON_FORMAT_NDJSON, NULL},
+                                          {"junit", COMMON_FORMAT_JUNIT, NULL},
+                                          {"tap", COMMON_FORMAT_TAP, NULL},
+                                          {"prometheus", COMMON_FORMAT_PROMETHEUS, NULL},
+                                          {0}};
 
 static const struct cli_word diagrams[] = {{"text", COMMON_DIAGRAM_TEXT, NULL},
                                            {"mermaid", COMMON_DIAGRAM_MERMAID, NULL},
@@ -34,6 +37,9 @@ const struct cli_group common_output = {
         {.name = "json",
          CLI_ALIAS("format=json"),
          .help = "Short for --format json: one JSON document on standard output, nothing else."},
+        {.name = "prometheus",
+         CLI_ALIAS("format=prometheus"),
+         .help = "Short for --format prometheus: metrics in Prometheus's text format."},
         {.name = "format",
          CLI_CHOICE(OF, format),
          .words = formats,
@@ -152,6 +158,11 @@ const struct cli_group common_scenarios = {
 const struct cli_status common_diagnosis_statuses[] = {
     {0, "The diagnosis was completed, whatever it found."},
     {1, "A finding that --fail-on names was made."},
+    STATUS_ROWS_OF_ALL};
+
+const struct cli_status common_threshold_statuses[] = {
+    {0, "The diagnosis was completed, whatever it found."},
+    {1, "A threshold was exceeded, or a finding that --fail-on names was made."},
     STATUS_ROWS_OF_ALL};
 
 const struct cli_status common_scenario_statuses[] = {

@@ -14,6 +14,7 @@ enum common_format {
     COMMON_FORMAT_NDJSON,
     COMMON_FORMAT_JUNIT,
     COMMON_FORMAT_TAP,
+    COMMON_FORMAT_PROMETHEUS,
 };
 
 enum common_diagram {
@@ -50,8 +51,10 @@ extern const struct cli_group common_output;
 extern const struct cli_group common_limits;
 extern const struct cli_group common_scenarios;
 
-/* The exit statuses of a command that diagnoses, and of one that runs scenarios. */
+/* The exit statuses of a command that diagnoses, of one that has thresholds too, and of one that
+ * runs scenarios. */
 extern const struct cli_status common_diagnosis_statuses[];
+extern const struct cli_status common_threshold_statuses[];
 extern const struct cli_status common_scenario_statuses[];
 
 /* Which diagram is wanted: --diagram-file alone asks for one too, of the kind that the file's

@@ -37,7 +37,7 @@ bool experiment_fails(const struct common_options *options, const struct report 
         if (common_fails_on(options, report->findings.items[i].code,
                             report->findings.items[i].severity))
             return true;
-    return false;
+    return result_checks_exceeded(&report->checks) > 0;
 }
 
 int experiment_family(const struct common_options *options)
@@ -108,6 +108,20 @@ static int list_events(const struct common_options *options, struct report *repo
     return rc;
 }
 
+/* A picture that cannot be drawn must not cost the report. */
+static int add_pictures(const char *command, const struct common_options *options,
+                        struct report *report, const struct report_style *style, struct buf *behind,
+                        int status)
+{
+    struct error error = {0};
+
+    if (!draw(options, report, style, behind, &error) &&
+        !list_events(options, report, style, behind, &error))
+        return status;
+    output_complain(command, "%s", error.text);
+    return status == STATUS_OK ? STATUS_MACHINE : status;
+}
+
 int experiment_deliver(const char *command, const struct common_options *options,
                        struct report *report, int status)
 {
@@ -115,12 +129,7 @@ int experiment_deliver(const char *command, const struct common_options *options
     cleanup(buf) struct buf text = {0}, behind = {0};
     struct error error = {0};
 
-    /* A picture that cannot be drawn must not cost the report. */
-    if (draw(options, report, &style, &behind, &error) ||
-        list_events(options, report, &style, &behind, &error)) {
-        output_complain(command, "%s", error.text);
-        status = status == STATUS_OK ? STATUS_MACHINE : status;
-    }
+    status = add_pictures(command, options, report, &style, &behind, status);
     if (report_render(&text, (enum report_format)options->format, report, &style, &error)) {
         output_complain(command, "%s", error.text);
         return STATUS_MACHINE;
@@ -131,4 +140,68 @@ int experiment_deliver(const char *command, const struct common_options *options
         return STATUS_MACHINE;
     }
     return status;
+}
+
+int experiment_stream_begin(struct experiment_stream *stream, const char *command,
+                            const struct common_options *options)
+{
+    struct error error = {0};
+
+    *stream = (struct experiment_stream){.command = command, .options = options};
+    if (options->format != COMMON_FORMAT_NDJSON ||
+        !output_stream_open(&stream->output, options->output ? options->output : "-", &error))
+        return STATUS_OK;
+    output_complain(command, "%s", error.text);
+    return STATUS_MACHINE;
+}
+
+/* A pipe that broke is complained about once, by output_finish(). */
+static void stream_write(struct experiment_stream *stream, const struct buf *text)
+{
+    struct error error = {0};
+
+    if (stream->broken || !output_stream_write(&stream->output, text, &error))
+        return;
+    stream->broken = true;
+    interrupt_stop_run();
+    if (!output_stream_is_stdout(&stream->output))
+        output_complain(stream->command, "%s", error.text);
+}
+
+void experiment_stream_result(struct experiment_stream *stream, const struct result *result)
+{
+    cleanup(buf) struct buf line = {0};
+
+    if (!stream->output.open || stream->broken)
+        return;
+    if (report_ndjson_result(&line, result, NULL))
+        line.failed = true;
+    stream_write(stream, &line);
+}
+
+int experiment_stream_deliver(struct experiment_stream *stream, struct report *report, int status)
+{
+    struct report_style style = style_of(stream->options);
+    cleanup(buf) struct buf text = {0};
+    struct error error = {0};
+
+    if (!stream->output.open)
+        return experiment_deliver(stream->command, stream->options, report, status);
+    status = add_pictures(stream->command, stream->options, report, &style, &text, status);
+    if (report_ndjson_rest(&text, report, NULL))
+        text.failed = true;
+    stream_write(stream, &text);
+    if (stream->broken) {
+        output_stream_abandon(&stream->output);
+        return STATUS_MACHINE;
+    }
+    if (!output_stream_commit(&stream->output, &error))
+        return status;
+    output_complain(stream->command, "%s", error.text);
+    return STATUS_MACHINE;
+}
+
+void experiment_stream_abandon(struct experiment_stream *stream)
+{
+    output_stream_abandon(&stream->output);
 }

@@ -4,10 +4,17 @@
 #include <stddef.h>
 
 volatile sig_atomic_t interrupt_signal;
+volatile sig_atomic_t interrupt_stop;
+
+void interrupt_stop_run(void)
+{
+    interrupt_stop = 1;
+}
 
 static void caught(int number)
 {
     interrupt_signal = number;
+    interrupt_stop = 1;
 }
 
 void interrupt_catch(void)

@@ -7,6 +7,11 @@
 /* The signal that came, 0 while none has. */
 extern volatile sig_atomic_t interrupt_signal;
 
+/* Not 0 when the run should end: a signal came, or interrupt_stop_run() was called because nobody
+ * reads the results any more. */
+extern volatile sig_atomic_t interrupt_stop;
+void interrupt_stop_run(void);
+
 /* Catches SIGINT and SIGTERM from here on, without restarting calls. A second one ends the process
  * at once, so that nobody is stuck with a report that does not come. */
 void interrupt_catch(void);

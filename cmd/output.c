@@ -55,42 +55,96 @@ static int write_all(int fd, const struct buf *text)
     return 0;
 }
 
-static int write_through(const char *path, const struct buf *text, struct error *error)
+static int open_through(struct output_stream *stream, struct error *error)
 {
-    cleanup(fd) int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    int rc = fd < 0 ? -errno : write_all(fd, text);
-
-    if (!rc && close(take_fd(&fd)))
-        rc = -errno;
-    return rc ? error_sys(error, -rc, "cannot write %s", path) : 0;
+    stream->fd = open(stream->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    return stream->fd < 0 ? error_sys(error, errno, "cannot write %s", stream->path) : 0;
 }
 
-static int write_renamed(const char *path, const struct buf *text, struct error *error)
+static int open_temporary(struct output_stream *stream, struct error *error)
 {
-    cleanup(buf) struct buf temporary = {0};
-    mode_t mask = umask(0);
+    buf_printf(&stream->temporary, "%s.XXXXXX", stream->path);
+    if (stream->temporary.failed)
+        return error_sys(error, ENOMEM, "cannot write %s", stream->path);
+    stream->fd = mkostemp(stream->temporary.data, O_CLOEXEC);
+    return stream->fd < 0 ? error_sys(error, errno, "cannot create %s", stream->path) : 0;
+}
+
+bool output_stream_is_stdout(const struct output_stream *stream)
+{
+    return !strcmp(stream->path, "-");
+}
+
+int output_stream_open(struct output_stream *stream, const char *path, struct error *error)
+{
+    struct stat st;
     int rc = 0;
 
-    umask(mask);
-    buf_printf(&temporary, "%s.XXXXXX", path);
-    if (temporary.failed)
-        return error_sys(error, ENOMEM, "cannot write %s", path);
-    cleanup(fd) int fd = mkostemp(temporary.data, O_CLOEXEC);
-    if (fd < 0)
-        return error_sys(error, errno, "cannot create %s", path);
-    rc = write_all(fd, text);
-    if (!rc && (fchmod(fd, 0666 & ~mask) || close(take_fd(&fd)) || rename(temporary.data, path)))
-        rc = -errno;
-    if (rc) {
-        unlink(temporary.data);
-        return error_sys(error, -rc, "cannot write %s", path);
+    *stream = (struct output_stream){.path = path, .fd = -1};
+    if (!output_stream_is_stdout(stream))
+        rc = !lstat(path, &st) && !S_ISREG(st.st_mode) ? open_through(stream, error)
+                                                       : open_temporary(stream, error);
+    stream->open = !rc;
+    if (rc)
+        buf_free(&stream->temporary);
+    return rc;
+}
+
+int output_stream_write(struct output_stream *stream, const struct buf *text, struct error *error)
+{
+    int rc = text->failed ? -ENOMEM : 0;
+
+    if (output_stream_is_stdout(stream)) {
+        output_print(text);
+        errno = 0;
+        if (fflush(stdout))
+            note_failure();
+        rc = -print_errno;
+    } else if (!rc) {
+        rc = write_all(stream->fd, text);
     }
+    return rc ? error_sys(error, -rc, "cannot write %s", stream->path) : 0;
+}
+
+static int put_in_place(struct output_stream *stream)
+{
+    mode_t mask = umask(0);
+
+    umask(mask);
+    if (stream->temporary.len_bytes && fchmod(stream->fd, 0666 & ~mask))
+        return -errno;
+    if (close(take_fd(&stream->fd)))
+        return -errno;
+    if (stream->temporary.len_bytes && rename(stream->temporary.data, stream->path))
+        return -errno;
     return 0;
+}
+
+int output_stream_commit(struct output_stream *stream, struct error *error)
+{
+    int rc = stream->fd < 0 ? 0 : put_in_place(stream);
+
+    if (!rc)
+        buf_reset(&stream->temporary);
+    output_stream_abandon(stream);
+    return rc ? error_sys(error, -rc, "cannot write %s", stream->path) : 0;
+}
+
+void output_stream_abandon(struct output_stream *stream)
+{
+    if (!stream->open)
+        return;
+    if (stream->fd >= 0)
+        close(take_fd(&stream->fd));
+    if (stream->temporary.len_bytes)
+        unlink(stream->temporary.data);
+    buf_free(&stream->temporary);
+    stream->open = false;
 }
 
 int output_file(const char *path, const struct buf *text, struct error *error)
 {
-    struct stat st;
+    struct output_stream stream;
 
     if (text->failed)
         return error_sys(error, ENOMEM, "cannot write %s", path);
@@ -98,9 +152,13 @@ int output_file(const char *path, const struct buf *text, struct error *error)
         output_print(text);
         return 0;
     }
-    if (!lstat(path, &st) && !S_ISREG(st.st_mode))
-        return write_through(path, text, error);
-    return write_renamed(path, text, error);
+    int rc = output_stream_open(&stream, path, error);
+    if (!rc)
+        rc = output_stream_write(&stream, text, error);
+    if (!rc)
+        return output_stream_commit(&stream, error);
+    output_stream_abandon(&stream);
+    return rc;
 }
 
 void output_complain(const char *command, const char *format, ...)

@@ -32,6 +32,21 @@ void output_print(const struct buf *text);
  * "-" is standard output. */
 int output_file(const char *path, const struct buf *text, struct error *error);
 
+/* The same piece by piece: open, write as often as there is something, then commit, which puts the
+ * file in its place, or abandon, which leaves what was there before. On standard output each piece
+ * is out at once, and its failure is reported by output_finish(), too. */
+struct output_stream {
+    const char *path;
+    int fd; /* -1: standard output, or not open */
+    struct buf temporary;
+    bool open;
+};
+int output_stream_open(struct output_stream *stream, const char *path, struct error *error);
+int output_stream_write(struct output_stream *stream, const struct buf *text, struct error *error);
+int output_stream_commit(struct output_stream *stream, struct error *error);
+void output_stream_abandon(struct output_stream *stream);
+bool output_stream_is_stdout(const struct output_stream *stream);
+
 /* "netkit COMMAND: …" on standard error; command NULL: "netkit: …". */
 __attribute__((format(printf, 2, 3))) void output_complain(const char *command, const char *format,
                                                            ...);

@@ -3,6 +3,7 @@
 #include "experiment.h"
 #include "interrupt.h"
 #include "output.h"
+#include "progress.h"
 #include "tcp_probe_options.h"
 #include "tcp_probe_targets.h"
 
@@ -15,10 +16,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define REQUEST_MAX (256 << 20)
 /* With more targets than this, only those that show a delay get the other arms. */
 #define ARMS_FOR_ALL 4
+/* So many failures are told on standard error too. */
+#define COMPLAINTS_MAX 10
 
 struct probing {
     const struct tcp_probe_options *options;
@@ -31,6 +35,9 @@ struct probing {
     struct probe_plan plan;
     FILE *record;
     bool record_failed;
+    struct judge judge;
+    struct experiment_stream stream;
+    struct progress progress;
 };
 
 /* ---- what to say ---- */
@@ -55,20 +62,21 @@ static int read_request(const char *path, struct buf *out, struct error *error)
     return 0;
 }
 
-/* What the Host header says: the name as the user wrote it, and the port where it is not 80. A
- * zone means something on this host only (RFC 6874 section 3). */
-static void host_header(struct buf *out, const char *override, const struct sock_target *where)
+/* What the Host header says: the name as the user wrote it, and the port where it is not the
+ * usual one. A zone means something on this host only (RFC 6874 section 3). */
+static void host_header(struct buf *out, const struct tcp_probe_options *options,
+                        const struct sock_target *where)
 {
     const char *host = where->host[0] ? where->host : "localhost";
     bool literal6 = strchr(host, ':') != NULL;
 
-    if (override) {
-        buf_add_str(out, override);
+    if (options->host) {
+        buf_add_str(out, options->host);
         return;
     }
     int bare = (int)(literal6 ? strcspn(host, "%") : strlen(host));
     buf_printf(out, "%s%.*s%s", literal6 ? "[" : "", bare, host, literal6 ? "]" : "");
-    if (where->port != 80)
+    if (where->port != (options->tls ? 443 : 80))
         buf_printf(out, ":%d", where->port);
 }
 
@@ -81,7 +89,7 @@ static enum preset choose_preset(const struct probing *probing)
     if (probing->options->preset_set)
         return probing->options->preset;
     for (size_t i = 0; i < targets->count; i++) {
-        enum preset one = preset_by_port(targets->items[i].where.port);
+        enum preset one = preset_by_port(targets->items[i].where.port, probing->options->tls);
         if (i && one != preset)
             return PRESET_CONNECT;
         preset = one;
@@ -106,7 +114,7 @@ static int compose_requests(struct probing *probing, struct error *error)
     for (size_t i = 0; i < probing->targets.count; i++) {
         struct probe_target *target = &probing->targets.items[i];
         cleanup(buf) struct buf host = {0}, request = {0};
-        host_header(&host, options->host, &target->where);
+        host_header(&host, options, &target->where);
         preset_request(&request, probing->preset, options->path, buf_str(&host));
         if (request.failed || host.failed)
             return error_sys(error, ENOMEM, "a request");
@@ -240,6 +248,7 @@ static void make_plan(struct probing *probing)
     plan->response_timeout_ns = options->response_timeout_ns;
     plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
     plan->stall_ns = options->stall_ns;
+    plan->tls = options->tls ? &options->tls_settings : NULL;
     plan->parallel = (size_t)options->parallel;
     plan->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
     plan->keep_round =
@@ -255,21 +264,38 @@ static void keep_line(struct probing *probing, const struct buf *line)
         probing->record_failed = true;
 }
 
-static void on_round(void *context, const struct probe_round *heard)
+static void keep_round(struct probing *probing, const struct record_round *round)
 {
-    struct probing *probing = context;
     cleanup(buf) struct buf line = {0};
-    struct record_round round = {.target = heard->target,
-                                 .arm = heard->arm,
-                                 .fresh = heard->fresh,
-                                 .warmup = heard->warmup,
-                                 .round = *heard->round};
 
     if (!probing->record)
         return;
-    if (record_round_line(&line, &round, NULL))
+    if (record_round_line(&line, round, NULL))
         probing->record_failed = true;
     keep_line(probing, &line);
+}
+
+static void on_round(void *context, const struct probe_round *heard)
+{
+    struct record_round round = {.target = heard->target,
+                                 .arm = heard->arm,
+                                 .fresh = heard->fresh,
+                                 .own = heard->own,
+                                 .warmup = heard->warmup,
+                                 .round = *heard->round};
+
+    keep_round(context, &round);
+}
+
+/* What is left to do with a result that is complete but for the judgement. */
+static void conclude(struct probing *probing, struct result *result)
+{
+    const struct probe_totals *totals = &probing->totals;
+
+    judge_result(&probing->judge, probing->report, &result->probe);
+    experiment_stream_result(&probing->stream, result);
+    progress_update(&probing->progress, totals->done, probing->targets.count, totals->failed,
+                    totals->in_flight);
 }
 
 static void on_done(void *context, const struct probe_outcome *outcome)
@@ -278,11 +304,16 @@ static void on_done(void *context, const struct probe_outcome *outcome)
     struct report *report = probing->report;
     struct result *result = report_add(report, RESULT_PROBE);
 
-    if (result)
-        result->probe = *outcome->result;
-    if (result && !result->probe.tls_ns) /* no handshake takes no time */
-        result->probe.tls_ns = RESULT_UNKNOWN;
     service_diagnose(&report->arena, outcome->evidence, &report->findings);
+    if (outcome->evidence->unfinished)
+        keep_round(probing, &(struct record_round){.target = outcome->evidence->target,
+                                                   .arm = SERVICE_BASELINE,
+                                                   .unfinished = true,
+                                                   .round = *outcome->evidence->unfinished});
+    if (result) {
+        result->probe = *outcome->result;
+        conclude(probing, result);
+    }
     if (probing->record) {
         cleanup(buf) struct buf line = {0};
         if (record_evidence_line(&line, outcome->evidence, NULL))
@@ -310,6 +341,7 @@ static void list_parameters(const struct probing *probing)
     result_set_bool(arena, map, "new_connection", options->new_connection);
     result_set_bool(arena, map, "interventions",
                     (probing->plan.arms & ~(1u << SERVICE_BASELINE)) != 0);
+    result_set_bool(arena, map, "tls", options->tls);
     result_set_integer(arena, map, "stall_ns", options->stall_ns);
 }
 
@@ -329,6 +361,7 @@ static void list_misnamed(struct probing *probing)
             return;
         result->probe.target = misnamed->name;
         result->probe.error = (struct result_error){FINDING_NAME_NOT_FOUND, 0, misnamed->message};
+        conclude(probing, result);
     }
 }
 
@@ -343,8 +376,10 @@ static void complain_of_totals(const struct probing *probing)
                         totals->at_once, probing->options->parallel, totals->descriptor_limit);
     if (totals->not_done)
         output_complain(tcp_probe_command.name, "%s: %zu of %zu targets were not done",
-                        interrupt_signal ? "interrupted" : "time is up", totals->not_done,
-                        probing->targets.asked);
+                        probing->stream.broken ? "the results cannot be written"
+                        : interrupt_signal     ? "interrupted"
+                                               : "time is up",
+                        totals->not_done, probing->targets.asked);
 }
 
 static int probe_all(struct probing *probing, struct error *error)
@@ -356,7 +391,8 @@ static int probe_all(struct probing *probing, struct error *error)
         return error_sys(error, errno, "--record %s", path);
     list_misnamed(probing);
     int rc = probe_run(&probing->plan, probing->targets.items, probing->targets.count,
-                       &probing->report->arena, &sink, &interrupt_signal, &probing->totals, error);
+                       &probing->report->arena, &sink, &interrupt_stop, &probing->totals, error);
+    progress_end(&probing->progress);
     complain_of_totals(probing);
     if (probing->record && (fclose(probing->record) || probing->record_failed) && !rc)
         rc = error_sys(error, errno ? errno : EIO, "--record %s", path);
@@ -368,16 +404,21 @@ static void complain_of_failures(const struct probing *probing)
 {
     const struct report *report = probing->report;
 
+    size_t failed = 0;
+
     if (probing->options->common.format == COMMON_FORMAT_TEXT)
         return;
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_probe *probe = &report->results[i]->probe;
         cleanup(buf) struct buf text = {0};
-        if (probe->error.code == FINDING_NONE)
+        if (probe->error.code == FINDING_NONE || ++failed > COMPLAINTS_MAX)
             continue;
         text_escape(&text, probe->error.message, strlen(probe->error.message));
         output_complain(tcp_probe_command.name, "%s: %s", probe->target, buf_str(&text));
     }
+    if (failed > COMPLAINTS_MAX)
+        output_complain(tcp_probe_command.name, "%zu more targets failed; the report has them",
+                        failed - COMPLAINTS_MAX);
 }
 
 /* Every target failed before a single round was complete: exit status 4. One that answered, but had
@@ -397,6 +438,29 @@ static int status_of(const struct probing *probing)
     return experiment_fails(&probing->options->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 
+/* Results that come as lines on the same terminal show the progress themselves. */
+static bool wants_progress(const struct probing *probing)
+{
+    const struct common_options *common = &probing->options->common;
+    bool lines = common->format == COMMON_FORMAT_NDJSON && !common->output && isatty(STDOUT_FILENO);
+
+    return !common->quiet && !lines && probing->targets.count > 1;
+}
+
+/* `status`: how the experiment itself went. The worst that can be said of the run wins. */
+static int conclude_run(struct probing *probing, int status)
+{
+    int judged = judge_end(&probing->judge, probing->report);
+
+    experiment_end(probing->report);
+    complain_of_failures(probing);
+    if (judged)
+        status = judged;
+    else if (!status)
+        status = status_of(probing);
+    return interrupt_status(experiment_stream_deliver(&probing->stream, probing->report, status));
+}
+
 static int run_probe(struct probing *probing)
 {
     struct error error = {0};
@@ -408,18 +472,20 @@ static int run_probe(struct probing *probing)
     }
     make_plan(probing);
     list_parameters(probing);
+    int status = judge_begin(&probing->judge, command, &probing->options->judge, probing->report);
+    if (!status)
+        status = experiment_stream_begin(&probing->stream, command, &probing->options->common);
+    if (status)
+        return status;
     interrupt_catch();
+    probing->progress = progress_begin(wants_progress(probing));
     int rc = probe_all(probing, &error);
     if (rc) {
         output_complain(command, "%s", error.text);
         if (!probing->report->result_count)
             return STATUS_MACHINE;
     }
-    experiment_end(probing->report);
-    complain_of_failures(probing);
-    int status = experiment_deliver(command, &probing->options->common, probing->report,
-                                    rc ? STATUS_MACHINE : status_of(probing));
-    return interrupt_status(status);
+    return conclude_run(probing, rc ? STATUS_MACHINE : STATUS_OK);
 }
 
 static int run(struct cli_invocation *invocation)
@@ -435,6 +501,8 @@ static int run(struct cli_invocation *invocation)
         output_complain(invocation->command->name, "%s", error.text);
     else
         status = run_probe(&probing);
+    experiment_stream_abandon(&probing.stream);
+    judge_free(&probing.judge);
     buf_free(&probing.request);
     report_free(&report);
     return status;
@@ -478,7 +546,7 @@ const struct cli_command tcp_probe_command = {
     .usage = "[OPTION]... HOST:PORT...\n[OPTION]... HOST PORT\n[OPTION]... --targets FILE",
     .fragments = tcp_probe_fragments,
     .examples = examples,
-    .statuses = common_diagnosis_statuses,
+    .statuses = common_threshold_statuses,
     .symlink = true,
     .options_size = sizeof(struct tcp_probe_options),
     .run = run,

@@ -142,6 +142,49 @@ static const struct cli_group partners = {
         {0},
     }};
 
+static int parse_alpn(const char *text, void *field, struct error *error)
+{
+    return secure_parse_alpn(text, field, error);
+}
+
+static int check_name(const char *text, void *field, struct error *error)
+{
+    (void)field;
+    return secure_is_name(text) ? 0 : error_set(error, EINVAL, "wants the name of a host");
+}
+
+static const struct cli_group security = {
+    "TLS",
+    {
+        {.name = "tls",
+         CLI_FLAG(OF, tls),
+         .help = "Speak TLS 1.2 or 1.3. The handshake is timed by itself, and the certificate has "
+                 "to be good."},
+        {.name = "sni",
+         CLI_TEXT(OF, tls_settings.server_name),
+         .parse = check_name,
+         .value = "NAME",
+         .needs = "tls",
+         .help = "Ask for this name, and expect it in the certificate, instead of the target's."},
+        {.name = "alpn",
+         CLI_PARSED(OF, tls_settings),
+         .parse = parse_alpn,
+         .value = "NAME[,NAME]",
+         .needs = "tls",
+         .help = "Offer these protocols, the best first: http/1.1. Nothing is offered without it."},
+        {.name = "ca-file",
+         CLI_TEXT(OF, tls_settings.ca_file),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .needs = "tls",
+         .help = "Trust the certificates in FILE (PEM) instead of the system's."},
+        {.name = "insecure",
+         CLI_FLAG(OF, tls_settings.insecure),
+         .needs = "tls",
+         .help = "Go on whatever the certificate is, and say what is wrong with it."},
+        {0},
+    }};
+
 static const struct cli_group conversation = {
     "What to say",
     {
@@ -153,7 +196,9 @@ static const struct cli_group conversation = {
          .conflicts = "send send-file",
          .help = "Speak a protocol that netkit knows: it says what is sent, and when the answer is "
                  "complete. Without it and without --send, the port decides (80, 8000 and 8080: "
-                 "http; 6379: redis; 11211: memcached; 25 and 587: smtp; 7: echo), and elsewhere "
+                 "http; 6379: redis; 11211: memcached; 25 and 587: smtp; 7: echo; with --tls also "
+                 "443 and "
+                 "8443: http, and 465: smtp), and elsewhere "
                  "netkit only connects."},
         {.name = "path",
          CLI_TEXT(OF, path),
@@ -208,7 +253,9 @@ static const struct cli_group frequency = {
          .min = 1,
          .max = 1000000,
          .initial = "40",
-         .help = "Exchanges to time in each arm."},
+         .help =
+             "Exchanges to time. The other arms have as many, but no more than about a second's "
+             "worth, and at least ten."},
         {.name = "warmup",
          CLI_INTEGER(OF, warmup),
          .max = 1000000,
@@ -269,6 +316,33 @@ static const struct cli_group waiting = {"Limits",
                                              {0},
                                          }};
 
+#define THRESHOLD_OPTION(id, option, member, label, text)                                          \
+    {.name = option,                                                                               \
+     CLI_DURATION(OF, judge.limits.limit_ns[THRESHOLD_##id]),                                      \
+     CLI_GIVEN(OF, judge.limits.set[THRESHOLD_##id]),                                              \
+     .min = 1,                                                                                     \
+     .help = text},
+
+static const struct cli_group thresholds = {
+    "Thresholds",
+    {
+        THRESHOLD_ROWS(THRESHOLD_OPTION){
+            .name = "min-success",
+            CLI_REAL(OF, judge.limits.success_percent),
+            CLI_GIVEN(OF, judge.limits.success_set),
+            .value = "PCT",
+            .max = 100,
+            .help = "Fail if fewer targets than this many percent are ok."},
+        {.name = "baseline",
+         CLI_TEXT(OF, judge.baseline),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .help =
+             "Compare with an earlier run, a report that --json wrote: a target that has become "
+             "slower beyond the noise of both runs is a finding, 'regression'."},
+        {0},
+    }};
+
 static const struct cli_group recording = {
     "Output",
     {
@@ -282,9 +356,11 @@ static const struct cli_group recording = {
 
 const struct cli_fragment tcp_probe_fragments[] = {
     {&partners, 0, NULL},
+    {&security, 0, NULL},
     {&conversation, 0, NULL},
     {&frequency, 0, NULL},
     {&interventions, 0, NULL},
+    {&thresholds, 0, NULL},
     {&waiting, 0, NULL},
     {&common_limits, offsetof(OF, common), NULL},
     {&recording, 0, NULL},

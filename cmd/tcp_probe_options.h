@@ -4,6 +4,7 @@
 
 #include "common.h"
 #include "diagnosis/service.h"
+#include "judge.h"
 #include "probe/preset.h"
 #include "probe/probe.h"
 #include "probe/until.h"
@@ -23,6 +24,9 @@ struct tcp_probe_options {
     int traffic_class; /* -1: as it is */
     bool traffic_class_set;
     struct cli_list socket_options;
+    /* TLS */
+    bool tls;
+    struct secure_settings tls_settings;
     /* what to say: `send` or `send_file` where one is given, else the preset */
     bool preset_set; /* else the port says which */
     enum preset preset;
@@ -47,6 +51,7 @@ struct tcp_probe_options {
     /* limits */
     int64_t connect_timeout_ns, response_timeout_ns;
     const char *record;
+    struct judge_options judge;
     struct common_options common;
 };
 

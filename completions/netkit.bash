@@ -3,14 +3,15 @@
 
 _netkit_commands()
 {
-    echo 'tcp-probe doctor explain help'
+    echo 'tcp-probe lab doctor explain help'
 }
 
 _netkit_options() # command
 {
     case $1 in
-    tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --format --output -o --diagram --diagram-file --timeline --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
-    doctor) echo '--root --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --tls --sni --alpn --ca-file --insecure --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --max-p50 --max-p90 --max-p99 --max-connect --max-tls --min-success --baseline --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --prometheus --format --output -o --diagram --diagram-file --timeline --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    lab) echo '--server --client --wait-listen --no-wait --sysctl --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --dual-stack --timeout --ipv4 -4 --ipv6 -6 --connection --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    doctor) echo '--root --timeout --ipv4 -4 --ipv6 -6 --json --prometheus --format --output -o --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     explain) echo '--help -h --version -V' ;;
     help) echo '--help -h --version -V' ;;
     esac
@@ -20,6 +21,7 @@ _netkit_optional() # command
 {
     case $1 in
     tcp-probe) echo '--diagram' ;;
+    lab) echo '--diagram' ;;
     doctor) echo '' ;;
     explain) echo '' ;;
     help) echo '' ;;
@@ -37,6 +39,9 @@ _netkit_value() # command, and option or "argument"
     'tcp-probe --tos') echo 'nothing ' ;;
     'tcp-probe --dscp') echo 'nothing ' ;;
     'tcp-probe --socket-option') echo 'nothing ' ;;
+    'tcp-probe --sni') echo 'nothing ' ;;
+    'tcp-probe --alpn') echo 'nothing ' ;;
+    'tcp-probe --ca-file') echo 'file ' ;;
     'tcp-probe --preset') echo 'words connect http redis memcached smtp echo' ;;
     'tcp-probe --path') echo 'nothing ' ;;
     'tcp-probe --host') echo 'host ' ;;
@@ -51,26 +56,66 @@ _netkit_value() # command, and option or "argument"
     'tcp-probe --duration') echo 'nothing ' ;;
     'tcp-probe --arms') echo 'list baseline nodelay quickack nodelay+quickack single-write' ;;
     'tcp-probe --stall') echo 'nothing ' ;;
+    'tcp-probe --max-p50') echo 'nothing ' ;;
+    'tcp-probe --max-p90') echo 'nothing ' ;;
+    'tcp-probe --max-p99') echo 'nothing ' ;;
+    'tcp-probe --max-connect') echo 'nothing ' ;;
+    'tcp-probe --max-tls') echo 'nothing ' ;;
+    'tcp-probe --min-success') echo 'nothing ' ;;
+    'tcp-probe --baseline') echo 'file ' ;;
     'tcp-probe --connect-timeout') echo 'nothing ' ;;
     'tcp-probe --response-timeout') echo 'nothing ' ;;
     'tcp-probe --timeout') echo 'nothing ' ;;
     'tcp-probe --record') echo 'file ' ;;
-    'tcp-probe --format') echo 'words text json ndjson junit tap' ;;
+    'tcp-probe --format') echo 'words text json ndjson junit tap prometheus' ;;
     'tcp-probe --output' | 'tcp-probe -o') echo 'file ' ;;
     'tcp-probe --diagram') echo 'words text mermaid svg' ;;
     'tcp-probe --diagram-file') echo 'file ' ;;
-    'tcp-probe --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated machine-refuses machine-setting regression inconclusive any' ;;
+    'tcp-probe --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate inconclusive any' ;;
     'tcp-probe --color') echo 'words auto always never' ;;
     'tcp-probe argument') echo 'host ' ;;
+    'lab --server') echo 'nothing ' ;;
+    'lab --client') echo 'nothing ' ;;
+    'lab --wait-listen') echo 'nothing ' ;;
+    'lab --sysctl') echo 'nothing ' ;;
+    'lab --delay') echo 'nothing ' ;;
+    'lab --rate') echo 'nothing ' ;;
+    'lab --mtu') echo 'nothing ' ;;
+    'lab --drop') echo 'nothing ' ;;
+    'lab --hold') echo 'nothing ' ;;
+    'lab --late') echo 'nothing ' ;;
+    'lab --duplicate') echo 'nothing ' ;;
+    'lab --reorder') echo 'nothing ' ;;
+    'lab --corrupt') echo 'nothing ' ;;
+    'lab --answer-rst') echo 'nothing ' ;;
+    'lab --answer-icmp') echo 'nothing ' ;;
+    'lab --cut') echo 'nothing ' ;;
+    'lab --count') echo 'nothing ' ;;
+    'lab --nth') echo 'nothing ' ;;
+    'lab --dir') echo 'words c>s s>c' ;;
+    'lab --probability') echo 'nothing ' ;;
+    'lab --window') echo 'nothing ' ;;
+    'lab --faults') echo 'file ' ;;
+    'lab --seed') echo 'nothing ' ;;
+    'lab --timeout') echo 'nothing ' ;;
+    'lab --connection') echo 'nothing ' ;;
+    'lab --format') echo 'words text json ndjson junit tap prometheus' ;;
+    'lab --output' | 'lab -o') echo 'file ' ;;
+    'lab --diagram') echo 'words text mermaid svg' ;;
+    'lab --diagram-file') echo 'file ' ;;
+    'lab --pcap') echo 'file ' ;;
+    'lab --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate inconclusive any' ;;
+    'lab --color') echo 'words auto always never' ;;
+    'lab argument') echo 'nothing ' ;;
     'doctor --root') echo 'directory ' ;;
     'doctor --timeout') echo 'nothing ' ;;
-    'doctor --format') echo 'words text json ndjson junit tap' ;;
+    'doctor --format') echo 'words text json ndjson junit tap prometheus' ;;
     'doctor --output' | 'doctor -o') echo 'file ' ;;
-    'doctor --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated machine-refuses machine-setting regression inconclusive any' ;;
+    'doctor --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate inconclusive any' ;;
     'doctor --color') echo 'words auto always never' ;;
     'doctor argument') echo 'nothing ' ;;
-    'explain argument') echo 'words nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated machine-refuses machine-setting regression inconclusive EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH EINPROGRESS EINTR EINVAL EISCONN EMFILE EMSGSIZE ENETUNREACH ENFILE ENOBUFS ENOPROTOOPT ENOTCONN EPERM EPIPE EPROTO ETIMEDOUT ESTABLISHED SYN-SENT SYN-RECEIVED FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT CLOSED CLOSE-WAIT LAST-ACK LISTEN CLOSING NEW-SYN-RECEIVED' ;;
-    'help argument') echo 'words tcp-probe doctor explain help' ;;
+    'explain argument') echo 'words nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate inconclusive EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH EINPROGRESS EINTR EINVAL EISCONN EMFILE EMSGSIZE ENETUNREACH ENFILE ENOBUFS ENOPROTOOPT ENOTCONN EPERM EPIPE EPROTO ETIMEDOUT ESTABLISHED SYN-SENT SYN-RECEIVED FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT CLOSED CLOSE-WAIT LAST-ACK LISTEN CLOSING NEW-SYN-RECEIVED' ;;
+    'help argument') echo 'words tcp-probe lab doctor explain help' ;;
     esac
 }
 

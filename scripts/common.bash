@@ -192,31 +192,32 @@ allow_starts()
     fi
 }
 
+install_without_starting() # package…: one or more servers among them
+(
+    trap allow_starts EXIT
+    forbid_starts
+    apt install --no-install-recommends "$@"
+)
+
 install_with_apt()
 {
-    local package wanted=() new=()
+    local package wanted=() servers=()
     apt update || say "apt-get update failed; trying with the lists that are here"
     for package; do
         [ "$package" != compiler-rt ] || package=$(clang_runtime)
         [ -z "$package" ] || wanted+=("$package")
         case $package in
-        redis-server | nginx | memcached) new+=("$package") ;;
+        redis-server | nginx | memcached) servers+=("$package") ;;
         esac
     done
-    if [ ${#new[@]} -eq 0 ]; then
+    if [ ${#servers[@]} -eq 0 ]; then
         apt install --no-install-recommends "${wanted[@]}"
         return
     fi
-    trap allow_starts EXIT
-    forbid_starts
-    local status=0
-    apt install --no-install-recommends "${wanted[@]}" || status=$?
-    allow_starts
-    trap - EXIT
-    for package in "${new[@]}"; do
+    install_without_starting "${wanted[@]}" || return
+    for package in "${servers[@]}"; do
         [ ! -e "/etc/init.d/$package" ] || as_root update-rc.d "$package" disable >&2 || :
     done
-    return "$status"
 }
 
 # --- building ---

@@ -6,7 +6,7 @@
 #include "capture/internal.h"
 
 #include <errno.h>
-#include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,19 +22,30 @@ static int64_t stamp(struct timeval ts)
     return ns;
 }
 
-/* The damage of a file, in words; kept, so that every later call says the same. */
-static int file_failed(struct capture *capture, int64_t at, int code, struct error *error)
+/* Where the packet starts that could not be read, or about where: asking for the place before each
+ * packet would cost a system call each time. */
+static void describe_place(char *out, size_t size, const struct capture *capture)
 {
-    unsigned long long number = (unsigned long long)capture->number + 1;
-    struct error *failure = &capture->failure;
+    int64_t reached = ftello(capture->file);
 
-    if (at >= 0)
-        error_set(failure, code, "packet %llu at byte %lld: %s", number, (long long)at,
-                  pcap_geterr(capture->pcap));
+    if (capture->counts_bytes)
+        snprintf(out, size, " at byte %llu", (unsigned long long)capture->offset);
+    else if (reached >= 0)
+        snprintf(out, size, " before byte %lld", (long long)reached);
     else
-        error_set(failure, code, "packet %llu: %s", number, pcap_geterr(capture->pcap));
+        out[0] = '\0';
+}
+
+/* The damage of a file, in words; kept, so that every later call says the same. */
+static int file_failed(struct capture *capture, int code, struct error *error)
+{
+    char place[48];
+
+    describe_place(place, sizeof place, capture);
+    error_set(&capture->failure, code, "packet %llu%s: %s", (unsigned long long)capture->number + 1,
+              place, pcap_geterr(capture->pcap));
     if (error)
-        *error = *failure;
+        *error = capture->failure;
     return -code;
 }
 
@@ -47,17 +58,17 @@ static int next_from_file(struct capture *capture, struct pcap_pkthdr **header,
         return -capture->failure.code;
     }
     for (;;) {
-        int64_t at = ftello(capture->file);
-        if (at < 0 && capture->is_classic)
-            at = (int64_t)capture->offset;
         errno = 0;
         int rc = pcap_next_ex(capture->pcap, header, bytes);
         if (rc == PCAP_ERROR_BREAK)
             return 0;
         if (rc != 1)
-            return file_failed(capture, at, errno == EINTR ? EINTR : EBADMSG, error);
+            return file_failed(capture, errno == EINTR ? EINTR : EBADMSG, error);
         capture->number++;
         capture->offset += 16 + (uint64_t)(*header)->caplen;
+        /* libpcap shortens records that are longer than the file's snap length. */
+        if ((*header)->caplen >= (bpf_u_int32)pcap_snapshot(capture->pcap))
+            capture->counts_bytes = false;
         if (!capture->has_program || pcap_offline_filter(&capture->program, *header, *bytes))
             return 1;
     }
@@ -72,11 +83,10 @@ static int next_from_device(struct capture *capture, struct pcap_pkthdr **header
         capture->number++;
     if (rc == 0 || rc == 1)
         return rc;
-    /* libpcap has only words for a device that was removed or taken down. */
-    bool gone = strcmp(capture->device, "any") && !if_nametoindex(capture->device);
-    int code = gone || strstr(pcap_geterr(capture->pcap), "down") ? ENETDOWN : EIO;
-    return error_set(error, code, "cannot capture on %s: %s", capture->device,
-                     gone ? "the device went away" : pcap_geterr(capture->pcap));
+    /* libpcap has only words for this. */
+    bool gone = strstr(pcap_geterr(capture->pcap), "disappeared") != NULL;
+    return error_set(error, gone ? ENETDOWN : EIO, "cannot capture on %s: %s", capture->device,
+                     pcap_geterr(capture->pcap));
 }
 
 int capture_next(struct capture *capture, struct capture_packet *out, struct error *error)

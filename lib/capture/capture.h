@@ -58,7 +58,8 @@ int capture_set_filter(struct capture *capture, const char *filter, struct error
 /* The next packet: 1 and *out, or 0: none now (live), end of file (file), or a negative errno.
  * -EBADMSG: the file is damaged or truncated here; the text says at which packet and, where that
  * can be known, at which byte. What was read before stays good; the same error is returned from
- * then on. -EINTR: a signal; call again (live) or stop (file). -ENETDOWN: the device went away. */
+ * then on. -EINTR: a signal interrupted reading a file, which ends it like damage. -ENETDOWN: the
+ * device was removed; one that is only down is silent until it is up again. */
 int capture_next(struct capture *capture, struct capture_packet *out, struct error *error);
 
 /* Readable when capture_next() has something; -1 for files. The capture keeps it. */

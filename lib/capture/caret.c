@@ -137,10 +137,11 @@ static bool find_syntax_error(const struct search *search, struct token *out)
     return true;
 }
 
-/* Whether the message has this word, in quotes or as a number. */
+/* Whether the message has this word, in quotes or as a number (of three digits at least: smaller
+ * ones are libpcap's own, as in "data size must be 1, 2, or 4"). */
 static bool is_named(const char *message, const char *word, size_t len)
 {
-    bool is_number = isdigit((unsigned char)*word);
+    bool is_number = len > 2 && isdigit((unsigned char)*word);
 
     for (const char *p = message; (p = memmem(p, strlen(p), word, len)); p++) {
         char before = p == message ? ' ' : p[-1], after = p[len];

@@ -79,7 +79,7 @@ int capture_open_file(struct capture **out, const char *path, struct error *erro
     *capture = (struct capture){.pcap = pcap,
                                 .file = file,
                                 .link = link,
-                                .is_classic = pcap_major_version(pcap) == 2,
+                                .counts_bytes = pcap_major_version(pcap) == 2,
                                 .offset = 24};
     *out = capture;
     return 0;

@@ -15,8 +15,8 @@ struct capture {
     enum packet_link link;
     char device[32];
     uint64_t number;
-    uint64_t offset;            /* of the next record, where ftello() can't tell (a pipe) */
-    bool is_classic;            /* pcap, whose records have a known size; not pcapng */
+    uint64_t offset;            /* of the next record, while counts_bytes */
+    bool counts_bytes;          /* pcap, whose records have a known size; not pcapng */
     struct bpf_program program; /* of a file's filter */
     bool has_program;
     struct error failure;                       /* set: the file is damaged from here on */

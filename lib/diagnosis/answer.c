@@ -115,6 +115,36 @@ bool service_suspects_cork(struct service_rounds baseline)
 
 enum cork { CORK_NO, CORK_YES, CORK_PERHAPS };
 
+/* A cork holds every answer, or nearly. */
+#define CORK_SHARE 0.9
+
+/* The rounds of an arm that waited about as long as a cork holds, and how many bytes of the answer
+ * had come before that. */
+struct waits {
+    size_t count;
+    double share;
+    int64_t after_bytes;
+};
+
+static struct waits waits_of(struct service_rounds rounds)
+{
+    int64_t after[256];
+    struct waits waits = {0};
+
+    for (size_t i = 0; i < rounds.count; i++) {
+        int64_t wait = inquiry_measure(&rounds.rounds[i], MEASURE_WAIT);
+        if (wait < SERVICE_CORK_MIN_NS || wait > SERVICE_CORK_MAX_NS)
+            continue;
+        if (waits.count < ARRAY_SIZE(after))
+            after[waits.count] = inquiry_measure(&rounds.rounds[i], MEASURE_WAIT_AFTER);
+        waits.count++;
+    }
+    waits.share = rounds.count ? (double)waits.count / (double)rounds.count : 0;
+    waits.after_bytes =
+        stats_median(after, waits.count < ARRAY_SIZE(after) ? waits.count : ARRAY_SIZE(after));
+    return waits;
+}
+
 /* A cork releases every full segment at once and holds only the rest; a server that thinks sends
  * nothing before it has thought, however small a segment is. */
 static enum cork judge_cork(const struct inquiry *inquiry)
@@ -122,7 +152,6 @@ static enum cork judge_cork(const struct inquiry *inquiry)
     const struct service_evidence *evidence = inquiry->evidence;
     struct service_rounds baseline = evidence->arms[SERVICE_BASELINE];
     struct service_rounds small = evidence->arms[SERVICE_SMALL_MSS];
-
     struct service_rounds quickack = evidence->arms[SERVICE_QUICKACK];
 
     if (!service_suspects_cork(baseline))
@@ -132,13 +161,17 @@ static enum cork judge_cork(const struct inquiry *inquiry)
         return CORK_NO;
     if (!small.count || !quickack.count || !evidence->small_mss_bytes)
         return CORK_PERHAPS;
-    int64_t before = typical(baseline, MEASURE_WAIT_AFTER),
-            with_small = typical(small, MEASURE_WAIT_AFTER);
-    /* All of it comes at once where it fills whole segments, or where MSG_MORE held it. */
-    if (with_small > before || typical(small, MEASURE_WAIT) < SERVICE_CORK_MIN_NS / 2)
+    struct waits before = waits_of(baseline), with_small = waits_of(small);
+    /* All of it comes at once where it fills whole segments, or where MSG_MORE held it. A server
+     * that is slow now and then may also have been quick just then. */
+    if (!with_small.count)
+        return before.share >= CORK_SHARE ? CORK_YES : CORK_PERHAPS;
+    if (with_small.after_bytes > before.after_bytes)
         return CORK_YES;
-    uint64_t rest = baseline.rounds[0].received_bytes - (uint64_t)before;
-    return rest > evidence->small_mss_bytes && with_small == before ? CORK_NO : CORK_PERHAPS;
+    uint64_t rest = baseline.rounds[0].received_bytes - (uint64_t)before.after_bytes;
+    return rest > evidence->small_mss_bytes && with_small.after_bytes == before.after_bytes
+               ? CORK_NO
+               : CORK_PERHAPS;
 }
 
 static void report_cork(const struct inquiry *inquiry, enum cork cork)

@@ -1,27 +1,40 @@
 /* What happens to our own writes: held by Nagle's algorithm, by the peer's window, or otherwise. */
 #include "diagnosis/inquiry.h"
 
-/* The kernel's stamps: a small write left our queue only when an earlier one was acknowledged, and
- * that acknowledgement had been delayed. */
-static double share_released_by_ack(const struct inquiry *inquiry)
+/* The kernel's stamps: a small write left our queue only when an earlier one was acknowledged. That
+ * is Nagle's algorithm or a full congestion window; if the acknowledgement had been delayed, it is
+ * hardly the window. */
+struct hold {
+    size_t rounds, by_ack, by_delayed_ack;
+};
+
+static struct hold hold_of(const struct inquiry *inquiry)
 {
     struct service_rounds rounds = inquiry->evidence->arms[SERVICE_BASELINE];
-    size_t held = 0, released = 0;
+    int64_t stall = inquiry->evidence->stall_ns;
+    struct hold hold = {0};
 
     for (size_t i = 0; i < rounds.count; i++) {
         const struct round *round = &rounds.rounds[i];
-        if (inquiry_measure(round, MEASURE_HOLD) < inquiry->evidence->stall_ns)
+        if (inquiry_measure(round, MEASURE_HOLD) < stall)
             continue;
-        held++;
-        released += round->hold_small && round->hold_after_ack_ns != RESULT_UNKNOWN &&
-                    round->hold_after_ack_ns > -SERVICE_RELEASE_NS &&
-                    round->hold_after_ack_ns < SERVICE_RELEASE_NS;
+        bool by_ack = round->hold_small && round->hold_after_ack_ns != RESULT_UNKNOWN &&
+                      round->hold_after_ack_ns > -SERVICE_RELEASE_NS &&
+                      round->hold_after_ack_ns < SERVICE_RELEASE_NS;
+        hold.rounds++;
+        hold.by_ack += by_ack;
+        hold.by_delayed_ack += by_ack && round->held_ack_delay_ns >= stall;
     }
-    return held ? (double)released / (double)held : 0;
+    return hold;
+}
+
+static bool most_of(size_t part, size_t whole)
+{
+    return whole && 5 * part >= 3 * whole;
 }
 
 static void blame_client_nagle(const struct inquiry *inquiry, const struct delay *delay,
-                               const struct change *change, double released)
+                               const struct change *change, const struct hold *hold)
 {
     int64_t cost = change->effect == EFFECT_CLEAR ? change->removed_ns : delay->typical_ns;
     struct finding *finding =
@@ -30,13 +43,15 @@ static void blame_client_nagle(const struct inquiry *inquiry, const struct delay
     finding->summary = arena_printf(
         inquiry->arena,
         "In %zu of %zu rounds a small write of the client stayed in its send queue for %s, until "
-        "the server's delayed ACK of the write before it came in%s.",
+        "the server's %s of the write before it came in%s.",
         delay->affected, inquiry_rounds(inquiry), inquiry_span(inquiry, delay->typical_ns),
+        most_of(hold->by_delayed_ack, hold->rounds) ? "delayed ACK" : "acknowledgement",
         change->effect == EFFECT_CLEAR ? "; with TCP_NODELAY it did not" : "");
     finding->remedy = "In the client: send the whole request with one write (writev, a buffer that "
                       "is flushed once), or set TCP_NODELAY on its socket.";
     inquiry_prove(inquiry, finding, "hold_ns", delay->typical_ns);
-    result_set_real(inquiry->arena, &finding->evidence, "released_by_ack_share", released);
+    result_set_real(inquiry->arena, &finding->evidence, "released_by_ack_share",
+                    (double)hold->by_ack / (double)hold->rounds);
     inquiry_prove_change(inquiry, finding, SERVICE_NODELAY, change);
 }
 
@@ -74,11 +89,20 @@ void inquire_hold(const struct inquiry *inquiry)
     if (inquire_window(inquiry, baseline) || !delay.present)
         return;
     struct change nodelay = inquiry_change(inquiry, SERVICE_NODELAY, MEASURE_HOLD, &delay);
-    double released = share_released_by_ack(inquiry);
-    bool mechanism = evidence->stamps_queued && evidence->stamps_acked && released >= 0.6;
+    struct hold hold = hold_of(inquiry);
+    bool stamps = evidence->stamps_queued && evidence->stamps_acked;
+    bool mechanism = stamps && most_of(hold.by_ack, hold.rounds);
+    bool delayed = stamps && most_of(hold.by_delayed_ack, hold.rounds);
 
-    if (mechanism && nodelay.effect != EFFECT_NONE) {
-        blame_client_nagle(inquiry, &delay, &nodelay, released);
+    if ((mechanism && nodelay.effect == EFFECT_CLEAR) ||
+        (delayed && nodelay.effect == EFFECT_UNKNOWN)) {
+        blame_client_nagle(inquiry, &delay, &nodelay, &hold);
+    } else if (mechanism && nodelay.effect == EFFECT_UNKNOWN) {
+        inquiry_inconclusive(
+            inquiry,
+            "Small writes were held for %s until an acknowledgement came: by Nagle's algorithm, or "
+            "by a full congestion window. The arms baseline and nodelay would tell.",
+            inquiry_span(inquiry, delay.typical_ns));
     } else if (!mechanism && nodelay.effect == EFFECT_CLEAR) {
         inquiry_inconclusive(
             inquiry,

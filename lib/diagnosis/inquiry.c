@@ -73,8 +73,11 @@ struct delay inquiry_delay(const struct inquiry *inquiry, struct service_rounds 
     delay.share = (double)delay.affected / (double)sample.count;
     delay.typical_ns = upper_median(&sample, delay.share);
     if (delay.share >= 0.5) {
-        /* In most rounds: only a machine whose own typical wake-up is as slow casts doubt. */
-        delay.present = delay.typical_ns >= 2 * inquiry->noise_typical_ns;
+        /* In most rounds: only a machine whose own wake-ups are as slow casts doubt, the same share
+         * of them. */
+        struct sample wakeups;
+        take(&wakeups, inquiry->evidence->arms[SERVICE_BASELINE], MEASURE_WAKEUP);
+        delay.present = delay.typical_ns >= 2 * upper_median(&wakeups, delay.share);
         delay.doubtful = !delay.present;
     } else if (delay.share >= SERVICE_SHARE && sample.count >= INQUIRY_ENOUGH_ROUNDS) {
         delay.present =

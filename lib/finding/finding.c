@@ -241,6 +241,29 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "this host.",
          "Compare the parts of a round in both reports to see which of them grew, and look at what "
          "changed in between. Run both again from the same, quiet host if in doubt."},
+    [FINDING_TLS_HANDSHAKE_FAILED] =
+        {"tls-handshake-failed", "connected, but TLS could not be agreed on", FINDING_ERROR,
+         "TCP connected, and then the two sides did not agree on a version, a cipher, a name or a "
+         "protocol, or the other side does not speak TLS at all: what it sent was no TLS record, "
+         "or it hung up. The message has its alert or the reason.",
+         "The configuration of either side.",
+         "Is it a TLS port (leave --tls off to see what it says in plain text)? Does the server "
+         "know the name (--sni) and the protocols (--alpn) that are asked for? Does it speak TLS "
+         "1.2 or 1.3, and does it want a client certificate, which netkit has none of?"},
+    [FINDING_TLS_CERTIFICATE] =
+        {"tls-certificate", "the server's certificate is not accepted", FINDING_ERROR,
+         "The certificate has expired, is not valid yet, is for another name, or nobody whom this "
+         "host trusts has signed it. A client that checks, as it should, refuses the connection.",
+         "The server, or a client that does not know the server's authority.",
+         "Renew or replace the certificate, and send the intermediate ones with it. For a private "
+         "authority name its certificate with --ca-file, for another name than the target's use "
+         "--sni; --insecure goes on without a check."},
+    [FINDING_PROGRAM_FAILED] =
+        {"program-failed", "a program of the lab did not do its part", FINDING_ERROR,
+         "A program that netkit lab started ended with a status other than 0 or by a signal, could "
+         "not be started, or was to be a server and never listened.",
+         "The program, or what the faults did to it.",
+         "Read what it printed, and the exchange before its end."},
     [FINDING_MACHINE_REFUSES] =
         {"machine-refuses", "this machine does not let netkit do what it needs", FINDING_ERROR,
          "Some of what netkit does rests on things that a kernel can be built without, or that an "

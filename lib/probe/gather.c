@@ -154,10 +154,13 @@ static void list_notes(struct target *target, struct result_probe *result)
                         "network or server."},
     };
     struct arena *arena = target->run->arena;
-    const char **notes = arena_alloc(arena, 9 * sizeof *notes);
+    const char **notes = arena_alloc(arena, 11 * sizeof *notes);
 
     if (!notes)
         return;
+    if (target->connections && target->run->plan->connect_only)
+        notes[result->note_count++] = "Only connecting was timed; nothing was asked. --preset or "
+                                      "--send makes it a conversation.";
     bool talked = target->connections && !target->run->plan->connect_only;
     for (size_t i = 0; i < ARRAY_SIZE(stamps) && talked; i++)
         if (!(target->stamps & stamps[i].kind))
@@ -175,6 +178,16 @@ static void list_notes(struct target *target, struct result_probe *result)
                          "%lld bytes came beyond the end of an answer: does --until fit the "
                          "protocol?",
                          (long long)target->surplus_bytes);
+    if (target->tls_rejected && target->run->plan->tls->insecure)
+        notes[result->note_count++] = arena_printf(
+            arena, "The certificate would not have been accepted without --insecure: %s.",
+            target->tls_rejected);
+    if (target->bare_ends)
+        notes[result->note_count++] = arena_printf(
+            arena,
+            "The server ended %lld answers by closing without TLS's close_notify: one that was cut "
+            "off on the way would look the same.",
+            (long long)target->bare_ends);
     if (target->clock_steps)
         notes[result->note_count++] = arena_printf(
             arena, "The system's clock was stepped in %lld rounds; they were left out.",
@@ -278,6 +291,8 @@ void gather(struct target *target, struct result_probe *result, struct gathered 
         .error = {target->failure.code, target->failure.number, target->failure.message},
         .resolve_ns = target->resolve_ns,
         .connect_ns = target->connect_ns,
+        .tls_ns = target->tls_ns,
+        .tls = target->tls,
         .rtt_ns = gathered->evidence.rtt_ns,
         .syn_retransmits = target->syn_retransmits,
         .rounds = (int64_t)own.count,

@@ -135,8 +135,10 @@ static void learn_connection(struct target *target, const struct dial_attempt *w
     struct sock_tcp_info info;
     bool first = !target->connections++;
 
+    target->connect_took_ns = winner->ended_ns - winner->started_ns;
+    target->connect_wire_ns = RESULT_UNKNOWN;
     if (first) {
-        target->connect_ns = winner->ended_ns - winner->started_ns;
+        target->connect_ns = target->connect_took_ns;
         target->fallback_ns = winner->started_ns - target->dial.started_ns;
         target->fallback = describe_others(target, winner);
         sock_local_address(target->sock.fd, &target->local);
@@ -145,6 +147,8 @@ static void learn_connection(struct target *target, const struct dial_attempt *w
         return;
     target->syn_retransmits += info.total_retrans;
     target->slow_connects += info.total_retrans > 0;
+    if (info.rtt_ns > 0 && !info.total_retrans && info.rtt_ns < target->connect_took_ns)
+        target->connect_wire_ns = info.rtt_ns;
     if (info.rtt_ns &&
         (target->handshake_rtt_ns == RESULT_UNKNOWN || info.rtt_ns < target->handshake_rtt_ns))
         target->handshake_rtt_ns = info.rtt_ns;
@@ -154,22 +158,33 @@ static void learn_connection(struct target *target, const struct dial_attempt *w
 }
 
 /* A round of connecting alone lasts as long as the kernel says the handshake took: the
- * application's own clock would count how long its process took to look. */
-static void finish_connect_round(struct target *target, int64_t took_ns)
+ * application's own clock would count how long its process took to look. TLS has only that clock:
+ * its round trips are the network's, the rest of the time that we waited the server's, and what is
+ * left our own. */
+void opening_finish_round(struct target *target)
 {
-    struct sock_tcp_info info;
-    struct round round = {.total_ns = took_ns,
+    bool known = target->connect_wire_ns != RESULT_UNKNOWN;
+    int64_t span = known ? target->connect_wire_ns : target->connect_took_ns, took = 0, waited = 0,
+            travelled = 0;
+
+    if (target->secure.ssl) {
+        took = target->secure_took_ns;
+        waited = target->secure_waited_ns < took ? target->secure_waited_ns : took;
+        travelled = target->secure.round_trips * span;
+        travelled = travelled < waited ? travelled : waited;
+    }
+    struct round round = {.total_ns = span + took,
                           .ack_delay_ns = RESULT_UNKNOWN,
                           .wire_ns = RESULT_UNKNOWN,
                           .hold_after_ack_ns = RESULT_UNKNOWN,
                           .held_ack_delay_ns = RESULT_UNKNOWN,
                           .gap_ack_lag_min_ns = RESULT_UNKNOWN,
                           .gap_ack_lag_max_ns = RESULT_UNKNOWN};
-
-    if (!sock_tcp_info(target->sock.fd, &info) && info.rtt_ns > 0 && !info.total_retrans &&
-        info.rtt_ns < took_ns)
-        round.total_ns = round.wire_ns = info.rtt_ns;
-    round.part_ns[RESULT_PART_NETWORK] = round.total_ns;
+    round.part_ns[RESULT_PART_NETWORK] = span + travelled;
+    round.part_ns[RESULT_PART_SERVER] = waited - travelled;
+    round.part_ns[RESULT_PART_OTHER] = took - waited;
+    if (!took)
+        round.wire_ns = target->connect_wire_ns;
     target_round_done(target, &round);
 }
 
@@ -182,7 +197,6 @@ static void connected(void *owner, struct dial_attempt *winner)
         dial_failed(target);
         return;
     }
-    int64_t took = winner->ended_ns - winner->started_ns;
     target->sock = winner->sock;
     target->sock.observer = &target->observer;
     winner->sock = (struct sock)SOCK_INIT;
@@ -196,21 +210,17 @@ static void connected(void *owner, struct dial_attempt *winner)
     }
     learn_connection(target, winner);
     dial_stop(&target->dial);
-    if (plan->connect_only) {
-        finish_connect_round(target, took);
-        return;
+    if (!plan->connect_only) {
+        unsigned got = 0;
+        sock_stamps_enable(&target->sock, SOCK_STAMP_ALL, &got, NULL);
+        target->stamps = target->connections == 1 ? got : target->stamps & got;
     }
-    unsigned got = 0;
-    sock_stamps_enable(&target->sock, SOCK_STAMP_ALL, &got, NULL);
-    target->stamps = target->connections == 1 ? got : target->stamps & got;
-    talk_acknowledge_at_once(target);
-    if (plan->greeting.kind == UNTIL_NOTHING) {
-        talk_next_round(target);
-        return;
-    }
-    until_begin(&target->reader, &plan->greeting);
-    talk_enter(target, TALK_GREETING, plan->response_timeout_ns);
-    talk_watch(target, EPOLLIN);
+    if (target->run->secure)
+        securing_begin(target);
+    else if (plan->connect_only)
+        opening_finish_round(target);
+    else
+        talk_begin(target);
 }
 
 void talk_open(struct target *target)

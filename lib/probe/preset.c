@@ -15,18 +15,21 @@ const struct preset_info *preset_info(enum preset preset)
     return &presets[preset];
 }
 
-enum preset preset_by_port(uint16_t port)
+enum preset preset_by_port(uint16_t port, bool tls)
 {
     static const struct {
         uint16_t port;
         enum preset preset;
+        bool only_tls;
     } ports[] = {
-        {80, PRESET_HTTP},         {8000, PRESET_HTTP}, {8080, PRESET_HTTP}, {6379, PRESET_REDIS},
-        {11211, PRESET_MEMCACHED}, {25, PRESET_SMTP},   {587, PRESET_SMTP},  {7, PRESET_ECHO},
+        {80, PRESET_HTTP, false},         {8000, PRESET_HTTP, false}, {8080, PRESET_HTTP, false},
+        {443, PRESET_HTTP, true},         {8443, PRESET_HTTP, true},  {6379, PRESET_REDIS, false},
+        {11211, PRESET_MEMCACHED, false}, {25, PRESET_SMTP, false},   {587, PRESET_SMTP, false},
+        {465, PRESET_SMTP, true},         {7, PRESET_ECHO, false},
     };
 
-    for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
-        if (ports[i].port == port)
+    for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++)
+        if (ports[i].port == port && (tls || !ports[i].only_tls))
             return ports[i].preset;
     return PRESET_CONNECT;
 }

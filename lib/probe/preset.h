@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "probe/until.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 enum preset {
@@ -24,8 +25,8 @@ struct preset_info {
 };
 
 const struct preset_info *preset_info(enum preset preset);
-/* The preset that usually answers on a port; PRESET_CONNECT for others. */
-enum preset preset_by_port(uint16_t port);
+/* The preset that usually answers on a port, over TLS or in plain; PRESET_CONNECT for others. */
+enum preset preset_by_port(uint16_t port, bool tls);
 /* Appends the request. path and host are for HTTP; host is what the Host header says. */
 void preset_request(struct buf *out, enum preset preset, const char *path, const char *host);
 

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "diagnosis/service.h"
 #include "netkit/sock.h"
+#include "probe/secure.h"
 #include "probe/until.h"
 #include "result/result.h"
 #include <signal.h>
@@ -50,6 +51,8 @@ struct probe_plan {
     const struct probe_option *options;
     size_t option_count;
 
+    const struct secure_settings *tls; /* NULL: plain TCP */
+
     size_t parallel; /* targets at once */
 };
 
@@ -70,6 +73,7 @@ struct probe_round {
     const char *target;
     enum service_arm arm;
     bool fresh;  /* the first round of its connection, on user's wish or the server's habit */
+    bool own;    /* one of the user's rounds, each on a connection of its own */
     bool warmup; /* not part of any result */
     const struct round *round;
 };

@@ -37,6 +37,7 @@ static int make_target(struct run *run, size_t index, struct target **out)
                               .phase_deadline_ns = INT64_MAX,
                               .resolve_ns = RESULT_UNKNOWN,
                               .connect_ns = RESULT_UNKNOWN,
+                              .tls_ns = RESULT_UNKNOWN,
                               .handshake_rtt_ns = RESULT_UNKNOWN,
                               .min_rtt_ns = RESULT_UNKNOWN,
                               .slow_ns = RESULT_UNKNOWN};
@@ -190,6 +191,8 @@ static int open_run(struct run *run, struct error *error)
 {
     int rc = loop_open(&run->loop, error);
 
+    if (!rc && run->plan->tls)
+        rc = secure_context_open(&run->secure, run->plan->tls, error);
     if (rc)
         return rc;
     rc = resolver_open(&run->resolver, error);
@@ -225,6 +228,7 @@ int probe_run(const struct probe_plan *plan, const struct probe_target *targets,
             error_sys(error, -rc, "%zu targets", count);
     }
     resolver_close(run->resolver);
+    secure_context_close(run->secure);
     loop_close(&run->loop);
     return rc;
 }

@@ -15,10 +15,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define LOOK_NS         NS_PER_MS        /* inside an answer */
-#define LOOK_SLOW_NS    (10 * NS_PER_MS) /* before it: only the window matters */
-#define CLOCK_STEP_NS   NS_PER_MS
-#define STALE_READS_MAX 16 /* so much is cleared away between rounds */
+#define LOOK_NS       NS_PER_MS        /* inside an answer */
+#define LOOK_SLOW_NS  (10 * NS_PER_MS) /* before it: only the window matters */
+#define CLOCK_STEP_NS NS_PER_MS
 
 /* ---- the loop's side ---- */
 
@@ -59,8 +58,10 @@ void talk_close(struct target *target)
     loop_timer(&target->run->loop, &target->task, INT64_MAX);
     loop_unwatch(&target->run->loop, &target->task);
     dial_stop(&target->dial);
-    if (target->sock.fd >= 0)
+    if (target->sock.fd >= 0) {
+        stream_end(target);
         sock_close(&target->sock);
+    }
     target->phase = TALK_CLOSED;
 }
 
@@ -119,6 +120,13 @@ static bool request_over(const struct target *target)
     return target->send_error || target->request_sent_bytes == target->request_bytes;
 }
 
+/* A call failed for a reason that is not the peer's. */
+static void trouble_here(struct target *target, const char *what, int number)
+{
+    target_failed(target, FINDING_INCONCLUSIVE, number, "cannot %s: %s", what,
+                  strerrordesc_np(number));
+}
+
 /* The peer ended the connection, by EOF (number 0) or an error. */
 static void peer_ended(struct target *target, int number)
 {
@@ -137,7 +145,12 @@ static void peer_ended(struct target *target, int number)
     }
     until_describe(awaited, sizeof awaited, until);
     enum finding_code code = number ? finding_of_errno(number) : FINDING_RESPONSE_TRUNCATED;
-    if (number)
+    if (number == ETIMEDOUT) /* of retransmissions: we are connected */
+        target_failed(target, FINDING_NO_RESPONSE, number,
+                      "the server stopped acknowledging after %llu bytes of the answer, waiting "
+                      "for %s: %s",
+                      (unsigned long long)got, awaited, strerrordesc_np(number));
+    else if (number)
         target_failed(target, code == FINDING_NONE ? FINDING_PEER_ABORTED : code, number,
                       "the server aborted the connection after %llu bytes of the answer, waiting "
                       "for %s: %s",
@@ -183,17 +196,13 @@ static void begin_round(struct target *target)
 static bool closed_meanwhile(struct target *target)
 {
     enum until_kind until = target->run->plan->until.kind;
+    size_t stale = 0;
 
     if (until == UNTIL_HTTP && target->reader.http.close)
         return true;
-    for (int i = 0; i < STALE_READS_MAX; i++) {
-        ssize_t got =
-            recv(target->sock.fd, target->run->buffer, sizeof target->run->buffer, MSG_DONTWAIT);
-        if (got <= 0)
-            return !got || errno != EAGAIN;
-        target->surplus_bytes += until == UNTIL_NOTHING ? 0 : got;
-    }
-    return false;
+    bool closed = stream_clear(target, &stale);
+    target->surplus_bytes += until == UNTIL_NOTHING ? 0 : (int64_t)stale;
+    return closed;
 }
 
 static void next_on_this_connection(struct target *target)
@@ -276,11 +285,18 @@ static void send_pieces(struct target *target)
 
     while (target->request_sent_bytes < target->request_bytes) {
         size_t left = piece_size(target) - target->piece_sent_bytes;
-        ssize_t sent = sock_write(&target->sock, target->request + target->request_sent_bytes, left,
-                                  MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = stream_write(target, target->request + target->request_sent_bytes, left);
         if (sent == -EAGAIN) {
             set_timer(target);
             talk_watch(target, EPOLLIN | EPOLLOUT);
+            return;
+        }
+        if (sent < 0 && finding_of_errno((int)-sent) == FINDING_NONE) {
+            trouble_here(target, "send", (int)-sent);
+            return;
+        }
+        if (sent < 0 && sent != -EPIPE && sent != -ECONNRESET) {
+            peer_ended(target, (int)-sent);
             return;
         }
         if (sent < 0) {
@@ -290,8 +306,6 @@ static void send_pieces(struct target *target)
         }
         target->request_sent_bytes += (size_t)sent;
         target->piece_sent_bytes += (size_t)sent;
-        round_write(&target->builder, target->entered_real_ns, target->returned_real_ns,
-                    target->request_sent_bytes);
         if (target->piece_sent_bytes < piece_size(target))
             continue;
         target->piece++;
@@ -316,7 +330,10 @@ static void hung_up(struct target *target, int number)
     bool round = target->phase != TALK_GREETING;
     bool complete = round && !number && until_closed(&target->reader);
 
-    if (complete && request_over(target) && !target->send_error) {
+    if (number && finding_of_errno(number) == FINDING_NONE) {
+        trouble_here(target, "receive", number);
+    } else if (complete && request_over(target) && !target->send_error) {
+        target->bare_ends += target->secure.ssl && !target->secure.closed;
         round_read(&target->builder, RESULT_UNKNOWN, target->returned_real_ns, 0);
         finish_round(target);
     } else if (round && target->answered) {
@@ -326,74 +343,114 @@ static void hung_up(struct target *target, int number)
     }
 }
 
-/* Part of an answer, or all of it, perhaps before the request is out. */
-static void take_answer(struct target *target, size_t len_bytes, int64_t arrived)
+static void tell_arrivals(struct target *target, const struct stream_input *input)
 {
-    struct run *run = target->run;
+    for (size_t i = 0; i < input->arrival_count; i++) {
+        const struct stream_arrival *arrival = &input->arrivals[i];
+        round_read(&target->builder, arrival->arrived_ns, arrival->returned_ns, arrival->bytes);
+        if (arrival->arrived_ns != RESULT_UNKNOWN)
+            witness_arrival(target, arrival->arrived_ns, target->builder.round.received_bytes,
+                            arrival->bytes);
+    }
+}
+
+/* A server that expects TLS says so to whoever talks in plain text, if anything. */
+static bool wants_tls(const struct target *target, const struct stream_input *input)
+{
+    return !target->secure.ssl && !target->rounds_on_connection && !target->reader.seen_bytes &&
+           secure_is_wanted(input->bytes, input->len_bytes);
+}
+
+/* Part of an answer, or all of it, perhaps before the request is out. */
+static void take_answer(struct target *target, const struct stream_input *input)
+{
+    const struct until *until = &target->run->plan->until;
     struct error error = {0};
     size_t used = 0;
 
-    if (run->plan->until.kind == UNTIL_NOTHING)
+    if (until->kind == UNTIL_NOTHING)
         return;
-    if (target->answered) {
-        target->surplus_bytes += (int64_t)len_bytes;
+    if (!input->arrival_count) {
+        if (input->closed)
+            hung_up(target, 0);
         return;
     }
-    int rc = until_feed(&target->reader, run->buffer, len_bytes, &used, &error);
-    if (arrived != SOCK_NO_TIME)
-        witness_arrival(target, arrived, target->reader.seen_bytes, len_bytes);
-    round_read(&target->builder, arrived == SOCK_NO_TIME ? RESULT_UNKNOWN : arrived,
-               target->returned_real_ns, len_bytes);
+    if (target->answered) {
+        target->surplus_bytes += (int64_t)input->len_bytes;
+        return;
+    }
+    if (wants_tls(target, input)) {
+        target_failed(target, FINDING_NO_RESPONSE, EPROTO,
+                      "the server expects TLS on this port, and got plain text: try --tls");
+        return;
+    }
+    int rc = until_feed(&target->reader, input->bytes, input->len_bytes, &used, &error);
+    tell_arrivals(target, input);
     if (rc < 0) {
         target_failed(target, FINDING_NO_RESPONSE, EPROTO,
                       "the answer is not what was expected: %s", error.text);
         return;
     }
-    target->surplus_bytes += (int64_t)(len_bytes - used);
+    target->surplus_bytes += (int64_t)(input->len_bytes - used);
     target->answered = rc;
-    target->idle_end_ns = after(run->plan->until.idle_ns);
-    target->look_ns =
-        run->plan->until.kind == UNTIL_IDLE ? target->idle_end_ns : clock_mono_ns() + LOOK_NS;
+    target->idle_end_ns = after(until->idle_ns);
+    target->look_ns = until->kind == UNTIL_IDLE ? target->idle_end_ns : clock_mono_ns() + LOOK_NS;
     if (rc && request_over(target))
         finish_round(target);
+    else if (input->closed)
+        hung_up(target, 0);
     else
         set_timer(target);
 }
 
-static void take_greeting(struct target *target, size_t len_bytes)
+void talk_greeted(struct target *target, const struct stream_input *input)
 {
     struct error error = {0};
     size_t used = 0;
-    int rc = until_feed(&target->reader, target->run->buffer, len_bytes, &used, &error);
+    int rc = until_feed(&target->reader, input->bytes, input->len_bytes, &used, &error);
 
     if (rc < 0) {
         target_failed(target, FINDING_NO_RESPONSE, EPROTO,
                       "the greeting is not what was expected: %s", error.text);
         return;
     }
-    target->surplus_bytes += (int64_t)(len_bytes - used);
+    target->surplus_bytes += (int64_t)(input->len_bytes - used);
     if (rc)
         talk_next_round(target);
+    else if (input->closed)
+        hung_up(target, 0);
+}
+
+void talk_begin(struct target *target)
+{
+    const struct probe_plan *plan = target->run->plan;
+
+    talk_acknowledge_at_once(target);
+    if (plan->greeting.kind == UNTIL_NOTHING) {
+        talk_next_round(target);
+        return;
+    }
+    until_begin(&target->reader, &plan->greeting);
+    talk_enter(target, TALK_GREETING, plan->response_timeout_ns);
+    talk_watch(target, EPOLLIN);
 }
 
 static void receive(struct target *target)
 {
-    struct run *run = target->run;
-    int64_t arrived;
+    struct stream_input input;
 
     if (target->phase != TALK_GREETING)
         look(target);
-    ssize_t got =
-        sock_read_stamped(&target->sock, run->buffer, sizeof run->buffer, MSG_DONTWAIT, &arrived);
+    ssize_t got = stream_read(target, &input);
     if (got == -EAGAIN)
         return;
     talk_acknowledge_at_once(target);
     if (got <= 0)
         hung_up(target, (int)-got);
     else if (target->phase == TALK_GREETING)
-        take_greeting(target, (size_t)got);
+        talk_greeted(target, &input);
     else
-        take_answer(target, (size_t)got, arrived);
+        take_answer(target, &input);
 }
 
 static void response_timed_out(struct target *target)
@@ -455,6 +512,9 @@ static void timer(struct target *target)
         target->look_ns = now + LOOK_SLOW_NS;
         send_pieces(target);
         return;
+    case TALK_SECURING:
+        securing_timed_out(target);
+        return;
     case TALK_GREETING:
     case TALK_SENDING:
     case TALK_RECEIVING:
@@ -472,7 +532,7 @@ static void timer(struct target *target)
         return;
     }
     look(target);
-    target->look_ns = now + (target->reader.seen_bytes ? LOOK_NS : LOOK_SLOW_NS);
+    target->look_ns = now + (target->builder.round.arrivals ? LOOK_NS : LOOK_SLOW_NS);
     if (idle && target->phase == TALK_RECEIVING)
         target->look_ns = target->idle_end_ns;
     set_timer(target);
@@ -496,6 +556,9 @@ void talk_wake(struct loop_task *task, uint32_t events)
     case TALK_CLOSED:
     case TALK_DIALLING:
     case TALK_RESTING:
+        return;
+    case TALK_SECURING:
+        securing_wake(target);
         return;
     case TALK_GREETING:
     case TALK_SENDING:

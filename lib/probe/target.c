@@ -344,6 +344,7 @@ void target_round_done(struct target *target, const struct round *round)
         struct probe_round heard = {.target = target->asked->name,
                                     .arm = target->session.arm,
                                     .fresh = target->rounds_on_connection <= 1,
+                                    .own = target->fresh_left > 0,
                                     .warmup = warmup,
                                     .round = round};
         sink->round(sink->context, &heard);
@@ -445,6 +446,9 @@ void target_cut_short(struct target *target, bool interrupted)
         target_failed(target, target->job ? FINDING_NAME_NOT_FOUND : FINDING_CONNECT_TIMEOUT,
                       ETIMEDOUT, "%s within --timeout",
                       target->job ? "the name did not resolve" : "no answer to the SYN");
+    } else if (target->phase == TALK_SECURING) {
+        target_failed(target, FINDING_TLS_HANDSHAKE_FAILED, ETIMEDOUT,
+                      "connected, but the TLS handshake was not over within --timeout");
     } else {
         target_failed(target, FINDING_NO_RESPONSE, ETIMEDOUT,
                       "connected, but no complete answer within --timeout; %llu bytes came",

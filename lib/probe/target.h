@@ -1,8 +1,9 @@
-/* One target of a probe: the internals that opening.c, talk.c, target.c and gather.c share.
+/* One target of a probe: the internals that the files of this room share.
  *
  * A target runs a sequence of sessions (arm, warm-up rounds, measured rounds), each on a fresh
- * connection. opening.c gets it; talk.c holds the conversation on it and knows nothing of
- * sequences; target.c decides what comes next; gather.c turns the rounds into a result. */
+ * connection. opening.c gets it, securing.c puts TLS on it where that was asked for; talk.c
+ * holds the conversation through stream.c and knows nothing of sequences; target.c decides what
+ * comes next; gather.c turns the rounds into a result. */
 #ifndef PROBE_TARGET_H
 #define PROBE_TARGET_H
 
@@ -17,6 +18,7 @@
 enum talk_phase {
     TALK_CLOSED,
     TALK_DIALLING,
+    TALK_SECURING, /* TLS's handshake */
     TALK_GREETING,
     TALK_RESTING, /* between rounds, by --interval */
     TALK_SENDING, /* until the kernel has taken the whole piece */
@@ -36,6 +38,14 @@ struct session {
 };
 
 struct run;
+
+/* A read that brought bytes of the TCP stream. */
+struct stream_arrival {
+    int64_t arrived_ns; /* the kernel's stamp, or RESULT_UNKNOWN */
+    int64_t returned_ns;
+    size_t bytes;
+};
+#define STREAM_ARRIVALS_MAX 4
 
 struct target {
     struct loop_task task;
@@ -66,6 +76,14 @@ struct target {
     bool answered;  /* the answer was complete before the request was out */
     int64_t rounds_on_connection;
     bool round_retried;
+    struct stream_arrival arrivals[STREAM_ARRIVALS_MAX]; /* which the round has not been told */
+    size_t arrival_count;
+    struct secure secure;
+    int64_t secure_began_ns, secure_waits_ns; /* CLOCK_MONOTONIC */
+    int64_t secure_took_ns, secure_waited_ns; /* the handshake; of that, for the server */
+    int64_t secure_bytes;                     /* from the server, in the handshake */
+    int64_t connect_took_ns;                  /* this connection */
+    int64_t connect_wire_ns;                  /* by the kernel, or RESULT_UNKNOWN */
     struct until_reader reader;
     struct round_builder builder;
     struct trace_strip *strip; /* NULL: the ladder was not asked for */
@@ -91,6 +109,10 @@ struct target {
     int64_t resolve_ns, connect_ns, handshake_rtt_ns, min_rtt_ns;
     int64_t fallback_ns; /* how long other addresses kept us from the one that won; 0: not at all */
     const char *fallback; /* what became of them, in the run's arena */
+    int64_t tls_ns;
+    const struct result_tls *tls; /* of the first handshake; NULL: there was none */
+    const char *tls_rejected;     /* why its certificate would not have been accepted, or NULL */
+    int64_t bare_ends;            /* answers that a FIN without close_notify ended */
     uint32_t syn_retransmits, slow_connects;
     int64_t connections, closed_between, surplus_bytes, clock_steps;
     bool persists;
@@ -113,10 +135,13 @@ struct run {
     struct probe_totals *totals;
     size_t parallel;
     struct loop loop;
+    struct secure_context *secure; /* NULL without TLS */
     struct resolver *resolver;
     struct loop_task resolver_task;
     struct target *in_flight, *over;
     char buffer[256 * 1024]; /* one read at a time: nobody keeps it */
+    /* The plain text of it, and of the record that it completes. */
+    char plain[256 * 1024 + 2 * SECURE_RECORD_MAX];
 };
 
 /* opening.c and talk.c: a connection for the session's arm, and its rounds. Ends in exactly one of
@@ -129,11 +154,49 @@ void talk_rest(struct target *target);
 /* Gives up where it is, as when the run's time is over. */
 void talk_abandon(struct target *target);
 void talk_wake(struct loop_task *task, uint32_t events);
-/* Shared with opening.c. talk_watch() gives false when the descriptor cannot be watched: the target
- * has failed then. */
+/* The connection stands: the first thing to hear or to say. */
+void talk_begin(struct target *target);
+struct stream_input;
+void talk_greeted(struct target *target, const struct stream_input *input);
+/* Shared with opening.c and securing.c. talk_watch() gives false when the descriptor cannot be
+ * watched: the target has failed then. */
 bool talk_watch(struct target *target, uint32_t interest);
 void talk_enter(struct target *target, enum talk_phase phase, int64_t timeout_ns);
 void talk_acknowledge_at_once(struct target *target);
+
+/* opening.c: a round of connecting alone, and of TLS's handshake, is over. */
+void opening_finish_round(struct target *target);
+
+/* securing.c: TLS on a new connection. Ends in talk_begin(), opening_finish_round() or
+ * target_failed(). */
+void securing_begin(struct target *target);
+void securing_wake(struct target *target);
+void securing_timed_out(struct target *target);
+
+/* stream.c: what the peer's application said, and what of it belongs to an answer. Valid until the
+ * next read. */
+struct stream_input {
+    const char *bytes;
+    size_t len_bytes;
+    bool closed; /* it said that this was all (TLS's close_notify) */
+    const struct stream_arrival *arrivals;
+    size_t arrival_count;
+};
+/* Writes of the request what the kernel takes, a record at a time with TLS, and tells the round of
+ * each write. Returns how much of it is written, or a negative errno; after -EAGAIN the same bytes
+ * have to be given again. */
+ssize_t stream_write(struct target *target, const char *bytes, size_t len_bytes);
+/* One read: bytes of the TCP stream, 0 at its end, or a negative errno: -EAGAIN when there is
+ * nothing to do, perhaps because TLS broke and the target has failed. */
+ssize_t stream_read(struct target *target, struct stream_input *input);
+/* What was read before and not looked at. A negative errno: the target has failed. */
+int stream_read_on(struct target *target, struct stream_input *input);
+/* Between rounds: takes what has come away. Returns whether the peer has closed or is gone. */
+bool stream_clear(struct target *target, size_t *stale_bytes);
+/* Writes what TLS has to say of its own. 0 or a negative errno. */
+int stream_flush(struct target *target, bool in_round);
+/* Takes leave, as TLS wants it. */
+void stream_end(struct target *target);
 
 /* witness.c */
 void witness_call(void *target, const struct sock_call *call); /* the sock's observer */

@@ -30,6 +30,16 @@ const struct report_field report_connect_fields[] = {
     END,
 };
 
+const struct report_field report_tls_fields[] = {
+    {"version", NULL, FIELD_TEXT, PLACE(result_tls, version)},
+    {"cipher", NULL, FIELD_TEXT, PLACE(result_tls, cipher)},
+    {"alpn", NULL, FIELD_TEXT, PLACE(result_tls, alpn)},
+    {"round_trips", NULL, FIELD_INTEGER, PLACE(result_tls, round_trips)},
+    {"resumed", NULL, FIELD_BOOL, PLACE(result_tls, resumed)},
+    {"verified", NULL, FIELD_BOOL, PLACE(result_tls, verified)},
+    END,
+};
+
 const struct report_field report_arm_fields[] = {
     {"name", "", FIELD_TEXT, PLACE(result_arm, name)},
     {"rounds", "rounds", FIELD_INTEGER, PLACE(result_arm, rounds)},
@@ -59,6 +69,8 @@ const struct report_field report_probe_fields[] = {
     {"arms", NULL, FIELD_ARRAY, COUNTED(result_probe, arms, arm_count),
      .element_bytes = sizeof(struct result_arm), .fields = report_arm_fields},
     {"tcp_info", NULL, FIELD_MAP, PLACE(result_probe, tcp_info)},
+    {"tls", NULL, FIELD_POINTER, PLACE(result_probe, tls),
+     .element_bytes = sizeof(struct result_tls), .fields = report_tls_fields},
     {"failed_rounds", "failed", FIELD_INTEGER, PLACE(result_probe, failed_rounds)},
     {"connections", "connections", FIELD_INTEGER, PLACE(result_probe, connections)},
     {"wire", "on the wire", FIELD_OBJECT, PLACE(result_probe, wire),
@@ -66,6 +78,81 @@ const struct report_field report_probe_fields[] = {
     {"histogram", NULL, FIELD_HISTOGRAM, PLACE(result_probe, histogram)},
     {"slow_round_ns", NULL, FIELD_DURATION, PLACE(result_probe, slow_round_ns)},
     {"notes", NULL, FIELD_TEXTS, COUNTED(result_probe, notes, note_count)},
+    END,
+};
+
+static const struct report_field sides_fields[] = {
+    {"client", NULL, FIELD_INTEGER, PLACE(result_sides, client)},
+    {"server", NULL, FIELD_INTEGER, PLACE(result_sides, server)},
+    END,
+};
+
+static const struct report_field states_fields[] = {
+    {"client", NULL, FIELD_TEXTS,
+     COUNTED(result_connection, client_states.items, client_states.count)},
+    {"server", NULL, FIELD_TEXTS,
+     COUNTED(result_connection, server_states.items, server_states.count)},
+    END,
+};
+
+static const struct report_field connection_fields[] = {
+    {"number", NULL, FIELD_INTEGER, PLACE(result_connection, number)},
+    {"name", NULL, FIELD_TEXT, PLACE(result_connection, name)},
+    {"client", NULL, FIELD_TEXT, PLACE(result_connection, client)},
+    {"server", NULL, FIELD_TEXT, PLACE(result_connection, server)},
+    {"started_ns", NULL, FIELD_DURATION, PLACE(result_connection, started_ns)},
+    {"duration_ns", NULL, FIELD_DURATION, PLACE(result_connection, duration_ns)},
+    {"flags", NULL, FIELD_TEXTS, COUNTED(result_connection, flags.items, flags.count)},
+    {"flags_omitted", NULL, FIELD_INTEGER, PLACE(result_connection, flags_omitted)},
+    {"states", NULL, FIELD_OBJECT, .fields = states_fields},
+    {"segments", NULL, FIELD_OBJECT, PLACE(result_connection, segments), .fields = sides_fields},
+    {"payload_bytes", NULL, FIELD_OBJECT, PLACE(result_connection, payload_bytes),
+     .fields = sides_fields},
+    {"retransmissions", NULL, FIELD_OBJECT, PLACE(result_connection, retransmissions),
+     .fields = sides_fields},
+    {"end", NULL, FIELD_TEXT, PLACE(result_connection, end)},
+    END,
+};
+
+static const struct report_field program_fields[] = {
+    {"host", NULL, FIELD_TEXT, PLACE(result_program, host)},
+    {"command", NULL, FIELD_TEXT, PLACE(result_program, command)},
+    {"end", NULL, FIELD_END, PLACE(result_program, end)},
+    {"status", NULL, FIELD_INTEGER, PLACE(result_program, status)},
+    {"signal", NULL, FIELD_INTEGER, PLACE(result_program, signal)},
+    {"started_ns", NULL, FIELD_DURATION, PLACE(result_program, started_ns)},
+    {"duration_ns", NULL, FIELD_DURATION, PLACE(result_program, duration_ns)},
+    END,
+};
+
+static const struct report_field fault_fields[] = {
+    {"number", NULL, FIELD_INTEGER, PLACE(result_fault, number)},
+    {"fault", NULL, FIELD_TEXT, PLACE(result_fault, text)},
+    {"matched", NULL, FIELD_INTEGER, PLACE(result_fault, matched)},
+    {"acted", NULL, FIELD_INTEGER, PLACE(result_fault, acted)},
+    END,
+};
+
+static const struct report_field wire_fields[] = {
+    {"seen", NULL, FIELD_INTEGER, PLACE(result_wire, seen)},
+    {"delivered", NULL, FIELD_INTEGER, PLACE(result_wire, delivered)},
+    {"dropped", NULL, FIELD_INTEGER, PLACE(result_wire, dropped)},
+    {"answered", NULL, FIELD_INTEGER, PLACE(result_wire, answered)},
+    {"lost", NULL, FIELD_INTEGER, PLACE(result_wire, lost)},
+    {"late_max_ns", NULL, FIELD_DURATION, PLACE(result_wire, late_max_ns)},
+    END,
+};
+
+const struct report_field report_lab_fields[] = {
+    {"ok", NULL, FIELD_BOOL, PLACE(result_lab, ok)},
+    {"programs", NULL, FIELD_ARRAY, COUNTED(result_lab, programs, program_count),
+     .element_bytes = sizeof(struct result_program), .fields = program_fields},
+    {"faults", NULL, FIELD_ARRAY, COUNTED(result_lab, faults, fault_count),
+     .element_bytes = sizeof(struct result_fault), .fields = fault_fields},
+    {"connections", NULL, FIELD_ARRAY, COUNTED(result_lab, connections.items, connections.count),
+     .element_bytes = sizeof(struct result_connection), .fields = connection_fields},
+    {"wire", NULL, FIELD_OBJECT, PLACE(result_lab, wire), .fields = wire_fields},
+    {"notes", NULL, FIELD_TEXTS, COUNTED(result_lab, notes, note_count)},
     END,
 };
 
@@ -178,6 +265,14 @@ struct report_kind report_kind_of(const struct result *result)
             .name = result->probe.target ? result->probe.target : "?",
             .ok = result->probe.ok,
             .error = &result->probe.error,
+        };
+    case RESULT_LAB:
+        return (struct report_kind){
+            .fields = report_lab_fields,
+            .body = &result->lab,
+            .name = result->lab.name ? result->lab.name : "?",
+            .ok = result->lab.ok,
+            .error = &result->lab.error,
         };
     case RESULT_MACHINE:
         return (struct report_kind){

@@ -18,6 +18,7 @@ enum field_kind {
     FIELD_SIDE,      /* enum result_side, by its name or null */
     FIELD_ERRNO,     /* int; its name, 0 is null */
     FIELD_CAPTURE,   /* enum result_capture, by its name */
+    FIELD_END,       /* enum result_program_end, by its name */
     FIELD_HEALTH,    /* enum result_health, by its name */
     FIELD_ERROR,     /* struct result_error, null when there is none */
     FIELD_BREAKDOWN, /* struct result_breakdown */
@@ -25,6 +26,7 @@ enum field_kind {
     FIELD_MAP,       /* struct result_map */
     FIELD_TEXTS,     /* const char *const *, with a count */
     FIELD_OBJECT,    /* `fields` of the structure at the offset (0: of the same one) */
+    FIELD_POINTER,   /* a pointer to a structure with `fields`; NULL is null */
     FIELD_ARRAY,     /* a pointer to structures with `fields`, with a count */
     FIELD_SHARE,     /* int64_t, RESULT_UNIT_SHARE: percent; RESULT_UNKNOWN is null */
     FIELD_CHECKS,    /* struct result_check *, with a count: each by its own unit's fields */
@@ -37,7 +39,7 @@ struct report_field {
     enum field_kind kind;
     size_t offset;
     size_t count_offset;  /* of a size_t: FIELD_TEXTS, FIELD_ARRAY, FIELD_CHECKS, FIELD_RESULTS */
-    size_t element_bytes; /* FIELD_ARRAY */
+    size_t element_bytes; /* FIELD_POINTER, FIELD_ARRAY */
     const struct report_field *fields;
 };
 
@@ -48,9 +50,12 @@ extern const struct report_field report_finding_fields[]; /* struct finding */
 extern const struct report_field report_error_fields[];   /* struct result_error */
 extern const struct report_field report_probe_fields[];   /* struct result_probe */
 extern const struct report_field report_connect_fields[]; /* struct result_probe */
+extern const struct report_field report_tls_fields[];     /* struct result_tls */
 extern const struct report_field report_latency_fields[]; /* struct result_latency */
 extern const struct report_field report_arm_fields[];     /* struct result_arm */
 extern const struct report_field report_machine_fields[]; /* struct result_machine */
+
+extern const struct report_field report_lab_fields[]; /* struct result_lab */
 
 /* struct result_check, by enum result_unit: the keys of a duration end in _ns. */
 extern const struct report_field *const report_check_fields[];

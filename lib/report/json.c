@@ -9,8 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-#define SCHEMA "netkit/1"
-
 json_t *report_json_text(const char *text)
 {
     cleanup(buf) struct buf escaped = {0};
@@ -202,6 +200,8 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
         return *(const int *)at ? json_string(error_name(*(const int *)at)) : json_null();
     case FIELD_CAPTURE:
         return json_string(report_capture_name(*(const enum result_capture *)at));
+    case FIELD_END:
+        return json_string(result_program_end_name(*(const enum result_program_end *)at));
     case FIELD_HEALTH:
         return json_string(result_health_name(*(const enum result_health *)at));
     case FIELD_ERROR:
@@ -216,6 +216,9 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
         return from_texts(*(const char *const *const *)at, field_count(field, base), failed);
     case FIELD_OBJECT:
         return from_fields(field->fields, at, failed);
+    case FIELD_POINTER:
+        at = *(const void *const *)at;
+        return at ? from_fields(field->fields, at, failed) : json_null();
     case FIELD_ARRAY:
         return from_array(field, base, failed);
     case FIELD_SHARE:
@@ -266,7 +269,7 @@ int report_render_json(struct buf *out, const struct report *report,
     bool failed = false;
 
     (void)style;
-    set(object, "schema", json_string(SCHEMA), &failed);
+    set(object, "schema", json_string(REPORT_SCHEMA), &failed);
     add_fields(object, report_report_fields, report, &failed);
     return dump(out, object, JSON_INDENT(2), failed, error);
 }
@@ -324,7 +327,7 @@ int report_ndjson_summary(struct buf *out, const struct report *report, struct e
     bool failed = false;
 
     set(object, "type", json_string("summary"), &failed);
-    set(object, "schema", json_string(SCHEMA), &failed);
+    set(object, "schema", json_string(REPORT_SCHEMA), &failed);
     add_fields(object, report_summary_fields, report, &failed);
     set(object, "counts", counts(report, &failed), &failed);
     return dump(out, object, JSON_COMPACT, failed, error);

@@ -5,6 +5,8 @@
 #include "report/report.h"
 #include <jansson.h>
 
+#define REPORT_SCHEMA "netkit/1"
+
 /* A string value that is always valid: text that jansson or a terminal could not take is escaped.
  * NULL gives null. */
 json_t *report_json_text(const char *text);

@@ -66,6 +66,23 @@ static void check_numbers(struct buf *out, const struct result_check *check)
                limit);
 }
 
+/* A line for each connection: who, and what went to and fro. */
+static void exchanges(struct buf *out, const struct result_connection_list *list)
+{
+    buf_add_str(out, "      <system-out>");
+    for (size_t i = 0; i < list->count; i++) {
+        const struct result_connection *connection = &list->items[i];
+        xml_escape(out, connection->name ? connection->name : "?");
+        for (size_t j = 0; j < connection->flags.count; j++) {
+            buf_add_str(out, j ? "; " : ": ");
+            xml_escape(out, connection->flags.items[j]);
+        }
+        if (i + 1 < list->count)
+            buf_add_char(out, '\n');
+    }
+    buf_add_str(out, "</system-out>\n");
+}
+
 static void meaning(struct buf *out, const struct result_machine *machine)
 {
     buf_printf(out, "      <system-out>%s", result_health_name(machine->health));
@@ -94,6 +111,9 @@ static void case_element(struct buf *out, const struct report *report,
         switch (item->result->type) {
         case RESULT_PROBE:
             numbers(out, &item->result->probe);
+            break;
+        case RESULT_LAB:
+            exchanges(out, &item->result->lab.connections);
             break;
         case RESULT_MACHINE:
             meaning(out, &item->result->machine);

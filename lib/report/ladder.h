@@ -91,15 +91,15 @@ enum ladder_format ladder_format_by_name(const char *name);
 int ladder_render(struct buf *out, enum ladder_format format, const struct ladder *ladder,
                   const struct report_style *style, struct error *error);
 
-/* The slow round that a report kept: of every result as text, of the first that has one as Mermaid
- * or SVG. -ENOENT when none was kept. */
+/* What a report kept to be drawn, a slow round or the run of a lab: of every result as text, of the
+ * first that has one as Mermaid or SVG. -ENOENT when there is none. */
 int report_ladder(struct buf *out, enum ladder_format format, const struct report *report,
                   const struct report_style *style, struct error *error);
 
 /* Every event in the order of time as a table: time, who, what. */
 int ladder_timeline(struct buf *out, const struct ladder_source *source,
                     const struct report_style *style, struct error *error);
-/* The same of every slow round that the report kept; -ENOENT when there is none. */
+/* The same of all that the report kept, every connection included; -ENOENT when there is none. */
 int report_timeline(struct buf *out, const struct report *report, const struct report_style *style,
                     struct error *error);
 

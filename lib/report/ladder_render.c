@@ -53,38 +53,85 @@ int ladder_render(struct buf *out, enum ladder_format format, const struct ladde
     return out->failed ? error_sys(error, ENOMEM, "cannot draw the ladder") : 0;
 }
 
-/* ---- The slow rounds of a report */
+/* ---- What a report has to draw */
 
-/* The source of a result's slow round; false when none was kept. Title and server belong to the
- * buffers. */
-static bool slow_round(const struct result *result, struct ladder_source *source, struct buf *title,
-                       struct buf *server)
+/* What a source's texts live in. */
+struct picture {
+    struct ladder_source source;
+    struct buf title, client, server;
+};
+
+static void cleanup_picture(struct picture *picture)
+{
+    buf_free(&picture->title);
+    buf_free(&picture->client);
+    buf_free(&picture->server);
+}
+
+static bool slow_round(struct picture *picture, const struct result_probe *probe)
 {
     char duration[32];
 
-    switch (result->type) {
-    case RESULT_PROBE: {
-        const struct result_probe *probe = &result->probe;
-        if (!probe->slow_round)
-            return false;
-        buf_printf(title, "%s: one slow round", probe->target ? probe->target : "?");
-        if (probe->slow_round_ns != RESULT_UNKNOWN)
-            buf_printf(title, " of %s",
-                       report_duration(duration, sizeof duration, probe->slow_round_ns, true));
-        if (probe->address)
-            buf_printf(server, strchr(probe->address, ':') ? "[%s]:%" PRId64 : "%s:%" PRId64,
-                       probe->address, probe->port);
-        *source = (struct ladder_source){.events = probe->slow_round->events,
-                                         .count = probe->slow_round->count,
-                                         .lost = probe->slow_round->dropped,
-                                         .title = buf_str(title),
-                                         .server = server->len_bytes ? buf_str(server) : NULL};
-        return true;
+    if (!probe->slow_round)
+        return false;
+    buf_printf(&picture->title, "%s: one slow round", probe->target ? probe->target : "?");
+    if (probe->slow_round_ns != RESULT_UNKNOWN)
+        buf_printf(&picture->title, " of %s",
+                   report_duration(duration, sizeof duration, probe->slow_round_ns, true));
+    if (probe->address)
+        buf_printf(&picture->server, strchr(probe->address, ':') ? "[%s]:%" PRId64 : "%s:%" PRId64,
+                   probe->address, probe->port);
+    picture->source = (struct ladder_source){.events = probe->slow_round->events,
+                                             .count = probe->slow_round->count,
+                                             .lost = probe->slow_round->dropped};
+    return true;
+}
+
+static bool lab_run(struct picture *picture, const struct result_lab *lab)
+{
+    const struct result_connection_list *list = &lab->connections;
+
+    picture->source = (struct ladder_source){.events = lab->events,
+                                             .count = lab->event_count,
+                                             .lost = lab->events_lost,
+                                             .connection = (uint32_t)lab->shown_connection};
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].number != lab->shown_connection || !list->items[i].client)
+            continue;
+        buf_add_str(&picture->client, list->items[i].client);
+        buf_add_str(&picture->server, list->items[i].server);
     }
+    if (list->count > 1)
+        buf_printf(&picture->title,
+                   "connection %" PRId64 "; --connection N draws another of the %zu",
+                   lab->shown_connection, list->count);
+    return true;
+}
+
+static const char *text_or_null(const struct buf *text)
+{
+    return text->len_bytes ? buf_str(text) : NULL;
+}
+
+/* False when the result kept nothing to draw. */
+static bool picture_of(struct picture *picture, const struct result *result)
+{
+    bool any = false;
+
+    switch (result->type) {
+    case RESULT_PROBE:
+        any = slow_round(picture, &result->probe);
+        break;
+    case RESULT_LAB:
+        any = lab_run(picture, &result->lab);
+        break;
     case RESULT_MACHINE: /* no conversation */
         break;
     }
-    return false;
+    picture->source.title = text_or_null(&picture->title);
+    picture->source.client = text_or_null(&picture->client);
+    picture->source.server = text_or_null(&picture->server);
+    return any;
 }
 
 typedef int draw_function(struct buf *out, enum ladder_format format,
@@ -104,24 +151,25 @@ static int draw_timeline(struct buf *out, enum ladder_format format,
                          const struct ladder_source *source, const struct report_style *style,
                          struct error *error)
 {
+    struct ladder_source all = *source;
+
     (void)format;
-    return ladder_timeline(out, source, style, error);
+    all.connection = 0;
+    return ladder_timeline(out, &all, style, error);
 }
 
-static int each_slow_round(struct buf *out, enum ladder_format format, const struct report *report,
-                           const struct report_style *style, draw_function *draw,
-                           struct error *error)
+static int each_picture(struct buf *out, enum ladder_format format, const struct report *report,
+                        const struct report_style *style, draw_function *draw, struct error *error)
 {
     size_t drawn = 0;
 
     for (size_t i = 0; i < report->result_count; i++) {
-        cleanup(buf) struct buf title = {0}, server = {0};
-        struct ladder_source source;
-        if (!slow_round(report->results[i], &source, &title, &server))
+        cleanup(picture) struct picture picture = {0};
+        if (!picture_of(&picture, report->results[i]))
             continue;
         if (drawn++)
             buf_add_char(out, '\n');
-        int rc = draw(out, format, &source, style, error);
+        int rc = draw(out, format, &picture.source, style, error);
         if (rc || format != LADDER_TEXT)
             return rc;
     }
@@ -131,11 +179,11 @@ static int each_slow_round(struct buf *out, enum ladder_format format, const str
 int report_ladder(struct buf *out, enum ladder_format format, const struct report *report,
                   const struct report_style *style, struct error *error)
 {
-    return each_slow_round(out, format, report, style, draw_ladder, error);
+    return each_picture(out, format, report, style, draw_ladder, error);
 }
 
 int report_timeline(struct buf *out, const struct report *report, const struct report_style *style,
                     struct error *error)
 {
-    return each_slow_round(out, LADDER_TEXT, report, style, draw_timeline, error);
+    return each_picture(out, LADDER_TEXT, report, style, draw_timeline, error);
 }

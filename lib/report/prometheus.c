@@ -287,7 +287,8 @@ static const struct result_probe **probes_of(const struct report *report, size_t
         case RESULT_PROBE:
             probes[(*count)++] = &report->results[i]->probe;
             break;
-        case RESULT_MACHINE: /* no measurements */
+        case RESULT_LAB: /* an experiment of the moment: nothing that a server would scrape */
+        case RESULT_MACHINE:
             break;
         }
     if (!probes)

@@ -2,6 +2,7 @@
 #include "report/record.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include <errno.h>
 #include <jansson.h>
 #include <stddef.h>
@@ -67,6 +68,18 @@ static const struct field evidence_fields[] = {
     FIELD(struct service_evidence, error_message, KIND_TEXT),
 };
 
+/* A target's name comes from the command line and may hold any bytes; JSON is UTF-8. */
+static json_t *text_value(const char *text)
+{
+    cleanup(buf) struct buf escaped = {0};
+    json_t *value = text ? json_string(text) : json_null();
+
+    if (value || !text)
+        return value;
+    text_escape(&escaped, text, strlen(text));
+    return json_string(buf_str(&escaped));
+}
+
 static json_t *write_field(const struct field *field, const void *from)
 {
     const char *place = (const char *)from + field->offset;
@@ -83,8 +96,7 @@ static json_t *write_field(const struct field *field, const void *from)
     case KIND_BOOL:
         return json_boolean(*(const bool *)place);
     case KIND_TEXT: {
-        const char *text = *(const char *const *)place;
-        return text ? json_stringn_nocheck(text, strlen(text)) : json_null();
+        return text_value(*(const char *const *)place);
     }
     case KIND_CODE:
         return json_string(finding_entry(*(const enum finding_code *)place)->name);
@@ -154,10 +166,12 @@ static int append(struct buf *out, json_t *object, struct error *error)
 int record_round_line(struct buf *out, const struct record_round *record, struct error *error)
 {
     json_t *object =
-        json_pack("{s:s, s:s, s:s, s:b, s:b}", "type", "round", "target", record->target, "arm",
-                  service_arm_name(record->arm), "fresh", record->fresh, "warmup", record->warmup);
+        json_pack("{s:s, s:s, s:b, s:b, s:b, s:b}", "type", "round", "arm",
+                  service_arm_name(record->arm), "fresh", record->fresh, "own", record->own,
+                  "warmup", record->warmup, "unfinished", record->unfinished);
     json_t *parts = json_object();
 
+    json_object_set_new(object, "target", text_value(record->target));
     write_fields(object, round_fields, ARRAY_SIZE(round_fields), &record->round);
     for (int part = 0; part < RESULT_PARTS; part++)
         json_object_set_new(parts, result_part_key((enum result_part)part),
@@ -185,7 +199,9 @@ static int parse_round(struct arena *arena, const json_t *object, struct record_
         .target = arena_copy(arena, json_string_value(json_object_get(object, "target"))),
         .arm = arm ? service_arm_by_name(arm) : SERVICE_ARMS,
         .fresh = json_is_true(json_object_get(object, "fresh")),
+        .own = json_is_true(json_object_get(object, "own")),
         .warmup = json_is_true(json_object_get(object, "warmup")),
+        .unfinished = json_is_true(json_object_get(object, "unfinished")),
     };
     if (record->arm == SERVICE_ARMS)
         return error_set(error, EINVAL, "\"arm\" is none that is known");

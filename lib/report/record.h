@@ -1,7 +1,9 @@
 /* Rounds as NDJSON: what `--record` keeps, and what the diagnosis is replayed from.
  *
  * One line a round ({"type":"round", …}) in the order in which they were had, and for each target a
- * last line with the rest of the evidence ({"type":"evidence", …}). Reading gives back what was
+ * last line with the rest of the evidence ({"type":"evidence", …}). Rounds and evidence make the
+ * diagnosis again: own rounds are the evidence's fresh ones, the others belong to their arm, those
+ * of the warm-up to nothing. Reading gives back what was
  * written, field for field. Unknown is null. */
 #ifndef REPORT_RECORD_H
 #define REPORT_RECORD_H
@@ -13,7 +15,10 @@
 struct record_round {
     const char *target;
     enum service_arm arm;
-    bool fresh, warmup;
+    bool fresh;      /* the first of its connection */
+    bool own;        /* on a connection of its own because the user wished so */
+    bool warmup;     /* part of no result */
+    bool unfinished; /* the one in which the conversation failed */
     struct round round;
 };
 

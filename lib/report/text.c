@@ -333,6 +333,9 @@ static void result_fully(struct paint *paint, struct about_list list, const stru
     case RESULT_PROBE:
         show_probe(paint, &result->probe);
         break;
+    case RESULT_LAB:
+        show_lab(paint, &result->lab);
+        break;
     case RESULT_MACHINE: /* show_machine() has all of them */
         break;
     }
@@ -352,14 +355,22 @@ static void note(struct paint *paint, const char *text)
     paint_wrap(paint, PAINT_DIM, 6, text);
 }
 
+static void list_notes(struct paint *paint, const char *const *notes, size_t count)
+{
+    if (count)
+        paint_newline(paint);
+    for (size_t i = 0; i < count; i++)
+        note(paint, notes[i]);
+}
+
 static void notes(struct paint *paint, const struct result *result)
 {
     switch (result->type) {
     case RESULT_PROBE:
-        if (result->probe.note_count)
-            paint_newline(paint);
-        for (size_t i = 0; i < result->probe.note_count; i++)
-            note(paint, result->probe.notes[i]);
+        list_notes(paint, result->probe.notes, result->probe.note_count);
+        break;
+    case RESULT_LAB:
+        list_notes(paint, result->lab.notes, result->lab.note_count);
         break;
     case RESULT_MACHINE:
         break;

@@ -31,6 +31,9 @@ void show_machine(struct paint *paint, const struct report *report);
 /* Everything measured of one target: phases, percentiles, histogram, breakdown, arms. */
 void show_probe(struct paint *paint, const struct result_probe *probe);
 
+/* The programs of a lab, the faults, the connections between them. */
+void show_lab(struct paint *paint, const struct result_lab *lab);
+
 /* One finding as a block: what, who has to change what, what it costs, the evidence when verbose.
  */
 void show_finding(struct paint *paint, const struct finding *finding);

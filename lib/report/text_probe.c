@@ -88,6 +88,25 @@ static void show_phases(struct paint *paint, const struct result_probe *probe)
         paint_newline(paint);
 }
 
+static void show_tls(struct paint *paint, const struct result_tls *tls)
+{
+    cleanup(buf) struct buf line = {0}, shown = {0};
+
+    if (!tls)
+        return;
+    buf_printf(&line, "%s, %s", tls->version, tls->cipher);
+    if (tls->alpn)
+        buf_printf(&line, ", %s", tls->alpn);
+    put_count(&line, tls->round_trips, "round trip");
+    buf_printf(&line, "%s%s", tls->resumed ? ", resumed" : "",
+               tls->verified ? "" : ", not verified");
+    paint_printable(&shown, buf_str(&line), paint->style->unicode);
+    paint->out->failed |= line.failed || shown.failed;
+    paint_to(paint, INDENT);
+    paint_put(paint, tls->verified ? PAINT_DIM : PAINT_YELLOW, buf_str(&shown));
+    paint_newline(paint);
+}
+
 static void latency_row(struct paint *paint, const char *label, const struct result_latency *row)
 {
     int column = LABEL_COLUMN;
@@ -274,6 +293,7 @@ void show_probe(struct paint *paint, const struct result_probe *probe)
 {
     show_header(paint, probe);
     show_phases(paint, probe);
+    show_tls(paint, probe->tls);
     if (probe->rounds > 0) {
         paint_newline(paint);
         show_percentiles(paint, probe);

@@ -231,10 +231,27 @@ static void forget(struct result *result)
         for (size_t i = 0; i < RESULT_PARTS; i++)
             result->probe.breakdown.part_ns[i] = RESULT_UNKNOWN;
         break;
+    case RESULT_LAB:
+        break;
     case RESULT_MACHINE:
         result->machine.effect_ns = RESULT_UNKNOWN;
         break;
     }
+}
+
+const char *result_program_end_name(enum result_program_end end)
+{
+    switch (end) {
+    case RESULT_PROGRAM_NOT_STARTED:
+        return "not-started";
+    case RESULT_PROGRAM_EXITED:
+        return "exited";
+    case RESULT_PROGRAM_SIGNALLED:
+        return "signalled";
+    case RESULT_PROGRAM_STOPPED:
+        return "stopped";
+    }
+    return "?";
 }
 
 struct result *report_add(struct report *report, enum result_type type)

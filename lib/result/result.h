@@ -150,6 +150,16 @@ struct result_error {
     const char *message;
 };
 
+/* What a TLS handshake agreed on. */
+struct result_tls {
+    const char *version; /* "TLSv1.3" */
+    const char *cipher;
+    const char *alpn;    /* NULL: no protocol was chosen */
+    int64_t round_trips; /* that the handshake took */
+    bool resumed;
+    bool verified; /* the certificate is good, for this name */
+};
+
 struct trace_strip; /* trace/trace.h: the renderer of ladders knows it */
 
 struct result_probe {
@@ -159,7 +169,8 @@ struct result_probe {
     bool ok;
     struct result_error error;
     int64_t resolve_ns, connect_ns, rtt_ns;
-    int64_t tls_ns; /* the TLS handshake; RESULT_UNKNOWN without TLS */
+    int64_t tls_ns;               /* the TLS handshake; RESULT_UNKNOWN without TLS */
+    const struct result_tls *tls; /* NULL without TLS */
     int64_t syn_retransmits;
     int64_t rounds;        /* measured ones that completed, of the baseline */
     int64_t failed_rounds; /* measured ones that did not */
@@ -176,6 +187,92 @@ struct result_probe {
     const struct trace_strip *slow_round; /* NULL: none kept */
     int64_t slow_round_ns;
     bool slow_round_captured; /* the strip has segments that were seen on the wire */
+};
+
+/* ---- Connections, as a wire saw them */
+
+struct result_texts {
+    const char *const *items;
+    size_t count;
+};
+
+struct result_sides {
+    int64_t client, server; /* what each of them sent */
+};
+
+/* "client" and "server" are the hosts; which of them connected shows in the flags. */
+struct result_connection {
+    int64_t number;   /* of the trace, from 1 */
+    const char *name; /* "a:p > b:p", from the side that connected */
+    const char *client, *server;
+    int64_t started_ns; /* since the beginning of the run */
+    int64_t duration_ns;
+    struct result_texts flags; /* "C>S SYN x", in wire order */
+    int64_t flags_omitted;     /* further ones */
+    struct result_texts client_states, server_states;
+    struct result_sides segments, payload_bytes, retransmissions;
+    const char
+        *end; /* fin, reset-by-client, reset-by-server, open, refused, unreachable, no-reply */
+};
+
+struct result_connection_list {
+    struct result_connection *items;
+    size_t count;
+};
+
+/* ---- lab: programs against each other */
+
+enum result_program_end {
+    RESULT_PROGRAM_NOT_STARTED,
+    RESULT_PROGRAM_EXITED,
+    RESULT_PROGRAM_SIGNALLED,
+    RESULT_PROGRAM_STOPPED, /* by netkit: it still ran when the run was over */
+};
+const char *result_program_end_name(enum result_program_end end);
+
+struct result_program {
+    const char *host; /* "client", "server" */
+    const char *command;
+    enum result_program_end end;
+    int64_t status;     /* what it exited with; RESULT_UNKNOWN when it did not */
+    int64_t signal;     /* that killed it; RESULT_UNKNOWN when none did */
+    int64_t started_ns; /* since the beginning of the run */
+    int64_t duration_ns;
+};
+
+struct result_fault {
+    int64_t number;   /* as in the trace, from 1 */
+    const char *text; /* "drop syn count 1" */
+    int64_t matched, acted;
+};
+
+/* What the wire did over the run. */
+struct result_wire {
+    int64_t seen, delivered, dropped, answered;
+    int64_t lost;        /* by the wire itself: above 0 the run is inconclusive */
+    int64_t late_max_ns; /* the worst lateness of a departure */
+};
+
+struct trace_event; /* trace/event.h */
+
+struct result_lab {
+    const char *name;
+    bool ok; /* the program that counts exited with 0, and the wire lost nothing */
+    struct result_error error;
+    struct result_program *programs;
+    size_t program_count;
+    struct result_fault *faults;
+    size_t fault_count;
+    struct result_connection_list connections;
+    struct result_wire wire;
+    const char *const *notes;
+    size_t note_count;
+    /* For pictures: the run's trace, which the report does not own, and whose connection is drawn
+     * (0: there is none). */
+    const struct trace_event *events;
+    size_t event_count;
+    size_t events_lost;
+    int64_t shown_connection;
 };
 
 /* ---- Checks: what the user asked to hold */
@@ -236,6 +333,7 @@ struct result_machine {
 
 enum result_type {
     RESULT_PROBE,
+    RESULT_LAB,
     RESULT_MACHINE,
 };
 
@@ -243,6 +341,7 @@ struct result {
     enum result_type type;
     union {
         struct result_probe probe;
+        struct result_lab lab;
         struct result_machine machine;
     };
 };

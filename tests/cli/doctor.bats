@@ -96,10 +96,10 @@ for result in json.loads(sys.argv[1])["results"]:
         cat /proc/sys/net/ipv4/* /proc/sys/net/core/* /proc/sys/user/* 2>/dev/null || true # some can't be read
         ls -l /sys/class/net
     }
-    look > before
+    look > "$BATS_TEST_TMPDIR/before"
     run --separate-stderr "$NETKIT" doctor
-    look > after
-    cmp before after
+    look > "$BATS_TEST_TMPDIR/after"
+    cmp "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
 }
 
 @test "another machine's files are examined" {

@@ -25,7 +25,7 @@ refused() { # message, then the arguments
     refused "--rounds wants a whole number from 1 to 1000000, got '0'" -n0 :80
     refused "--stall wants a duration such as 40us, 5ms, 2s or 1m of at least 1us, got '-1'" \
         --stall=-1 :80
-    refused "--format wants one of text, json, ndjson, junit, tap, got 'jsn'; did you mean 'json'?" \
+    refused "--format wants one of text, json, ndjson, junit, tap, prometheus, got 'jsn'; did you mean 'json'?" \
         --format jsn :80
     refused "--output wants FILE, and nothing follows it" :80 -o
 }
@@ -62,4 +62,28 @@ refused() { # message, then the arguments
 
 @test "abbreviations are not accepted" {
     refused "unknown option '--new-conn'; did you mean --new-connection?" --new-conn :80
+}
+
+@test "thresholds say what they want" {
+    refused "--max-p50 wants a duration such as 40us, 5ms, 2s or 1m of at least 1ns, got '0'" \
+        --max-p50 0 :80
+    refused "--max-tls wants a duration such as 40us, 5ms, 2s or 1m of at least 1ns, got 'x'" \
+        --max-tls x :80
+    refused "--min-success wants a number from 0 to 100, got '101'" --min-success 101 :80
+}
+
+@test "a baseline that is none is refused before anything is measured" {
+    local file=$BATS_TEST_TMPDIR/baseline
+    refused "--baseline $file: No such file or directory" --baseline "$file" :80
+    refused "--baseline /: Is a directory" --baseline / :80
+    : > "$file"
+    refused "--baseline $file: no JSON; a report is written with --json" --baseline "$file" :80
+    echo "{\"schema\":\"netkit/1\",\"command\":\"readiness\"}" > "$file"
+    refused "--baseline $file: no report of netkit tcp-probe, but of another command" \
+        --baseline "$file" :80
+    echo "{\"schema\":\"netkit/1\",\"command\":\"tcp-probe\",\"results\":[" > "$file"
+    run --separate-stderr "$NETKIT" tcp-probe --baseline "$file" :80
+    assert_status 3
+    assert_equal "$output" ""
+    assert_stderr_has "--baseline $file: the report is damaged: line 2: "
 }

@@ -4,33 +4,25 @@
  *
  * Beyond memory safety: every place in the segment is inside the frame, and what is built decodes
  * completely and has right checksums. */
+#include "base/cleanup.h"
+#include "fuzz.h"
 #include "packet/build.h"
-#include "packet/seq.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_places(const struct segment *segment, size_t captured)
 {
     if (segment->payload_captured)
-        require((size_t)segment->payload_offset + segment->payload_captured <= captured);
-    require(segment->payload_captured <= segment->payload_len);
+        FUZZ_PROMISE((size_t)segment->payload_offset + segment->payload_captured <= captured);
+    FUZZ_PROMISE(segment->payload_captured <= segment->payload_len);
     if (segment->status == PACKET_COMPLETE)
-        require(segment->payload_captured == segment->payload_len);
+        FUZZ_PROMISE(segment->payload_captured == segment->payload_len);
     if (segment->kind == PACKET_TCP)
-        require(segment->has_ports && (size_t)segment->transport_offset + 20 <= captured);
+        FUZZ_PROMISE(segment->has_ports && (size_t)segment->transport_offset + 20 <= captured);
     if (segment->options.has_mss)
-        require((size_t)segment->options.mss_offset + 2 <= captured);
-    require(segment->options.sack_count <= TCP_SACK_MAX);
-    require(segment->options.fast_open_len <= TCP_FAST_OPEN_COOKIE_MAX);
+        FUZZ_PROMISE((size_t)segment->options.mss_offset + 2 <= captured);
+    FUZZ_PROMISE(segment->options.sack_count <= TCP_SACK_MAX);
+    FUZZ_PROMISE(segment->options.fast_open_len <= TCP_FAST_OPEN_COOKIE_MAX);
 }
 
 static void check_built(const uint8_t *out, int len, enum packet_link link, enum packet_kind kind)
@@ -40,11 +32,12 @@ static void check_built(const uint8_t *out, int len, enum packet_link link, enum
     if (len < 0)
         return;
     packet_decode(&answer, link, out, (size_t)len, (size_t)len);
-    require(answer.kind == kind);
-    require(answer.status == PACKET_COMPLETE);
+    FUZZ_PROMISE(answer.kind == kind);
+    FUZZ_PROMISE(answer.status == PACKET_COMPLETE);
     struct packet_checksums sums = packet_verify(&answer, out, (size_t)len);
-    require(sums.transport == PACKET_CHECKSUM_GOOD);
-    require(sums.network == (answer.family == 4 ? PACKET_CHECKSUM_GOOD : PACKET_CHECKSUM_ABSENT));
+    FUZZ_PROMISE(sums.transport == PACKET_CHECKSUM_GOOD);
+    FUZZ_PROMISE(sums.network ==
+                 (answer.family == 4 ? PACKET_CHECKSUM_GOOD : PACKET_CHECKSUM_ABSENT));
 }
 
 static void check_answers(const uint8_t *frame, size_t captured, const struct segment *segment)
@@ -64,29 +57,29 @@ static void check_answers(const uint8_t *frame, size_t captured, const struct se
 
 static void check_edits(const uint8_t *frame, size_t captured, const struct segment *segment)
 {
-    uint8_t *copy = malloc(captured ? captured : 1);
+    cleanup(mem) uint8_t *copy = malloc(captured ? captured : 1);
 
-    require(copy != NULL);
+    FUZZ_PROMISE(copy != NULL);
     if (captured)
         memcpy(copy, frame, captured);
     if (packet_fix_checksums(copy, captured, segment) == 0) {
         struct packet_checksums sums = packet_verify(segment, copy, captured);
-        require(sums.network != PACKET_CHECKSUM_BAD && sums.transport != PACKET_CHECKSUM_BAD);
+        FUZZ_PROMISE(sums.network != PACKET_CHECKSUM_BAD && sums.transport != PACKET_CHECKSUM_BAD);
         packet_clamp_mss(copy, captured, segment, 536);
         sums = packet_verify(segment, copy, captured);
-        require(sums.transport != PACKET_CHECKSUM_BAD);
+        FUZZ_PROMISE(sums.transport != PACKET_CHECKSUM_BAD);
     }
     packet_corrupt(copy, captured, segment, captured * UINT64_C(0x9e3779b97f4a7c15));
-    free(copy);
 }
 
 static void check_text(const struct segment *segment)
 {
     char flags[SEGMENT_FLAGS_TEXT_MAX], endpoint[PACKET_ENDPOINT_TEXT_MAX];
 
-    require(*segment_flags_text(flags, sizeof flags, segment->flags));
-    require(*packet_endpoint_text(endpoint, sizeof endpoint, segment->family, &segment->source));
-    require(*packet_kind_name(segment->kind) && *packet_status_name(segment->status));
+    FUZZ_PROMISE(*segment_flags_text(flags, sizeof flags, segment->flags));
+    FUZZ_PROMISE(
+        *packet_endpoint_text(endpoint, sizeof endpoint, segment->family, &segment->source));
+    FUZZ_PROMISE(*packet_kind_name(segment->kind) && *packet_status_name(segment->status));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -262,6 +262,24 @@ class Conversation(unittest.TestCase):
         self.assertEqual(result["rounds"], 6)
         self.check_sum(result)
 
+    def test_what_was_said_before_a_reset_is_heard(self):
+        """A server that refuses a large request and hangs up with most of it unread."""
+
+        def refusing(connection):
+            connection.recv(1)
+            connection.sendall(b"too large\n")
+
+        path = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"netkit-request-{os.getpid()}")
+        with open(path, "wb") as file:
+            file.write(b"x" * (16 << 20))
+        try:
+            with Server(refusing) as server:
+                _, result = probe(server, *FEW, "--send-file", path, "--until", "line")
+        finally:
+            os.unlink(path)
+        self.assertEqual(result["rounds"], 6)
+        self.check_sum(result)
+
     def test_ipv6_with_a_zone(self):
         if 6 not in families():
             self.skipTest("no IPv6 here")

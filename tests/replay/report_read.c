@@ -142,26 +142,52 @@ static enum finding_severity severity_of(const json_t *value)
     return (enum finding_severity)severity;
 }
 
-static enum result_health health_of(const json_t *value)
+static enum result_program_end end_of(const char *key, const json_t *value)
 {
-    int health = RESULT_HEALTH_PROBLEM;
-    while (health &&
-           (!json_is_string(value) ||
-            strcmp(result_health_name((enum result_health)health), json_string_value(value))))
-        health--;
+    int end = RESULT_PROGRAM_NOT_STARTED;
+
+    while (json_is_string(value) && end <= RESULT_PROGRAM_STOPPED &&
+           strcmp(result_program_end_name((enum result_program_end)end), json_string_value(value)))
+        end++;
+    if (!json_is_string(value) || end > RESULT_PROGRAM_STOPPED)
+        bad(key, "is no end of a program");
+    return (enum result_program_end)end;
+}
+
+static enum result_health health_of(const char *key, const json_t *value)
+{
+    int health = RESULT_HEALTH_OK;
+
+    while (json_is_string(value) && health <= RESULT_HEALTH_PROBLEM &&
+           strcmp(result_health_name((enum result_health)health), json_string_value(value)))
+        health++;
+    if (!json_is_string(value) || health > RESULT_HEALTH_PROBLEM)
+        bad(key, "is no state of health");
     return (enum result_health)health;
 }
 
-/* Only doctor's results say what was checked. */
+static void read_machine(struct report *report, const json_t *object)
+{
+    struct result_machine *machine = &report_add(report, RESULT_MACHINE)->machine;
+
+    read_fields(report_machine_fields, machine, object);
+    if (machine->health == RESULT_HEALTH_PROBLEM)
+        machine->error = (struct result_error){.code = machine->needed ? FINDING_MACHINE_REFUSES
+                                                                       : FINDING_MACHINE_SETTING,
+                                               .message = machine->meaning};
+}
+
+/* What kind a result is shows in its keys. */
 static void read_result(struct report *report, const json_t *object)
 {
+    if (json_object_get(object, "programs")) {
+        struct result_lab *lab = &report_add(report, RESULT_LAB)->lab;
+        read_fields(report_lab_fields, lab, object);
+        lab->name = "a run";
+        return;
+    }
     if (json_object_get(object, "check")) {
-        struct result_machine *machine = &report_add(report, RESULT_MACHINE)->machine;
-        read_fields(report_machine_fields, machine, object);
-        if (machine->health == RESULT_HEALTH_PROBLEM)
-            machine->error = (struct result_error){machine->needed ? FINDING_MACHINE_REFUSES
-                                                                   : FINDING_MACHINE_SETTING,
-                                                   0, machine->meaning};
+        read_machine(report, object);
         return;
     }
     read_fields(report_probe_fields, &report_add(report, RESULT_PROBE)->probe, object);
@@ -203,7 +229,7 @@ static void read_field(const struct report_field *field, void *base, json_t *val
             strcmp(json_string_value(value), "pcap") ? RESULT_CAPTURE_NONE : RESULT_CAPTURE_PCAP;
         return;
     case FIELD_HEALTH:
-        *(enum result_health *)at = health_of(value);
+        *(enum result_health *)at = health_of(field->key, value);
         return;
     case FIELD_ERROR:
         if (json_is_object(value))
@@ -227,6 +253,13 @@ static void read_field(const struct report_field *field, void *base, json_t *val
     case FIELD_OBJECT:
         read_fields(field->fields, at, value);
         return;
+    case FIELD_POINTER:
+        if (json_is_object(value)) {
+            void *target = arena_alloc(arena, field->element_bytes);
+            read_fields(field->fields, target, value);
+            *(void **)at = target;
+        }
+        return;
     case FIELD_ARRAY:
         read_list(field, base, value);
         return;
@@ -237,6 +270,9 @@ static void read_field(const struct report_field *field, void *base, json_t *val
         return;
     case FIELD_CHECKS:
         read_checks(base, value);
+        return;
+    case FIELD_END:
+        *(enum result_program_end *)at = end_of(field->key, value);
         return;
     case FIELD_RESULTS:
         for (size_t i = 0; i < json_array_size(value); i++)

@@ -285,9 +285,10 @@ static inline void sample_finish(struct sample *sample, struct sample_ip ip, int
 
 /* --- transport --- */
 
-static inline void sample_tcp_option(struct sample *sample)
+/* Option `which`; those from 10 on are padding. */
+static inline void sample_tcp_option(struct sample *sample, uint32_t which)
 {
-    switch (sample_random(sample, 12)) {
+    switch (which) {
     case 0:
         sample_u16(sample, 0x0204);
         sample_u16(sample, 500 + sample_random(sample, 9000));
@@ -344,10 +345,16 @@ static inline void sample_tcp_option(struct sample *sample)
 static inline void sample_tcp_options(struct sample *sample, size_t header)
 {
     size_t start = sample->len;
+    uint32_t used = 0;
 
     for (uint32_t n = sample_random(sample, 7); n; n--) {
         size_t before = sample->len;
-        sample_tcp_option(sample);
+        uint32_t which = sample_random(sample, 12);
+        if (which < 10 && used >> which & 1)
+            continue;
+        /* Both forms of fast open are one to a reader. */
+        used |= which == 6 || which == 7 ? 0xc0 : 1u << which;
+        sample_tcp_option(sample, which);
         if (sample->len - start > 40)
             sample->len = before;
     }

@@ -1,5 +1,7 @@
 #include "conn.h"
 
+#include "tls.h"
+
 #include "base/buf.h"
 #include "base/clock.h"
 
@@ -21,6 +23,7 @@ void conn_abort(struct conn *conn)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    conn->aborted = true;
 }
 
 bool conn_hold(struct conn *conn, int64_t duration_ns)
@@ -48,6 +51,8 @@ bool conn_send(struct conn *conn, const void *data, size_t len_bytes, int flags)
 {
     const char *next = data;
 
+    if (conn->ssl)
+        return tls_send(conn, data, len_bytes, flags);
     while (len_bytes > 0) {
         ssize_t sent = send(conn->fd, next, len_bytes, MSG_NOSIGNAL | flags);
         if (sent < 0 && errno == EINTR)
@@ -93,7 +98,8 @@ static bool fill(struct conn *conn)
     if (conn->quickack)
         conn_set(conn, TCP_QUICKACK, 1);
     do
-        got = recv(conn->fd, conn->in, limit_bytes, 0);
+        got = conn->ssl ? tls_receive(conn, conn->in, limit_bytes)
+                        : recv(conn->fd, conn->in, limit_bytes, 0);
     while (got < 0 && errno == EINTR);
     /* The option is not sticky, see tcp(7): this one sends the acknowledgement that is due. */
     if (conn->quickack)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum framing {
     FRAMING_LINE,  /* a request ends with \n */
@@ -44,13 +45,20 @@ struct settings {
     int64_t response_bytes;
     int64_t header_bytes;
     struct answer answer;
-    int stop_fd; /* readable when the server is stopping */
+    struct ssl_ctx_st *tls; /* NULL: plain TCP */
+    bool bare_close;        /* end TLS by FIN alone, without close_notify */
+    int stop_fd;            /* readable when the server is stopping */
 };
 
 #define CONN_LINE_MAX 256
 
+struct ssl_st;
+struct ssl_ctx_st;
+
 struct conn {
     int fd;
+    struct ssl_st *ssl; /* NULL: plain TCP */
+    bool aborted;
     const struct settings *settings;
     uint64_t round;              /* of the request being answered, from 1 */
     char request[CONN_LINE_MAX]; /* how its first line starts */

@@ -6,6 +6,7 @@
  * its own until SIGTERM or SIGINT, which wakes each thread (a readable eventfd for those that wait,
  * a shutdown of the socket for those in a call) and waits for them. */
 #include "habits.h"
+#include "tls.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -41,6 +42,7 @@ struct options {
     int64_t rcvbuf_bytes; /* 0: the kernel's choice */
     int64_t sndbuf_bytes;
     bool die_with_parent;
+    struct tls_options tls;
 };
 
 static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -70,6 +72,10 @@ static void print_help(void)
          "  --request-bytes SIZE  a request has that many bytes; otherwise it is a line\n"
          "  --response-bytes SIZE of the whole answer (300)\n"
          "  --header-bytes SIZE   of its first part (100)\n"
+         "  --tls FILE            over TLS, with the certificate and key in FILE (PEM)\n"
+         "  --tls-version 1.2|1.3 only that one\n"
+         "  --tls-ask             demand a certificate of the client\n"
+         "  --tls-bare-close      end without close_notify\n"
          "  --die-with-parent     end when the starting process does\n"
          "  --list                the habits");
 }
@@ -129,9 +135,14 @@ static void *serve(void *argument)
 
     if (conn->settings->params.nodelay)
         conn_set(conn, TCP_NODELAY, 1);
+    if (conn->settings->tls && !tls_accept(conn, conn->settings->tls)) {
+        live_remove(conn);
+        return NULL;
+    }
     if (!habit->greet || habit->greet(conn))
         while (conn_read_request(conn) && habit->answer(conn))
             continue;
+    tls_end(conn, !conn->aborted && !conn->settings->bare_close);
     live_remove(conn);
     return NULL;
 }
@@ -335,9 +346,23 @@ static int parse_options(struct options *options, int argc, char **argv)
         {"response-bytes", 1, 256 << 20, &settings->response_bytes},
         {"header-bytes", 0, 256 << 20, &settings->header_bytes},
     };
-    enum { FAMILY = ARRAY_SIZE(numbers), HTTP, DIE, LIST, HELP };
+    enum {
+        FAMILY = ARRAY_SIZE(numbers),
+        HTTP,
+        TLS,
+        TLS_VERSION,
+        TLS_ASK,
+        TLS_BARE,
+        DIE,
+        LIST,
+        HELP
+    };
     struct option longs[HELP + 2] = {[FAMILY] = {"family", 1, NULL, FAMILY},
                                      [HTTP] = {"http", 0, NULL, HTTP},
+                                     [TLS] = {"tls", 1, NULL, TLS},
+                                     [TLS_VERSION] = {"tls-version", 1, NULL, TLS_VERSION},
+                                     [TLS_ASK] = {"tls-ask", 0, NULL, TLS_ASK},
+                                     [TLS_BARE] = {"tls-bare-close", 0, NULL, TLS_BARE},
                                      [DIE] = {"die-with-parent", 0, NULL, DIE},
                                      [LIST] = {"list", 0, NULL, LIST},
                                      [HELP] = {"help", 0, NULL, HELP}};
@@ -353,6 +378,14 @@ static int parse_options(struct options *options, int argc, char **argv)
             rc = parse_family(options, optarg);
         else if (option == HTTP)
             settings->framing = FRAMING_HTTP;
+        else if (option == TLS)
+            options->tls.file = optarg;
+        else if (option == TLS_VERSION)
+            options->tls.version = optarg;
+        else if (option == TLS_ASK)
+            options->tls.ask = true;
+        else if (option == TLS_BARE)
+            settings->bare_close = true;
         else if (option == DIE)
             options->die_with_parent = true;
         else if (option == LIST || option == HELP)
@@ -421,7 +454,10 @@ int main(int argc, char **argv)
                     "--response-bytes");
         return 2;
     }
+    if (options.tls.file && !(options.settings.tls = tls_open(&options.tls)))
+        return 2;
     rc = run(&options);
+    tls_close(options.settings.tls);
     free(options.settings.answer.data);
     if (rc < 0)
         fprintf(stderr, "fixture_server: %s\n", strerror(-rc));

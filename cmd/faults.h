@@ -1,0 +1,27 @@
+/* The faults of the wire as options: for every command that takes them.
+ *
+ * A command embeds struct fault_options and lists fault_link and fault_rules among its fragments.
+ * What the words mean is the lab's to say (lab/fault.h); here is only how they stand on a command
+ * line and in a file. */
+#ifndef CMD_FAULTS_H
+#define CMD_FAULTS_H
+
+#include "cli/cli.h"
+#include "lab/fault.h"
+
+struct fault_options {
+    struct cli_items items;
+    int64_t delay_ns, rate_bytes, mtu_bytes, seed;
+};
+
+extern const struct cli_group fault_link;  /* --delay, --rate, --mtu */
+extern const struct cli_group fault_rules; /* --drop M … with their qualifiers, --faults, --seed */
+
+struct lab_link fault_link_of(const struct fault_options *options);
+
+/* One fault of options->items; *text is what the user wrote, in the arena. -EINVAL names the option
+ * and what it accepts. */
+int fault_read(const struct cli_item *item, struct arena *arena, struct lab_fault *out,
+               const char **text, struct error *error);
+
+#endif

@@ -1,0 +1,285 @@
+/* netkit lab: two programs against each other, with a wire between them that does what it is told.
+ */
+#include "commands.h"
+#include "experiment.h"
+#include "interrupt.h"
+#include "lab_options.h"
+#include "output.h"
+
+#include "base/clock.h"
+#include "scenario/programs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* A server that takes longer to listen needs a --timeout that says so. */
+#define LISTEN_NS (10 * NS_PER_SEC)
+
+enum {
+    STATUS_TIMED_OUT = 124, /* as of timeout(1) */
+    STATUS_NOT_FOUND = 127,
+};
+
+/* ---- From options to a plan ---- */
+
+/* "client:tcp_syn_retries=2" */
+static int read_sysctl(const char *text, struct arena *arena, enum lab_host *host,
+                       struct lab_sysctl *out, struct error *error)
+{
+    const char *colon = strchr(text, ':'), *equals = colon ? strchr(colon, '=') : NULL;
+
+    for (int i = 0; equals && i < LAB_HOSTS; i++) {
+        const char *name = lab_host_name((enum lab_host)i);
+        if (strlen(name) != (size_t)(colon - text) || strncmp(name, text, strlen(name)) != 0)
+            continue;
+        *host = (enum lab_host)i;
+        out->name = arena_printf(arena, "%.*s", (int)(equals - colon - 1), colon + 1);
+        out->value = equals + 1;
+        return 0;
+    }
+    return error_set(error, EINVAL,
+                     "--sysctl wants client:NAME=VALUE or server:NAME=VALUE, got '%s'", text);
+}
+
+static int plan_sysctls(const struct lab_options *options, struct arena *arena,
+                        struct lab_config *config, struct error *error)
+{
+    size_t count = options->sysctls.count;
+
+    for (size_t i = 0; i < count; i++) {
+        struct lab_sysctl sysctl = {0};
+        enum lab_host host = LAB_CLIENT;
+        int rc = read_sysctl(options->sysctls.words[i], arena, &host, &sysctl, error);
+        if (rc)
+            return rc;
+        struct lab_host_config *of = &config->host[host];
+        struct lab_sysctl *room =
+            arena_grow(arena, (void *)of->sysctls, of->sysctls_count, sizeof *room);
+        if (!room)
+            return error_sys(error, ENOMEM, "--sysctl");
+        of->sysctls = room;
+        room[of->sysctls_count++] = sysctl;
+    }
+    return 0;
+}
+
+static int plan_faults(const struct lab_options *options, struct arena *arena,
+                       struct programs_plan *plan, struct error *error)
+{
+    const struct cli_items *items = &options->faults.items;
+    struct programs_fault *faults = arena_alloc(arena, (items->count + 1) * sizeof *faults);
+    int rc = faults ? 0 : error_sys(error, ENOMEM, "faults");
+
+    for (size_t i = 0; !rc && i < items->count; i++)
+        rc = fault_read(&items->items[i], arena, &faults[i].fault, &faults[i].text, error);
+    plan->faults = faults;
+    plan->fault_count = items->count;
+    return rc;
+}
+
+static int check(const struct lab_options *options, struct error *error)
+{
+    if (!options->server && !options->client)
+        return error_set(error, EINVAL, "nothing to run: give --server, --client or both");
+    if ((options->server && !*options->server) || (options->client && !*options->client))
+        return error_set(error, EINVAL, "an empty command");
+    return 0;
+}
+
+/* The report owns standard output where it is for a program to read. */
+static void plan_output(const struct lab_options *options, int null_fd, struct programs_plan *plan)
+{
+    bool ours = options->common.format != COMMON_FORMAT_TEXT &&
+                (!options->common.output || !strcmp(options->common.output, "-"));
+
+    for (int host = 0; host < LAB_HOSTS; host++) {
+        plan->stdio[host][0] = null_fd;
+        plan->stdio[host][1] = ours ? STDERR_FILENO : -1;
+        plan->stdio[host][2] = -1;
+    }
+    /* A program of another process group may not read from a terminal. */
+    if (!isatty(STDIN_FILENO))
+        plan->stdio[LAB_CLIENT][0] = -1;
+}
+
+static int make_plan(const struct lab_options *options, struct arena *arena,
+                     struct programs_plan *plan, struct error *error)
+{
+    int64_t timeout_ns = options->common.timeout_ns;
+
+    *plan = (struct programs_plan){
+        .command = {[LAB_CLIENT] = options->client, [LAB_SERVER] = options->server},
+        .lab = {.link = fault_link_of(&options->faults),
+                .ipv4 = options->common.family != 6,
+                .ipv6 = options->common.family == 6 || options->dual_stack,
+                .pcap_path = options->common.pcap,
+                .seed = (uint64_t)options->faults.seed},
+        .wait_port = (uint16_t)options->wait_listen,
+        .no_wait = options->no_wait,
+        .listen_ns = options->common.timeout_set ? timeout_ns : LISTEN_NS,
+        .deadline_mono_ns = options->common.timeout_set ? clock_mono_ns() + timeout_ns : INT64_MAX,
+        .connection = (uint32_t)options->connection,
+        .interrupt = &interrupt_signal,
+    };
+    int rc = check(options, error);
+    if (!rc)
+        rc = plan_sysctls(options, arena, &plan->lab, error);
+    return rc ? rc : plan_faults(options, arena, plan, error);
+}
+
+static void list_parameters(const struct lab_options *options, struct report *report)
+{
+    struct arena *arena = &report->arena;
+    struct result_map *map = &report->parameters;
+    const struct fault_options *faults = &options->faults;
+
+    result_set_text(arena, map, "server", options->server);
+    result_set_text(arena, map, "client", options->client);
+    result_set_integer(arena, map, "delay_ns", faults->delay_ns);
+    result_set_integer(arena, map, "rate_bytes",
+                       faults->rate_bytes ? faults->rate_bytes : RESULT_UNKNOWN);
+    result_set_integer(arena, map, "mtu_bytes", faults->mtu_bytes);
+    result_set_integer(arena, map, "seed", faults->seed);
+    result_set_bool(arena, map, "ipv4", options->common.family != 6);
+    result_set_bool(arena, map, "ipv6", options->common.family == 6 || options->dual_stack);
+}
+
+/* ---- How it ends ---- */
+
+static int status_of(const struct lab_options *options, const struct report *report,
+                     const struct programs_outcome *outcome)
+{
+    switch (outcome->end) {
+    case PROGRAMS_NEVER_LISTENED:
+        return STATUS_UNREACHED;
+    case PROGRAMS_TIMED_OUT:
+        return STATUS_TIMED_OUT;
+    case PROGRAMS_INTERRUPTED:
+    case PROGRAMS_ENDED:
+        break;
+    }
+    if (outcome->status > 0)
+        return outcome->status;
+    bool lost = report->result_count && report->results[0]->lab.wire.lost;
+    return lost || experiment_fails(&options->common, report) ? STATUS_FINDING : STATUS_OK;
+}
+
+/* A machine reads the report; a person who looks at the log should find the reason there too. */
+static void complain_of_failures(const struct lab_options *options, const struct report *report)
+{
+    if (options->common.format == COMMON_FORMAT_TEXT && !options->common.output)
+        return;
+    for (size_t i = 0; i < report->findings.count; i++)
+        if (report->findings.items[i].code == FINDING_PROGRAM_FAILED ||
+            report->findings.items[i].code == FINDING_INCONCLUSIVE)
+            output_complain(lab_command.name, "%s", report->findings.items[i].summary);
+}
+
+/* The report stands apart from what the programs printed. */
+static void separate(const struct lab_options *options)
+{
+    cleanup(buf) struct buf line = {0};
+
+    if (options->common.format != COMMON_FORMAT_TEXT || options->common.output)
+        return;
+    buf_add_char(&line, '\n');
+    output_print(&line);
+}
+
+static int run_lab(const struct lab_options *options, const struct programs_plan *plan,
+                   struct report *report, struct error *error)
+{
+    struct programs_outcome outcome;
+
+    int rc = programs_run(plan, report, &outcome, error);
+    if (rc) {
+        output_complain(lab_command.name, "%s", error->text);
+        programs_outcome_free(&outcome);
+        return interrupt_status(rc == -EINVAL ? STATUS_USAGE : STATUS_MACHINE);
+    }
+    experiment_end(report);
+    complain_of_failures(options, report);
+    separate(options);
+    int status = experiment_deliver(lab_command.name, &options->common, report,
+                                    status_of(options, report, &outcome));
+    programs_outcome_free(&outcome);
+    return interrupt_status(status);
+}
+
+static int run(struct cli_invocation *invocation)
+{
+    const struct lab_options *options = invocation->options;
+    cleanup(fd) int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct report report = {.lab = true, .capture = RESULT_CAPTURE_PCAP};
+    struct programs_plan plan;
+    struct error error = {0};
+    int status = STATUS_USAGE;
+
+    experiment_begin(&report, invocation);
+    if (make_plan(options, &report.arena, &plan, &error)) {
+        output_complain(lab_command.name, "%s", error.text);
+    } else {
+        plan_output(options, null_fd, &plan);
+        list_parameters(options, &report);
+        interrupt_catch();
+        status = run_lab(options, &plan, &report, &error);
+    }
+    report_free(&report);
+    return status;
+}
+
+static const char *const description[] = {
+    "Runs two programs against each other over a link of their own: a client host and a server "
+    "host, each with a real kernel TCP in private namespaces, and a wire between them that netkit "
+    "forwards by hand. The wire delays, drops, holds or answers the packets that you name, and "
+    "writes down what it saw. No privilege is needed, and nothing of this host is touched.",
+    "The programs know each other by the names client and server. What they print is passed "
+    "through; then comes the report: how each program ended, each connection with its exchange of "
+    "segments, the states of both sockets and what was sent again, how often each fault acted.",
+    NULL};
+
+static const struct cli_example examples[] = {
+    {"netkit lab --delay 20ms --drop syn --count 1 --server 'python3 -m http.server 8000' "
+     "--client 'curl -s http://server:8000/' --diagram",
+     "Lose the first SYN, and see what that costs."},
+    {"netkit lab --server 'redis-server --port 6379 --save \"\"' --client 'redis-cli -h server "
+     "ping' --pcap ping.pcap",
+     "Keep the packets for Wireshark."},
+    {"netkit lab --delay 10ms --rate 1M --drop data --probability 0.01 --server 'iperf3 -s -1' "
+     "--client 'iperf3 -c server -t 3'",
+     "One in a hundred segments is lost on a link of 1 MiB a second."},
+    {"netkit lab --answer-icmp syn=host-unreachable --client 'curl http://server/'",
+     "A client alone, and a router that knows no way."},
+    {"netkit lab --json --hold s>c:fin=until:client=CLOSE-WAIT --server ./server --client ./client",
+     "Test your own two programs, for a script to judge."},
+    {0},
+};
+
+static const struct cli_status statuses[] = {
+    {0, "The client ended with 0. Any other status of its own is passed on, and 128 plus the "
+        "signal's number if one killed it; without a client this is the server's."},
+    {1, "The client ended with 0, but a finding that --fail-on names was made, or the wire itself "
+        "lost packets."},
+    {2, "The command line is wrong; the message names the option and what it accepts."},
+    {3, "This machine does not let it run; the message says what to do."},
+    {4, "The server never listened, so the client was not started."},
+    {124, "The client still ran when --timeout was over."},
+    {127, "The client's command was not found."},
+    {130, "Interrupted; what was seen so far is reported first."},
+    {143, "Terminated; likewise."},
+    {0},
+};
+
+const struct cli_command lab_command = {
+    .name = "lab",
+    .group = "Reproduce it in a lab",
+    .summary = "run two programs against each other over a wire with faults, without root",
+    .usage = "[OPTION]... --server COMMAND --client COMMAND",
+    .description = description,
+    .fragments = lab_fragments,
+    .examples = examples,
+    .statuses = statuses,
+    .see_also = "tcp-probe explain",
+    .options_size = sizeof(struct lab_options),
+    .run = run,
+};

@@ -1,0 +1,586 @@
+/* OpenSSL reads from and writes to a BIO of ours, which has no socket behind it: reading takes from
+ * the bytes that were fed and asks for more when they are used up, writing adds to `out`. OpenSSL
+ * takes what it is given into its own buffer of one record, so nothing grows with what a peer
+ * sends.
+ */
+#include "probe/secure.h"
+
+#include "base/text.h"
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_HEADER 5
+#define KEEP_BYTES    4096 /* of memory between writes */
+#define NAMES_SHOWN   4    /* of a certificate that has others than the one that was wanted */
+
+enum record_type {
+    RECORD_CHANGE_CIPHER_SPEC = 20,
+    RECORD_ALERT = 21,
+    RECORD_HANDSHAKE = 22,
+    RECORD_DATA = 23
+};
+
+struct secure_context {
+    const struct secure_settings *settings;
+    SSL_CTX *ssl;
+    BIO_METHOD *filter;
+};
+
+/* ---- settings ---- */
+
+int secure_parse_alpn(const char *list, struct secure_settings *settings, struct error *error)
+{
+    settings->alpn_bytes = 0;
+    for (const char *p = list;; p++) {
+        size_t len = strcspn(p, ",");
+        if (!len || len > 255)
+            return error_set(error, EINVAL,
+                             "wants names of protocols, separated by commas: h2,http/1.1");
+        if (settings->alpn_bytes + 1 + len > sizeof settings->alpn)
+            return error_set(error, EINVAL, "takes up to %d bytes in all", SECURE_ALPN_MAX);
+        settings->alpn[settings->alpn_bytes] = (unsigned char)len;
+        memcpy(settings->alpn + settings->alpn_bytes + 1, p, len);
+        settings->alpn_bytes += 1 + len;
+        p += len;
+        if (!*p)
+            return 0;
+    }
+}
+
+static bool is_address(const char *name)
+{
+    ASN1_OCTET_STRING *address = a2i_IPADDRESS(name);
+    ASN1_OCTET_STRING_free(address);
+    return address != NULL;
+}
+
+bool secure_is_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *p = name; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("-_.", *p))
+            return false;
+    return len && len <= 253 && !is_address(name);
+}
+
+/* ---- bytes to and from OpenSSL ---- */
+
+static int filter_read(BIO *bio, char *out, size_t size, size_t *done)
+{
+    struct secure *secure = BIO_get_data(bio);
+    size_t count = size < secure->in_bytes ? size : secure->in_bytes;
+
+    BIO_clear_retry_flags(bio);
+    *done = count;
+    if (!count) {
+        BIO_set_retry_read(bio);
+        return 0;
+    }
+    memcpy(out, secure->in, count);
+    secure->in += count;
+    secure->in_bytes -= count;
+    return 1;
+}
+
+static int filter_write(BIO *bio, const char *bytes, size_t len_bytes, size_t *done)
+{
+    struct secure *secure = BIO_get_data(bio);
+
+    BIO_clear_retry_flags(bio);
+    buf_add(&secure->out, bytes, len_bytes);
+    *done = secure->out.failed ? 0 : len_bytes;
+    secure->flight_sent = true;
+    return !secure->out.failed;
+}
+
+static long filter_control(BIO *bio, int command, long number, void *pointer)
+{
+    (void)bio;
+    (void)number;
+    (void)pointer;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *make_filter(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "bytes");
+
+    if (method && BIO_meth_set_read_ex(method, filter_read) &&
+        BIO_meth_set_write_ex(method, filter_write) && BIO_meth_set_ctrl(method, filter_control))
+        return method;
+    BIO_meth_free(method);
+    return NULL;
+}
+
+/* ---- what a certificate is refused for ---- */
+
+static void add_name(struct buf *out, const X509_NAME *name)
+{
+    BIO *memory = BIO_new(BIO_s_mem());
+    char *text = NULL;
+
+    if (memory &&
+        X509_NAME_print_ex(memory, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0) {
+        long len = BIO_get_mem_data(memory, &text);
+        text_escape(out, text, len > 0 ? (size_t)len : 0);
+    }
+    BIO_free(memory);
+}
+
+static void add_time(struct buf *out, const ASN1_TIME *time)
+{
+    struct tm tm;
+    char text[32];
+
+    if (ASN1_TIME_to_tm(time, &tm) == 1 && strftime(text, sizeof text, "%F %T UTC", &tm))
+        buf_add_str(out, text);
+    else
+        buf_add_str(out, "an unreadable time");
+}
+
+static void add_alternative(struct buf *out, const GENERAL_NAME *name)
+{
+    int type;
+    const ASN1_STRING *value = GENERAL_NAME_get0_value(name, &type);
+    char address[INET6_ADDRSTRLEN];
+
+    if (type == GEN_DNS)
+        text_escape(out, ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
+    else if (type == GEN_IPADD && ASN1_STRING_length(value) == 4)
+        buf_add_str(out, inet_ntop(AF_INET, ASN1_STRING_get0_data(value), address, sizeof address));
+    else if (type == GEN_IPADD && ASN1_STRING_length(value) == 16)
+        buf_add_str(out,
+                    inet_ntop(AF_INET6, ASN1_STRING_get0_data(value), address, sizeof address));
+    else
+        buf_add_str(out, "a name of another kind");
+}
+
+static void add_names(struct buf *out, X509 *certificate)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    int count = sk_GENERAL_NAME_num(names);
+
+    for (int i = 0; i < count && i < NAMES_SHOWN; i++) {
+        buf_add_str(out, i ? ", " : "");
+        add_alternative(out, sk_GENERAL_NAME_value(names, i));
+    }
+    if (count > NAMES_SHOWN)
+        buf_printf(out, " and %d more", count - NAMES_SHOWN);
+    if (count <= 0)
+        add_name(out, X509_get_subject_name(certificate));
+    GENERAL_NAMES_free(names);
+}
+
+static void explain_rejection(struct buf *out, X509_STORE_CTX *store)
+{
+    X509 *certificate = X509_STORE_CTX_get_current_cert(store);
+    int code = X509_STORE_CTX_get_error(store);
+
+    buf_add_str(out, X509_verify_cert_error_string(code));
+    if (!certificate)
+        return;
+    switch (code) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        buf_add_str(out, ": it was valid until ");
+        add_time(out, X509_get0_notAfter(certificate));
+        break;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        buf_add_str(out, ": it is valid from ");
+        add_time(out, X509_get0_notBefore(certificate));
+        break;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        buf_add_str(out, ": it is for ");
+        add_names(out, certificate);
+        break;
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+        buf_add_str(out, ": issued by ");
+        add_name(out, X509_get_issuer_name(certificate));
+        break;
+    default:
+        buf_add_str(out, ": ");
+        add_name(out, X509_get_subject_name(certificate));
+        break;
+    }
+}
+
+/* Called for each certificate; the first complaint counts. */
+static int on_verify(int good, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct secure *secure = ssl ? SSL_get_app_data(ssl) : NULL;
+    cleanup(buf) struct buf text = {0};
+
+    if (good || !secure || secure->rejected[0])
+        return good;
+    explain_rejection(&text, store);
+    snprintf(secure->rejected, sizeof secure->rejected, "%s", buf_str(&text));
+    return good;
+}
+
+/* ---- what failed ---- */
+
+static void on_event(const SSL *ssl, int where, int value)
+{
+    struct secure *secure = SSL_get_app_data(ssl);
+
+    if (secure && where & SSL_CB_READ && where & SSL_CB_ALERT && value >> 8 == SSL3_AL_FATAL)
+        secure->alert = value & 0xff;
+}
+
+/* What an alert usually means to whoever gets it. */
+static const char *hint_of_alert(int alert)
+{
+    static const struct {
+        int alert;
+        const char *hint;
+    } hints[] = {
+        {SSL_AD_HANDSHAKE_FAILURE, "; it shares no cipher with us, or wants a certificate of ours"},
+        {SSL_AD_PROTOCOL_VERSION, "; it speaks neither TLS 1.2 nor TLS 1.3"},
+        {SSL_AD_UNRECOGNIZED_NAME, "; it does not know the name that was asked for (--sni)"},
+        {SSL_AD_NO_APPLICATION_PROTOCOL, "; it speaks none of the protocols of --alpn"},
+        {SSL_AD_CERTIFICATE_REQUIRED, "; it wants a certificate of ours, and we have none"},
+    };
+
+    for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
+        if (hints[i].alert == alert)
+            return hints[i].hint;
+    return "";
+}
+
+static int failed(const struct secure *secure, struct error *error)
+{
+    unsigned long code = ERR_peek_error();
+    const char *reason = ERR_reason_error_string(code);
+
+    if (secure->out.failed || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+        return error_sys(error, ENOMEM, "TLS");
+    if (secure->alert >= 0)
+        return error_set(error, EPROTO, "the server sent the alert \"%s\"%s",
+                         SSL_alert_desc_string_long(secure->alert), hint_of_alert(secure->alert));
+    if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+        return error_set(error, EKEYREJECTED, "%s",
+                         secure->rejected[0] ? secure->rejected : "it was not accepted");
+    return error_set(error, EPROTO, "%s", reason ? reason : "the TLS library gives no reason");
+}
+
+static int context_failed(struct error *error, const char *what)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    return error_set(error, EIO, "%s: %s", what, reason ? reason : "no reason given");
+}
+
+/* ---- the context ---- */
+
+/* The places that OpenSSL was built with; its own function for that would ask the environment. */
+static int load_system_certificates(X509_STORE *store)
+{
+    int file = X509_STORE_load_file(store, X509_get_default_cert_file());
+    int path = X509_STORE_load_path(store, X509_get_default_cert_dir());
+
+    ERR_clear_error();
+    return file || path;
+}
+
+static int set_up(struct secure_context *context, struct error *error)
+{
+    const struct secure_settings *settings = context->settings;
+    SSL_CTX *ssl = context->ssl;
+
+    SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_verify(ssl, settings->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, on_verify);
+    SSL_CTX_set_info_callback(ssl, on_event);
+    /* Older versions cut a record in two (RFC 5246 appendix D), and a piece would be two writes. */
+    if (!SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION))
+        return context_failed(error, "TLS 1.2");
+    if (settings->alpn_bytes &&
+        SSL_CTX_set_alpn_protos(ssl, settings->alpn, (unsigned)settings->alpn_bytes))
+        return context_failed(error, "--alpn");
+    if (settings->ca_file) {
+        if (!SSL_CTX_load_verify_file(ssl, settings->ca_file))
+            return error_set(error, EINVAL, "--ca-file %s: %s", settings->ca_file,
+                             ERR_reason_error_string(ERR_peek_error()));
+    } else if (!load_system_certificates(SSL_CTX_get_cert_store(ssl))) {
+        return context_failed(error, "the system's certificates");
+    }
+    return 0;
+}
+
+int secure_context_open(struct secure_context **out, const struct secure_settings *settings,
+                        struct error *error)
+{
+    struct secure_context *context = calloc(1, sizeof *context);
+
+    if (!context)
+        return error_sys(error, ENOMEM, "TLS");
+    context->settings = settings;
+    OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+    ERR_clear_error();
+    context->filter = make_filter();
+    context->ssl = SSL_CTX_new(TLS_client_method());
+    int rc = context->filter && context->ssl ? set_up(context, error)
+                                             : context_failed(error, "cannot set TLS up");
+    if (rc) {
+        secure_context_close(context);
+        return rc;
+    }
+    *out = context;
+    return 0;
+}
+
+void secure_context_close(struct secure_context *context)
+{
+    if (!context)
+        return;
+    SSL_CTX_free(context->ssl);
+    BIO_meth_free(context->filter);
+    free(context);
+}
+
+/* ---- a connection ---- */
+
+/* The name as the certificate and SNI have it: without the zone of an address, without the dot at
+ * the end of a full name. */
+static int set_name(SSL *ssl, const char *host)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    char name[256];
+
+    snprintf(name, sizeof name, "%s", host[0] ? host : "localhost");
+    size_t len = strlen(name);
+    if (strchr(name, ':'))
+        name[strcspn(name, "%")] = '\0';
+    else if (name[len - 1] == '.')
+        name[len - 1] = '\0';
+    if (X509_VERIFY_PARAM_set1_ip_asc(param, name))
+        return 1;
+    ERR_clear_error();
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return X509_VERIFY_PARAM_set1_host(param, name, 0) && SSL_set_tlsext_host_name(ssl, name);
+}
+
+int secure_start(struct secure *secure, struct secure_context *context, const char *host,
+                 struct error *error)
+{
+    const char *wanted = context->settings->server_name;
+
+    *secure = (struct secure){.alert = -1};
+    ERR_clear_error();
+    SSL *ssl = SSL_new(context->ssl);
+    BIO *bio = ssl ? BIO_new(context->filter) : NULL;
+    if (!bio) {
+        SSL_free(ssl);
+        return error_sys(error, ENOMEM, "TLS");
+    }
+    BIO_set_data(bio, secure);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl, bio, bio);
+    SSL_set_app_data(ssl, secure);
+    SSL_set_connect_state(ssl);
+    secure->ssl = ssl;
+    if (!set_name(ssl, wanted ? wanted : host))
+        return failed(secure, error);
+    return 0;
+}
+
+void secure_free(struct secure *secure)
+{
+    SSL_free(secure->ssl);
+    buf_free(&secure->out);
+    buf_free(&secure->kept);
+    secure->ssl = NULL;
+    secure->in_bytes = 0;
+}
+
+/* Follows the headers of the records, whatever is in them. */
+static void follow_records(struct secure_records *records, const unsigned char *bytes, size_t count)
+{
+    while (count) {
+        if (records->body_bytes) {
+            size_t part = count < records->body_bytes ? count : records->body_bytes;
+            records->body_bytes -= (uint32_t)part;
+            bytes += part;
+            count -= part;
+            continue;
+        }
+        if (records->header_bytes == RECORD_HEADER)
+            records->header_bytes = 0;
+        if (records->header_bytes == 0)
+            records->type = *bytes;
+        if (records->header_bytes == 3)
+            records->length_high = *bytes;
+        if (records->header_bytes == 4)
+            records->body_bytes = (uint32_t)records->length_high << 8 | *bytes;
+        records->header_bytes++;
+        bytes++;
+        count--;
+    }
+}
+
+void secure_feed(struct secure *secure, const char *bytes, size_t len_bytes)
+{
+    secure->in = bytes;
+    secure->in_bytes = len_bytes;
+    follow_records(&secure->records, (const unsigned char *)bytes, len_bytes);
+}
+
+void secure_keep(struct secure *secure)
+{
+    buf_add(&secure->kept, secure->in, secure->in_bytes);
+    secure->in = secure->kept.data;
+    secure->in_bytes = secure->kept.len_bytes;
+}
+
+enum secure_partial secure_partial(const struct secure *secure)
+{
+    const struct secure_records *records = &secure->records;
+
+    if (!records->header_bytes || (records->header_bytes == RECORD_HEADER && !records->body_bytes))
+        return SECURE_PARTIAL_NONE;
+    if (records->type != RECORD_DATA || !secure->established)
+        return SECURE_PARTIAL_NONE;
+    /* TLS 1.3 calls everything that is encrypted application data; session tickets come before it,
+     * and servers send theirs before their first answer. */
+    return SSL_version(secure->ssl) < TLS1_3_VERSION || secure->answered ? SECURE_PARTIAL_DATA
+                                                                         : SECURE_PARTIAL_PERHAPS;
+}
+
+int secure_handshake(struct secure *secure, struct error *error)
+{
+    ERR_clear_error();
+    int rc = SSL_do_handshake(secure->ssl);
+
+    if (rc == 1) {
+        secure->established = true;
+        return 1;
+    }
+    int why = SSL_get_error(secure->ssl, rc);
+    if (why == SSL_ERROR_ZERO_RETURN)
+        return error_set(error, EPROTO, "the server closed in the middle of it");
+    if (why != SSL_ERROR_WANT_READ)
+        return failed(secure, error);
+    secure->round_trips += secure->flight_sent;
+    secure->flight_sent = false;
+    return 0;
+}
+
+int secure_seal(struct secure *secure, const char *bytes, size_t len_bytes, struct error *error)
+{
+    size_t most = (size_t)SECURE_RECORD_MAX * SECURE_RECORDS_AT_ONCE;
+
+    ERR_clear_error();
+    if (SSL_write_ex(secure->ssl, bytes, len_bytes < most ? len_bytes : most,
+                     &secure->out_plain_bytes) == 1)
+        return 0;
+    return failed(secure, error);
+}
+
+const char *secure_pending(const struct secure *secure, size_t *len_bytes)
+{
+    *len_bytes = secure->out.len_bytes - secure->out_done_bytes;
+    return *len_bytes ? secure->out.data + secure->out_done_bytes : NULL;
+}
+
+void secure_written(struct secure *secure, size_t len_bytes)
+{
+    secure->out_done_bytes += len_bytes;
+    if (secure->out_done_bytes < secure->out.len_bytes)
+        return;
+    secure->out_done_bytes = 0;
+    if (secure->out.alloc_bytes > KEEP_BYTES)
+        buf_free(&secure->out);
+    else
+        buf_reset(&secure->out);
+}
+
+void secure_end(struct secure *secure)
+{
+    if (!secure->ssl || !secure->established)
+        return;
+    ERR_clear_error();
+    SSL_shutdown(secure->ssl);
+    ERR_clear_error();
+}
+
+ssize_t secure_take(struct secure *secure, char *out, size_t size, struct error *error)
+{
+    size_t taken = 0, got;
+
+    while (taken < size && !secure->closed) {
+        ERR_clear_error();
+        int rc = SSL_read_ex(secure->ssl, out + taken, size - taken, &got);
+        if (rc == 1) {
+            taken += got;
+            secure->answered = true;
+            continue;
+        }
+        int why = SSL_get_error(secure->ssl, rc);
+        if (why == SSL_ERROR_WANT_READ)
+            break;
+        if (why != SSL_ERROR_ZERO_RETURN)
+            return failed(secure, error);
+        secure->closed = true;
+    }
+    return (ssize_t)taken;
+}
+
+struct result_tls *secure_describe(const struct secure *secure, struct arena *arena)
+{
+    struct result_tls *tls = arena_alloc(arena, sizeof *tls);
+    const unsigned char *alpn;
+    unsigned alpn_bytes;
+    cleanup(buf) struct buf name = {0};
+
+    if (!tls)
+        return NULL;
+    SSL_get0_alpn_selected(secure->ssl, &alpn, &alpn_bytes);
+    text_escape(&name, alpn, alpn_bytes);
+    *tls = (struct result_tls){
+        .version = SSL_get_version(secure->ssl),
+        .cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(secure->ssl)),
+        .alpn = alpn_bytes ? arena_copy(arena, buf_str(&name)) : NULL,
+        .round_trips = secure->round_trips,
+        .resumed = SSL_session_reused(secure->ssl),
+        .verified = !secure->rejected[0] && SSL_get_verify_result(secure->ssl) == X509_V_OK &&
+                    SSL_get0_peer_certificate(secure->ssl),
+    };
+    return tls;
+}
+
+/* ---- TLS where none is expected, and none where it is ---- */
+
+bool secure_is_record(const char *bytes, size_t len_bytes)
+{
+    return !len_bytes || (bytes[0] >= RECORD_CHANGE_CIPHER_SPEC && bytes[0] <= RECORD_DATA &&
+                          (len_bytes < 2 || bytes[1] == 3));
+}
+
+bool secure_is_wanted(const char *answer, size_t len_bytes)
+{
+    static const char *const words[] = {
+        "The plain HTTP request was sent to HTTPS port",     /* nginx */
+        "speaking plain HTTP to an SSL-enabled server port", /* Apache */
+        "Client sent an HTTP request to an HTTPS server.",   /* Go */
+    };
+    static const char alert[] = {RECORD_ALERT, 3};
+
+    if (len_bytes >= 6 && !memcmp(answer, alert, 2) && (unsigned char)answer[2] <= 4 &&
+        !answer[3] && answer[4] == 2 && (answer[5] == 1 || answer[5] == 2))
+        return true;
+    if (len_bytes < 12 || memcmp(answer, "HTTP/1.", 7) || memcmp(answer + 8, " 400", 4))
+        return false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (memmem(answer, len_bytes, words[i], strlen(words[i])))
+            return true;
+    return false;
+}

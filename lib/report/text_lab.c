@@ -1,0 +1,166 @@
+/* What happened between the programs of a lab. */
+#include "report/text.h"
+
+#include "base/units.h"
+#include "report/fields.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define INDENT          2
+#define LABEL_COLUMN    13
+#define CONNECTIONS_MAX 8 /* in full, unless verbose */
+#define FLAGS_MAX       24
+
+static const char *duration_text(char *out, size_t size, int64_t ns)
+{
+    return report_duration(out, size, ns, true);
+}
+
+static void label(struct paint *paint, const char *text)
+{
+    paint_to(paint, INDENT);
+    paint_put(paint, PAINT_DIM, text);
+    paint_to(paint, LABEL_COLUMN);
+}
+
+/* ---- Programs and faults */
+
+static void put_end(struct buf *out, const struct result_program *program)
+{
+    char text[UNITS_TEXT_MAX];
+
+    switch (program->end) {
+    case RESULT_PROGRAM_NOT_STARTED:
+        buf_add_str(out, "not started");
+        return;
+    case RESULT_PROGRAM_EXITED:
+        buf_printf(out, "exit status %" PRId64, program->status);
+        break;
+    case RESULT_PROGRAM_SIGNALLED:
+        buf_printf(out, "killed by SIG%s", sigabbrev_np((int)program->signal));
+        break;
+    case RESULT_PROGRAM_STOPPED:
+        buf_add_str(out, "ended by netkit");
+        break;
+    }
+    buf_printf(out, " after %s", duration_text(text, sizeof text, program->duration_ns));
+}
+
+static void show_program(struct paint *paint, const struct result_program *program)
+{
+    cleanup(buf) struct buf end = {0};
+    bool failed = program->end == RESULT_PROGRAM_SIGNALLED ||
+                  program->end == RESULT_PROGRAM_NOT_STARTED || program->status > 0;
+
+    put_end(&end, program);
+    label(paint, program->host);
+    paint_wrap(paint, PAINT_BOLD, LABEL_COLUMN, program->command);
+    paint_to(paint, LABEL_COLUMN);
+    paint_put(paint, failed ? PAINT_RED : PAINT_PLAIN, buf_str(&end));
+    paint_newline(paint);
+    paint->out->failed |= end.failed;
+}
+
+static void show_fault(struct paint *paint, const struct result_fault *fault)
+{
+    char number[32];
+    cleanup(buf) struct buf line = {0};
+
+    snprintf(number, sizeof number, "fault %" PRId64, fault->number);
+    buf_printf(&line, "%s: acted on %" PRId64 " of %" PRId64 " matching packet%s", fault->text,
+               fault->acted, fault->matched, fault->matched == 1 ? "" : "s");
+    label(paint, number);
+    paint_wrap(paint, fault->acted ? PAINT_PLAIN : PAINT_YELLOW, LABEL_COLUMN, buf_str(&line));
+    paint->out->failed |= line.failed;
+}
+
+/* ---- Connections */
+
+static void show_texts(struct paint *paint, const char *name, const struct result_texts *texts,
+                       const char *between, size_t most, int64_t omitted)
+{
+    cleanup(buf) struct buf line = {0};
+    size_t shown = texts->count < most ? texts->count : most;
+
+    if (!texts->count)
+        return;
+    omitted += (int64_t)(texts->count - shown);
+    for (size_t i = 0; i < shown; i++)
+        buf_printf(&line, "%s%s", i ? between : "", texts->items[i]);
+    if (omitted)
+        buf_printf(&line, " and %" PRId64 " more", omitted);
+    label(paint, name);
+    paint_wrap(paint, PAINT_PLAIN, LABEL_COLUMN, buf_str(&line));
+    paint->out->failed |= line.failed;
+}
+
+static void put_sent(struct buf *out, const char *who, int64_t segments, int64_t bytes,
+                     int64_t again)
+{
+    char text[UNITS_TEXT_MAX];
+
+    buf_printf(out, "%s %" PRId64 " segment%s, %s", who, segments, segments == 1 ? "" : "s",
+               units_format_size(text, sizeof text, bytes));
+    if (again)
+        buf_printf(out, ", %" PRId64 " sent again", again);
+}
+
+static void show_sent(struct paint *paint, const struct result_connection *connection)
+{
+    cleanup(buf) struct buf line = {0};
+
+    put_sent(&line, "client", connection->segments.client, connection->payload_bytes.client,
+             connection->retransmissions.client);
+    put_sent(&line, "; server", connection->segments.server, connection->payload_bytes.server,
+             connection->retransmissions.server);
+    label(paint, "sent");
+    paint_wrap(paint, PAINT_PLAIN, LABEL_COLUMN, buf_str(&line));
+    paint->out->failed |= line.failed;
+}
+
+static void show_connection(struct paint *paint, const struct result_connection *connection)
+{
+    char number[32], text[UNITS_TEXT_MAX];
+
+    snprintf(number, sizeof number, "#%" PRId64, connection->number);
+    label(paint, number);
+    paint_put(paint, PAINT_BOLD, connection->name ? connection->name : "?");
+    if (paint->column + 24 > paint->width)
+        paint_newline(paint);
+    paint_to(paint, paint->column ? paint->column + 2 : LABEL_COLUMN);
+    paint_printf(paint, PAINT_DIM, "%s, %s",
+                 duration_text(text, sizeof text, connection->duration_ns), connection->end);
+    paint_newline(paint);
+    show_texts(paint, "exchange", &connection->flags, "; ",
+               paint->style->verbose ? SIZE_MAX : FLAGS_MAX, connection->flags_omitted);
+    show_texts(paint, "client", &connection->client_states, " ", SIZE_MAX, 0);
+    show_texts(paint, "server", &connection->server_states, " ", SIZE_MAX, 0);
+    show_sent(paint, connection);
+}
+
+static void show_connections(struct paint *paint, const struct result_connection_list *list)
+{
+    size_t shown =
+        paint->style->verbose || list->count < CONNECTIONS_MAX ? list->count : CONNECTIONS_MAX;
+
+    for (size_t i = 0; i < shown; i++) {
+        paint_newline(paint);
+        show_connection(paint, &list->items[i]);
+    }
+    if (shown == list->count)
+        return;
+    paint_newline(paint);
+    paint_to(paint, INDENT);
+    paint_printf(paint, PAINT_DIM, "and %zu more (--verbose shows all)", list->count - shown);
+    paint_newline(paint);
+}
+
+void show_lab(struct paint *paint, const struct result_lab *lab)
+{
+    for (size_t i = 0; i < lab->program_count; i++)
+        show_program(paint, &lab->programs[i]);
+    for (size_t i = 0; i < lab->fault_count; i++)
+        show_fault(paint, &lab->faults[i]);
+    show_connections(paint, &lab->connections);
+}

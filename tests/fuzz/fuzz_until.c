@@ -1,0 +1,110 @@
+/* Readers of responses: however the stream is cut into reads, the end is the same, and nothing
+ * behind the end is taken. Input: a byte for the kind, one for how it is cut, then for text the
+ * needle with its length in front, and the stream. */
+#include "fuzz.h"
+
+#include "base/cleanup.h"
+#include "probe/until.h"
+#include <errno.h>
+#include <string.h>
+
+struct end {
+    int rc;
+    size_t used;
+    int closed;
+    struct http_reader http;
+};
+
+/* Feeds pieces of 1 to `largest` bytes, each in memory of its own; 0: all at once. */
+static void feed(const struct until *until, const uint8_t *bytes, size_t size, uint32_t largest,
+                 uint32_t seed, struct end *end)
+{
+    static struct until_reader reader;
+    struct error error = {0};
+
+    memset(&reader, 0x5a, sizeof reader);
+    until_begin(&reader, until);
+    *end = (struct end){0};
+    while (end->used < size && !end->rc) {
+        size_t piece = size - end->used, used = SIZE_MAX;
+        seed = seed * 1664525u + 1013904223u;
+        if (largest && piece > 1 + (seed >> 8) % largest)
+            piece = 1 + (seed >> 8) % largest;
+        cleanup(mem) char *copy = malloc(piece);
+        if (!copy)
+            abort();
+        memcpy(copy, bytes + end->used, piece);
+        end->rc = until_feed(&reader, copy, piece, &used, &error);
+        FUZZ_PROMISE(used <= piece && (end->rc || used == piece));
+        FUZZ_PROMISE(end->rc == 0 || end->rc == 1 || end->rc == -EPROTO);
+        FUZZ_PROMISE(end->rc >= 0 || error.text[0]);
+        end->used += used;
+    }
+    FUZZ_PROMISE(end->rc < 0 || reader.seen_bytes == end->used);
+    end->closed = end->rc < 0 ? 0 : until_closed(&reader);
+    if (until->kind == UNTIL_HTTP && end->rc >= 0)
+        end->http = reader.http;
+}
+
+static void compare(const struct end *a, const struct end *b)
+{
+    FUZZ_PROMISE(a->rc == b->rc && a->used == b->used && a->closed == b->closed);
+    FUZZ_PROMISE(a->http.status == b->http.status && a->http.close == b->http.close &&
+                 a->http.phase == b->http.phase &&
+                 a->http.remaining_bytes == b->http.remaining_bytes);
+}
+
+/* What can be said without a state machine. */
+static void check_naively(const struct until *until, const uint8_t *bytes, size_t size,
+                          const struct end *end)
+{
+    const void *found = NULL;
+
+    if (until->kind == UNTIL_LINE)
+        found = size ? memchr(bytes, '\n', size) : NULL;
+    else if (until->kind == UNTIL_TEXT)
+        found = memmem(bytes, size, until->text, until->text_bytes);
+    else
+        return;
+    FUZZ_PROMISE(end->rc == (found != NULL));
+    if (found)
+        FUZZ_PROMISE(end->used == (size_t)((const uint8_t *)found - bytes) +
+                                      (until->kind == UNTIL_TEXT ? until->text_bytes : 1));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const enum until_kind kinds[] = {UNTIL_HTTP, UNTIL_LINE, UNTIL_REPLY, UNTIL_TEXT,
+                                            UNTIL_BYTES};
+    struct until until = {0};
+    struct end whole, cut;
+
+    if (size < 3)
+        return 0;
+    /* Letters, so that seeds can be written by hand. */
+    static const char letters[] = "hlrtb";
+    const char *letter = memchr(letters, data[0], sizeof letters - 1);
+    until.kind = kinds[letter ? (size_t)(letter - letters) : data[0] % 5u];
+    uint32_t seed = data[1];
+    data += 2, size -= 2;
+    if (until.kind == UNTIL_TEXT) {
+        until.text_bytes = 1u + data[0] % 8;
+        if (size < 1 + until.text_bytes)
+            return 0;
+        memcpy(until.text, data + 1, until.text_bytes);
+        data += 1 + until.text_bytes, size -= 1 + until.text_bytes;
+    }
+    until.bytes = 1u + seed;
+    feed(&until, data, size, 0, 0, &whole);
+    check_naively(&until, data, size, &whole);
+    feed(&until, data, size, 1, 0, &cut);
+    compare(&whole, &cut);
+    feed(&until, data, size, 1 + seed % 40, seed, &cut);
+    compare(&whole, &cut);
+    /* What follows the end does not matter, nor what came before it. */
+    if (whole.rc) {
+        feed(&until, data, whole.used, 7, seed, &cut);
+        compare(&whole, &cut);
+    }
+    return 0;
+}

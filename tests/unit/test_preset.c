@@ -1,0 +1,63 @@
+/* The presets: what is said, and that what --until they bring is understood. */
+#include "probe/preset.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void every_preset_is_whole(void **state)
+{
+    (void)state;
+    for (int i = 0; i < PRESETS; i++) {
+        const struct preset_info *info = preset_info((enum preset)i);
+        cleanup(buf) struct buf request = {0};
+        struct until until;
+        assert_non_null(info->name);
+        assert_int_equal(until_parse(info->until, &until, NULL), 0);
+        if (info->greeting)
+            assert_int_equal(until_parse(info->greeting, &until, NULL), 0);
+        preset_request(&request, (enum preset)i, "/", "h");
+        assert_true((request.len_bytes > 0) == (i != PRESET_CONNECT));
+        assert_true(until.kind != UNTIL_BYTES || until.bytes == request.len_bytes);
+    }
+}
+
+static void http_asks_as_it_is_told(void **state)
+{
+    cleanup(buf) struct buf request = {0};
+    (void)state;
+    preset_request(&request, PRESET_HTTP, "/a?b=c", "[::1]:8080");
+    assert_memory_equal(request.data, "GET /a?b=c HTTP/1.1\r\nHost: [::1]:8080\r\n", 39);
+    assert_string_equal(request.data + request.len_bytes - 4, "\r\n\r\n");
+}
+
+static void ports_have_their_usual_preset(void **state)
+{
+    (void)state;
+    assert_int_equal(preset_by_port(80, false), PRESET_HTTP);
+    assert_int_equal(preset_by_port(8000, false), PRESET_HTTP);
+    assert_int_equal(preset_by_port(6379, false), PRESET_REDIS);
+    assert_int_equal(preset_by_port(11211, false), PRESET_MEMCACHED);
+    assert_int_equal(preset_by_port(25, false), PRESET_SMTP);
+    assert_int_equal(preset_by_port(7, false), PRESET_ECHO);
+    assert_int_equal(preset_by_port(443, false), PRESET_CONNECT);
+    assert_int_equal(preset_by_port(0, false), PRESET_CONNECT);
+    assert_int_equal(preset_by_port(80, true), PRESET_HTTP);
+    assert_int_equal(preset_by_port(443, true), PRESET_HTTP);
+    assert_int_equal(preset_by_port(8443, true), PRESET_HTTP);
+    assert_int_equal(preset_by_port(465, true), PRESET_SMTP);
+    assert_int_equal(preset_by_port(465, false), PRESET_CONNECT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_preset_is_whole),
+        cmocka_unit_test(http_asks_as_it_is_told),
+        cmocka_unit_test(ports_have_their_usual_preset),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

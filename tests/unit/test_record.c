@@ -1,0 +1,227 @@
+/* Recorded rounds: what is written comes back field for field, and damage is refused. */
+#include "report/record.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct arena arena;
+static uint32_t seed = 1;
+
+static int64_t chance(int64_t below)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (int64_t)(seed >> 4) % below;
+}
+
+static int64_t some_time(void)
+{
+    static const int64_t odd[] = {RESULT_UNKNOWN, 0, -1, INT64_MAX, INT64_MIN + 1};
+    return chance(3) ? chance(1 << 28) : odd[chance(5)];
+}
+
+static struct record_round some_round(void)
+{
+    struct record_round record;
+
+    memset(&record, 0, sizeof record); /* padding too: the test compares bytes */
+    record.target = "host:7";
+    record.arm = (enum service_arm)chance(SERVICE_ARMS);
+    record.fresh = chance(2);
+    record.own = chance(2);
+    record.warmup = chance(2);
+    record.unfinished = chance(2);
+    struct round *round = &record.round;
+    round->total_ns = some_time();
+    for (int part = 0; part < RESULT_PARTS; part++)
+        round->part_ns[part] = chance(1 << 28);
+    round->wire_ns = some_time();
+    round->hold_ns = some_time();
+    round->hold_small = chance(2);
+    round->hold_after_ack_ns = some_time();
+    round->held_ack_delay_ns = some_time();
+    round->rwnd_limited_ns = some_time();
+    round->sndbuf_limited_ns = some_time();
+    round->zero_window = chance(2);
+    round->ack_delay_ns = some_time();
+    round->wait_ns = some_time();
+    round->wait_after_bytes = (uint64_t)chance(1 << 28);
+    round->gap_ns = some_time();
+    round->gap_acked = chance(2);
+    round->gap_ack_lag_min_ns = some_time();
+    round->gap_ack_lag_max_ns = some_time();
+    round->gap_watched = chance(2);
+    round->retransmits = chance(2) ? UINT32_MAX : 0;
+    round->arrivals = (uint32_t)chance(99);
+    round->sent_bytes = INT64_MAX;
+    round->received_bytes = (uint64_t)chance(1 << 28);
+    return record;
+}
+
+static int parse(const char *line, struct record_round *round, struct service_evidence *evidence)
+{
+    enum record_type type;
+    struct error error = {0};
+    int rc = record_parse(&arena, line, &type, round, evidence, &error);
+
+    assert_true(!rc == !error.text[0]);
+    return rc ? rc : (int)type;
+}
+
+static void rounds_come_back(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        struct record_round out = some_round(), in;
+        cleanup(buf) struct buf line = {0};
+        memset(&in, 0, sizeof in);
+        assert_int_equal(record_round_line(&line, &out, NULL), 0);
+        assert_int_equal(line.data[line.len_bytes - 1], '\n');
+        assert_null(memchr(line.data, '\n', line.len_bytes - 1));
+        assert_int_equal(parse(line.data, &in, NULL), RECORD_ROUND);
+        assert_string_equal(in.target, out.target);
+        in.target = out.target;
+        assert_memory_equal(&in, &out, sizeof in);
+    }
+}
+
+static struct service_evidence some_evidence(void)
+{
+    struct service_evidence evidence;
+
+    memset(&evidence, 0, sizeof evidence);
+    evidence.target = "[fe80::1%eth0]:80 \"quoted\" \\ \xc3\xa9";
+    evidence.connection = chance(2) ? "a:1 > b:2" : NULL;
+    evidence.new_connections = chance(2);
+    evidence.persists = chance(2);
+    evidence.interventions = chance(2);
+    evidence.stamps_queued = chance(2);
+    evidence.stamps_acked = chance(2);
+    evidence.request_writes = (uint32_t)chance(40);
+    evidence.mss_bytes = (uint32_t)chance(70000);
+    evidence.small_mss_bytes = (uint32_t)chance(100);
+    evidence.stall_ns = some_time();
+    evidence.rtt_ns = some_time();
+    evidence.resolve_ns = some_time();
+    evidence.syn_retransmits = (uint32_t)chance(9);
+    evidence.error = (enum finding_code)chance(FINDING_CODES);
+    evidence.error_message = chance(2) ? "" : NULL;
+    return evidence;
+}
+
+static void evidence_comes_back(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        struct service_evidence out = some_evidence(), in;
+        cleanup(buf) struct buf line = {0};
+        memset(&in, 0x5a, sizeof in);
+        assert_int_equal(record_evidence_line(&line, &out, NULL), 0);
+        assert_int_equal(parse(line.data, NULL, &in), RECORD_EVIDENCE);
+        assert_string_equal(in.target, out.target);
+        assert_true(!in.connection == !out.connection && !in.error_message == !out.error_message);
+        assert_true(in.new_connections == out.new_connections && in.persists == out.persists &&
+                    in.interventions == out.interventions &&
+                    in.stamps_queued == out.stamps_queued && in.stamps_acked == out.stamps_acked);
+        assert_int_equal(in.request_writes, out.request_writes);
+        assert_int_equal(in.mss_bytes, out.mss_bytes);
+        assert_int_equal(in.small_mss_bytes, out.small_mss_bytes);
+        assert_true(in.stall_ns == out.stall_ns && in.rtt_ns == out.rtt_ns &&
+                    in.resolve_ns == out.resolve_ns);
+        assert_int_equal(in.syn_retransmits, out.syn_retransmits);
+        assert_int_equal(in.error, out.error);
+        assert_null(in.unfinished);
+        assert_int_equal(in.arms[0].count + in.fresh.count, 0);
+    }
+}
+
+/* Command lines may hold any bytes, JSON may not. */
+static void targets_that_are_no_utf8(void **state)
+{
+    struct record_round out = some_round(), in;
+    struct service_evidence evidence = some_evidence();
+    cleanup(buf) struct buf lines = {0};
+    (void)state;
+    out.target = evidence.target = evidence.error_message = "h\xff\n\xc3:80";
+    assert_int_equal(record_round_line(&lines, &out, NULL), 0);
+    assert_int_equal(parse(lines.data, &in, NULL), RECORD_ROUND);
+    assert_string_equal(in.target, "h\\xff\\n\\xc3:80");
+    buf_reset(&lines);
+    assert_int_equal(record_evidence_line(&lines, &evidence, NULL), 0);
+    assert_int_equal(parse(lines.data, NULL, &evidence), RECORD_EVIDENCE);
+    assert_string_equal(evidence.error_message, "h\\xff\\n\\xc3:80");
+}
+
+/* Takes a good line, replaces one thing in it, and expects a refusal. */
+static void refuse(const char *line, const char *from, const char *to)
+{
+    struct record_round round;
+    struct service_evidence evidence;
+    cleanup(buf) struct buf damaged = {0};
+    const char *at = strstr(line, from);
+
+    if (!at)
+        fail_msg("no %s in %s", from, line);
+    buf_add(&damaged, line, (size_t)(at - line));
+    buf_add_str(&damaged, to);
+    buf_add_str(&damaged, at + strlen(from));
+    if (parse(damaged.data, &round, &evidence) != -EINVAL)
+        fail_msg("%s for %s is accepted", to, from);
+}
+
+static void damage_is_refused(void **state)
+{
+    struct record_round round = some_round();
+    struct service_evidence evidence = some_evidence();
+    cleanup(buf) struct buf line = {0};
+    (void)state;
+    round.round.retransmits = 7;
+    round.arm = SERVICE_QUICKACK;
+    record_round_line(&line, &round, NULL);
+    refuse(line.data, "\"round\"", "\"square\"");
+    refuse(line.data, "\"round\"", "7");
+    refuse(line.data, "quickack", "quickjack");
+    refuse(line.data, "\"retransmits\":7", "\"retransmits\":-7");
+    refuse(line.data, "\"retransmits\":7", "\"retransmits\":4294967296");
+    refuse(line.data, "\"retransmits\":7", "\"retransmits\":null");
+    refuse(line.data, "\"retransmits\":7", "\"retransmits\":\"7\"");
+    refuse(line.data, "\"total_ns\":", "\"total_ms\":");
+    refuse(line.data, "\"parts\":{", "\"parts\":7,\"p\":{");
+    refuse(line.data, "\"server_ns\":", "\"servant_ns\":");
+    refuse(line.data, "\"hold_small\":", "\"hold_small\":0,\"no\":");
+    refuse(line.data, "}}", "}");
+    refuse(line.data, "{", "");
+    refuse(line.data, line.data, "");
+    refuse(line.data, line.data, "[]");
+    refuse(line.data, line.data, "{}");
+    buf_reset(&line);
+    evidence.error = FINDING_NO_RESPONSE;
+    record_evidence_line(&line, &evidence, NULL);
+    refuse(line.data, "\"no-response\"", "\"no-such-code\"");
+    refuse(line.data, "\"no-response\"", "null");
+    refuse(line.data, "\"target\":", "\"target\":1,\"t\":");
+}
+
+static int tidy(void **state)
+{
+    (void)state;
+    arena_free(&arena);
+    arena = (struct arena){0};
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(rounds_come_back, tidy),
+        cmocka_unit_test_teardown(evidence_comes_back, tidy),
+        cmocka_unit_test_teardown(targets_that_are_no_utf8, tidy),
+        cmocka_unit_test_teardown(damage_is_refused, tidy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
