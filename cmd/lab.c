@@ -180,7 +180,8 @@ static void separate(const struct lab_options *options)
 {
     cleanup(buf) struct buf line = {0};
 
-    if (options->common.format != COMMON_FORMAT_TEXT || options->common.output)
+    if (options->common.format != COMMON_FORMAT_TEXT || options->common.output ||
+        options->common.quiet)
         return;
     buf_add_char(&line, '\n');
     output_print(&line);

@@ -49,21 +49,44 @@ static enum mechanism judge_release(const struct release *release)
     return MECHANISM_UNKNOWN;
 }
 
+/* Whether most pauses were before the answer, behind something that was none of it: then the pause
+ * is also the longest wait, and not a byte of the answer had come. */
+static bool pauses_before(const struct inquiry *inquiry)
+{
+    struct service_rounds rounds = inquiry->evidence->arms[SERVICE_BASELINE];
+    size_t gaps = 0, before = 0;
+
+    for (size_t i = 0; i < rounds.count; i++) {
+        const struct round *round = &rounds.rounds[i];
+        bool gap = round->gap_ns >= inquiry->evidence->stall_ns;
+        gaps += gap;
+        before += gap && !round->wait_after_bytes && round->wait_ns == round->gap_ns;
+    }
+    return gaps && 2 * before > gaps;
+}
+
 static void blame_server_nagle(const struct inquiry *inquiry, const struct delay *delay,
                                const struct change *change, const struct release *release)
 {
     struct finding *finding = inquiry_add(inquiry, FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_SERVER,
                                           delay->affected, change->removed_ns);
+    bool before = pauses_before(inquiry);
 
     finding->summary = arena_printf(
         inquiry->arena,
-        "In %zu of %zu rounds the server sent the rest of its answer only after our delayed ACK of "
-        "the first part: %s in which it waited, and which vanish when we acknowledge at once "
-        "(TCP_QUICKACK).",
-        delay->affected, inquiry_rounds(inquiry), inquiry_span(inquiry, change->removed_ns));
-    finding->remedy = "In the server: send the whole answer with one write (writev, a buffered "
-                      "writer that is flushed once, MSG_MORE on all but the last), or set "
-                      "TCP_NODELAY on the accepted socket (or on the listener: it is inherited).";
+        "In %zu of %zu rounds the server sent %s: %s in which it waited, and which vanish when we "
+        "acknowledge at once (TCP_QUICKACK).",
+        delay->affected, inquiry_rounds(inquiry),
+        before ? "its answer only after our delayed ACK of what it had sent before (TLS's session "
+                 "tickets)"
+               : "the rest of its answer only after our delayed ACK of the first part",
+        inquiry_span(inquiry, change->removed_ns));
+    finding->remedy =
+        before ? "In the server: set TCP_NODELAY on the accepted socket (or on the listener: it is "
+                 "inherited), or send no session tickets."
+               : "In the server: send the whole answer with one write (writev, a buffered "
+                 "writer that is flushed once, MSG_MORE on all but the last), or set "
+                 "TCP_NODELAY on the accepted socket (or on the listener: it is inherited).";
     inquiry_prove(inquiry, finding, "gap_ns", delay->typical_ns);
     inquiry_prove(inquiry, finding, "gaps_ended_by_our_ack", (int64_t)release->supporting);
     inquiry_prove(inquiry, finding, "gaps_watched", (int64_t)release->gaps);
@@ -266,6 +289,11 @@ void inquire_answer(const struct inquiry *inquiry)
     struct gap_verdict own = {.settled = true};
     if (gap.present)
         own = inquire_gap(inquiry, &gap);
+    if (!own.settled && pauses_before(inquiry)) {
+        int64_t longer = own.remaining_ns > think.typical_ns ? own.remaining_ns : think.typical_ns;
+        blame_think(inquiry, own.affected, baseline.count, longer, 0);
+        return;
+    }
 
     bool own_gap = !own.settled;
     if (think.present || own_gap)

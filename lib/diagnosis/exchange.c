@@ -116,14 +116,31 @@ static bool is_lost(const struct trace_segment *segment)
     return false;
 }
 
+static void remember(struct arena *arena, struct exchange_direction *mine,
+                     const struct exchange_sent *sent)
+{
+    if (mine->sent_count == mine->sent_room && mine->sent_room < EXCHANGE_SENT) {
+        size_t room = mine->sent_room ? 4 * mine->sent_room : 16;
+        struct exchange_sent *more = arena_alloc(arena, room * sizeof *more);
+        if (!more)
+            return;
+        if (mine->sent_room)
+            memcpy(more, mine->sent, mine->sent_room * sizeof *more);
+        mine->sent = more;
+        mine->sent_room = room;
+    }
+    mine->sent[mine->sent_count++ % mine->sent_room] = *sent;
+}
+
 /* The last sending of the byte at `sequence`, or NULL when that is too long ago. */
 static const struct exchange_sent *find_sent(const struct exchange_direction *mine,
                                              uint32_t sequence)
 {
-    size_t kept = mine->sent_count < EXCHANGE_SENT ? mine->sent_count : EXCHANGE_SENT;
+    size_t kept = mine->sent_count < mine->sent_room ? mine->sent_count : mine->sent_room;
 
     for (size_t i = 0; i < kept; i++) {
-        const struct exchange_sent *sent = &mine->sent[(mine->sent_count - 1 - i) % EXCHANGE_SENT];
+        const struct exchange_sent *sent =
+            &mine->sent[(mine->sent_count - 1 - i) % mine->sent_room];
         if (seq_within(sequence, sent->start, sent->end))
             return sent;
     }
@@ -159,14 +176,16 @@ static void note_loss(struct exchange_direction *mine, const struct trace_event 
     losses->count++;
     losses->wait_total_ns += waited_ns;
     losses->wait_max_ns = waited_ns > losses->wait_max_ns ? waited_ns : losses->wait_max_ns;
-    if (before && before->fault) {
+    uint32_t fault = before && before->fault ? before->fault : mine->ack_fault;
+    if (fault) {
         losses->by_fault++;
-        losses->fault = exchange_faults(losses->fault, before->fault);
+        losses->fault = exchange_faults(losses->fault, fault);
     }
 }
 
 /* Whether all that takes up sequence numbers in it had been sent before. */
-static void note_sequence(struct exchange_direction *mine, const struct trace_event *event)
+static void note_sequence(struct arena *arena, struct exchange_direction *mine,
+                          const struct trace_event *event)
 {
     const struct trace_segment *segment = &event->segment;
     uint32_t length = segment->payload_bytes + !!(segment->flags & SEGMENT_SYN) +
@@ -181,27 +200,33 @@ static void note_sequence(struct exchange_direction *mine, const struct trace_ev
     else
         mine->next = end;
     mine->sent_any = true;
-    mine->sent[mine->sent_count++ % EXCHANGE_SENT] = (struct exchange_sent){
-        .start = segment->sequence,
-        .end = end,
-        .at_ns = event->at_real_ns,
-        .fault = segment->fault,
-        .lost = is_lost(segment),
-        .again = again,
-    };
+    remember(arena, mine,
+             &(struct exchange_sent){.start = segment->sequence,
+                                     .end = end,
+                                     .at_ns = event->at_real_ns,
+                                     .fault = segment->fault,
+                                     .lost = is_lost(segment),
+                                     .again = again});
 }
 
 /* What an ACK, if it arrives, tells the other side of its own data. */
 static void note_ack(struct exchange_direction *theirs, const struct trace_segment *segment)
 {
-    if (!(segment->flags & SEGMENT_ACK) || is_lost(segment) || !theirs->sent_any)
+    if (!(segment->flags & SEGMENT_ACK) || !theirs->sent_any)
         return;
+    if (is_lost(segment)) {
+        theirs->ack_fault = exchange_faults(theirs->ack_fault, segment->fault);
+        return;
+    }
     bool same = segment->acknowledgement == theirs->acked;
     bool bare = !segment->payload_bytes && !(segment->flags & (SEGMENT_SYN | SEGMENT_FIN));
 
     theirs->duplicate_acks =
         same && bare && theirs->acked != theirs->next ? theirs->duplicate_acks + 1 : 0;
     theirs->acked = segment->acknowledgement;
+    /* A SYN,ACK that crosses the repeated SYN does not undo why that was sent. */
+    if (!(segment->flags & SEGMENT_SYN))
+        theirs->ack_fault = 0;
     theirs->sacked = segment->sack_blocks > 0;
 }
 
@@ -302,7 +327,7 @@ static void feed_segment(struct exchange *exchange, const struct trace_event *ev
     mine->payload_bytes += segment->payload_bytes;
     mine->lost += is_lost(segment);
     mine->lost_fault = exchange_faults(mine->lost_fault, is_lost(segment) ? segment->fault : 0);
-    note_sequence(mine, event);
+    note_sequence(exchange->arena, mine, event);
     note_ack(&connection->side[!from], segment);
     note_window(mine, event);
     note_order(mine, segment);

@@ -12,9 +12,9 @@
  *     retransmission timer can expire (RFC 8985 §7)      tail-loss-probe
  *     it was lost, and nothing but a timer said so       retransmission-timeout
  *
- * Memory of a connection is bounded: flags and states are listed up to a limit, and the time of a
- * segment's sending is remembered for the last EXCHANGE_SENT segments of each direction. Pure; one
- * thread. Everything comes from the arena of exchange_begin(), whose `failed` tells of lost memory.
+ * Memory of a connection is bounded: flags and states are listed up to a limit, and when a segment
+ * was sent is remembered for the last EXCHANGE_SENT segments of each direction. Pure; one thread.
+ * Everything comes from the arena of exchange_begin(), whose `failed` tells of lost memory.
  */
 #ifndef DIAGNOSIS_EXCHANGE_H
 #define DIAGNOSIS_EXCHANGE_H
@@ -28,7 +28,7 @@
 
 #define EXCHANGE_FLAGS_DEFAULT 100
 #define EXCHANGE_STATES        16
-#define EXCHANGE_SENT          32
+#define EXCHANGE_SENT          4096 /* a power of two */
 
 #define EXCHANGE_FAULTS UINT32_MAX
 
@@ -65,14 +65,16 @@ struct exchange_direction {
     int64_t lost;        /* segments that never arrived */
     uint32_t lost_fault; /* the fault that took them; 0: none; EXCHANGE_FAULTS: several */
     bool sent_any;
-    uint32_t next; /* past the highest sequence number that was sent */
-    struct exchange_sent sent[EXCHANGE_SENT];
-    size_t sent_count;
+    uint32_t next;              /* past the highest sequence number that was sent */
+    struct exchange_sent *sent; /* a ring, once it has grown to EXCHANGE_SENT */
+    size_t sent_count;          /* ever */
+    size_t sent_room;
     int64_t departed_max_ns; /* of what left the wire so far */
     int64_t overtaken;       /* segments that left after one that was sent later */
     uint32_t acked;          /* by the other side */
     uint32_t duplicate_acks;
-    bool sacked; /* the other side's last ACK had SACK blocks */
+    bool sacked;        /* the other side's last ACK had SACK blocks */
+    uint32_t ack_fault; /* that took ACKs of this side's data since the last that arrived */
     bool fin;
     struct exchange_losses losses[EXCHANGE_LOSSES];
     /* Its receive window. */

@@ -28,6 +28,7 @@ void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_byt
     builder->before = before;
     builder->zero_window = false;
     builder->first_entered_ns = RESULT_UNKNOWN;
+    builder->noticed_ns = RESULT_UNKNOWN;
     builder->first_arrival_ns = builder->last_arrival_ns = RESULT_UNKNOWN;
     builder->last_returned_ns = RESULT_UNKNOWN;
     builder->gaps_ns = 0;
@@ -80,6 +81,12 @@ void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint
     }
 }
 
+bool round_acknowledged(const struct round_builder *builder)
+{
+    return builder->write_count &&
+           builder->writes[builder->write_count - 1].stamp_ns[ROUND_ACKED] != RESULT_UNKNOWN;
+}
+
 void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks, bool zero_window)
 {
     if (builder->acks_known && pure_acks != builder->pure_acks) {
@@ -114,6 +121,43 @@ static void note_gap(struct round_builder *builder, int64_t gap_ns, int64_t arri
     }
 }
 
+void round_notice(struct round_builder *builder, int64_t arrived_ns)
+{
+    if (builder->first_arrival_ns != RESULT_UNKNOWN || !builder->write_count)
+        return;
+    builder->noticed_ns = arrived_ns;
+    builder->ack_after_ns = builder->ack_before_ns = RESULT_UNKNOWN;
+    builder->looked_since_arrival = false;
+}
+
+/* Bursts one round trip apart are how a congestion window opens: network, not a pause. */
+static bool is_pause(const struct round_builder *builder, int64_t gap_ns)
+{
+    return gap_ns > builder->rtt_ns + builder->rtt_ns / 2 + ROUND_HOLD_FLOOR_NS;
+}
+
+/* The answer begins. Whether our acknowledgement of what came before it has released it. */
+static void begin_answer(struct round_builder *builder, int64_t at)
+{
+    struct round *round = &builder->round;
+    int64_t gap = at_least_zero(at - builder->noticed_ns);
+
+    builder->first_arrival_ns = at;
+    if (builder->noticed_ns == RESULT_UNKNOWN || !is_pause(builder, gap))
+        return;
+    builder->last_arrival_ns = builder->noticed_ns;
+    note_gap(builder, gap, at);
+    if (round->gap_acked && round->gap_ack_lag_min_ns <= builder->rtt_ns + ROUND_RELEASE_NS) {
+        builder->first_arrival_ns = builder->noticed_ns;
+        builder->gaps_ns += gap;
+        round->wait_ns = gap;
+    } else {
+        round->gap_ns = 0;
+        round->gap_watched = round->gap_acked = false;
+        round->gap_ack_lag_min_ns = round->gap_ack_lag_max_ns = RESULT_UNKNOWN;
+    }
+}
+
 void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t returned_ns,
                 uint64_t bytes)
 {
@@ -121,11 +165,10 @@ void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t retur
     int64_t at = arrived_ns != RESULT_UNKNOWN ? arrived_ns : returned_ns;
 
     if (builder->first_arrival_ns == RESULT_UNKNOWN) {
-        builder->first_arrival_ns = at;
+        begin_answer(builder, at);
     } else {
         int64_t gap = at_least_zero(at - builder->last_arrival_ns);
-        /* Bursts one round trip apart are how a congestion window opens: network, not a pause. */
-        if (gap > builder->rtt_ns + builder->rtt_ns / 2 + ROUND_HOLD_FLOOR_NS) {
+        if (is_pause(builder, gap)) {
             builder->gaps_ns += gap;
             note_gap(builder, gap, at);
         }

@@ -23,6 +23,9 @@
 /* Waits below this are the cost of the calls themselves, not a hold. */
 #define ROUND_HOLD_FLOOR_NS INT64_C(200000)
 
+/* How soon after our ACK has reached the peer held data must arrive to be called released by it. */
+#define ROUND_RELEASE_NS INT64_C(3000000)
+
 struct round {
     int64_t total_ns;
     int64_t part_ns[RESULT_PARTS]; /* disjoint, their sum is total_ns */
@@ -81,6 +84,7 @@ struct round_builder {
     struct round_counters before;
     bool zero_window;
     int64_t first_entered_ns;
+    int64_t noticed_ns; /* the last arrival that was no part of the answer */
     int64_t first_arrival_ns, last_arrival_ns, last_returned_ns;
     int64_t gaps_ns;
     /* Our pure ACKs: the counter at the last look, and the window of the last increase. */
@@ -102,6 +106,8 @@ void round_write(struct round_builder *builder, int64_t entered_ns, int64_t retu
  * written, or 0) are ignored. */
 void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint64_t end_bytes,
                  int64_t at_ns);
+/* Whether the kernel has acknowledged the last byte written: no stamp of this round is to come. */
+bool round_acknowledged(const struct round_builder *builder);
 /* A look at the connection's counters while waiting: how many segments without data we have sent
  * so far, and whether the peer's window is closed. */
 void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks, bool zero_window);
@@ -109,6 +115,10 @@ void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks
  * arrived_ns is the kernel's stamp, RESULT_UNKNOWN without one. */
 void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t returned_ns,
                 uint64_t bytes);
+/* Bytes came that are no part of the answer, before it, such as a session ticket of TLS. They do
+ * not begin the answer; but Nagle's algorithm at the peer may hold it until we acknowledge them.
+ * When that is how it looks, the time until the answer is a gap, else the server's. */
+void round_notice(struct round_builder *builder, int64_t arrived_ns);
 /* The answer is complete, or none was awaited and all is written. */
 void round_end(struct round_builder *builder, struct round_counters after, struct round *out);
 /* The same when the round was given up at at_ns: what is known so far. */

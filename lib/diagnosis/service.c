@@ -179,6 +179,7 @@ static void inquire_fresh(struct inquiry *inquiry)
 
     memset(user.arms, 0, sizeof user.arms);
     user.arms[SERVICE_BASELINE] = evidence->fresh;
+    user.arms[SERVICE_QUICKACK] = evidence->fresh_quickack;
     of_user.evidence = &user;
     inquire_rounds(&of_user);
     if (inquiry_has(inquiry->findings, FINDING_NAGLE_DELAYED_ACK))

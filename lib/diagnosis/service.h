@@ -31,9 +31,8 @@ enum service_arm service_arm_by_name(const char *name);
 /* Two samples differ when the one-sided rank test's p is below this. */
 #define SERVICE_P_VALUE 0.01
 /* A delay counts when it is seen in at least this share of the rounds. */
-#define SERVICE_SHARE 0.2
-/* How soon after our ACK has reached the peer held data must arrive to be called released by it. */
-#define SERVICE_RELEASE_NS INT64_C(3000000)
+#define SERVICE_SHARE      0.2
+#define SERVICE_RELEASE_NS ROUND_RELEASE_NS
 /* TCP_CORK holds for one retransmission timeout, at least 200 ms on Linux. */
 #define SERVICE_CORK_MIN_NS INT64_C(190000000)
 #define SERVICE_CORK_MAX_NS INT64_C(330000000)
@@ -49,14 +48,15 @@ struct service_evidence {
     struct service_rounds arms[SERVICE_ARMS]; /* on persistent connections, warmed up */
     bool new_connections; /* the user asked for one connection a round: `fresh` has them */
     struct service_rounds fresh;
-    bool persists;                    /* the server keeps a connection open after an answer */
-    bool interventions;               /* arms beside the baseline were to be run */
-    bool stamps_queued, stamps_acked; /* the kernel gave these kinds */
-    uint32_t request_writes;          /* how many writes a request is */
-    uint32_t mss_bytes;               /* of the segments that we send */
-    uint32_t small_mss_bytes;         /* payload of a full segment to us in the SMALL_MSS arm */
-    int64_t stall_ns;                 /* the shortest delay that is worth a finding */
-    int64_t rtt_ns;                   /* smallest seen */
+    struct service_rounds fresh_quickack; /* the same with TCP_QUICKACK, where there were gaps */
+    bool persists;                        /* the server keeps a connection open after an answer */
+    bool interventions;                   /* arms beside the baseline were to be run */
+    bool stamps_queued, stamps_acked;     /* the kernel gave these kinds */
+    uint32_t request_writes;              /* how many writes a request is */
+    uint32_t mss_bytes;                   /* of the segments that we send */
+    uint32_t small_mss_bytes;             /* payload of a full segment to us in the SMALL_MSS arm */
+    int64_t stall_ns;                     /* the shortest delay that is worth a finding */
+    int64_t rtt_ns;                       /* smallest seen */
     int64_t resolve_ns;
     int64_t fallback_ns;      /* how long addresses tried before kept us from the one that won */
     const char *fallback;     /* what became of the others; NULL: there were none */

@@ -226,6 +226,7 @@ static void gather_evidence(struct target *target, struct gathered *gathered)
         .connection = name_connection(target),
         .new_connections = plan->new_connection || plan->connect_only,
         .fresh = take_rounds(gathered, SERVICE_ARMS, &target->fresh),
+        .fresh_quickack = take_rounds(gathered, SERVICE_ARMS + 1, &target->fresh_quickack),
         .persists = target->persists,
         .interventions = (plan->arms & ~(1u << SERVICE_BASELINE)) != 0,
         .stamps_queued = target->stamps & SOCK_STAMP_SCHED,

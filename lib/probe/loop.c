@@ -147,13 +147,11 @@ static int wait_by_mask(struct loop *loop, int64_t left_ns, const sigset_t *mask
  * signals are blocked there, and the kernel lets them in for the wait alone. They are not kept
  * blocked between turns: a wait that finds events at once delivers no signal, and a busy loop would
  * never hear of one. */
-static int wait_for_events(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)
+static int sleep_for_events(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)
 {
+    int64_t left = until_ns == INT64_MAX ? -1 : until_ns - clock_mono_ns();
     sigset_t all, before;
 
-    if (loop->heap_count && loop->heap[0]->timer_ns < until_ns)
-        until_ns = loop->heap[0]->timer_ns;
-    int64_t left = until_ns == INT64_MAX ? -1 : until_ns - clock_mono_ns();
     if (until_ns != INT64_MAX && left < 0)
         left = 0;
     sigfillset(&all);
@@ -163,6 +161,20 @@ static int wait_for_events(struct loop *loop, int64_t until_ns, const volatile s
         count = -errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     return count;
+}
+
+/* What is there at once needs no sleep, and none of the precautions for one: they would cost a busy
+ * loop two system calls a turn. Before a sleep the extra call is lost in the waiting. */
+static int wait_for_events(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)
+{
+    if (stop && *stop)
+        return -EINTR;
+    int count = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, 0);
+    if (count > 0)
+        return count;
+    if (loop->heap_count && loop->heap[0]->timer_ns < until_ns)
+        until_ns = loop->heap[0]->timer_ns;
+    return sleep_for_events(loop, until_ns, stop);
 }
 
 int loop_turn(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)

@@ -16,6 +16,7 @@ static void release(struct target *target)
     for (int arm = 0; arm < SERVICE_ARMS; arm++)
         store_free(&target->arms[arm]);
     store_free(&target->fresh);
+    store_free(&target->fresh_quickack);
     free(target->strip);
     sock_address_list_free(&target->addresses);
     free(target);
@@ -151,7 +152,8 @@ static void count_descriptors(struct run *run)
 
 static bool over(const struct run *run, const volatile sig_atomic_t *stop)
 {
-    return (stop && *stop) || clock_mono_ns() >= run->plan->deadline_ns;
+    return (stop && *stop) ||
+           (run->plan->deadline_ns != INT64_MAX && clock_mono_ns() >= run->plan->deadline_ns);
 }
 
 static int run_targets(struct run *run, const volatile sig_atomic_t *stop)

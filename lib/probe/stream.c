@@ -98,6 +98,10 @@ static void count_arrivals(struct target *target, struct stream_input *input)
     if (input->len_bytes || partial != SECURE_PARTIAL_NONE) {
         input->arrivals = target->arrivals;
         input->arrival_count = target->arrival_count;
+    } else if (target->arrival_count) {
+        const struct stream_arrival *last = &target->arrivals[target->arrival_count - 1];
+        round_notice(&target->builder,
+                     last->arrived_ns != RESULT_UNKNOWN ? last->arrived_ns : last->returned_ns);
     }
     target->arrival_count = 0;
 }

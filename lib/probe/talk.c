@@ -39,17 +39,17 @@ static void set_timer(struct target *target)
                target->phase_deadline_ns < next ? target->phase_deadline_ns : next);
 }
 
-static int64_t after(int64_t delay_ns)
+static int64_t later_by(int64_t at_ns, int64_t delay_ns)
 {
-    int64_t now = clock_mono_ns();
-    return delay_ns < INT64_MAX - now ? now + delay_ns : INT64_MAX;
+    return delay_ns < INT64_MAX - at_ns ? at_ns + delay_ns : INT64_MAX;
 }
 
 void talk_enter(struct target *target, enum talk_phase phase, int64_t timeout_ns)
 {
     target->phase = phase;
+    target->latest.known = false;
     target->look_ns = INT64_MAX;
-    target->phase_deadline_ns = after(timeout_ns);
+    target->phase_deadline_ns = later_by(clock_mono_ns(), timeout_ns);
     set_timer(target);
 }
 
@@ -62,6 +62,7 @@ void talk_close(struct target *target)
         stream_end(target);
         sock_close(&target->sock);
     }
+    target->latest.known = false;
     target->phase = TALK_CLOSED;
 }
 
@@ -163,31 +164,53 @@ static void peer_ended(struct target *target, int number)
             (unsigned long long)got, awaited);
 }
 
+/* Asks the kernel how the connection stands. The byte that a FIN is counted as also makes it
+ * differ from what was read. */
+static void learn(struct target *target)
+{
+    struct sock_tcp_info info = {0};
+
+    sock_tcp_info(target->sock.fd, &info);
+    note_rtt(target, &info);
+    if (target->phase == TALK_RECEIVING && target->session.arm == SERVICE_BASELINE) {
+        target->info = info;
+        target->has_info = true;
+    }
+    target->latest.known = true;
+    target->latest.quiet = info.state == TCP_ESTABLISHED && SOCK_TCP_HAS(&info, BYTES_RECEIVED) &&
+                           info.bytes_received == (uint64_t)target->sock.bytes_received;
+    target->latest.snd_mss = info.snd_mss;
+    target->latest.counters = counters_of(&info);
+}
+
 static void begin_round(struct target *target)
 {
     const struct probe_plan *plan = target->run->plan;
-    struct sock_tcp_info info = {0};
+    int64_t now = clock_mono_ns();
 
     if (target->strip)
         trace_strip_reset(target->strip);
     talk_acknowledge_at_once(target);
-    witness_stamps(target);
-    sock_tcp_info(target->sock.fd, &info);
-    note_rtt(target, &info);
+    if (!target->latest.known) {
+        witness_stamps(target);
+        learn(target);
+        target->clocks = clock_pair_now();
+    }
     int64_t rtt =
         target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns : target->handshake_rtt_ns;
-    target->send_mss_bytes = info.snd_mss;
-    round_begin(&target->builder, rtt == RESULT_UNKNOWN ? 0 : rtt, info.snd_mss,
-                counters_of(&info));
+    target->send_mss_bytes = target->latest.snd_mss;
+    round_begin(&target->builder, rtt == RESULT_UNKNOWN ? 0 : rtt, target->latest.snd_mss,
+                target->latest.counters);
+    target->latest.known = false;
     until_begin(&target->reader, &plan->until);
     target->round_base_bytes = target->sock.bytes_sent;
     target->piece = 0;
     target->piece_sent_bytes = target->request_sent_bytes = 0;
     target->send_error = 0;
     target->answered = false;
-    target->round_clock = clock_pair_now();
-    talk_enter(target, TALK_SENDING, plan->response_timeout_ns);
-    target->look_ns = clock_mono_ns() + LOOK_SLOW_NS;
+    target->phase = TALK_SENDING;
+    target->phase_deadline_ns = later_by(now, plan->response_timeout_ns);
+    target->look_ns = now + LOOK_SLOW_NS;
     send_pieces(target);
 }
 
@@ -200,6 +223,8 @@ static bool closed_meanwhile(struct target *target)
 
     if (until == UNTIL_HTTP && target->reader.http.close)
         return true;
+    if (target->latest.known && target->latest.quiet)
+        return false;
     bool closed = stream_clear(target, &stale);
     target->surplus_bytes += until == UNTIL_NOTHING ? 0 : (int64_t)stale;
     return closed;
@@ -239,25 +264,35 @@ static void rested(struct target *target)
         next_on_this_connection(target);
 }
 
+/* The last call's clocks say for nothing whether one of them jumped. They are not read in one
+ * instant, though, so a suspicion is looked into. */
+static bool clock_was_stepped(struct target *target)
+{
+    struct clock_pair now = {.mono_ns = target->returned_mono_ns,
+                             .real_ns = target->returned_real_ns};
+
+    if (!clock_stepped(target->clocks, now, CLOCK_STEP_NS))
+        return false;
+    now = clock_pair_now();
+    bool stepped = clock_stepped(target->clocks, now, CLOCK_STEP_NS);
+    target->clocks = now;
+    return stepped;
+}
+
 static void finish_round(struct target *target)
 {
-    struct clock_pair now = clock_pair_now();
-    struct sock_tcp_info info = {0};
     struct round round;
 
-    witness_stamps(target);
-    sock_tcp_info(target->sock.fd, &info);
-    note_rtt(target, &info);
-    if (target->session.arm == SERVICE_BASELINE) {
-        target->info = info;
-        target->has_info = true;
-    }
-    round_end(&target->builder, counters_of(&info), &round);
+    if (!round_acknowledged(&target->builder))
+        witness_stamps(target);
+    target->phase = TALK_RECEIVING;
+    learn(target);
+    round_end(&target->builder, target->latest.counters, &round);
     target->rounds_on_connection++;
     target->round_retried = false;
     target->phase = TALK_RESTING;
     loop_timer(&target->run->loop, &target->task, INT64_MAX);
-    if (clock_stepped(target->round_clock, now, CLOCK_STEP_NS)) {
+    if (clock_was_stepped(target)) {
         target->clock_steps++; /* stamps and calls of this round cannot be compared */
         if (target->clock_steps < 100) {
             talk_next_round(target);
@@ -313,7 +348,7 @@ static void send_pieces(struct target *target)
         if (plan->gap_ns && target->request_sent_bytes < target->request_bytes &&
             target->session.arm != SERVICE_SINGLE_WRITE) {
             target->phase = TALK_PAUSING;
-            target->pause_end_ns = after(plan->gap_ns);
+            target->pause_end_ns = later_by(clock_mono_ns(), plan->gap_ns);
             if (target->phase_deadline_ns < INT64_MAX - plan->gap_ns)
                 target->phase_deadline_ns += plan->gap_ns;
             set_timer(target);
@@ -343,6 +378,16 @@ static void hung_up(struct target *target, int number)
     }
 }
 
+/* Something has come that is no answer: from now on our acknowledgements matter. */
+static void look_closely(struct target *target)
+{
+    int64_t soon = clock_mono_ns() + LOOK_NS;
+
+    if (target->look_ns > soon)
+        target->look_ns = soon;
+    set_timer(target);
+}
+
 static void tell_arrivals(struct target *target, const struct stream_input *input)
 {
     for (size_t i = 0; i < input->arrival_count; i++) {
@@ -365,7 +410,7 @@ static bool wants_tls(const struct target *target, const struct stream_input *in
 static void take_answer(struct target *target, const struct stream_input *input)
 {
     const struct until *until = &target->run->plan->until;
-    struct error error = {0};
+    struct error error; /* half a kilobyte: not to be cleared for every read */
     size_t used = 0;
 
     if (until->kind == UNTIL_NOTHING)
@@ -373,6 +418,8 @@ static void take_answer(struct target *target, const struct stream_input *input)
     if (!input->arrival_count) {
         if (input->closed)
             hung_up(target, 0);
+        else
+            look_closely(target);
         return;
     }
     if (target->answered) {
@@ -384,6 +431,7 @@ static void take_answer(struct target *target, const struct stream_input *input)
                       "the server expects TLS on this port, and got plain text: try --tls");
         return;
     }
+    bool first = !target->reader.seen_bytes;
     int rc = until_feed(&target->reader, input->bytes, input->len_bytes, &used, &error);
     tell_arrivals(target, input);
     if (rc < 0) {
@@ -393,14 +441,20 @@ static void take_answer(struct target *target, const struct stream_input *input)
     }
     target->surplus_bytes += (int64_t)(input->len_bytes - used);
     target->answered = rc;
-    target->idle_end_ns = after(until->idle_ns);
-    target->look_ns = until->kind == UNTIL_IDLE ? target->idle_end_ns : clock_mono_ns() + LOOK_NS;
-    if (rc && request_over(target))
+    if (rc && request_over(target)) {
         finish_round(target);
-    else if (input->closed)
+        return;
+    }
+    if (input->closed) {
         hung_up(target, 0);
-    else
-        set_timer(target);
+        return;
+    }
+    if (first)
+        look(target);
+    int64_t now = clock_mono_ns();
+    target->idle_end_ns = later_by(now, until->idle_ns);
+    target->look_ns = until->kind == UNTIL_IDLE ? target->idle_end_ns : now + LOOK_NS;
+    set_timer(target);
 }
 
 void talk_greeted(struct target *target, const struct stream_input *input)
@@ -439,7 +493,8 @@ static void receive(struct target *target)
 {
     struct stream_input input;
 
-    if (target->phase != TALK_GREETING)
+    /* A gap inside the answer ends here, perhaps. Before the first byte there is none. */
+    if (target->phase != TALK_GREETING && (target->reader.seen_bytes || !request_over(target)))
         look(target);
     ssize_t got = stream_read(target, &input);
     if (got == -EAGAIN)
@@ -532,7 +587,8 @@ static void timer(struct target *target)
         return;
     }
     look(target);
-    target->look_ns = now + (target->builder.round.arrivals ? LOOK_NS : LOOK_SLOW_NS);
+    bool came = target->builder.round.arrivals || target->builder.noticed_ns != RESULT_UNKNOWN;
+    target->look_ns = now + (came ? LOOK_NS : LOOK_SLOW_NS);
     if (idle && target->phase == TALK_RECEIVING)
         target->look_ns = target->idle_end_ns;
     set_timer(target);
@@ -546,8 +602,9 @@ void talk_wake(struct loop_task *task, uint32_t events)
         timer(target);
         return;
     }
-    if (events & EPOLLERR)
-        witness_stamps(target);
+    /* Stamps come as errors. An error of the connection comes with EPOLLIN and EPOLLHUP. */
+    if (events & EPOLLERR && witness_stamps(target))
+        events &= ~(uint32_t)EPOLLERR;
     if (events & EPOLLOUT && target->phase == TALK_SENDING) {
         send_pieces(target);
         return;

@@ -281,16 +281,35 @@ void target_time_over(struct target *target)
         target_failed(target, FINDING_INCONCLUSIVE, 0, IN_WARMUP, "--duration");
 }
 
+/* Whether answers on new connections paused, so that our acknowledgements may be what they waited
+ * for. */
+static bool paused_when_fresh(const struct target *target)
+{
+    struct round *rounds = store_expand(&target->fresh);
+    size_t paused = 0;
+
+    for (size_t i = 0; rounds && i < target->fresh.count; i++)
+        paused += rounds[i].part_ns[RESULT_PART_GAP] >= target->run->plan->stall_ns;
+    free(rounds);
+    return paused && paused >= SERVICE_SHARE * (double)target->fresh.count;
+}
+
 static void next_session(struct target *target)
 {
     bool only_fresh =
         target->run->plan->connect_only || (target->run->plan->new_connection && alone(target));
-    bool other_half = by_time(target) && target->fresh.count && !only_fresh &&
+    bool own = target->fresh_arm == SERVICE_BASELINE;
+    bool other_half = by_time(target) && own && target->fresh.count && !only_fresh &&
                       target_time_left_ns(target) < target->run->plan->duration_ns / 2;
     if (other_half)
         target->fresh_left = 0;
+    if (!target->fresh_left && own && !only_fresh && arm_wanted(target, SERVICE_QUICKACK) &&
+        paused_when_fresh(target)) {
+        target->fresh_arm = SERVICE_QUICKACK;
+        target->fresh_left = ARM_ROUNDS_MIN;
+    }
     if (target->fresh_left) {
-        target->session = (struct session){.arm = SERVICE_BASELINE, .rounds = 1};
+        target->session = (struct session){.arm = target->fresh_arm, .rounds = 1};
         reopen(target);
         return;
     }
@@ -321,7 +340,10 @@ static void keep_slow_round(struct target *target, const struct store *store,
 
 static void measured(struct target *target, const struct round *round)
 {
-    struct store *store = target->fresh_left ? &target->fresh : &target->arms[target->session.arm];
+    enum service_arm arm = target->session.arm;
+    struct store *store = !target->fresh_left       ? &target->arms[arm]
+                          : arm == SERVICE_QUICKACK ? &target->fresh_quickack
+                                                    : &target->fresh;
 
     if (!store_add(store, round)) {
         target_failed(target, FINDING_INCONCLUSIVE, ENOMEM, "out of memory for rounds");

@@ -64,12 +64,19 @@ struct target {
     struct dial dial;
     struct sock sock;
     struct sock_observer observer;
-    int64_t entered_real_ns, returned_real_ns; /* the last call */
+    int64_t entered_real_ns, returned_real_ns, returned_mono_ns; /* the last call */
+    struct clock_pair clocks; /* as they stood to each other before the round */
+    /* What TCP_INFO said at the end of the last round, if nothing has happened since. */
+    struct {
+        bool known;
+        bool quiet; /* all that came was read, and the peer has not closed */
+        uint32_t snd_mss;
+        struct round_counters counters;
+    } latest;
     enum talk_phase phase;
     int64_t phase_deadline_ns, look_ns;
     int64_t pause_end_ns, idle_end_ns; /* of --gap and of --until idle */
-    struct clock_pair round_clock;
-    int64_t round_base_bytes; /* stream offset of the round's first byte */
+    int64_t round_base_bytes;          /* stream offset of the round's first byte */
     size_t piece;
     size_t piece_sent_bytes, request_sent_bytes;
     int send_error; /* errno: the peer takes no more of the request */
@@ -95,6 +102,7 @@ struct target {
     int64_t quota;        /* rounds of each arm but the baseline */
     int64_t timed_rounds; /* the baseline's in all blocks, when --duration bounds the run */
     int64_t fresh_left;
+    enum service_arm fresh_arm;
     int64_t started_ns;
     bool finished, postponed;
     bool cut_short; /* by the run's deadline */
@@ -105,7 +113,7 @@ struct target {
 
     /* What was measured. */
     struct store arms[SERVICE_ARMS];
-    struct store fresh;
+    struct store fresh, fresh_quickack;
     int64_t resolve_ns, connect_ns, handshake_rtt_ns, min_rtt_ns;
     int64_t fallback_ns; /* how long other addresses kept us from the one that won; 0: not at all */
     const char *fallback; /* what became of them, in the run's arena */
@@ -200,7 +208,7 @@ void stream_end(struct target *target);
 
 /* witness.c */
 void witness_call(void *target, const struct sock_call *call); /* the sock's observer */
-void witness_stamps(struct target *target);                    /* drains the error queue */
+bool witness_stamps(struct target *target); /* drains the error queue; false: it was empty */
 void witness_arrival(struct target *target, int64_t at_real_ns, uint64_t end_bytes,
                      uint64_t length_bytes);
 
@@ -224,7 +232,7 @@ void target_time_over(struct target *target);
 /* gather.c */
 struct gathered {
     struct service_evidence evidence;
-    struct round *rounds[SERVICE_ARMS + 1]; /* what it points to */
+    struct round *rounds[SERVICE_ARMS + 2]; /* what it points to */
 };
 void gather(struct target *target, struct result_probe *result, struct gathered *gathered);
 void gather_free(struct gathered *gathered);

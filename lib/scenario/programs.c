@@ -17,6 +17,8 @@
 #define QUIET_NS  (350 * NS_PER_MS)
 #define SETTLE_NS (2 * NS_PER_SEC)
 #define GRACE_NS  (1 * NS_PER_SEC)
+/* A server that serves one client ends by itself about now, and how is worth knowing. */
+#define LAST_NS (100 * NS_PER_MS)
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -213,8 +215,10 @@ static int run_programs(struct programs_run *run, struct error *error)
         rc = start(run, LAB_CLIENT, error);
     if (!rc && *end == PROGRAMS_ENDED)
         *end = wait_for_end(run);
-    if (!rc && *end == PROGRAMS_ENDED)
+    if (!rc && *end == PROGRAMS_ENDED) {
         settle(run);
+        has_ended(&run->member[LAB_SERVER], LAST_NS);
+    }
     return rc;
 }
 

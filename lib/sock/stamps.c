@@ -67,6 +67,8 @@ static void parse_error(struct stamp_control *out, const unsigned char *data, si
     out->ee_code = ee.ee_code;
     out->ee_info = ee.ee_info;
     out->ee_data = ee.ee_data;
+    if (ee.ee_origin != SO_EE_ORIGIN_ICMP && ee.ee_origin != SO_EE_ORIGIN_ICMP6)
+        return;
     /* SO_EE_OFFENDER: the address follows, or AF_UNSPEC where there is none. */
     struct sockaddr_storage offender = {0};
     size_t rest = len_bytes - sizeof ee;
@@ -250,12 +252,11 @@ int sock_stamps_enable(struct sock *sock, unsigned wanted, unsigned *got, struct
 
 #define BATCH 8
 
-/* Appends to out[*made …] what at most `wanted` messages hold; returns how many there were. */
-static int drain_batch(struct sock *sock, struct sock_stamp *out, size_t wanted, size_t *made)
+/* Appends to out[*made …] what at most `count` messages hold; returns how many there were. */
+static int drain_batch(struct sock *sock, struct sock_stamp *out, unsigned count, size_t *made)
 {
     struct mmsghdr messages[BATCH] = {0};
     char control[BATCH][CONTROL_BYTES] __attribute__((aligned(8)));
-    unsigned count = wanted < BATCH ? (unsigned)wanted : BATCH;
     struct stamp_control parsed;
 
     for (unsigned i = 0; i < count; i++) {
@@ -278,13 +279,17 @@ int sock_stamps_drain(struct sock *sock, struct sock_stamp *out, size_t capacity
     size_t made = 0;
 
     while (made < capacity) {
-        int came = drain_batch(sock, out, capacity - made, &made);
+        unsigned wanted = capacity - made < BATCH ? (unsigned)(capacity - made) : BATCH;
+        int came = drain_batch(sock, out, wanted, &made);
         if (came == -EINTR)
             continue;
         if (came == -EAGAIN)
             break;
         if (came < 0)
             return made ? (int)made : came;
+        /* The queue was empty, and asking again would cost as much as the answer. */
+        if ((unsigned)came < wanted)
+            break;
     }
     return (int)made;
 }

@@ -12,7 +12,7 @@ struct rounds {
 };
 
 static struct arena arena;
-static struct rounds arms[SERVICE_ARMS], fresh;
+static struct rounds arms[SERVICE_ARMS], fresh, fresh_quickack;
 static struct round unfinished;
 
 static void keep(struct rounds *list, const struct round *round)
@@ -34,7 +34,10 @@ static int read_line(const char *line, struct service_evidence *evidence, bool *
     else if (!rc && record.unfinished)
         unfinished = record.round;
     else if (!rc && !record.warmup)
-        keep(record.own ? &fresh : &arms[record.arm], &record.round);
+        keep(!record.own                      ? &arms[record.arm]
+             : record.arm == SERVICE_QUICKACK ? &fresh_quickack
+                                              : &fresh,
+             &record.round);
     return rc;
 }
 
@@ -87,6 +90,7 @@ int main(int argc, char **argv)
     for (int arm = 0; arm < SERVICE_ARMS; arm++)
         evidence.arms[arm] = (struct service_rounds){arms[arm].items, arms[arm].count};
     evidence.fresh = (struct service_rounds){fresh.items, fresh.count};
+    evidence.fresh_quickack = (struct service_rounds){fresh_quickack.items, fresh_quickack.count};
     evidence.unfinished = unfinished.total_ns ? &unfinished : NULL;
     service_diagnose(&arena, &evidence, &findings);
     print_findings(&findings);

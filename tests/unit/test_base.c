@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -213,6 +214,29 @@ static void quantiles_are_nearest_rank(void **state)
     assert_int_equal(stats_median(v, 0), 0);
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void many_values_are_sorted_too(void **state)
+{
+    static int64_t values[5000], expected[5000];
+    uint64_t seed = 1;
+    (void)state;
+    /* Of all sizes and both signs, then as durations are: alike but for the lower bytes. */
+    for (int shift = 0; shift < 64; shift += 9) {
+        for (size_t i = 0; i < 5000; i++) {
+            seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+            values[i] = expected[i] = (int64_t)seed >> shift;
+        }
+        qsort(expected, 5000, sizeof expected[0], compare_numbers);
+        stats_sort(values, 5000);
+        assert_memory_equal(values, expected, sizeof values);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +251,7 @@ int main(void)
         cmocka_unit_test(clocks_convert),
         cmocka_unit_test(samples_are_compared),
         cmocka_unit_test(quantiles_are_nearest_rank),
+        cmocka_unit_test(many_values_are_sorted_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
