@@ -4,6 +4,7 @@
 static const struct cli_command *const commands[] = {
     &tcp_probe_command,
     &lab_command,
+    &doctor_command,
     &explain_command,
     &help_command,
     NULL,

@@ -3,7 +3,7 @@
 
 _netkit_commands()
 {
-    echo 'tcp-probe lab explain help'
+    echo 'tcp-probe lab doctor explain help'
 }
 
 _netkit_options() # command
@@ -11,6 +11,7 @@ _netkit_options() # command
     case $1 in
     tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --tls --sni --alpn --ca-file --insecure --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --max-p50 --max-p90 --max-p99 --max-connect --max-tls --min-success --baseline --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --prometheus --format --output -o --diagram --diagram-file --timeline --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     lab) echo '--server --client --wait-listen --no-wait --sysctl --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --dual-stack --timeout --ipv4 -4 --ipv6 -6 --connection --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    doctor) echo '--root --timeout --ipv4 -4 --ipv6 -6 --json --prometheus --format --output -o --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     explain) echo '--help -h --version -V' ;;
     help) echo '--help -h --version -V' ;;
     esac
@@ -21,6 +22,7 @@ _netkit_optional() # command
     case $1 in
     tcp-probe) echo '--diagram' ;;
     lab) echo '--diagram' ;;
+    doctor) echo '' ;;
     explain) echo '' ;;
     help) echo '' ;;
     esac
@@ -69,7 +71,7 @@ _netkit_value() # command, and option or "argument"
     'tcp-probe --output' | 'tcp-probe -o') echo 'file ' ;;
     'tcp-probe --diagram') echo 'words text mermaid svg' ;;
     'tcp-probe --diagram-file') echo 'file ' ;;
-    'tcp-probe --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed regression tls-handshake-failed tls-certificate inconclusive any' ;;
+    'tcp-probe --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate inconclusive any' ;;
     'tcp-probe --color') echo 'words auto always never' ;;
     'tcp-probe argument') echo 'host ' ;;
     'lab --server') echo 'nothing ' ;;
@@ -102,11 +104,18 @@ _netkit_value() # command, and option or "argument"
     'lab --diagram') echo 'words text mermaid svg' ;;
     'lab --diagram-file') echo 'file ' ;;
     'lab --pcap') echo 'file ' ;;
-    'lab --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed regression tls-handshake-failed tls-certificate inconclusive any' ;;
+    'lab --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate inconclusive any' ;;
     'lab --color') echo 'words auto always never' ;;
     'lab argument') echo 'nothing ' ;;
-    'explain argument') echo 'words nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed regression tls-handshake-failed tls-certificate inconclusive EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH EINPROGRESS EINTR EINVAL EISCONN EMFILE EMSGSIZE ENETUNREACH ENFILE ENOBUFS ENOPROTOOPT ENOTCONN EPERM EPIPE EPROTO ETIMEDOUT ESTABLISHED SYN-SENT SYN-RECEIVED FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT CLOSED CLOSE-WAIT LAST-ACK LISTEN CLOSING NEW-SYN-RECEIVED' ;;
-    'help argument') echo 'words tcp-probe lab explain help' ;;
+    'doctor --root') echo 'directory ' ;;
+    'doctor --timeout') echo 'nothing ' ;;
+    'doctor --format') echo 'words text json ndjson junit tap prometheus' ;;
+    'doctor --output' | 'doctor -o') echo 'file ' ;;
+    'doctor --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate inconclusive any' ;;
+    'doctor --color') echo 'words auto always never' ;;
+    'doctor argument') echo 'nothing ' ;;
+    'explain argument') echo 'words nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout host-unreachable network-unreachable accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate inconclusive EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH EINPROGRESS EINTR EINVAL EISCONN EMFILE EMSGSIZE ENETUNREACH ENFILE ENOBUFS ENOPROTOOPT ENOTCONN EPERM EPIPE EPROTO ETIMEDOUT ESTABLISHED SYN-SENT SYN-RECEIVED FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT CLOSED CLOSE-WAIT LAST-ACK LISTEN CLOSING NEW-SYN-RECEIVED' ;;
+    'help argument') echo 'words tcp-probe lab doctor explain help' ;;
     esac
 }
 

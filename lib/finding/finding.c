@@ -264,6 +264,21 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "not be started, or was to be a server and never listened.",
          "The program, or what the faults did to it.",
          "Read what it printed, and the exchange before its end."},
+    [FINDING_MACHINE_REFUSES] =
+        {"machine-refuses", "this machine does not let netkit do what it needs", FINDING_ERROR,
+         "Some of what netkit does rests on things that a kernel can be built without, or that an "
+         "administrator or a container can forbid: private namespaces for the lab, the kernel's "
+         "time stamps, the kernel's tables of sockets. One of them was tried and did not work.",
+         "The administrator of this machine, or whoever starts the container.",
+         "The remedy of the check names the setting that refuses; 'netkit doctor' tries again."},
+    [FINDING_MACHINE_SETTING] =
+        {"machine-setting", "a setting or a limit of this machine gets in TCP's way",
+         FINDING_WARNING,
+         "A setting of the kernel differs from its default in a way that costs connections or "
+         "time, a limit is too low for a server or nearly used up, or a counter shows that the "
+         "kernel is refusing connections at this moment.",
+         "The administrator of this machine.",
+         "The remedy of the check names the setting, and a better value for it."},
     [FINDING_INCONCLUSIVE] =
         {"inconclusive", "the evidence does not decide", FINDING_WARNING,
          "More than one cause fits what was measured, or the measurements were too noisy to tell. "

@@ -156,6 +156,19 @@ const struct report_field report_lab_fields[] = {
     END,
 };
 
+const struct report_field report_machine_fields[] = {
+    {"check", NULL, FIELD_TEXT, PLACE(result_machine, check)},
+    {"status", NULL, FIELD_HEALTH, PLACE(result_machine, health)},
+    {"value", NULL, FIELD_TEXT, PLACE(result_machine, value)},
+    {"meaning", NULL, FIELD_TEXT, PLACE(result_machine, meaning)},
+    {"remedy", NULL, FIELD_TEXT, PLACE(result_machine, remedy)},
+    {"group", NULL, FIELD_TEXT, PLACE(result_machine, group)},
+    {"effect_ns", NULL, FIELD_DURATION, PLACE(result_machine, effect_ns)},
+    {"needed", NULL, FIELD_BOOL, PLACE(result_machine, needed)},
+    {"source", NULL, FIELD_TEXT, PLACE(result_machine, source)},
+    END,
+};
+
 const struct report_field report_finding_fields[] = {
     {"code", NULL, FIELD_CODE, PLACE(finding, code)},
     {"severity", NULL, FIELD_SEVERITY, PLACE(finding, severity)},
@@ -260,6 +273,14 @@ struct report_kind report_kind_of(const struct result *result)
             .name = result->lab.name ? result->lab.name : "?",
             .ok = result->lab.ok,
             .error = &result->lab.error,
+        };
+    case RESULT_MACHINE:
+        return (struct report_kind){
+            .fields = report_machine_fields,
+            .body = &result->machine,
+            .name = result->machine.check ? result->machine.check : "?",
+            .ok = result->machine.health != RESULT_HEALTH_PROBLEM,
+            .error = &result->machine.error,
         };
     }
     return (struct report_kind){.name = "?"};

@@ -19,6 +19,7 @@ enum field_kind {
     FIELD_ERRNO,     /* int; its name, 0 is null */
     FIELD_CAPTURE,   /* enum result_capture, by its name */
     FIELD_END,       /* enum result_program_end, by its name */
+    FIELD_HEALTH,    /* enum result_health, by its name */
     FIELD_ERROR,     /* struct result_error, null when there is none */
     FIELD_BREAKDOWN, /* struct result_breakdown */
     FIELD_HISTOGRAM, /* struct result_histogram: its buckets that are not empty */
@@ -52,6 +53,7 @@ extern const struct report_field report_connect_fields[]; /* struct result_probe
 extern const struct report_field report_tls_fields[];     /* struct result_tls */
 extern const struct report_field report_latency_fields[]; /* struct result_latency */
 extern const struct report_field report_arm_fields[];     /* struct result_arm */
+extern const struct report_field report_machine_fields[]; /* struct result_machine */
 
 extern const struct report_field report_lab_fields[]; /* struct result_lab */
 

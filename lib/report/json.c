@@ -202,6 +202,8 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
         return json_string(report_capture_name(*(const enum result_capture *)at));
     case FIELD_END:
         return json_string(result_program_end_name(*(const enum result_program_end *)at));
+    case FIELD_HEALTH:
+        return json_string(result_health_name(*(const enum result_health *)at));
     case FIELD_ERROR:
         return from_error(at, failed);
     case FIELD_BREAKDOWN:

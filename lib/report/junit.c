@@ -83,6 +83,20 @@ static void exchanges(struct buf *out, const struct result_connection_list *list
     buf_add_str(out, "</system-out>\n");
 }
 
+static void meaning(struct buf *out, const struct result_machine *machine)
+{
+    buf_printf(out, "      <system-out>%s", result_health_name(machine->health));
+    if (machine->value) {
+        buf_add_str(out, ", ");
+        xml_escape(out, machine->value);
+    }
+    if (machine->meaning) {
+        buf_add_str(out, ": ");
+        xml_escape(out, machine->meaning);
+    }
+    buf_add_str(out, "</system-out>\n");
+}
+
 static void case_element(struct buf *out, const struct report *report,
                          const struct report_case *item)
 {
@@ -100,6 +114,9 @@ static void case_element(struct buf *out, const struct report *report,
             break;
         case RESULT_LAB:
             exchanges(out, &item->result->lab.connections);
+            break;
+        case RESULT_MACHINE:
+            meaning(out, &item->result->machine);
             break;
         }
     if (item->check)

@@ -125,6 +125,8 @@ static bool picture_of(struct picture *picture, const struct result *result)
     case RESULT_LAB:
         any = lab_run(picture, &result->lab);
         break;
+    case RESULT_MACHINE: /* no conversation */
+        break;
     }
     picture->source.title = text_or_null(&picture->title);
     picture->source.client = text_or_null(&picture->client);

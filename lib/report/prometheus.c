@@ -288,6 +288,7 @@ static const struct result_probe **probes_of(const struct report *report, size_t
             probes[(*count)++] = &report->results[i]->probe;
             break;
         case RESULT_LAB: /* an experiment of the moment: nothing that a server would scrape */
+        case RESULT_MACHINE:
             break;
         }
     if (!probes)

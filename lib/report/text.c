@@ -336,6 +336,8 @@ static void result_fully(struct paint *paint, struct about_list list, const stru
     case RESULT_LAB:
         show_lab(paint, &result->lab);
         break;
+    case RESULT_MACHINE: /* show_machine() has all of them */
+        break;
     }
     if (failed && !failure_is_told(list, result)) {
         paint_newline(paint);
@@ -370,12 +372,16 @@ static void notes(struct paint *paint, const struct result *result)
     case RESULT_LAB:
         list_notes(paint, result->lab.notes, result->lab.note_count);
         break;
+    case RESULT_MACHINE:
+        break;
     }
 }
 
 static void show_result(struct paint *paint, struct about_list list, const struct result *result,
                         bool first)
 {
+    if (result->type == RESULT_MACHINE)
+        return;
     if (paint->style->quiet) {
         result_quietly(paint, list, result);
         return;
@@ -419,6 +425,7 @@ int report_render_text(struct buf *out, const struct report *report,
         paint_newline(&paint);
         show_totals(&paint, report, &about);
     }
+    show_machine(&paint, report);
     show_checks(&paint, &report->checks);
     if (!report->result_count && !report->findings.count)
         note(&paint, "Nothing was measured.");

@@ -25,6 +25,9 @@ void show_totals(struct paint *paint, const struct report *report, const struct 
 /* The thresholds, the exceeded ones first; quietly only those. */
 void show_checks(struct paint *paint, const struct result_check_list *checks);
 
+/* What doctor looked at, in groups; quietly only what is a problem. Nothing when there is none. */
+void show_machine(struct paint *paint, const struct report *report);
+
 /* Everything measured of one target: phases, percentiles, histogram, breakdown, arms. */
 void show_probe(struct paint *paint, const struct result_probe *probe);
 

@@ -97,6 +97,19 @@ const char *result_side_name(enum result_side side)
     return NULL;
 }
 
+const char *result_health_name(enum result_health health)
+{
+    switch (health) {
+    case RESULT_HEALTH_OK:
+        return "ok";
+    case RESULT_HEALTH_NOTE:
+        return "note";
+    case RESULT_HEALTH_PROBLEM:
+        return "problem";
+    }
+    return "?";
+}
+
 struct finding *finding_add(struct arena *arena, struct finding_list *list, enum finding_code code,
                             enum result_side side)
 {
@@ -219,6 +232,9 @@ static void forget(struct result *result)
             result->probe.breakdown.part_ns[i] = RESULT_UNKNOWN;
         break;
     case RESULT_LAB:
+        break;
+    case RESULT_MACHINE:
+        result->machine.effect_ns = RESULT_UNKNOWN;
         break;
     }
 }

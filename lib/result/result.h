@@ -305,11 +305,36 @@ void result_check_add(struct arena *arena, struct result_check_list *list,
 /* How many are not ok. */
 size_t result_checks_exceeded(const struct result_check_list *list);
 
+/* ---- doctor */
+
+enum result_health {
+    RESULT_HEALTH_OK,      /* nothing to do */
+    RESULT_HEALTH_NOTE,    /* worth knowing; perhaps worth changing */
+    RESULT_HEALTH_PROBLEM, /* something does not work, or will not under load */
+};
+const char *result_health_name(enum result_health health); /* "ok", "note", "problem" */
+
+/* One thing that was looked at on this machine. Those of one group stand together. */
+struct result_machine {
+    const char *group; /* "giving up on a peer" */
+    const char *check; /* "tcp_retries2"; no two of a report are equal */
+    enum result_health health;
+    const char *value;         /* as the machine says it; NULL: not known, or nothing to say */
+    const char *meaning;       /* what follows from it here */
+    const char *remedy;        /* NULL: nothing to do */
+    const char *source;        /* how it is known */
+    int64_t effect_ns;         /* the time that the meaning speaks of */
+    bool needed;               /* netkit does not work without it */
+    bool detail;               /* nothing to see: text names it only, unless verbose */
+    struct result_error error; /* of a problem */
+};
+
 /* ---- The report */
 
 enum result_type {
     RESULT_PROBE,
     RESULT_LAB,
+    RESULT_MACHINE,
 };
 
 struct result {
@@ -317,6 +342,7 @@ struct result {
     union {
         struct result_probe probe;
         struct result_lab lab;
+        struct result_machine machine;
     };
 };
 

@@ -154,6 +154,29 @@ static enum result_program_end end_of(const char *key, const json_t *value)
     return (enum result_program_end)end;
 }
 
+static enum result_health health_of(const char *key, const json_t *value)
+{
+    int health = RESULT_HEALTH_OK;
+
+    while (json_is_string(value) && health <= RESULT_HEALTH_PROBLEM &&
+           strcmp(result_health_name((enum result_health)health), json_string_value(value)))
+        health++;
+    if (!json_is_string(value) || health > RESULT_HEALTH_PROBLEM)
+        bad(key, "is no state of health");
+    return (enum result_health)health;
+}
+
+static void read_machine(struct report *report, const json_t *object)
+{
+    struct result_machine *machine = &report_add(report, RESULT_MACHINE)->machine;
+
+    read_fields(report_machine_fields, machine, object);
+    if (machine->health == RESULT_HEALTH_PROBLEM)
+        machine->error = (struct result_error){.code = machine->needed ? FINDING_MACHINE_REFUSES
+                                                                       : FINDING_MACHINE_SETTING,
+                                               .message = machine->meaning};
+}
+
 /* What kind a result is shows in its keys. */
 static void read_result(struct report *report, const json_t *object)
 {
@@ -161,6 +184,10 @@ static void read_result(struct report *report, const json_t *object)
         struct result_lab *lab = &report_add(report, RESULT_LAB)->lab;
         read_fields(report_lab_fields, lab, object);
         lab->name = "a run";
+        return;
+    }
+    if (json_object_get(object, "check")) {
+        read_machine(report, object);
         return;
     }
     read_fields(report_probe_fields, &report_add(report, RESULT_PROBE)->probe, object);
@@ -200,6 +227,9 @@ static void read_field(const struct report_field *field, void *base, json_t *val
     case FIELD_CAPTURE:
         *(enum result_capture *)at =
             strcmp(json_string_value(value), "pcap") ? RESULT_CAPTURE_NONE : RESULT_CAPTURE_PCAP;
+        return;
+    case FIELD_HEALTH:
+        *(enum result_health *)at = health_of(field->key, value);
         return;
     case FIELD_ERROR:
         if (json_is_object(value))

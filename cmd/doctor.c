@@ -1,0 +1,245 @@
+/* netkit doctor: what this machine lets netkit do, and what its settings mean for TCP.
+ *
+ * Reading a machine is the probe's, judging it the diagnosis's. What the probe may not know, the
+ * lab and libpcap, is tried here. */
+#include "commands.h"
+#include "experiment.h"
+#include "interrupt.h"
+#include "output.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "capture/capture.h"
+#include "lab/lab.h"
+#include "probe/machine.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TRY_NS (2 * NS_PER_SEC) /* a conversation over loopback takes a few milliseconds */
+
+struct doctor_options {
+    const char *root;
+    struct common_options common;
+};
+
+struct visit {
+    const struct doctor_options *options;
+    struct report *report;
+    struct machine machine;
+    int64_t deadline_ns;
+};
+
+/* ---- the steps, each short; none after the time is up or a signal came ---- */
+
+static void read_files(struct visit *visit)
+{
+    machine_read_files(&visit->machine, visit->options->root ? visit->options->root : "",
+                       &visit->report->arena);
+}
+
+static void read_limits(struct visit *visit)
+{
+    machine_read_limits(&visit->machine);
+    machine_read_interfaces(&visit->machine);
+}
+
+static void try_namespaces(struct visit *visit)
+{
+    visit->machine.namespaces.tried = true;
+    lab_possible(&visit->machine.namespaces.error);
+}
+
+static void try_capture(struct visit *visit)
+{
+    static const struct capture_live loopback = {.device = "lo"};
+    cleanup(capture) struct capture *capture = NULL;
+
+    visit->machine.capture.tried = true;
+    capture_open_live(&capture, &loopback, &visit->machine.capture.error);
+}
+
+static void try_sockets(struct visit *visit)
+{
+    int64_t until_ns = clock_mono_ns() + TRY_NS;
+
+    machine_try_sockets(&visit->machine, visit->options->common.family,
+                        until_ns < visit->deadline_ns ? until_ns : visit->deadline_ns,
+                        &interrupt_signal);
+}
+
+static void try_pidfd(struct visit *visit)
+{
+    machine_try_pidfd(&visit->machine);
+}
+
+static void look_at_terminal(struct visit *visit)
+{
+    struct machine *machine = &visit->machine;
+
+    machine->terminal_known = true;
+    machine->terminal = isatty(STDOUT_FILENO);
+    machine->utf8 = text_locale_is_utf8();
+    machine->columns = output_style().width;
+    machine->color = common_color(&visit->options->common, STDOUT_FILENO);
+}
+
+static void read_again(struct visit *visit)
+{
+    machine_read_again(&visit->machine, visit->options->root ? visit->options->root : "",
+                       &visit->report->arena);
+}
+
+static const struct {
+    const char *what;
+    void (*run)(struct visit *visit);
+    bool here; /* says something of this machine only, not of a copy of another's files */
+} steps[] = {
+    {"settings", read_files, false},      {"limits", read_limits, true},
+    {"namespaces", try_namespaces, true}, {"live capture", try_capture, true},
+    {"time stamps", try_sockets, true},   {"pidfd_getfd", try_pidfd, true},
+    {"terminal", look_at_terminal, true}, {"rising counters", read_again, true},
+};
+
+static void examine(struct visit *visit)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        if (steps[i].here && visit->options->root)
+            continue;
+        if (interrupt_signal || clock_mono_ns() >= visit->deadline_ns) {
+            output_complain("doctor", "%s: from '%s' on, nothing was looked at",
+                            interrupt_signal ? "interrupted" : "time is up", steps[i].what);
+            break;
+        }
+        steps[i].run(visit);
+    }
+    machine_examine(&visit->machine, visit->report);
+}
+
+static int check_root(const char *root, struct error *error)
+{
+    struct stat status;
+
+    if (!root)
+        return 0;
+    if (stat(root, &status))
+        return error_sys(error, errno, "--root %s", root);
+    return S_ISDIR(status.st_mode) ? 0 : error_sys(error, ENOTDIR, "--root %s", root);
+}
+
+static void list_parameters(const struct visit *visit)
+{
+    struct result_map *map = &visit->report->parameters;
+
+    result_set_text(&visit->report->arena, map, "root", visit->options->root);
+}
+
+static int status_of(const struct visit *visit)
+{
+    if (machine_refuses(visit->report) || !visit->report->result_count)
+        return STATUS_MACHINE;
+    return experiment_fails(&visit->options->common, visit->report) ? STATUS_FINDING : STATUS_OK;
+}
+
+/* A machine reads the report; a person who looks at the log should find the reason there too. */
+static void complain(const struct visit *visit)
+{
+    for (size_t i = 0; i < visit->report->findings.count; i++) {
+        const struct finding *finding = &visit->report->findings.items[i];
+        cleanup(buf) struct buf text = {0};
+        if (finding->code != FINDING_MACHINE_REFUSES ||
+            visit->options->common.format == COMMON_FORMAT_TEXT)
+            continue;
+        text_escape(&text, finding->summary, strlen(finding->summary));
+        output_complain("doctor", "%s: %s", finding->target, buf_str(&text));
+    }
+    if (!visit->report->result_count)
+        output_complain("doctor", "%s: nothing there that says something about TCP",
+                        visit->options->root ? visit->options->root : "/proc");
+}
+
+static int run(struct cli_invocation *invocation)
+{
+    const struct doctor_options *options = invocation->options;
+    struct report report = {0};
+    struct visit visit = {.options = options, .report = &report, .deadline_ns = INT64_MAX};
+    struct error error = {0};
+
+    if (check_root(options->root, &error)) {
+        output_complain("doctor", "%s", error.text);
+        return STATUS_USAGE;
+    }
+    if (options->common.timeout_set)
+        visit.deadline_ns = clock_mono_ns() + options->common.timeout_ns;
+    experiment_begin(&report, invocation);
+    list_parameters(&visit);
+    interrupt_catch();
+    examine(&visit);
+    experiment_end(&report);
+    complain(&visit);
+    int status = experiment_deliver("doctor", &options->common, &report, status_of(&visit));
+    report_free(&report);
+    return interrupt_status(status);
+}
+
+static const struct cli_group where = {
+    "What to look at",
+    {
+        {.name = "root",
+         CLI_TEXT(struct doctor_options, root),
+         .value = "DIR",
+         .completes = CLI_COMPLETES_DIRECTORY,
+         .help = "Read the files below DIR, such as a copy of another machine's /proc, instead of "
+                 "this machine's; what must be tried is left out."},
+        {0},
+    }};
+
+static const struct cli_fragment fragments[] = {
+    {&where, 0, NULL},
+    {&common_limits, offsetof(struct doctor_options, common), NULL},
+    {&common_output, offsetof(struct doctor_options, common), "diagram diagram-file timeline pcap"},
+    {0},
+};
+
+static const char *const description[] = {
+    "Says whether netkit can do its work on this machine, and what refuses where it can't: private "
+    "namespaces, the kernel's time stamps, live capture, the sockets of other processes.",
+    "Then it reads what matters to TCP: the kernel's settings, with what each means here in "
+    "seconds "
+    "or bytes, the counters of what was dropped, the interfaces, the limits. Each line is ok, a "
+    "note, or a problem, and the last two say what to do. Nothing is changed.",
+    NULL};
+
+static const struct cli_example examples[] = {
+    {"netkit doctor", "Examine this machine."},
+    {"netkit doctor --quiet", "Only what is a problem, and the count."},
+    {"netkit doctor --json --fail-on machine-setting",
+     "In a pipeline: exit with status 1 if a setting is in TCP's way, 3 if netkit can't work "
+     "here."},
+    {"netkit doctor --root /tmp/sosreport", "Examine the files that another machine left."},
+    {0},
+};
+
+static const struct cli_status statuses[] = {
+    {0, "netkit can work on this machine, whatever was said of its settings."},
+    {1, "A finding that --fail-on names was made."},
+    {2, "The command line is wrong; the message names the option and what it accepts."},
+    {3, "Something that netkit needs does not work here; the remedy says what to change."},
+    {130, "Interrupted; what was seen so far is reported first."},
+    {143, "Terminated; likewise."},
+    {0},
+};
+
+const struct cli_command doctor_command = {
+    .name = "doctor",
+    .group = "Look at this machine",
+    .summary = "check what this machine lets netkit do, and what its settings mean for TCP",
+    .description = description,
+    .fragments = fragments,
+    .examples = examples,
+    .statuses = statuses,
+    .see_also = "tcp-probe explain",
+    .options_size = sizeof(struct doctor_options),
+    .run = run,
+};
