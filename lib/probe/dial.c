@@ -2,23 +2,26 @@
 
 #include "base/clock.h"
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 static void end_attempt(struct dial_attempt *attempt, enum dial_outcome outcome, int rc)
 {
-    struct sock_tcp_info info;
-
     if (attempt->outcome != DIAL_TRYING)
         return;
     attempt->outcome = outcome;
     attempt->rc = rc;
     attempt->ended_ns = clock_mono_ns();
-    if (attempt->sock.fd >= 0 && !sock_tcp_info(attempt->sock.fd, &info))
-        attempt->syn_retransmits = info.total_retrans;
-    loop_unwatch(attempt->dial->loop, &attempt->task);
-    if (outcome != DIAL_CONNECTED && attempt->sock.fd >= 0)
+    if (outcome == DIAL_CONNECTED) {
+        attempt->syn_retransmits = attempt->info.total_retrans;
+        return;
+    }
+    if (attempt->sock.fd >= 0 && !sock_tcp_info(attempt->sock.fd, &attempt->info))
+        attempt->syn_retransmits = attempt->info.total_retrans;
+    loop_forget(attempt->dial->loop, &attempt->task);
+    if (attempt->sock.fd >= 0)
         sock_close(&attempt->sock);
 }
 
@@ -48,7 +51,7 @@ static int begin_attempt(struct dial_attempt *attempt)
     attempt->started_ns = clock_mono_ns();
     int rc = sock_open(&attempt->sock, sock_family(attempt->address), SOCK_NONBLOCK);
     if (!rc)
-        rc = dial->prepare(dial->owner, &attempt->sock);
+        rc = dial->prepare(dial->owner, &attempt->sock, sock_family(attempt->address));
     if (!rc)
         rc = sock_connect_start(&attempt->sock, attempt->address);
     if (rc && rc != -EINPROGRESS)
@@ -78,9 +81,12 @@ static void go_on(struct dial *dial)
 static void attempt_wakes(struct loop_task *task, uint32_t events)
 {
     struct dial_attempt *attempt = (struct dial_attempt *)task;
-    int rc = sock_connect_finish(&attempt->sock);
+    int rc = 0;
 
     (void)events;
+    /* An error takes the connection to CLOSED, so one question is enough where all is well. */
+    if (sock_tcp_info(attempt->sock.fd, &attempt->info) || attempt->info.state != TCP_ESTABLISHED)
+        rc = sock_connect_finish(&attempt->sock);
     if (rc == -EINPROGRESS)
         return;
     end_attempt(attempt, rc ? DIAL_FAILED : DIAL_CONNECTED, rc);

@@ -32,6 +32,7 @@ struct dial_attempt {
     int rc;             /* a negative errno value, of a failure */
     int64_t started_ns; /* CLOCK_MONOTONIC */
     int64_t ended_ns;
+    struct sock_tcp_info info; /* at the end, where the kernel told */
     uint32_t syn_retransmits;
 };
 
@@ -43,10 +44,10 @@ struct dial {
     int64_t started_ns, deadline_ns;
     void *owner;
     /* Sets up a socket before it connects. 0 or a negative errno. */
-    int (*prepare)(void *owner, struct sock *sock);
+    int (*prepare)(void *owner, struct sock *sock, int family);
     /* Called once, from the loop or from dial_start(): an attempt has connected, whose sock now
      * belongs to the owner, or (NULL) all have failed or expired. The attempts stay readable until
-     * dial_stop(). */
+     * dial_stop(). The loop still watches the winner's descriptor for its task. */
     void (*ended)(void *owner, struct dial_attempt *winner);
 };
 

@@ -46,14 +46,19 @@ static void forget_events(struct loop *loop, const struct loop_task *task)
             loop->events[i].data.ptr = NULL;
 }
 
-void loop_unwatch(struct loop *loop, struct loop_task *task)
+void loop_forget(struct loop *loop, struct loop_task *task)
 {
-    if (task->fd >= 0) {
-        epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, task->fd, NULL);
+    if (task->fd >= 0)
         forget_events(loop, task);
-    }
     task->fd = -1;
     task->interest = 0;
+}
+
+void loop_unwatch(struct loop *loop, struct loop_task *task)
+{
+    if (task->fd >= 0)
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, task->fd, NULL);
+    loop_forget(loop, task);
 }
 
 static void place(struct loop *loop, size_t index, struct loop_task *task)

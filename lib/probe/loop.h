@@ -42,6 +42,9 @@ int loop_watch(struct loop *loop, struct loop_task *task, int fd, uint32_t inter
 /* To be called before the descriptor is closed. No event of the present turn reaches the task any
  * more, so its memory may then be freed, also from within a callback. */
 void loop_unwatch(struct loop *loop, struct loop_task *task);
+/* The same for a descriptor that is closed before the next turn, which makes the kernel forget it
+ * without being told. */
+void loop_forget(struct loop *loop, struct loop_task *task);
 /* (Re)sets the timer; INT64_MAX stops it. */
 void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns);
 

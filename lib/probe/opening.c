@@ -34,14 +34,12 @@ static void apply_arm(const struct target *target, struct sock *sock)
 }
 
 /* What the user wants of every connection, then what this arm changes. */
-static int prepare_sock(void *owner, struct sock *sock)
+static int prepare_sock(void *owner, struct sock *sock, int family)
 {
     const struct target *target = owner;
     const struct probe_plan *plan = target->run->plan;
-    int family = 0, rc = 0;
-    socklen_t len = sizeof family;
+    int rc = 0;
 
-    getsockopt(sock->fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
     if (plan->traffic_class >= 0)
         rc = family == AF_INET6
                  ? sock_setsockopt(sock, IPPROTO_IPV6, IPV6_TCLASS, &plan->traffic_class,
@@ -122,17 +120,18 @@ static void dial_failed(struct target *target)
 
 /* A client whose ephemeral port is the port it asks for can meet itself by simultaneous open: there
  * is a connection, and nobody listens. */
-static bool met_itself(const struct target *target)
+static bool met_itself(const struct target *target, const struct sock_address *local)
 {
-    struct sock_address local, peer;
+    struct sock_address peer;
 
-    return !sock_local_address(target->sock.fd, &local) &&
-           !sock_peer_address(target->sock.fd, &peer) && sock_address_equal(&local, &peer);
+    return sock_address_port(local) == sock_address_port(address_of(target)) &&
+           !sock_peer_address(target->sock.fd, &peer) && sock_address_equal(local, &peer);
 }
 
-static void learn_connection(struct target *target, const struct dial_attempt *winner)
+static void learn_connection(struct target *target, const struct dial_attempt *winner,
+                             const struct sock_address *local)
 {
-    struct sock_tcp_info info;
+    const struct sock_tcp_info *info = &winner->info;
     bool first = !target->connections++;
 
     target->connect_took_ns = winner->ended_ns - winner->started_ns;
@@ -141,20 +140,18 @@ static void learn_connection(struct target *target, const struct dial_attempt *w
         target->connect_ns = target->connect_took_ns;
         target->fallback_ns = winner->started_ns - target->dial.started_ns;
         target->fallback = describe_others(target, winner);
-        sock_local_address(target->sock.fd, &target->local);
+        target->local = *local;
     }
-    if (sock_tcp_info(target->sock.fd, &info))
-        return;
-    target->syn_retransmits += info.total_retrans;
-    target->slow_connects += info.total_retrans > 0;
-    if (info.rtt_ns > 0 && !info.total_retrans && info.rtt_ns < target->connect_took_ns)
-        target->connect_wire_ns = info.rtt_ns;
-    if (info.rtt_ns &&
-        (target->handshake_rtt_ns == RESULT_UNKNOWN || info.rtt_ns < target->handshake_rtt_ns))
-        target->handshake_rtt_ns = info.rtt_ns;
-    target->send_mss_bytes = info.snd_mss;
+    target->syn_retransmits += info->total_retrans;
+    target->slow_connects += info->total_retrans > 0;
+    if (info->rtt_ns > 0 && !info->total_retrans && info->rtt_ns < target->connect_took_ns)
+        target->connect_wire_ns = info->rtt_ns;
+    if (info->rtt_ns &&
+        (target->handshake_rtt_ns == RESULT_UNKNOWN || info->rtt_ns < target->handshake_rtt_ns))
+        target->handshake_rtt_ns = info->rtt_ns;
+    target->send_mss_bytes = info->snd_mss;
     if (target->session.arm == SERVICE_SMALL_MSS)
-        target->small_mss_bytes = SMALL_MSS - (info.options & SOCK_TCP_OPT_TIMESTAMPS ? 12 : 0);
+        target->small_mss_bytes = SMALL_MSS - (info->options & SOCK_TCP_OPT_TIMESTAMPS ? 12 : 0);
 }
 
 /* A round of connecting alone lasts as long as the kernel says the handshake took: the
@@ -197,18 +194,25 @@ static void connected(void *owner, struct dial_attempt *winner)
         dial_failed(target);
         return;
     }
+    /* A connection that is only opened is closed before the loop's next turn. */
+    if (plan->connect_only && !target->run->secure)
+        loop_forget(&target->run->loop, &winner->task);
+    else
+        loop_unwatch(&target->run->loop, &winner->task);
     target->sock = winner->sock;
     target->sock.observer = &target->observer;
     winner->sock = (struct sock)SOCK_INIT;
     target->address_index = (size_t)(winner->address - target->addresses.items);
     target->rounds_on_connection = 0;
-    if (met_itself(target)) {
+    struct sock_address local = {0};
+    sock_local_address(target->sock.fd, &local);
+    if (met_itself(target, &local)) {
         target_failed(target, FINDING_CONNECTION_REFUSED, ECONNREFUSED,
                       "the connection met itself: the kernel chose the target's own port for our "
                       "end, and nobody listens there");
         return;
     }
-    learn_connection(target, winner);
+    learn_connection(target, winner, &local);
     dial_stop(&target->dial);
     if (!plan->connect_only) {
         unsigned got = 0;

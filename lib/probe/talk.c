@@ -56,7 +56,7 @@ void talk_enter(struct target *target, enum talk_phase phase, int64_t timeout_ns
 void talk_close(struct target *target)
 {
     loop_timer(&target->run->loop, &target->task, INT64_MAX);
-    loop_unwatch(&target->run->loop, &target->task);
+    loop_forget(&target->run->loop, &target->task);
     dial_stop(&target->dial);
     if (target->sock.fd >= 0) {
         stream_end(target);
@@ -177,7 +177,8 @@ static void learn(struct target *target)
         target->has_info = true;
     }
     target->latest.known = true;
-    target->latest.quiet = info.state == TCP_ESTABLISHED && SOCK_TCP_HAS(&info, BYTES_RECEIVED) &&
+    target->latest.quiet = !target->secure.ssl && info.state == TCP_ESTABLISHED &&
+                           SOCK_TCP_HAS(&info, BYTES_RECEIVED) &&
                            info.bytes_received == (uint64_t)target->sock.bytes_received;
     target->latest.snd_mss = info.snd_mss;
     target->latest.counters = counters_of(&info);
