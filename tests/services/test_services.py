@@ -17,6 +17,10 @@ import tempfile
 import time
 import unittest
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../net/servers"))
+import certificates  # noqa: E402
+
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 STARTS = 5
@@ -122,6 +126,30 @@ def http_server(family, *options):
     return command
 
 
+HTTPS = """
+import functools, http.server, ssl, sys
+address, port, certificate, version, protocol = sys.argv[1:]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate)
+context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+http.server.ThreadingHTTPServer.address_family = 10 if ":" in address else 2
+handler = http.server.SimpleHTTPRequestHandler
+handler.protocol_version = protocol
+server = http.server.ThreadingHTTPServer((address, int(port)), handler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
+def https_server(family, certificate, version, protocol):
+    def command(directory, port):
+        http_server(family)(directory, port)  # its page
+        return [PYTHON, "-c", HTTPS, LOOPBACK[family], str(port), certificate,
+                f"TLSv{version.replace('.', '_')}", protocol]  # fmt: skip
+
+    return command
+
+
 def redis(program):
     def command(directory, port):
         return [program, "--port", str(port), "--bind", *addresses(), "--save", "",
@@ -153,11 +181,15 @@ http {{
 """
 
 
-def nginx(program):
+def nginx(program, certificate=None, version=None):
     def command(directory, port):
+        ssl = " ssl" if certificate else ""
         listen = " ".join(
-            f"listen {f'[{a}]' if ':' in a else a}:{port};" for a in addresses()
+            f"listen {f'[{a}]' if ':' in a else a}:{port}{ssl};" for a in addresses()
         )
+        if certificate:
+            listen += f" ssl_certificate {certificate}; ssl_certificate_key {certificate};"
+            listen += f" ssl_protocols TLSv{version};"
         user = "user root;" if os.geteuid() == 0 else ""
         path = os.path.join(directory, "nginx.conf")
         with open(path, "w", encoding="ascii") as file:
@@ -230,6 +262,52 @@ class Services(unittest.TestCase):
                     report["verdict"], ("ok", "stall-when-persistent"), json.dumps(report, indent=1)
                 )
                 self.assertEqual(self.findings(report, "nagle-delayed-ack"), [])
+
+    def certificate(self):
+        if not certificates.available():
+            skip("openssl is not installed")
+        directory = tempfile.TemporaryDirectory(prefix="netkit-service-")
+        self.addCleanup(directory.cleanup)
+        return certificates.make(directory.name, "service")
+
+    def over_tls(self, family, port, certificate, version, *options):
+        report = self.probe(family, port, "--tls", "--ca-file", certificate, *options)
+        tls = report["results"][0]["tls"]
+        self.assertEqual(tls["version"], f"TLSv{version}")
+        self.assertEqual(tls["round_trips"], {"1.2": 2, "1.3": 1}[version])
+        self.assertTrue(tls["verified"])
+        return report
+
+    def test_python_https_stalls(self):
+        certificate = self.certificate()
+        for version in ("1.2", "1.3"):
+            for family in families():
+                with self.subTest(version=version, family=family), running(
+                    https_server(family, certificate, version, "HTTP/1.1"), 1
+                ) as port:
+                    report = self.over_tls(family, port, certificate, version, "--preset", "http")
+                    self.assertEqual(
+                        report["verdict"], "nagle-delayed-ack", json.dumps(report, indent=1)
+                    )
+                    (stall,) = self.findings(report, "nagle-delayed-ack")
+                    self.assertEqual(stall["side"], "server")
+                    self.assertGreater(stall["cost_ns"] / 1e6, DELAYED_ACK[0])
+                    self.assertLess(stall["cost_ns"] / 1e6, DELAYED_ACK[1])
+
+    def test_nginx_over_tls_is_ok(self):
+        program, certificate = find("nginx"), self.certificate()
+        for version in ("1.2", "1.3"):
+            with running(nginx(program, certificate, version), len(families())) as port:
+                for family in families():
+                    with self.subTest(version=version, family=family):
+                        self.is_ok(self.over_tls(family, port, certificate, version,
+                                                 "--preset", "http", "--alpn", "http/1.1"))  # fmt: skip
+                    plain = subprocess.run(
+                        [os.environ["NETKIT"], "tcp-probe", "--json", "--preset", "http",
+                         f"localhost:{port}"], capture_output=True, text=True, timeout=300,
+                    )  # fmt: skip
+                    (result,) = json.loads(plain.stdout)["results"]
+                    self.assertIn("--tls", result["error"]["message"])
 
     def good(self, program, command, *options):
         with running(command(find(program)), len(families())) as port:
