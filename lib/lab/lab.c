@@ -286,11 +286,12 @@ static int reboot_host(struct lab *lab, enum lab_host host, struct error *error)
     struct wire_request moved = {.op = WIRE_HOST, .host = host};
     int fds[2];
 
-    /* The old init's channel is closed first: nobody may ask a dead host. */
-    close_fd(&lab->host[host]);
-    lab->boots[host]++;
+    /* The old init ends when its channel does, and its processes then say FIN: not before the
+     * supervisor has taken the device away. */
     int rc = message_call(lab->supervisor, &request, sizeof request, NULL, 0, NULL, fds, 2,
                           LAB_CALL_LIMIT_NS, error);
+    close_fd(&lab->host[host]);
+    lab->boots[host]++;
     if (rc)
         return rc;
     lab->host[host] = fds[0];
