@@ -138,18 +138,6 @@ static json_t *from_array(const struct report_field *field, const void *base, bo
     return array;
 }
 
-static json_t *from_results(const struct report_field *field, const void *base, bool *failed)
-{
-    struct result *const *results = *(struct result *const *const *)field_at(field, base);
-    json_t *array = json_array();
-
-    for (size_t i = 0; i < field_count(field, base); i++) {
-        struct report_kind kind = report_kind_of(results[i]);
-        append(array, from_fields(kind.fields, kind.body, failed), failed);
-    }
-    return array;
-}
-
 static json_t *from_checks(const struct report_field *field, const void *base, bool *failed)
 {
     const struct result_check *checks = *(const struct result_check *const *)field_at(field, base);
@@ -226,7 +214,7 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
     case FIELD_CHECKS:
         return from_checks(field, base, failed);
     case FIELD_RESULTS:
-        return from_results(field, base, failed);
+        return json_array(); /* report_render_json() writes them, one after the other */
     }
     return json_null();
 }
@@ -262,16 +250,53 @@ static int dump(struct buf *out, json_t *value, size_t flags, bool failed, struc
     return failed || out->failed ? error_sys(error, ENOMEM, "cannot write JSON") : 0;
 }
 
+/* One result with the indentation that it has inside the document. */
+static int add_result(struct buf *out, const struct result *result, struct error *error)
+{
+    struct report_kind kind = report_kind_of(result);
+    cleanup(buf) struct buf text = {0};
+    bool failed = false;
+    json_t *object = from_fields(kind.fields, kind.body, &failed);
+    int rc = dump(&text, object, JSON_INDENT(2), failed, error);
+
+    for (const char *line = buf_str(&text); !rc && *line;) {
+        size_t length = strcspn(line, "\n");
+        if (length)
+            buf_printf(out, "\n    %.*s", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    return rc;
+}
+
+/* Ten thousand results as one tree would take many times their text: the document is made without
+ * them, and they are put into their place one by one. A line "results" with that indentation is the
+ * document's own member: deeper ones stand further in, and strings have no raw newlines. */
 int report_render_json(struct buf *out, const struct report *report,
                        const struct report_style *style, struct error *error)
 {
+    static const char place[] = "\n  \"results\": []";
+    cleanup(buf) struct buf frame = {0};
     json_t *object = json_object();
     bool failed = false;
 
     (void)style;
     set(object, "schema", json_string(REPORT_SCHEMA), &failed);
     add_fields(object, report_report_fields, report, &failed);
-    return dump(out, object, JSON_INDENT(2), failed, error);
+    int rc = dump(&frame, object, JSON_INDENT(2), failed, error);
+    const char *hole = rc ? NULL : strstr(buf_str(&frame), place);
+    if (!hole || !report->result_count) {
+        buf_add(out, frame.data, frame.len_bytes);
+        return rc;
+    }
+    hole += sizeof place - 2; /* before the closing bracket */
+    buf_add(out, frame.data, (size_t)(hole - frame.data));
+    for (size_t i = 0; i < report->result_count && !rc; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        rc = add_result(out, report->results[i], error);
+    }
+    buf_printf(out, "\n  %s", hole);
+    return rc || !out->failed ? rc : error_sys(error, ENOMEM, "a report");
 }
 
 static int line(struct buf *out, const char *type, const struct report_field *fields,
