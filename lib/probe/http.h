@@ -23,7 +23,7 @@ enum http_phase {
     HTTP_DONE,
 };
 
-#define HTTP_LINE_MAX   512 /* what is kept of a line; longer ones are read, not understood */
+#define HTTP_LINE_MAX   256 /* what is kept of a line; longer ones are read, not understood */
 #define HTTP_HEADER_MAX (256 * 1024)
 
 struct http_reader {

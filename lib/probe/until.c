@@ -115,11 +115,11 @@ void until_begin(struct until_reader *reader, const struct until *until)
     if (until->kind == UNTIL_HTTP)
         http_begin(&reader->http);
     reader->failure[0] = 0;
-    for (uint16_t i = 1, k = 0; i < until->text_bytes; i++) {
+    for (unsigned i = 1, k = 0; i < until->text_bytes; i++) {
         while (k && until->text[i] != until->text[k])
             k = reader->failure[k - 1];
         k += until->text[i] == until->text[k];
-        reader->failure[i] = k;
+        reader->failure[i] = (uint8_t)k;
     }
 }
 
