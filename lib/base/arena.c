@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_BYTES 4096
+#define BLOCK_BYTES     4096
+#define BLOCK_BYTES_MAX (64 * 1024)
 
 struct arena_block {
     struct arena_block *next;
@@ -24,7 +25,9 @@ void *arena_alloc(struct arena *arena, size_t size_bytes)
     }
     size_bytes = (size_bytes + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     if (!block || block->size_bytes - block->used_bytes < size_bytes) {
-        size_t room = size_bytes > BLOCK_BYTES ? size_bytes : BLOCK_BYTES;
+        size_t next = block ? 2 * block->size_bytes : BLOCK_BYTES;
+        next = next < BLOCK_BYTES_MAX ? next : BLOCK_BYTES_MAX;
+        size_t room = size_bytes > next ? size_bytes : next;
         block = calloc(1, sizeof *block + room);
         if (!block) {
             arena->failed = true;
@@ -51,7 +54,10 @@ void *arena_grow(struct arena *arena, void *array, size_t count, size_t element_
 
 const char *arena_copy(struct arena *arena, const char *text)
 {
-    return text ? arena_printf(arena, "%s", text) : NULL;
+    size_t size_bytes = text ? strlen(text) + 1 : 0;
+    char *copy = text ? arena_alloc(arena, size_bytes) : NULL;
+
+    return copy ? memcpy(copy, text, size_bytes) : text ? "?" : NULL;
 }
 
 const char *arena_printf(struct arena *arena, const char *format, ...)

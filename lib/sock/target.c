@@ -184,6 +184,22 @@ static int resolve_failed(struct error *error, const struct sock_target *target,
 /* Far more than a name sensibly has; a hostile name server must not make us try thousands. */
 #define ADDRESSES_MAX 256
 
+/* An address needs no resolver: 0, or -ENOENT when it is a name or not of that family. */
+static int take_literal(const struct sock_target *target, int family, struct sock_address_list *out)
+{
+    struct sock_address literal;
+
+    if (sock_address_literal(&literal, target->host, target->port) ||
+        (family != AF_UNSPEC && family != sock_family(&literal)))
+        return -ENOENT;
+    struct sock_address *items = malloc(sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    *items = literal;
+    *out = (struct sock_address_list){.items = items, .count = 1};
+    return 0;
+}
+
 int sock_resolve(const struct sock_target *target, int family, struct sock_address_list *out,
                  struct error *error)
 {
@@ -191,6 +207,10 @@ int sock_resolve(const struct sock_target *target, int family, struct sock_addre
         .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
     struct addrinfo *found = NULL;
     size_t count = 0;
+    int rc = take_literal(target, family, out);
+
+    if (rc != -ENOENT)
+        return rc ? error_sys(error, -rc, "cannot keep the address") : 0;
     /* getaddrinfo needs one of host and service. */
     int code = getaddrinfo(*target->host ? target->host : NULL, *target->host ? NULL : "0", &hints,
                            &found);
