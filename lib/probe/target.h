@@ -12,6 +12,7 @@
 #include "probe/loop.h"
 #include "probe/probe.h"
 #include "probe/resolve.h"
+#include "probe/sniff.h"
 #include "probe/store.h"
 #include "trace/trace.h"
 
@@ -146,6 +147,7 @@ struct run {
     struct secure_context *secure; /* NULL without TLS */
     struct resolver *resolver;
     struct loop_task resolver_task;
+    struct sniff *sniff; /* NULL: nobody captures */
     struct target *in_flight, *over;
     char buffer[256 * 1024]; /* one read at a time: nobody keeps it */
     /* The plain text of it, and of the record that it completes. */
@@ -162,6 +164,8 @@ void talk_rest(struct target *target);
 /* Gives up where it is, as when the run's time is over. */
 void talk_abandon(struct target *target);
 void talk_wake(struct loop_task *task, uint32_t events);
+/* A round begins: what is recorded from here on belongs to it. */
+void talk_new_strip(struct target *target);
 /* The connection stands: the first thing to hear or to say. */
 void talk_begin(struct target *target);
 struct stream_input;
