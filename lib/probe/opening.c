@@ -241,7 +241,7 @@ void talk_open(struct target *target)
     const struct sock_address *from = known ? address_of(target) : target->addresses.items;
 
     if (target->run->plan->connect_only)
-        talk_new_strip(target);
+        witness_begin(target);
     target->observer = (struct sock_observer){witness_call, target};
     target->phase = TALK_DIALLING;
     target->dial.owner = target;

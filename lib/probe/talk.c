@@ -184,20 +184,12 @@ static void learn(struct target *target)
     target->latest.counters = counters_of(&info);
 }
 
-void talk_new_strip(struct target *target)
-{
-    /* What is waiting belongs to what was before. */
-    sniff_take(target->run->sniff);
-    if (target->strip)
-        trace_strip_reset(target->strip);
-}
-
 static void begin_round(struct target *target)
 {
     const struct probe_plan *plan = target->run->plan;
     int64_t now = clock_mono_ns();
 
-    talk_new_strip(target);
+    witness_begin(target);
     talk_acknowledge_at_once(target);
     if (!target->latest.known) {
         witness_stamps(target);

@@ -164,8 +164,6 @@ void talk_rest(struct target *target);
 /* Gives up where it is, as when the run's time is over. */
 void talk_abandon(struct target *target);
 void talk_wake(struct loop_task *task, uint32_t events);
-/* A round begins: what is recorded from here on belongs to it. */
-void talk_new_strip(struct target *target);
 /* The connection stands: the first thing to hear or to say. */
 void talk_begin(struct target *target);
 struct stream_input;
@@ -211,6 +209,8 @@ int stream_flush(struct target *target, bool in_round);
 void stream_end(struct target *target);
 
 /* witness.c */
+/* A round begins: what is recorded from here on belongs to it. */
+void witness_begin(struct target *target);
 void witness_call(void *target, const struct sock_call *call); /* the sock's observer */
 bool witness_stamps(struct target *target); /* drains the error queue; false: it was empty */
 void witness_arrival(struct target *target, int64_t at_real_ns, uint64_t end_bytes,
