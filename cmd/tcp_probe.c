@@ -180,6 +180,21 @@ static int check_split(const struct probing *probing, struct error *error)
     return 0;
 }
 
+static int check_pcap(const struct probing *probing, struct error *error)
+{
+    const struct common_options *common = &probing->options->common;
+
+    if (!common->pcap)
+        return 0;
+    if (probing->targets.asked != 1 || probing->targets.count > 1)
+        return error_set(error, EINVAL, "--pcap keeps the packets of one target, not of several");
+    if (!strcmp(common->pcap, "-") && (!common->output || !strcmp(common->output, "-")))
+        return error_set(
+            error, EINVAL,
+            "--pcap - and the report cannot share standard output: give --output FILE");
+    return 0;
+}
+
 static uint32_t arms_of(const struct tcp_probe_options *options)
 {
     return options->no_interventions ? 1u << SERVICE_BASELINE : options->arms;
@@ -253,6 +268,7 @@ static void make_plan(struct probing *probing)
     plan->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
     plan->keep_round =
         options->common.timeline || common_diagram(&options->common) != COMMON_DIAGRAM_NONE;
+    plan->pcap = options->common.pcap;
 }
 
 /* ---- what comes back ---- */
@@ -310,6 +326,8 @@ static void on_done(void *context, const struct probe_outcome *outcome)
                                                    .arm = SERVICE_BASELINE,
                                                    .unfinished = true,
                                                    .round = *outcome->evidence->unfinished});
+    if (probing->totals.captured)
+        report->capture = RESULT_CAPTURE_PCAP;
     if (result) {
         result->probe = *outcome->result;
         conclude(probing, result);
@@ -466,7 +484,8 @@ static int run_probe(struct probing *probing)
     struct error error = {0};
     const char *command = tcp_probe_command.name;
 
-    if (compose(probing, &error) || check_split(probing, &error) || plan_sockets(probing, &error)) {
+    if (compose(probing, &error) || check_split(probing, &error) || check_pcap(probing, &error) ||
+        plan_sockets(probing, &error)) {
         output_complain(command, "%s", error.text);
         return STATUS_USAGE;
     }
@@ -485,7 +504,11 @@ static int run_probe(struct probing *probing)
         if (!probing->report->result_count)
             return STATUS_MACHINE;
     }
-    return conclude_run(probing, rc ? STATUS_MACHINE : STATUS_OK);
+    bool unkept = probing->options->common.pcap && probing->totals.capture_failure;
+    if (unkept)
+        output_complain(command, "--pcap %s: %s", probing->options->common.pcap,
+                        probing->totals.capture_failure);
+    return conclude_run(probing, rc || unkept ? STATUS_MACHINE : STATUS_OK);
 }
 
 static int run(struct cli_invocation *invocation)

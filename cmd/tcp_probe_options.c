@@ -364,6 +364,6 @@ const struct cli_fragment tcp_probe_fragments[] = {
     {&waiting, 0, NULL},
     {&common_limits, offsetof(OF, common), NULL},
     {&recording, 0, NULL},
-    {&common_output, offsetof(OF, common), "pcap"},
+    {&common_output, offsetof(OF, common), NULL},
     {0},
 };

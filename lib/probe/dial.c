@@ -56,6 +56,8 @@ static int begin_attempt(struct dial_attempt *attempt)
         rc = sock_connect_start(&attempt->sock, attempt->address);
     if (rc && rc != -EINPROGRESS)
         return rc;
+    if (dial->begun_one)
+        dial->begun_one(dial->owner, &attempt->sock);
     /* Also one that connected at once is taken up by the loop, so that nothing nests. */
     return loop_watch(dial->loop, &attempt->task, attempt->sock.fd, EPOLLOUT);
 }

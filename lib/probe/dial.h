@@ -45,6 +45,8 @@ struct dial {
     void *owner;
     /* Sets up a socket before it connects. 0 or a negative errno. */
     int (*prepare)(void *owner, struct sock *sock, int family);
+    /* A socket has begun to connect: it has its local port. May be NULL. */
+    void (*begun_one)(void *owner, const struct sock *sock);
     /* Called once, from the loop or from dial_start(): an attempt has connected, whose sock now
      * belongs to the owner, or (NULL) all have failed or expired. The attempts stay readable until
      * dial_stop(). The loop still watches the winner's descriptor for its task. */

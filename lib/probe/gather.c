@@ -154,7 +154,7 @@ static void list_notes(struct target *target, struct result_probe *result)
                         "network or server."},
     };
     struct arena *arena = target->run->arena;
-    const char **notes = arena_alloc(arena, 11 * sizeof *notes);
+    const char **notes = arena_alloc(arena, 13 * sizeof *notes);
 
     if (!notes)
         return;
@@ -192,6 +192,19 @@ static void list_notes(struct target *target, struct result_probe *result)
         notes[result->note_count++] = arena_printf(
             arena, "The system's clock was stepped in %lld rounds; they were left out.",
             (long long)target->clock_steps);
+    const struct probe_totals *totals = target->run->totals;
+    uint64_t unseen = sniff_lost(target->run->sniff);
+    if (totals->capture_failure)
+        notes[result->note_count++] = arena_printf(
+            arena, "%s: %s.",
+            totals->captured ? "Not all segments were captured" : "Segments were not captured",
+            totals->capture_failure);
+    if (unseen)
+        notes[result->note_count++] =
+            arena_printf(arena,
+                         "The capture lost %llu packets: they came faster than they were "
+                         "read.",
+                         (unsigned long long)unseen);
     if (target->cut_short && result->ok)
         notes[result->note_count++] = "--timeout ended the run before all its rounds were had.";
     result->notes = notes;
@@ -257,6 +270,25 @@ void gather_free(struct gathered *gathered)
         free(gathered->rounds[i]);
 }
 
+static bool has_segments(const struct trace_strip *strip)
+{
+    for (size_t i = 0; strip && i < strip->count; i++)
+        if (strip->events[i].kind == TRACE_SEGMENT)
+            return true;
+    return false;
+}
+
+/* What the capture has come to so far. */
+static void look_at_capture(struct run *run)
+{
+    struct error error = {0};
+
+    sniff_take(run->sniff);
+    run->totals->captured = sniff_seen(run->sniff) > 0;
+    if (sniff_failed(run->sniff, &error))
+        run->totals->capture_failure = arena_copy(run->arena, error.text);
+}
+
 /* The address without the port, as JSON wants it. */
 static const char *place_of(const struct target *target)
 {
@@ -280,6 +312,7 @@ void gather(struct target *target, struct result_probe *result, struct gathered 
 {
     struct arena *arena = target->run->arena;
 
+    look_at_capture(target->run);
     gather_evidence(target, gathered);
     size_t which = own_rounds(target);
     struct service_rounds own =
@@ -307,6 +340,7 @@ void gather(struct target *target, struct result_probe *result, struct gathered 
     break_down(own, result->latency.p50_ns, &result->breakdown);
     for (size_t i = 0; i < own.count; i++)
         result_histogram_add(&result->histogram, own.rounds[i].total_ns);
+    result->slow_round_captured = has_segments(result->slow_round);
     list_arms(arena, &gathered->evidence, result);
     if (target->has_info)
         list_tcp_info(arena, &target->info, &result->tcp_info);

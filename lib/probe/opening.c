@@ -58,6 +58,12 @@ static int prepare_sock(void *owner, struct sock *sock, int family)
     return rc;
 }
 
+static void begun_one(void *owner, const struct sock *sock)
+{
+    const struct target *target = owner;
+    sniff_connection(target->run->sniff, sock->fd);
+}
+
 static const char *describe_attempt(const struct target *target, const struct dial_attempt *attempt)
 {
     char address[SOCK_ADDRESS_TEXT_MAX], span[UNITS_TEXT_MAX];
@@ -182,6 +188,7 @@ void opening_finish_round(struct target *target)
     round.part_ns[RESULT_PART_OTHER] = took - waited;
     if (!took)
         round.wire_ns = target->connect_wire_ns;
+    sniff_take(target->run->sniff);
     target_round_done(target, &round);
 }
 
@@ -212,6 +219,7 @@ static void connected(void *owner, struct dial_attempt *winner)
                       "end, and nobody listens there");
         return;
     }
+    sniff_connection(target->run->sniff, target->sock.fd);
     learn_connection(target, winner, &local);
     dial_stop(&target->dial);
     if (!plan->connect_only) {
@@ -232,10 +240,13 @@ void talk_open(struct target *target)
     bool known = target->connections > 0;
     const struct sock_address *from = known ? address_of(target) : target->addresses.items;
 
+    if (target->run->plan->connect_only)
+        witness_begin(target);
     target->observer = (struct sock_observer){witness_call, target};
     target->phase = TALK_DIALLING;
     target->dial.owner = target;
     target->dial.prepare = prepare_sock;
+    target->dial.begun_one = begun_one;
     target->dial.ended = connected;
     int rc = dial_start(&target->dial, &target->run->loop, from,
                         known ? 1 : target->addresses.count, target->run->plan->connect_timeout_ns);

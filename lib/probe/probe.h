@@ -41,6 +41,9 @@ struct probe_plan {
     int64_t deadline_ns; /* CLOCK_MONOTONIC bound on the run; INT64_MAX: none */
     int64_t stall_ns;    /* passed on to the diagnosis */
     bool keep_round;     /* keep one typical slow round for the ladder */
+    /* Of one target, keep the packets in this file (NULL: not). They are captured for the ladder
+     * too, where the user may. */
+    const char *pcap;
     /* Run the other arms only where the baseline has something to explain. */
     bool arms_on_suspicion;
 
@@ -100,6 +103,8 @@ struct probe_totals {
     size_t not_done; /* the run ended before they had anything to tell */
     size_t at_once;  /* targets at once, where descriptors allow fewer than was asked for; else 0 */
     int64_t descriptor_limit;
+    const char *capture_failure; /* why packets were not captured, or not all; in the arena */
+    bool captured;               /* packets were seen */
 };
 
 /* Probes all targets, the first ones first. The limit of open descriptors is raised to the hard

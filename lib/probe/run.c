@@ -13,6 +13,7 @@
 
 static void release(struct target *target)
 {
+    sniff_forget(target->run->sniff, target->strip);
     for (int arm = 0; arm < SERVICE_ARMS; arm++)
         store_free(&target->arms[arm]);
     store_free(&target->fresh);
@@ -229,6 +230,9 @@ int probe_run(const struct probe_plan *plan, const struct probe_target *targets,
         if (rc)
             error_sys(error, -rc, "%zu targets", count);
     }
+    struct error lost = {0};
+    if (sniff_close(run->sniff, &lost))
+        totals->capture_failure = arena_copy(arena, lost.text);
     resolver_close(run->resolver);
     secure_context_close(run->secure);
     loop_close(&run->loop);

@@ -189,8 +189,7 @@ static void begin_round(struct target *target)
     const struct probe_plan *plan = target->run->plan;
     int64_t now = clock_mono_ns();
 
-    if (target->strip)
-        trace_strip_reset(target->strip);
+    witness_begin(target);
     talk_acknowledge_at_once(target);
     if (!target->latest.known) {
         witness_stamps(target);
@@ -284,6 +283,7 @@ static void finish_round(struct target *target)
 {
     struct round round;
 
+    sniff_take(target->run->sniff);
     if (!round_acknowledged(&target->builder))
         witness_stamps(target);
     target->phase = TALK_RECEIVING;

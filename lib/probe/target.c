@@ -428,6 +428,24 @@ void target_postpone(struct target *target)
     retire(target);
 }
 
+/* Packets of several targets would be too many to keep in step with; a ladder has one target. */
+static void begin_sniffing(struct target *target)
+{
+    struct run *run = target->run;
+    struct error error = {0};
+
+    if (run->count != 1 || run->sniff || !(run->plan->keep_round || run->plan->pcap))
+        return;
+    const struct sniff_settings settings = {.addresses = target->addresses.items,
+                                            .count = target->addresses.count,
+                                            .source = run->plan->source,
+                                            .interface = run->plan->interface,
+                                            .path = run->plan->pcap,
+                                            .strip = target->strip};
+    if (sniff_open(&run->sniff, &run->loop, &settings, &error))
+        run->totals->capture_failure = arena_copy(run->arena, error.text);
+}
+
 void target_begin(struct target *target)
 {
     struct resolve_job *job = target->job;
@@ -446,6 +464,7 @@ void target_begin(struct target *target)
             return;
     }
     dial_order(target->addresses.items, target->addresses.count);
+    begin_sniffing(target);
     next_session(target);
 }
 

@@ -12,6 +12,7 @@
 #include "probe/loop.h"
 #include "probe/probe.h"
 #include "probe/resolve.h"
+#include "probe/sniff.h"
 #include "probe/store.h"
 #include "trace/trace.h"
 
@@ -146,6 +147,7 @@ struct run {
     struct secure_context *secure; /* NULL without TLS */
     struct resolver *resolver;
     struct loop_task resolver_task;
+    struct sniff *sniff; /* NULL: nobody captures */
     struct target *in_flight, *over;
     char buffer[256 * 1024]; /* one read at a time: nobody keeps it */
     /* The plain text of it, and of the record that it completes. */
@@ -207,6 +209,8 @@ int stream_flush(struct target *target, bool in_round);
 void stream_end(struct target *target);
 
 /* witness.c */
+/* A round begins: what is recorded from here on belongs to it. */
+void witness_begin(struct target *target);
 void witness_call(void *target, const struct sock_call *call); /* the sock's observer */
 bool witness_stamps(struct target *target); /* drains the error queue; false: it was empty */
 void witness_arrival(struct target *target, int64_t at_real_ns, uint64_t end_bytes,

@@ -94,3 +94,11 @@ void witness_arrival(struct target *target, int64_t at_real_ns, uint64_t end_byt
     if (target->strip)
         record_stamp(target, TRACE_RECEIVED, at_real_ns, end_bytes, length_bytes);
 }
+
+void witness_begin(struct target *target)
+{
+    /* What is waiting belongs to what was before. */
+    sniff_take(target->run->sniff);
+    if (target->strip)
+        trace_strip_reset(target->strip);
+}

@@ -33,7 +33,7 @@ complete_bash() {
     for option in $("$NETKIT" tcp-probe --help | grep -oE '^  (-., |    )--[a-z0-9-]+' | grep -oE -- '--.*'); do
         [[ $offered == *" $option "* ]] || { echo "$option is not offered" >&2; return 1; }
     done
-    [[ $offered != *" --pcap "* ]]
+    [[ $offered != *" --no-lab "* ]]
 }
 
 @test "bash: values of choices, in each way of writing them" {
@@ -100,8 +100,8 @@ complete_bash() {
     assert_has "tcp-probe"
     # What is no option stays as it was.
     run zsh -f "$NETKIT_SOURCE/tests/cli/complete.zsh" "$NETKIT_SOURCE/completions" \
-        'netkit tcp-probe --pca'
-    refute_has --pcap
+        'netkit tcp-probe --no-la'
+    refute_has --no-lab
 }
 
 @test "fish: the script parses, and completes" {

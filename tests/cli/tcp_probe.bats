@@ -265,3 +265,102 @@ interrupted() {
 @test "SIGTERM gives the report so far, and 143" {
     interrupted TERM 143
 }
+
+# Root in a container may lack the right; then only the refusal can be tested.
+may_capture() {
+    local mask
+    mask=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)
+    ((16#$mask >> 13 & 1))
+}
+
+@test "--pcap keeps every packet once, from the SYN on, and the diagram shows segments" {
+    may_capture || cannot_run "not allowed to capture (CAP_NET_RAW)"
+    need tshark
+    serve two-writes
+    "$NETKIT" tcp-probe --json --diagram --timeline --pcap kept.pcap "${LINE[@]}" "${FEW[@]}" \
+        "127.0.0.1:$PORT" > report.json
+    assert_equal "$(json report.json 'r["host"]["capture"]')" pcap
+    assert_equal "$(json report.json 'r["results"][0]["notes"]')" "[]"
+    run json report.json 'r["diagram"]'
+    assert_has "PSH,ACK seq 1:7 ack 1 len 6"
+    assert_has "Segments were captured on one host"
+    refute_has "up to byte 6"
+    run json report.json 'r["timeline"]'
+    assert_has "C>S PSH,ACK seq 1:7 ack 1 len 6"
+    assert_has "acknowledged: up to byte 6"
+
+    # A second look at the same packet would count as a retransmission or a duplicate ACK.
+    tshark -r kept.pcap -T fields -e tcp.flags -e tcp.len -e tcp.dstport > packets 2> /dev/null
+    assert_equal "$(head -3 packets | cut -f1 | tr '\n' ' ')" "0x0002 0x0012 0x0010 "
+    assert_equal "$(awk -v port="$PORT" '$3 == port { sum += $2 } END { print sum }' packets)" 24
+    assert_equal "$(awk -v port="$PORT" '$3 != port { sum += $2 } END { print sum }' packets)" 1200
+    assert_equal "$(tshark -r kept.pcap -Y tcp.analysis.retransmission 2> /dev/null)" ""
+}
+
+@test "connecting alone is drawn as its handshake" {
+    may_capture || cannot_run "not allowed to capture (CAP_NET_RAW)"
+    serve two-writes
+    run "$NETKIT" tcp-probe --diagram --preset connect --rounds 2 "127.0.0.1:$PORT"
+    assert_status 0
+    assert_has "SYN seq 0"
+    assert_has "SYN,ACK seq 0 ack 1"
+}
+
+@test "connections of others to the same server are not kept" {
+    may_capture || cannot_run "not allowed to capture (CAP_NET_RAW)"
+    need tshark
+    serve two-writes
+    exec 9<> "/dev/tcp/127.0.0.1/$PORT"
+    "$NETKIT" tcp-probe --json --pcap kept.pcap --interval 100ms "${LINE[@]}" "${FEW[@]}" \
+        --record rounds "127.0.0.1:$PORT" > report.json &
+    local probe=$!
+    # While the probe runs, the other connection talks again and again.
+    while kill -0 "$probe" 2> /dev/null; do
+        echo other >&9
+        head -c 300 <&9 > /dev/null
+    done
+    wait "$probe"
+    exec 9>&-
+    assert_equal "$(tshark -r kept.pcap -T fields -e tcp.stream 2> /dev/null | sort -u)" 0
+}
+
+@test "without the right to capture the run goes on, and says so" {
+    local drop=()
+    if may_capture; then
+        need setpriv
+        drop=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    fi
+    serve two-writes
+    chmod 777 .
+    run --separate-stderr "${drop[@]}" "$NETKIT" tcp-probe --json --diagram --pcap kept.pcap \
+        "${LINE[@]}" "${FEW[@]}" "127.0.0.1:$PORT"
+    assert_status 3
+    assert_stderr_has "--pcap kept.pcap: cannot capture on lo: this user may not"
+    [ ! -e kept.pcap ]
+    printf '%s\n' "$output" > report.json
+    assert_equal "$(json report.json 'r["host"]["capture"], r["results"][0]["rounds"]')" "('none', 4)"
+    run json report.json 'r["results"][0]["notes"][0]'
+    assert_has "Segments were not captured: cannot capture on lo: this user may not."
+    run json report.json 'r["diagram"]'
+    assert_has "up to byte 6"
+
+    run --separate-stderr "${drop[@]}" "$NETKIT" tcp-probe --diagram "${LINE[@]}" "${FEW[@]}" \
+        "127.0.0.1:$PORT"
+    assert_status 0
+    assert_equal "$stderr" ""
+    assert_has "Segments were not captured."
+}
+
+@test "a capture file that cannot be written is told" {
+    may_capture || cannot_run "not allowed to capture (CAP_NET_RAW)"
+    serve two-writes
+    run --separate-stderr "$NETKIT" tcp-probe --pcap no/such/kept.pcap "${LINE[@]}" "${FEW[@]}" \
+        "127.0.0.1:$PORT"
+    assert_status 3
+    assert_stderr_has "no/such/kept.pcap"
+    assert_has "4 rounds"
+    run --separate-stderr "$NETKIT" tcp-probe --pcap /dev/full "${LINE[@]}" "${FEW[@]}" \
+        "127.0.0.1:$PORT"
+    assert_status 3
+    assert_stderr_has "No space left on device"
+}

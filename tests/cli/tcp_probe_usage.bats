@@ -34,6 +34,8 @@ refused() { # message, then the arguments
     refused "--preset and --send cannot be combined" --preset redis --send x :80
     refused "--gap needs --split" --gap 5ms :80
     refused "--no-interventions and --arms cannot be combined" --no-interventions --arms baseline :80
+    refused "--pcap keeps the packets of one target, not of several" --pcap x.pcap :80 :81
+    refused "--pcap - and the report cannot share standard output" --pcap - :80
     refused "--ipv6 and --ipv4 cannot be combined" -46 :80
 }
 

@@ -1,0 +1,301 @@
+/* Which device: a datagram socket that is connected like the target's will be (nothing is sent) has
+ * the local address that the route gives, and the device is the one with that address. An address
+ * of this host is reached over loopback, whatever device has it. libpcap hands out loopback's
+ * packets once, as they arrive, also on the device "any". */
+#include "probe/sniff.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "capture/capture.h"
+#include "capture/describe.h"
+#include "probe/dial.h"
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EVERYWHERE "any"
+/* Whole packets are for the file; a ladder needs headers only, and many fit in a small ring. */
+#define FILE_RING_BYTES   (32u << 20)
+#define LADDER_SNAP_BYTES 256
+
+struct sniff {
+    struct loop_task task;
+    struct loop *loop;
+    struct capture *capture;
+    struct capture_writer *writer;
+    struct trace_strip *strip;
+    uint16_t server_port, present_port;
+    uint8_t ours[65536 / 8]; /* local ports, a bit each */
+    uint64_t seen;
+    struct error failure;
+};
+
+/* ---- where ---- */
+
+/* Without the ports. */
+static bool same_host(const struct sock_address *a, const struct sockaddr *b)
+{
+    struct sock_address other, mine = *a;
+
+    if (!b || (b->sa_family != AF_INET && b->sa_family != AF_INET6))
+        return false;
+    if (sock_address_from(&other, b, b->sa_family == AF_INET ? sizeof other.v4 : sizeof other.v6))
+        return false;
+    sock_address_set_port(&mine, 0);
+    sock_address_set_port(&other, 0);
+    return sock_address_equal(&mine, &other);
+}
+
+static const char *device_of(const struct ifaddrs *all, const struct sock_address *local,
+                             const struct sock_address *peer)
+{
+    const char *device = NULL, *loopback = NULL;
+    bool own = false, several = false;
+
+    for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
+        own |= same_host(peer, one->ifa_addr);
+        if (one->ifa_flags & IFF_LOOPBACK)
+            loopback = one->ifa_name;
+        if (!same_host(local, one->ifa_addr))
+            continue;
+        several |= device && strcmp(device, one->ifa_name) != 0;
+        device = one->ifa_name;
+    }
+    if (sock_family(peer) == AF_INET)
+        own |= ntohl(peer->v4.sin_addr.s_addr) >> 24 == 127;
+    if (own)
+        return loopback ? loopback : EVERYWHERE;
+    /* A service's address may be loopback's; its packets leave by another device. */
+    bool clear = device && !several && !(loopback && !strcmp(device, loopback));
+    return clear ? device : EVERYWHERE;
+}
+
+/* What the kernel would make of a connection to `address`. A negative errno: no route. */
+static int try_route(const struct sniff_settings *settings, const struct sock_address *address,
+                     struct sock_address *local, struct sock_address *peer)
+{
+    const struct sock_address *source = settings->source;
+    const char *interface = settings->interface;
+    int fd = socket(sock_family(address), SOCK_DGRAM | SOCK_CLOEXEC, 0), rc = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (interface)
+        rc = setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface));
+    if (!rc && source && sock_family(source) == sock_family(address))
+        rc = bind(fd, &source->any, source->len_bytes);
+    if (!rc)
+        rc = connect(fd, &address->any, address->len_bytes);
+    rc = rc ? -errno : sock_local_address(fd, local);
+    if (!rc)
+        rc = sock_peer_address(fd, peer);
+    close(fd);
+    return rc;
+}
+
+static int add_host(struct buf *filter, bool first, const struct sock_address *address)
+{
+    char host[NI_MAXHOST];
+    struct sock_address plain = *address;
+
+    sock_address_unmap(&plain);
+    if (sock_family(&plain) == AF_INET6)
+        plain.v6.sin6_scope_id = 0;
+    if (getnameinfo(&plain.any, plain.len_bytes, host, sizeof host, NULL, 0, NI_NUMERICHOST))
+        return -EINVAL;
+    buf_printf(filter, "%shost %s", first ? "" : " or ", host);
+    return 0;
+}
+
+/* The device, and a filter for the server's side of the connections. */
+static int find_place(const struct sniff_settings *settings, char device[IFNAMSIZ],
+                      struct buf *filter, struct error *error)
+{
+    struct ifaddrs *all = NULL;
+    size_t hosts = 0;
+
+    *device = '\0';
+    if (getifaddrs(&all))
+        return error_sys(error, errno, "cannot list this host's addresses");
+    buf_printf(filter, "tcp port %u and (", sock_address_port(settings->addresses));
+    for (size_t i = 0; i < settings->count && i < DIAL_ATTEMPTS_MAX; i++) {
+        struct sock_address local, peer;
+        if (try_route(settings, &settings->addresses[i], &local, &peer) ||
+            add_host(filter, !hosts, &peer))
+            continue;
+        hosts++;
+        sock_address_unmap(&local);
+        sock_address_unmap(&peer);
+        const char *one = settings->interface ? settings->interface : device_of(all, &local, &peer);
+        if (*device && strcmp(device, one) != 0)
+            one = EVERYWHERE;
+        strncpy(device, one, IFNAMSIZ - 1);
+        device[IFNAMSIZ - 1] = '\0';
+    }
+    freeifaddrs(all);
+    buf_add_char(filter, ')');
+    if (!hosts)
+        return error_set(error, ENETUNREACH, "there is no route to the target");
+    return filter->failed ? error_sys(error, ENOMEM, "cannot capture") : 0;
+}
+
+/* ---- what ---- */
+
+static bool is_ours(const struct sniff *sniff, uint16_t port)
+{
+    return sniff->ours[port / 8] >> port % 8 & 1;
+}
+
+static void append(struct sniff *sniff, const struct capture_packet *packet,
+                   const struct segment *segment, bool from_client)
+{
+    struct trace_event event = {
+        .at_real_ns = packet->real_ns, .kind = TRACE_SEGMENT, .side = TRACE_WIRE, .connection = 1};
+
+    capture_describe(&event.segment, segment, packet->wire_len);
+    event.segment.from_client = from_client;
+    event.segment.fate = TRACE_OBSERVED;
+    event.segment.departed_real_ns = packet->real_ns;
+    trace_strip_append(sniff->strip, &event);
+}
+
+static int take_one(struct sniff *sniff, const struct capture_packet *packet)
+{
+    struct segment segment;
+
+    packet_decode(&segment, packet->link, packet->bytes, packet->captured_len, packet->wire_len);
+    if (segment.kind != PACKET_TCP)
+        return 0;
+    bool from_client =
+        segment.destination.port == sniff->server_port && is_ours(sniff, segment.source.port);
+    bool from_server =
+        segment.source.port == sniff->server_port && is_ours(sniff, segment.destination.port);
+    if (!from_client && !from_server)
+        return 0;
+    sniff->seen++;
+    uint16_t local_port = from_client ? segment.source.port : segment.destination.port;
+    if (local_port == sniff->present_port)
+        append(sniff, packet, &segment, from_client);
+    return sniff->writer ? capture_writer_add(sniff->writer, packet, &sniff->failure) : 0;
+}
+
+void sniff_take(struct sniff *sniff)
+{
+    struct capture_packet packet;
+    int rc = 0;
+
+    if (!sniff || sniff->failure.code)
+        return;
+    while (!rc && (rc = capture_next(sniff->capture, &packet, &sniff->failure)) > 0)
+        rc = take_one(sniff, &packet);
+    if (rc)
+        loop_unwatch(sniff->loop, &sniff->task);
+}
+
+static void wakes(struct loop_task *task, uint32_t events)
+{
+    (void)events;
+    sniff_take((struct sniff *)task);
+}
+
+void sniff_connection(struct sniff *sniff, int fd)
+{
+    struct sock_address local;
+
+    if (!sniff || sock_local_address(fd, &local))
+        return;
+    uint16_t port = sock_address_port(&local);
+    sniff->present_port = port;
+    sniff->ours[port / 8] |= (uint8_t)(1u << port % 8);
+}
+
+void sniff_forget(struct sniff *sniff, const struct trace_strip *strip)
+{
+    if (sniff && sniff->strip == strip)
+        sniff->strip = NULL;
+}
+
+uint64_t sniff_seen(const struct sniff *sniff)
+{
+    return sniff ? sniff->seen : 0;
+}
+
+uint64_t sniff_lost(struct sniff *sniff)
+{
+    struct capture_stats stats;
+
+    if (!sniff || capture_get_stats(sniff->capture, &stats, NULL))
+        return 0;
+    return stats.dropped + stats.device_dropped;
+}
+
+int sniff_failed(const struct sniff *sniff, struct error *error)
+{
+    if (!sniff || !sniff->failure.code)
+        return 0;
+    if (error)
+        *error = sniff->failure;
+    return -sniff->failure.code;
+}
+
+/* ---- the beginning and the end ---- */
+
+static int start(struct sniff *sniff, const struct sniff_settings *settings, struct error *error)
+{
+    char device[IFNAMSIZ];
+    cleanup(buf) struct buf filter = {0};
+    int rc = find_place(settings, device, &filter, error);
+
+    if (rc)
+        return rc;
+    const struct capture_live live = {.device = device,
+                                      .filter = buf_str(&filter),
+                                      .snap_len = settings->path ? 0 : LADDER_SNAP_BYTES,
+                                      .ring_bytes = settings->path ? FILE_RING_BYTES : 0};
+    rc = capture_open_live(&sniff->capture, &live, error);
+    if (!rc && settings->path)
+        rc = capture_writer_open(&sniff->writer, settings->path, capture_link(sniff->capture),
+                                 error);
+    if (rc)
+        return rc;
+    rc = loop_watch(sniff->loop, &sniff->task, capture_fd(sniff->capture), EPOLLIN);
+    return rc ? error_sys(error, -rc, "epoll_ctl") : 0;
+}
+
+int sniff_open(struct sniff **out, struct loop *loop, const struct sniff_settings *settings,
+               struct error *error)
+{
+    struct sniff *sniff = calloc(1, sizeof *sniff);
+
+    if (!sniff)
+        return error_sys(error, ENOMEM, "cannot capture");
+    sniff->loop = loop;
+    sniff->strip = settings->strip;
+    sniff->server_port = sock_address_port(settings->addresses);
+    loop_task_init(&sniff->task, wakes);
+    int rc = start(sniff, settings, error);
+    if (rc) {
+        sniff_close(sniff, NULL);
+        return rc;
+    }
+    *out = sniff;
+    return 0;
+}
+
+int sniff_close(struct sniff *sniff, struct error *error)
+{
+    if (!sniff)
+        return 0;
+    if (sniff->capture)
+        sniff_take(sniff);
+    loop_unwatch(sniff->loop, &sniff->task);
+    int rc = sniff_failed(sniff, error);
+    int closed = capture_writer_close(sniff->writer, rc ? NULL : error);
+    capture_close(sniff->capture);
+    free(sniff);
+    return rc ? rc : closed;
+}

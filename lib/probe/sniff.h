@@ -1,0 +1,47 @@
+/* The packets of a run's own connections: into a capture file, and into the strip of the round that
+ * is under way.
+ *
+ * The capture is open before the first SYN leaves, and is read from the loop and wherever a round
+ * begins or ends. Other processes may talk to the same server: a packet counts when its local port
+ * is one that a connection of this run has had. All functions take NULL, and then do nothing. */
+#ifndef PROBE_SNIFF_H
+#define PROBE_SNIFF_H
+
+#include "netkit/error.h"
+#include "netkit/sock.h"
+#include "probe/loop.h"
+#include "trace/trace.h"
+
+struct sniff;
+
+/* Memory belongs to the caller; only the strip must outlive the call. */
+struct sniff_settings {
+    const struct sock_address *addresses; /* that will be connected to, all with the same port */
+    size_t count;
+    const struct sock_address *source; /* that is bound to; NULL: the kernel chooses */
+    const char *interface;             /* likewise */
+    const char *path;                  /* of the capture file; NULL: none */
+    struct trace_strip *strip;         /* NULL: none */
+};
+
+/* Opens the capture on the interface of the route; where that is not clear, on all. The errors of
+ * capture_open_live() and capture_writer_open(); the file is created only when the user may
+ * capture.
+ */
+int sniff_open(struct sniff **out, struct loop *loop, const struct sniff_settings *settings,
+               struct error *error);
+/* A socket has its local port: its packets count, and from now on the strip is its. */
+void sniff_connection(struct sniff *sniff, int fd);
+/* Reads what has been captured until now. */
+void sniff_take(struct sniff *sniff);
+/* The strip is about to be freed. */
+void sniff_forget(struct sniff *sniff, const struct trace_strip *strip);
+/* Packets of ours that were seen, and packets that the capture had no room for. */
+uint64_t sniff_seen(const struct sniff *sniff);
+uint64_t sniff_lost(struct sniff *sniff);
+/* Whether the capture or its file broke: a negative errno and the reason. */
+int sniff_failed(const struct sniff *sniff, struct error *error);
+/* Reads the rest, closes all and frees. The first error that there was. */
+int sniff_close(struct sniff *sniff, struct error *error);
+
+#endif
