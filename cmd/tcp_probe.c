@@ -544,6 +544,8 @@ static const char *const description[] = {
 static const struct cli_example examples[] = {
     {"netkit tcp-probe --preset http localhost:8000",
      "Ask a web server for / forty times in each arm, and explain what is slow."},
+    {"netkit tcp-probe --tls --ca-file ca.pem --preset http localhost:8443",
+     "The same over TLS, with a certificate of a private authority."},
     {"netkit tcp-probe --preset redis :6379", "PING a Redis server on this host."},
     {"netkit tcp-probe --preset http --path /health --diagram '[::1]:8080'",
      "The same over IPv6, with the ladder of one typical slow round."},

@@ -43,6 +43,7 @@ needs_tests='
      python3     python:unittest          python3         python3           python          python3         python3
      redis       command:redis-server     redis-server    redis             redis           redis           redis
      nginx       command:nginx            nginx           nginx             nginx           nginx           nginx
+     certificates command:openssl         openssl         openssl           openssl         openssl         openssl
      memcached   command:memcached        memcached       memcached         memcached       memcached       memcached
      mandoc      command:mandoc           mandoc          mandoc            mandoc          mandoc          mandoc
      shellcheck  command:shellcheck       shellcheck      ShellCheck        shellcheck      shellcheck      ShellCheck

@@ -221,7 +221,7 @@ static bool closed_meanwhile(struct target *target)
     enum until_kind until = target->run->plan->until.kind;
     size_t stale = 0;
 
-    if (until == UNTIL_HTTP && target->reader.http.close)
+    if (target->secure.closed || (until == UNTIL_HTTP && target->reader.http.close))
         return true;
     if (target->latest.known && target->latest.quiet)
         return false;
@@ -360,6 +360,12 @@ static void send_pieces(struct target *target)
     begin_receiving(target);
 }
 
+/* Part of the answer, or something that is none, such as a ticket of TLS. */
+static bool has_come(const struct target *target)
+{
+    return target->builder.round.arrivals || target->builder.noticed_ns != RESULT_UNKNOWN;
+}
+
 /* The peer has closed or reset the connection. */
 static void hung_up(struct target *target, int number)
 {
@@ -384,6 +390,7 @@ static void look_closely(struct target *target)
 {
     int64_t soon = clock_mono_ns() + LOOK_NS;
 
+    look(target);
     if (target->look_ns > soon)
         target->look_ns = soon;
     set_timer(target);
@@ -432,7 +439,7 @@ static void take_answer(struct target *target, const struct stream_input *input)
                       "the server expects TLS on this port, and got plain text: try --tls");
         return;
     }
-    bool first = !target->reader.seen_bytes;
+    bool first = !has_come(target);
     int rc = until_feed(&target->reader, input->bytes, input->len_bytes, &used, &error);
     tell_arrivals(target, input);
     if (rc < 0) {
@@ -494,8 +501,8 @@ static void receive(struct target *target)
 {
     struct stream_input input;
 
-    /* A gap inside the answer ends here, perhaps. Before the first byte there is none. */
-    if (target->phase != TALK_GREETING && (target->reader.seen_bytes || !request_over(target)))
+    /* A gap inside the answer ends here, perhaps. Before anything has come there is none. */
+    if (target->phase != TALK_GREETING && (has_come(target) || !request_over(target)))
         look(target);
     ssize_t got = stream_read(target, &input);
     if (got == -EAGAIN)
@@ -588,8 +595,7 @@ static void timer(struct target *target)
         return;
     }
     look(target);
-    bool came = target->builder.round.arrivals || target->builder.noticed_ns != RESULT_UNKNOWN;
-    target->look_ns = now + (came ? LOOK_NS : LOOK_SLOW_NS);
+    target->look_ns = now + (has_come(target) ? LOOK_NS : LOOK_SLOW_NS);
     if (idle && target->phase == TALK_RECEIVING)
         target->look_ns = target->idle_end_ns;
     set_timer(target);

@@ -342,6 +342,60 @@ static void the_close_ends_an_answer(void **state)
 
 /* ---- ends ---- */
 
+/* A session ticket of TLS comes before the answer: it is none of it, whatever follows. */
+static void ticket(int64_t after_us, int64_t acked_us, int64_t answer_us)
+{
+    begin(100);
+    write_at(0, 10);
+    leaves(10, 1);
+    round_notice(&builder, AT(after_us));
+    for (int64_t us = after_us + 100; us < answer_us; us += 1000)
+        round_look(&builder, AT(us), us >= acked_us ? 5 : 4, false);
+    read_at(answer_us, answer_us + 20, 30);
+}
+
+static void an_answer_behind_a_ticket(void **state)
+{
+    (void)state;
+    /* It came when our ACK of the ticket was there. */
+    ticket(301, 41000, 41500);
+    struct round round = end();
+    assert_int_equal(round.total_ns, 41520 * US);
+    assert_part(round, NETWORK, 100);
+    assert_part(round, SERVER, 200);
+    assert_part(round, GAP, 41199);
+    assert_int_equal(round.gap_ns, 41199 * US);
+    assert_true(round.gap_watched && round.gap_acked);
+    assert_true(round.gap_ack_lag_min_ns <= 500 * US);
+    assert_int_equal(round.wait_ns, round.gap_ns);
+    assert_int_equal(round.wait_after_bytes, 0);
+    assert_int_equal(round.received_bytes, 30);
+    assert_int_equal(round.arrivals, 1);
+    /* Long after it: the server took its time. */
+    ticket(301, 41000, 80000);
+    round = end();
+    assert_part(round, GAP, 0);
+    assert_part(round, SERVER, 79899);
+    assert_int_equal(round.gap_ns, 0);
+    assert_false(round.gap_acked);
+    assert_int_equal(round.wire_ns, 79999 * US);
+    /* And what comes with the ticket, or right behind it, has not waited. */
+    ticket(301, 41000, 400);
+    round = end();
+    assert_part(round, GAP, 0);
+    assert_part(round, SERVER, 299);
+    /* A ticket behind the beginning of the answer is nothing. */
+    begin(100);
+    write_at(0, 10);
+    leaves(10, 1);
+    read_at(301, 310, 5);
+    round_notice(&builder, AT(400));
+    read_at(500, 510, 5);
+    round = end();
+    assert_part(round, GAP, 0);
+    assert_part(round, SERVER, 200);
+}
+
 static void no_answer_is_awaited(void **state)
 {
     (void)state;
@@ -432,7 +486,7 @@ static void random_round(bool sane)
     begin(chance(2) ? chance(1000) : chance(60000));
     for (int64_t events = 1 + chance(60); events; events--) {
         int64_t at = sane ? (now_us += chance(9000)) : some_time(&now_us);
-        switch (chance(6)) {
+        switch (chance(7)) {
         case 0:
         case 1:
             written += (uint64_t)(1 + chance(3000));
@@ -451,6 +505,9 @@ static void random_round(bool sane)
         case 5:
             round_read(&builder, chance(4) ? AT(at) : NONE, AT(at + chance(300)),
                        (uint64_t)chance(9000));
+            break;
+        case 6:
+            round_notice(&builder, AT(at));
             break;
         }
     }
@@ -500,6 +557,7 @@ int main(void)
         cmocka_unit_test(the_longest_gap_counts),
         cmocka_unit_test(bursts_a_round_trip_apart_are_the_network),
         cmocka_unit_test(the_close_ends_an_answer),
+        cmocka_unit_test(an_answer_behind_a_ticket),
         cmocka_unit_test(no_answer_is_awaited),
         cmocka_unit_test(a_round_that_was_given_up),
         cmocka_unit_test(counters_are_differences),

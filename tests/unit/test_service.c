@@ -269,6 +269,39 @@ static void two_writes_on_new_connections(void **state)
     expect_cost(FINDING_STALL_WHEN_PERSISTENT, RESULT_SIDE_CLIENT, 39 * MS, 46 * MS);
 }
 
+/* TLS 1.3: the first answer of each connection waits for our ACK of the session tickets. */
+static void tickets_on_new_connections(void **state)
+{
+    struct habit habit = {LOOPBACK, .server_nagle = true};
+    static struct round quick[10];
+    (void)state;
+    struct service_evidence evidence = on_new_connections(&(struct habit){LOOPBACK}, 20);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        struct round *round = &store[SERVICE_ARMS][i];
+        *round = make(&habit, SERVICE_BASELINE, false);
+        round->arrivals = 1;
+        round->wait_ns = round->gap_ns;
+        round->wait_after_bytes = 0;
+    }
+    /* Without the intervention that could be the server itself. */
+    diagnose(&evidence);
+    expect_verdict(FINDING_INCONCLUSIVE);
+    for (size_t i = 0; i < 10; i++)
+        quick[i] = make(&(struct habit){LOOPBACK}, SERVICE_QUICKACK, false);
+    evidence.fresh_quickack = (struct service_rounds){quick, 10};
+    diagnose(&evidence);
+    expect_verdict(FINDING_NAGLE_DELAYED_ACK);
+    expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_SERVER, 39 * MS, 46 * MS);
+    assert_non_null(strstr(found(FINDING_NAGLE_DELAYED_ACK)->summary, "session tickets"));
+    /* When acknowledging at once changes nothing, the server thinks. */
+    for (size_t i = 0; i < 10; i++)
+        quick[i] = store[SERVICE_ARMS][i];
+    diagnose(&evidence);
+    expect_verdict(FINDING_SERVER_THINK_TIME);
+    assert_non_null(strstr(found(FINDING_SERVER_THINK_TIME)->summary, "began to answer"));
+    assert_null(found(FINDING_NAGLE_DELAYED_ACK));
+}
+
 static void think_time_on_new_connections(void **state)
 {
     struct habit habit = {LOOPBACK, .think_ns = 40 * MS};
@@ -663,6 +696,7 @@ int main(void)
         TEST(two_writes_with_nagle_on),
         TEST(two_writes_with_nodelay),
         TEST(two_writes_on_new_connections),
+        TEST(tickets_on_new_connections),
         TEST(think_time_on_new_connections),
         TEST(a_request_in_two_writes),
         TEST(a_server_that_thinks),
