@@ -162,8 +162,8 @@ static const char *ptrace_meaning(const struct machine_value *scope)
 {
     static const char *const meanings[] = {
         "sockets of the same user's processes can be examined",
-        "sockets of own children can be examined; of other processes as root (Yama, ptrace_scope "
-        "1)",
+        ("sockets of own children can be examined; of other processes as root (Yama, ptrace_scope "
+         "1)"),
         "sockets of other processes can be examined as root only (Yama, ptrace_scope 2)",
         "no process may examine another (Yama, ptrace_scope 3)"};
 

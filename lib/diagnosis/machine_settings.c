@@ -159,8 +159,8 @@ static void fastopen(struct view *view)
         "data in the SYN: neither as client nor as server",
         "data in the SYN: as client, where a program asks for it",
         "data in the SYN: as server, where a program asks for it",
-        "data in the SYN: as client and as server, where a "
-        "program asks for it"};
+        ("data in the SYN: as client and as server, where a "
+         "program asks for it")};
     if (view->number >= 0)
         means(view, "%s", meanings[view->number & 3]);
 }
