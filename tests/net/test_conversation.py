@@ -384,7 +384,8 @@ class Frequency(unittest.TestCase):
                 process.send_signal(number)
                 out, _ = process.communicate(timeout=BOUND)
                 self.assertEqual(process.returncode, status)
-                self.assertEqual(len(json.loads(out)["results"]), 1)
+                # None when the signal was faster than the news of the connection.
+                self.assertLessEqual(len(json.loads(out)["results"]), 1)
 
 
 if __name__ == "__main__":
