@@ -313,7 +313,7 @@ class Frequency(unittest.TestCase):
         with Server(hearing) as server:
             probe(server, *FEW, *LINE, "--interval", "30ms")
         self.assertEqual(len(heard), 6)
-        self.assertGreaterEqual(heard[-1] - heard[0], 0.14)
+        self.assertGreaterEqual(heard[-1] - heard[0], 0.08)
 
     def test_interval_is_kept_with_new_connections(self):
         for options in (["--new-connection", *LINE], ["--preset", "connect"]):
@@ -321,7 +321,7 @@ class Frequency(unittest.TestCase):
                 began = time.monotonic()
                 probe(server, *FEW, *options, "--interval", "30ms")
                 # By our own clock: the server's thread may be late to accept what is queued.
-                self.assertGreaterEqual(time.monotonic() - began, 0.14)
+                self.assertGreaterEqual(time.monotonic() - began, 0.08)
                 deadline = time.monotonic() + 10
                 while len(server.accepted) < 6 and time.monotonic() < deadline:
                     time.sleep(0.01)
@@ -335,7 +335,7 @@ class Frequency(unittest.TestCase):
         with Server(once) as server:
             _, result = probe(server, *FEW, *LINE, "--interval", "30ms")
             self.assertEqual(result["rounds"], 6)
-            self.assertGreaterEqual(server.accepted[-1] - server.accepted[0], 0.14)
+            self.assertGreaterEqual(server.accepted[-1] - server.accepted[0], 0.08)
 
     def test_a_duration_is_not_slept_through(self):
         with Server(answering) as server:
