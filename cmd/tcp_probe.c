@@ -4,8 +4,8 @@
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
+#include "targets.h"
 #include "tcp_probe_options.h"
-#include "tcp_probe_targets.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -28,7 +28,7 @@ struct probing {
     const struct tcp_probe_options *options;
     struct report *report;
     struct buf request;
-    struct tcp_probe_targets targets;
+    struct target_list targets;
     struct probe_totals totals;
     struct sock_address source;
     enum preset preset;
@@ -83,7 +83,7 @@ static void host_header(struct buf *out, const struct tcp_probe_options *options
 /* The preset that was asked for, or the one of the port, if all targets have the same. */
 static enum preset choose_preset(const struct probing *probing)
 {
-    const struct tcp_probe_targets *targets = &probing->targets;
+    const struct target_list *targets = &probing->targets;
     enum preset preset = PRESET_CONNECT;
 
     if (probing->options->preset_set)
@@ -369,7 +369,7 @@ static void list_misnamed(struct probing *probing)
     struct report *report = probing->report;
 
     for (size_t i = 0; i < probing->targets.misnamed_count; i++) {
-        const struct tcp_probe_misnamed *misnamed = &probing->targets.misnamed[i];
+        const struct target_misnamed *misnamed = &probing->targets.misnamed[i];
         struct result *result = report_add(report, RESULT_PROBE);
         struct finding *finding = finding_add(&report->arena, &report->findings,
                                               FINDING_NAME_NOT_FOUND, RESULT_SIDE_CLIENT);
@@ -516,11 +516,18 @@ static int run(struct cli_invocation *invocation)
     const struct tcp_probe_options *options = invocation->options;
     struct report report = {0};
     struct probing probing = {.options = options, .report = &report};
+    const struct target_sources sources = {.args = invocation->args,
+                                           .arg_count = invocation->arg_count,
+                                           .two_words = true,
+                                           .file = options->targets,
+                                           .resolve = options->resolve,
+                                           .all_addresses = options->all_addresses,
+                                           .family = experiment_family(&options->common)};
     struct error error = {0};
+
     experiment_begin(&report, invocation);
     int status = STATUS_USAGE;
-    if (tcp_probe_targets(&probing.targets, &report.arena, options, invocation->args,
-                          invocation->arg_count, &error))
+    if (target_list_collect(&probing.targets, &report.arena, &sources, &error))
         output_complain(invocation->command->name, "%s", error.text);
     else
         status = run_probe(&probing);

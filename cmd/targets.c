@@ -1,6 +1,4 @@
-#include "tcp_probe_targets.h"
-
-#include "experiment.h"
+#include "targets.h"
 
 #include "base/text.h"
 #include <errno.h>
@@ -17,9 +15,9 @@ struct pinned {
 };
 
 struct collecting {
-    struct tcp_probe_targets *out;
+    struct target_list *out;
     struct arena *arena;
-    const struct tcp_probe_options *options;
+    const struct target_sources *sources;
     struct pinned *pinned;
     size_t pinned_count;
 };
@@ -52,7 +50,7 @@ static int parse_pinned(const char *text, struct pinned *out, struct error *erro
 
 static int parse_all_pinned(struct collecting *collecting, struct error *error)
 {
-    const struct cli_list *list = &collecting->options->resolve;
+    const struct cli_list *list = &collecting->sources->resolve;
 
     collecting->pinned = arena_alloc(collecting->arena, list->count * sizeof *collecting->pinned);
     for (size_t i = 0; i < list->count && collecting->pinned; i++) {
@@ -76,7 +74,7 @@ static const struct sock_address *pinned_address(const struct collecting *collec
 
 static void append(struct collecting *collecting, const struct probe_target *target)
 {
-    struct tcp_probe_targets *out = collecting->out;
+    struct target_list *out = collecting->out;
     struct probe_target *items =
         arena_grow(collecting->arena, out->items, out->count, sizeof *items);
 
@@ -88,15 +86,15 @@ static void append(struct collecting *collecting, const struct probe_target *tar
 
 static void misname(struct collecting *collecting, const char *name, const char *message)
 {
-    struct tcp_probe_targets *out = collecting->out;
-    struct tcp_probe_misnamed *items =
+    struct target_list *out = collecting->out;
+    struct target_misnamed *items =
         arena_grow(collecting->arena, out->misnamed, out->misnamed_count, sizeof *items);
 
     if (!items)
         return;
     out->misnamed = items;
-    items[out->misnamed_count++] = (struct tcp_probe_misnamed){
-        arena_copy(collecting->arena, name), arena_copy(collecting->arena, message)};
+    items[out->misnamed_count++] = (struct target_misnamed){arena_copy(collecting->arena, name),
+                                                            arena_copy(collecting->arena, message)};
 }
 
 /* One target for each address of the name. */
@@ -105,8 +103,7 @@ static void append_addresses(struct collecting *collecting, const struct probe_t
     struct sock_address_list list;
     struct error error = {0};
 
-    if (sock_resolve(&target->where, experiment_family(&collecting->options->common), &list,
-                     &error)) {
+    if (sock_resolve(&target->where, collecting->sources->family, &list, &error)) {
         misname(collecting, target->name, error.text);
         return;
     }
@@ -137,7 +134,7 @@ static int add(struct collecting *collecting, const char *text, const char *port
     target.name = port ? arena_printf(collecting->arena, "%s:%s", text, port)
                        : arena_copy(collecting->arena, text);
     target.fixed = pinned_address(collecting, &target.where);
-    if (collecting->options->all_addresses && !target.fixed)
+    if (collecting->sources->all_addresses && !target.fixed)
         append_addresses(collecting, &target);
     else
         append(collecting, &target);
@@ -202,27 +199,28 @@ static bool host_and_port(const char *const *args, size_t count)
     return count == 2 && !strchr(args[1], ':') && sock_target_parse(&whole, args[0], NULL, 0, NULL);
 }
 
-int tcp_probe_targets(struct tcp_probe_targets *out, struct arena *arena,
-                      const struct tcp_probe_options *options, const char *const *args,
-                      size_t arg_count, struct error *error)
+int target_list_collect(struct target_list *out, struct arena *arena,
+                        const struct target_sources *sources, struct error *error)
 {
-    struct collecting collecting = {.out = out, .arena = arena, .options = options};
+    struct collecting collecting = {.out = out, .arena = arena, .sources = sources};
+    const char *const *args = sources->args;
+    size_t count = sources->arg_count;
     int rc = parse_all_pinned(&collecting, error);
 
-    *out = (struct tcp_probe_targets){0};
-    if (!rc && !arg_count && !options->targets)
+    *out = (struct target_list){0};
+    if (!rc && !count && !sources->file)
         rc = error_set(error, EINVAL,
                        "no TARGET: give host:port, [v6]:port, :port, host and port, or --targets "
                        "FILE");
-    if (!rc && host_and_port(args, arg_count) && !options->targets)
+    if (!rc && sources->two_words && host_and_port(args, count) && !sources->file)
         return add(&collecting, args[0], args[1], error);
-    if (!rc && arg_count == 1 && !options->targets)
+    if (!rc && count == 1 && !sources->file)
         return add(&collecting, args[0], NULL, error);
-    for (size_t i = 0; i < arg_count && !rc; i++)
+    for (size_t i = 0; i < count && !rc; i++)
         add_or_misname(&collecting, args[i], NULL);
-    if (!rc && options->targets)
-        rc = read_file(&collecting, options->targets, error);
+    if (!rc && sources->file)
+        rc = read_file(&collecting, sources->file, error);
     if (!rc && !out->asked)
-        rc = error_set(error, EINVAL, "--targets %s names no target", options->targets);
+        rc = error_set(error, EINVAL, "--targets %s names no target", sources->file);
     return rc;
 }

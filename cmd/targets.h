@@ -1,0 +1,37 @@
+/* Whom a command looks at: arguments, --targets, --resolve, --all-addresses. */
+#ifndef CMD_TARGETS_H
+#define CMD_TARGETS_H
+
+#include "cli/cli.h"
+#include "probe/probe.h"
+
+struct target_sources {
+    const char *const *args;
+    size_t arg_count;
+    bool two_words;          /* two arguments may be a host and its port */
+    const char *file;        /* --targets; NULL: none */
+    struct cli_list resolve; /* --resolve: host:port:address */
+    bool all_addresses;
+    int family; /* AF_UNSPEC, AF_INET, AF_INET6 */
+};
+
+/* A line of --targets, or one of several arguments, that names nobody: it fails alone. */
+struct target_misnamed {
+    const char *name;
+    const char *message;
+};
+
+struct target_list {
+    struct probe_target *items;
+    size_t count;
+    struct target_misnamed *misnamed;
+    size_t misnamed_count;
+    size_t asked; /* how many names there were in all */
+};
+
+/* Collects them; memory comes from the arena. A single argument that is no target is a usage error
+ * (-EINVAL); among several it is listed as misnamed. */
+int target_list_collect(struct target_list *out, struct arena *arena,
+                        const struct target_sources *sources, struct error *error);
+
+#endif
