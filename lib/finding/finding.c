@@ -177,6 +177,23 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "The network or the server.",
          "netkit connect-timeout --target tells more; on the server look at the listener's queue "
          "and the firewall."},
+    [FINDING_FILTERED] =
+        {"filtered", "the host is alive, but not a word from this port", FINDING_ERROR,
+         "Another port of the same address answered in the same run, so the host is up and the way "
+         "there works; SYNs to this port vanish. Something drops them: a filter on the way or on "
+         "the host, or a listener whose accept queue is full (Linux drops SYNs then, and says "
+         "nothing).",
+         "A filter, or the server.",
+         "On the server: ss -ltn (is Recv-Q above Send-Q?), then its firewall. --path shows how "
+         "far the SYNs get."},
+    [FINDING_CONNECTION_REJECTED] =
+        {"connection-rejected", "a firewall rejects, and says so by ICMP", FINDING_ERROR,
+         "The SYN was answered with an ICMP message that says 'prohibited' or 'port unreachable'. "
+         "A host without a listener answers with RST instead, so a rule rejects: in the router or "
+         "host that sent the ICMP.",
+         "Whoever runs the firewall at the ICMP's sender.",
+         "Ask for the rule at the address that sent the ICMP; on Linux: nft list ruleset, ip route "
+         "show type prohibit."},
     [FINDING_HOST_UNREACHABLE] =
         {"host-unreachable", "a router, or our own host, finds nobody there", FINDING_ERROR,
          "An ICMP host unreachable (or administratively prohibited) came back, or nobody answered "
@@ -187,6 +204,27 @@ static const struct finding_entry entries[FINDING_CODES] = {
         {"network-unreachable", "there is no route", FINDING_ERROR,
          "This host has no route for the address, or a router said so by ICMP.",
          "The routing of this host or of the network.", "ip route get ADDRESS"},
+    [FINDING_ROUTING_LOOP] =
+        {"routing-loop", "packets die of old age on the way", FINDING_ERROR,
+         "A router answered the SYN with ICMP time exceeded although it was sent with the usual "
+         "time to live: the packet went round in a circle, or the way is longer than that.",
+         "The network's routing.",
+         "--path shows which routers the circle has; their routes for this address disagree."},
+    [FINDING_NO_LOCAL_ADDRESS] =
+        {"no-local-address", "this host has no address or port to connect from", FINDING_ERROR,
+         "connect() gave EADDRNOTAVAIL: every ephemeral port towards this destination is taken, or "
+         "there is no source address that fits the destination.",
+         "This host.",
+         "ss -tan dst ADDRESS (many in TIME-WAIT?), net.ipv4.ip_local_port_range, ip address."},
+    [FINDING_LATE_SYNACK] =
+        {"late-synack", "the SYN was answered late, without being lost", FINDING_WARNING,
+         "The time from SYN to SYN,ACK, measured by the kernel, differs much from try to try, and "
+         "no SYN had to be sent again: something held it or its answer. A queue on the way that "
+         "fills, or a host that does not get round to its network (an overloaded or paused "
+         "machine; the listening application is not involved in answering a SYN).",
+         "The network or the server's host.",
+         "Look from both ends at the same moment: netkit tcp-probe --new-connection shows how "
+         "often, --path whether the routers before it answer quickly."},
     [FINDING_ACCEPT_QUEUE_OVERFLOW] =
         {"accept-queue-overflow", "the accept queue is full", FINDING_WARNING,
          "Connections are complete but the application does not accept them fast enough for the "

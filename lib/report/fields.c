@@ -169,6 +169,96 @@ const struct report_field report_machine_fields[] = {
     END,
 };
 
+static const struct report_field icmp_fields[] = {
+    {"from", NULL, FIELD_TEXT, PLACE(result_icmp, from)},
+    {"name", NULL, FIELD_TEXT, PLACE(result_icmp, name)},
+    {"type", NULL, FIELD_INTEGER, PLACE(result_icmp, type)},
+    {"code", NULL, FIELD_INTEGER, PLACE(result_icmp, code)},
+    {"ours", NULL, FIELD_BOOL, PLACE(result_icmp, ours)},
+    END,
+};
+
+static const struct report_field try_fields[] = {
+    {"answer", NULL, FIELD_TEXT, PLACE(result_reach_try, answer)},
+    {"errno", NULL, FIELD_ERRNO, PLACE(result_reach_try, number)},
+    {"took_ns", NULL, FIELD_DURATION, PLACE(result_reach_try, took_ns)},
+    {"rtt_ns", NULL, FIELD_DURATION, PLACE(result_reach_try, rtt_ns)},
+    {"syn_retransmits", NULL, FIELD_INTEGER, PLACE(result_reach_try, syn_retransmits)},
+    {"icmp", NULL, FIELD_POINTER, PLACE(result_reach_try, icmp),
+     .element_bytes = sizeof(struct result_icmp), .fields = icmp_fields},
+    END,
+};
+
+static const struct report_field hop_fields[] = {
+    {"hop", NULL, FIELD_INTEGER, PLACE(result_hop, hop)},
+    {"address", NULL, FIELD_TEXT, PLACE(result_hop, address)},
+    {"answer", NULL, FIELD_TEXT, PLACE(result_hop, answer)},
+    {"rtt_ns", NULL, FIELD_DURATION, PLACE(result_hop, rtt_ns)},
+    {"syn_retransmits", NULL, FIELD_INTEGER, PLACE(result_hop, syn_retransmits)},
+    {"icmp", NULL, FIELD_POINTER, PLACE(result_hop, icmp),
+     .element_bytes = sizeof(struct result_icmp), .fields = icmp_fields},
+    END,
+};
+
+static const struct report_field path_fields[] = {
+    {"hops", NULL, FIELD_ARRAY, COUNTED(result_path, hops, hop_count),
+     .element_bytes = sizeof(struct result_hop), .fields = hop_fields},
+    {"end", NULL, FIELD_TEXT, PLACE(result_path, end)},
+    END,
+};
+
+static const struct report_field route_fields[] = {
+    {"gateway", NULL, FIELD_TEXT, PLACE(result_route, gateway)},
+    {"device", NULL, FIELD_TEXT, PLACE(result_route, device)},
+    {"source", NULL, FIELD_TEXT, PLACE(result_route, source)},
+    {"neighbour", NULL, FIELD_TEXT, PLACE(result_route, neighbour)},
+    {"local", NULL, FIELD_BOOL, PLACE(result_route, local)},
+    END,
+};
+
+const struct report_field report_reach_fields[] = {
+    {"target", NULL, FIELD_TEXT, PLACE(result_reach, target)},
+    {"address", NULL, FIELD_TEXT, PLACE(result_reach, address)},
+    {"port", NULL, FIELD_INTEGER, PLACE(result_reach, port)},
+    {"ok", NULL, FIELD_BOOL, PLACE(result_reach, ok)},
+    {"case", NULL, FIELD_TEXT, PLACE(result_reach, reach_case)},
+    {"error", NULL, FIELD_ERROR, PLACE(result_reach, error)},
+    {"resolve_ns", "resolve", FIELD_DURATION, PLACE(result_reach, resolve_ns)},
+    {"connect_ns", "connect", FIELD_DURATION, PLACE(result_reach, connect_ns)},
+    {"rtt_ns", "round trip", FIELD_DURATION, PLACE(result_reach, rtt_ns)},
+    {"syn_retransmits", "SYNs sent again", FIELD_INTEGER, PLACE(result_reach, syn_retransmits)},
+    {"tries", NULL, FIELD_ARRAY, COUNTED(result_reach, tries, try_count),
+     .element_bytes = sizeof(struct result_reach_try), .fields = try_fields},
+    {"route", NULL, FIELD_POINTER, PLACE(result_reach, route),
+     .element_bytes = sizeof(struct result_route), .fields = route_fields},
+    {"path", NULL, FIELD_POINTER, PLACE(result_reach, path),
+     .element_bytes = sizeof(struct result_path), .fields = path_fields},
+    {"syns_predicted", NULL, FIELD_INTEGER, PLACE(result_reach, syns_predicted)},
+    {"syns_sent", NULL, FIELD_INTEGER, PLACE(result_reach, syns_sent)},
+    {"gives_up_ns", NULL, FIELD_DURATION, PLACE(result_reach, gives_up_ns)},
+    {"cannot_tell", NULL, FIELD_TEXT, PLACE(result_reach, cannot_tell)},
+    {"would_tell", NULL, FIELD_TEXT, PLACE(result_reach, would_tell)},
+    END,
+};
+
+static const struct report_field syn_fields[] = {
+    {"number", NULL, FIELD_INTEGER, PLACE(result_syn, number)},
+    {"at_ns", NULL, FIELD_DURATION, PLACE(result_syn, at_ns)},
+    {"after_ns", NULL, FIELD_DURATION, PLACE(result_syn, after_ns)},
+    END,
+};
+
+static const struct report_field schedule_fields[] = {
+    {"schedule", NULL, FIELD_TEXT, PLACE(result_schedule, name)},
+    {"syns", NULL, FIELD_ARRAY, COUNTED(result_schedule, syns, syn_count),
+     .element_bytes = sizeof(struct result_syn), .fields = syn_fields},
+    {"failed_ns", NULL, FIELD_DURATION, PLACE(result_schedule, failed_ns)},
+    {"failed_latest_ns", NULL, FIELD_DURATION, PLACE(result_schedule, failed_latest_ns)},
+    {"settings", NULL, FIELD_MAP, PLACE(result_schedule, settings)},
+    {"sources", NULL, FIELD_MAP, PLACE(result_schedule, sources)},
+    END,
+};
+
 const struct report_field report_finding_fields[] = {
     {"code", NULL, FIELD_CODE, PLACE(finding, code)},
     {"severity", NULL, FIELD_SEVERITY, PLACE(finding, severity)},
@@ -257,6 +347,8 @@ const char *report_capture_name(enum result_capture capture)
 
 struct report_kind report_kind_of(const struct result *result)
 {
+    static const struct result_error no_error;
+
     switch (result->type) {
     case RESULT_PROBE:
         return (struct report_kind){
@@ -281,6 +373,22 @@ struct report_kind report_kind_of(const struct result *result)
             .name = result->machine.check ? result->machine.check : "?",
             .ok = result->machine.health != RESULT_HEALTH_PROBLEM,
             .error = &result->machine.error,
+        };
+    case RESULT_REACH:
+        return (struct report_kind){
+            .fields = report_reach_fields,
+            .body = &result->reach,
+            .name = result->reach.target ? result->reach.target : "?",
+            .ok = result->reach.ok,
+            .error = &result->reach.error,
+        };
+    case RESULT_SCHEDULE:
+        return (struct report_kind){
+            .fields = schedule_fields,
+            .body = &result->schedule,
+            .name = result->schedule.name ? result->schedule.name : "?",
+            .ok = true,
+            .error = &no_error,
         };
     }
     return (struct report_kind){.name = "?"};

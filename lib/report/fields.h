@@ -54,6 +54,7 @@ extern const struct report_field report_tls_fields[];     /* struct result_tls *
 extern const struct report_field report_latency_fields[]; /* struct result_latency */
 extern const struct report_field report_arm_fields[];     /* struct result_arm */
 extern const struct report_field report_machine_fields[]; /* struct result_machine */
+extern const struct report_field report_reach_fields[];   /* struct result_reach */
 
 extern const struct report_field report_lab_fields[]; /* struct result_lab */
 

@@ -97,6 +97,35 @@ static void meaning(struct buf *out, const struct result_machine *machine)
     buf_add_str(out, "</system-out>\n");
 }
 
+/* The case of a target, and what the evidence leaves open. */
+static void reached(struct buf *out, const struct result_reach *reach)
+{
+    buf_add_str(out, "      <system-out>");
+    xml_escape(out, reach->reach_case ? reach->reach_case : "?");
+    for (size_t i = 0; i < reach->try_count; i++) {
+        char text[32];
+        buf_printf(out, "%s%s after %s", i ? ", " : ": ", reach->tries[i].answer,
+                   report_duration(text, sizeof text, reach->tries[i].took_ns, true));
+    }
+    if (reach->path) {
+        buf_add_str(out, "\npath: ");
+        xml_escape(out, reach->path->end);
+    }
+    if (reach->cannot_tell) {
+        buf_add_str(out, "\ncannot tell: ");
+        xml_escape(out, reach->cannot_tell);
+    }
+    buf_add_str(out, "</system-out>\n");
+}
+
+static void predicted(struct buf *out, const struct result_schedule *schedule)
+{
+    char text[32];
+
+    buf_printf(out, "      <system-out>%zu SYNs, gives up after %s</system-out>\n",
+               schedule->syn_count, report_duration(text, sizeof text, schedule->failed_ns, true));
+}
+
 static void case_element(struct buf *out, const struct report *report,
                          const struct report_case *item)
 {
@@ -117,6 +146,12 @@ static void case_element(struct buf *out, const struct report *report,
             break;
         case RESULT_MACHINE:
             meaning(out, &item->result->machine);
+            break;
+        case RESULT_REACH:
+            reached(out, &item->result->reach);
+            break;
+        case RESULT_SCHEDULE:
+            predicted(out, &item->result->schedule);
             break;
         }
     if (item->check)

@@ -289,6 +289,8 @@ static const struct result_probe **probes_of(const struct report *report, size_t
             break;
         case RESULT_LAB: /* an experiment of the moment: nothing that a server would scrape */
         case RESULT_MACHINE:
+        case RESULT_REACH: /* its findings say it */
+        case RESULT_SCHEDULE:
             break;
         }
     if (!probes)

@@ -338,6 +338,12 @@ static void result_fully(struct paint *paint, struct about_list list, const stru
         break;
     case RESULT_MACHINE: /* show_machine() has all of them */
         break;
+    case RESULT_REACH:
+        show_reach(paint, &result->reach);
+        break;
+    case RESULT_SCHEDULE:
+        show_schedule(paint, &result->schedule);
+        return;
     }
     if (failed && !failure_is_told(list, result)) {
         paint_newline(paint);
@@ -373,6 +379,8 @@ static void notes(struct paint *paint, const struct result *result)
         list_notes(paint, result->lab.notes, result->lab.note_count);
         break;
     case RESULT_MACHINE:
+    case RESULT_REACH:
+    case RESULT_SCHEDULE:
         break;
     }
 }
@@ -392,10 +400,10 @@ static void show_result(struct paint *paint, struct about_list list, const struc
     notes(paint, result);
 }
 
-static bool all_are_probes(const struct report *report)
+static bool all_are(const struct report *report, enum result_type type)
 {
     for (size_t i = 0; i < report->result_count; i++)
-        if (report->results[i]->type != RESULT_PROBE)
+        if (report->results[i]->type != type)
             return false;
     return true;
 }
@@ -406,13 +414,15 @@ int report_render_text(struct buf *out, const struct report *report,
     struct paint paint = paint_begin(out, style);
     struct full all = {.paint = &paint};
     struct quiet whole = {&paint, report->command ? report->command : "netkit"};
-    bool several = report->result_count > 1 && all_are_probes(report);
+    bool reach = all_are(report, RESULT_REACH);
+    bool several = report->result_count > 1 && (reach || all_are(report, RESULT_PROBE));
     bool many = several && report->result_count > TEXT_BLOCKS_MAX && !style->verbose;
     cleanup(about) struct about about = {0};
     int rc = about_build(&about, report, error);
 
     if (!rc && many)
-        rc = show_many(&paint, report, &about, error);
+        rc = reach ? show_many_reach(&paint, report, &about, error)
+                   : show_many(&paint, report, &about, error);
     if (rc)
         return rc;
     for (size_t i = 0; i < report->result_count && !many; i++)

@@ -20,6 +20,9 @@ const char *severity_mark(enum finding_severity severity, bool unicode);
  * that are not ok. All results are of tcp-probe. */
 int show_many(struct paint *paint, const struct report *report, const struct about *about,
               struct error *error);
+/* The same of connect-timeout's. */
+int show_many_reach(struct paint *paint, const struct report *report, const struct about *about,
+                    struct error *error);
 /* How many targets are ok, and how many have which finding. */
 void show_totals(struct paint *paint, const struct report *report, const struct about *about);
 /* The thresholds, the exceeded ones first; quietly only those. */
@@ -30,6 +33,11 @@ void show_machine(struct paint *paint, const struct report *report);
 
 /* Everything measured of one target: phases, percentiles, histogram, breakdown, arms. */
 void show_probe(struct paint *paint, const struct result_probe *probe);
+
+/* What became of connecting to one target: tries, route, path, what is not known. */
+void show_reach(struct paint *paint, const struct result_reach *reach);
+/* When the kernel sends SYNs, and what that follows from. */
+void show_schedule(struct paint *paint, const struct result_schedule *schedule);
 
 /* The programs of a lab, the faults, the connections between them. */
 void show_lab(struct paint *paint, const struct result_lab *lab);

@@ -168,7 +168,8 @@ static void show_rows(struct paint *paint, const struct row *rows, size_t count)
 static void count_codes(struct tally *tally, const struct about *about, const struct result *result)
 {
     struct about_list list = about_result(about, result);
-    enum finding_code error = result->probe.error.code;
+    struct report_kind kind = report_kind_of(result);
+    enum finding_code error = kind.error->code;
     bool told = error == FINDING_NONE, flawed = false;
 
     for (size_t i = 0; i < list.count; i++) {
@@ -185,7 +186,7 @@ static void count_codes(struct tally *tally, const struct about *about, const st
     }
     if (!told)
         tally->codes[error][RESULT_SIDE_NONE]++;
-    if (failed(&result->probe))
+    if (!kind.ok || error != FINDING_NONE)
         tally->failed++;
     else if (flawed)
         tally->flawed++;

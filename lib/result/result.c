@@ -236,6 +236,19 @@ static void forget(struct result *result)
     case RESULT_MACHINE:
         result->machine.effect_ns = RESULT_UNKNOWN;
         break;
+    case RESULT_REACH:
+        result->reach.resolve_ns = RESULT_UNKNOWN;
+        result->reach.connect_ns = RESULT_UNKNOWN;
+        result->reach.rtt_ns = RESULT_UNKNOWN;
+        result->reach.syn_retransmits = RESULT_UNKNOWN;
+        result->reach.syns_predicted = RESULT_UNKNOWN;
+        result->reach.syns_sent = RESULT_UNKNOWN;
+        result->reach.gives_up_ns = RESULT_UNKNOWN;
+        break;
+    case RESULT_SCHEDULE:
+        result->schedule.failed_ns = RESULT_UNKNOWN;
+        result->schedule.failed_latest_ns = RESULT_UNKNOWN;
+        break;
     }
 }
 

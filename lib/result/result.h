@@ -329,12 +329,96 @@ struct result_machine {
     struct result_error error; /* of a problem */
 };
 
+/* ---- connect-timeout on a live target: what becomes of a connect */
+
+struct result_icmp {
+    const char *from; /* its sender's address; NULL: not known */
+    const char *name; /* "host-unreachable" */
+    int64_t type, code;
+    bool ours; /* this host made it itself */
+};
+
+/* One connect. */
+struct result_reach_try {
+    const char *answer; /* "connected", "rst", "icmp", "none", … */
+    int number;         /* the errno of connect; 0: none */
+    int64_t took_ns;
+    int64_t rtt_ns; /* the kernel's own, of SYN and SYN,ACK */
+    int64_t syn_retransmits;
+    const struct result_icmp *icmp; /* NULL: none came */
+};
+
+/* A SYN that was to live for so many hops. */
+struct result_hop {
+    int64_t hop;
+    const char *address; /* who answered; NULL: nobody */
+    const char *answer;  /* "router", "connected", "rst", "icmp", "none", … */
+    int64_t rtt_ns;      /* RESULT_UNKNOWN where it is not known which SYN was answered */
+    int64_t syn_retransmits;
+    const struct result_icmp *icmp;
+};
+
+struct result_path {
+    struct result_hop *hops;
+    size_t hop_count;
+    const char *end; /* where it ends, in a sentence */
+};
+
+/* The way out of this host. */
+struct result_route {
+    const char *gateway; /* NULL: the target is on the link */
+    const char *device;
+    const char *source;    /* the address that the target sees, without translation on the way */
+    const char *neighbour; /* the next hop in the neighbour table: "REACHABLE"; NULL: not there */
+    bool local;            /* the target is this host */
+};
+
+struct result_reach {
+    const char *target;  /* as the user wrote it; with its address where the name has several */
+    const char *address; /* NULL when it never resolved */
+    int64_t port;
+    bool ok; /* it connects */
+    struct result_error error;
+    const char *reach_case; /* "refused" */
+    int64_t resolve_ns;
+    int64_t connect_ns, rtt_ns; /* the shortest */
+    int64_t syn_retransmits;    /* of all tries together */
+    struct result_reach_try *tries;
+    size_t try_count;
+    const struct result_route *route; /* NULL: not known */
+    const struct result_path *path;   /* NULL: not looked for */
+    /* Silence: how many SYNs the kernel's settings make in the time that was waited, how many there
+     * were, and when connect() would have given up. */
+    int64_t syns_predicted, syns_sent, gives_up_ns;
+    const char *cannot_tell; /* NULL: all is told */
+    const char *would_tell;
+};
+
+/* ---- connect-timeout: what the kernel is going to do */
+
+struct result_syn {
+    int64_t number; /* from 1 */
+    int64_t at_ns;
+    int64_t after_ns; /* the one before; RESULT_UNKNOWN for the first */
+};
+
+struct result_schedule {
+    const char *name;
+    struct result_syn *syns;
+    size_t syn_count;
+    int64_t failed_ns;        /* ETIMEDOUT, on a machine whose timers are never late */
+    int64_t failed_latest_ns; /* with the lateness that the kernel's timer wheel may add */
+    struct result_map settings, sources; /* by name: the value, and where it is from */
+};
+
 /* ---- The report */
 
 enum result_type {
     RESULT_PROBE,
     RESULT_LAB,
     RESULT_MACHINE,
+    RESULT_REACH,
+    RESULT_SCHEDULE,
 };
 
 struct result {
@@ -343,6 +427,8 @@ struct result {
         struct result_probe probe;
         struct result_lab lab;
         struct result_machine machine;
+        struct result_reach reach;
+        struct result_schedule schedule;
     };
 };
 

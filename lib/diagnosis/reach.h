@@ -1,0 +1,108 @@
+/* What becomes of a connect to a live target, and why: measurements in, one case and its findings
+ * out. Pure: no clock, no socket.
+ *
+ * Several causes look alike from one side. A case is named only as far as the evidence carries:
+ * result_reach.cannot_tell then says which causes remain, and would_tell what would separate them.
+ * What is known of other targets of the same run counts as evidence, too: a port that answers shows
+ * that its host is alive.
+ *
+ * How Linux maps ICMP to errno: icmp_err_convert[] of net/ipv4/icmp.c, icmpv6_err_convert() of
+ * net/ipv6/icmp.c. */
+#ifndef DIAGNOSIS_REACH_H
+#define DIAGNOSIS_REACH_H
+
+#include "diagnosis/schedule.h"
+#include "result/result.h"
+
+enum reach_answer {
+    REACH_SILENCE,   /* nothing, until our patience or the kernel's (ETIMEDOUT) was over */
+    REACH_CONNECTED, /* SYN,ACK */
+    REACH_RST,
+    REACH_RESET,   /* connected, and reset in the same moment */
+    REACH_ICMP,    /* an error message, `icmp` */
+    REACH_REFUSED, /* our own kernel said no before a SYN left: `number` */
+    REACH_ITSELF,  /* simultaneous open with ourselves: our own port was the target */
+    REACH_UNTRIED, /* the run was over, or something of ours failed: `number` */
+    REACH_ANSWERS  /* how many */
+};
+/* "none", "connected", "rst", … */
+const char *reach_answer_name(enum reach_answer answer);
+
+/* An ICMP or ICMPv6 error. */
+struct reach_icmp {
+    bool v6;
+    uint8_t type, code;
+    const char *from; /* an address; NULL: not known */
+    bool ours;        /* `from` is the address that we connected from */
+};
+
+/* What an ICMP error says, whoever sent it. */
+enum reach_icmp_kind {
+    REACH_ICMP_OTHER,
+    REACH_ICMP_NO_ROUTE,   /* to the network */
+    REACH_ICMP_NO_HOST,    /* the last router finds nobody */
+    REACH_ICMP_PROHIBITED, /* by a rule; so is a port unreachable, for a host would send RST */
+    REACH_ICMP_TTL,        /* time exceeded in transit */
+};
+enum reach_icmp_kind reach_icmp_kind(const struct reach_icmp *icmp);
+/* "host-unreachable", "admin-prohibited", …; never NULL. */
+const char *reach_icmp_name(const struct reach_icmp *icmp);
+
+struct reach_try {
+    enum reach_answer answer;
+    int number; /* errno, positive; 0: none */
+    int64_t took_ns;
+    int64_t rtt_ns; /* the kernel's, of a handshake without retransmission; else RESULT_UNKNOWN */
+    int64_t syn_retransmits;
+    struct reach_icmp icmp; /* REACH_ICMP */
+};
+
+/* A listener of this host, when a SYN was not answered at once. */
+struct reach_listener {
+    bool seen;            /* there is one on that port */
+    int64_t queue, limit; /* its accept queue at its fullest */
+    int64_t overflows;    /* of all listeners of this host, since we began; RESULT_UNKNOWN */
+};
+
+/* Another target of the run with the same address that answered. */
+struct reach_other {
+    const char *target; /* NULL: there is none */
+    enum reach_answer answer;
+    bool at_once; /* without a retransmission */
+    int64_t hop;  /* at which distance it answered; 0: not known */
+};
+
+struct reach_evidence {
+    const char *target, *address;
+    int64_t port;
+    int64_t resolve_ns;
+    const char *resolve_error; /* NULL: it resolved */
+    const char *source;        /* the address that we connected from; NULL: not known */
+    const struct reach_try *tries;
+    size_t try_count;
+    const struct result_route *route; /* NULL: not known */
+    struct reach_listener listener;
+    struct reach_other other;
+    const struct reach_try *hops; /* SYNs with a rising time to live; the first one is hop 1 */
+    size_t hop_count;
+    struct schedule_settings settings; /* this machine's */
+};
+
+/* The distance at which something answered that is no router: 0 when nothing did. */
+int64_t reach_end_hop(const struct reach_try *hops, size_t count);
+/* The first hop at which a router of that address was heard; 0: at none. */
+int64_t reach_hop_of(const struct reach_try *hops, size_t count, const char *address);
+/* The path of the evidence for the result, with a sentence about its end; NULL without hops. */
+const struct result_path *reach_path(struct arena *arena, const struct reach_evidence *evidence);
+/* For the result; NULL unless there is an ICMP message. */
+const struct result_icmp *reach_icmp_result(struct arena *arena, const struct reach_try *attempt);
+
+/* A handshake's round trip from which on it is worth a finding, and a difference between two. */
+#define REACH_SLOW_NS INT64_C(100000000)
+#define REACH_LATE_NS INT64_C(100000000)
+
+/* Fills the result, and appends its findings; texts come from the arena. */
+void reach_diagnose(struct arena *arena, const struct reach_evidence *evidence,
+                    struct result_reach *result, struct finding_list *findings);
+
+#endif

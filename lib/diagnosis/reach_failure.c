@@ -1,0 +1,281 @@
+/* Connects that fail without an answer from the target: an ICMP message, our own kernel's no,
+ * silence. */
+#include "diagnosis/reach_inquest.h"
+
+#include "base/clock.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- ICMP ---- */
+
+static bool from_target(const struct inquest *inquest)
+{
+    const char *from = inquest->decisive->icmp.from, *address = inquest->evidence->address;
+    return from && address && !strcmp(from, address);
+}
+
+/* "192.0.2.1 (hop 3 of the path)" */
+static const char *sender(struct inquest *inquest)
+{
+    const char *from = inquest->decisive->icmp.from;
+
+    inquest->hop = reach_hop_of(inquest->evidence->hops, inquest->evidence->hop_count, from);
+    if (!from)
+        return "somebody";
+    return inquest->hop ? arena_printf(inquest->arena, "%s (hop %" PRId64 " of the path)", from,
+                                       inquest->hop)
+                        : from;
+}
+
+static bool neighbour_fails(const struct reach_evidence *evidence)
+{
+    const char *state = evidence->route ? evidence->route->neighbour : NULL;
+    return state && (!strcmp(state, "FAILED") || !strcmp(state, "INCOMPLETE"));
+}
+
+/* Our own host says so: nobody answers ARP or neighbour discovery for the next hop. */
+static void no_neighbour(struct inquest *inquest)
+{
+    const struct result_route *route = inquest->evidence->route;
+    struct arena *arena = inquest->arena;
+    const char *gateway = route ? route->gateway : NULL;
+    const char *device = route && route->device ? route->device : "the link";
+    struct finding *finding = reach_conclude(
+        inquest, REACH_CASE_NO_NEIGHBOUR,
+        gateway ? arena_printf(arena,
+                               "This host finds nobody at its gateway %s on %s (no answer to ARP "
+                               "or neighbour discovery): no SYN has left it.",
+                               gateway, device)
+                : arena_printf(arena,
+                               "The target is on this host's own link (%s), and nobody there "
+                               "answers ARP or neighbour discovery for it: no SYN has left.",
+                               device));
+
+    result_set_text(arena, &finding->evidence, "neighbour", route ? route->neighbour : NULL);
+    finding->remedy = gateway ? "Is the gateway up, and is it the right one? ip route, ip neigh; "
+                                "the cable, the VLAN, the switch port."
+                              : "Is the host up, and does it have that address? ip neigh; if it "
+                                "lives elsewhere, this host's prefix length is too short.";
+    if (neighbour_fails(inquest->evidence))
+        return;
+    inquest->result->cannot_tell = "Whether nobody answers ARP or neighbour discovery, or a "
+                                   "firewall of this host rejects with the same ICMP.";
+    inquest->result->would_tell = "ip neigh get, right after a try (FAILED?); nft list ruleset.";
+}
+
+static void rejected_here(struct inquest *inquest, const char *name)
+{
+    struct finding *finding = reach_conclude(
+        inquest, REACH_CASE_REJECTED,
+        arena_printf(inquest->arena, "This host's own firewall rejects it (ICMP %s from itself).",
+                     name));
+    finding->side = RESULT_SIDE_CLIENT;
+    finding->remedy = "nft list ruleset; iptables -S";
+}
+
+static void prohibited(struct inquest *inquest, const char *name)
+{
+    struct arena *arena = inquest->arena;
+    bool target = from_target(inquest);
+    const char *who = sender(inquest);
+    struct finding *finding = reach_conclude(
+        inquest, REACH_CASE_REJECTED,
+        target
+            ? arena_printf(arena,
+                           "The target's own address rejects it (ICMP %s): a firewall on the "
+                           "host, or one before it that uses its address.",
+                           name)
+            : arena_printf(arena, "%s rejects it (ICMP %s): a firewall or a router's rule there.",
+                           who, name));
+
+    finding->side = target ? RESULT_SIDE_SERVER : RESULT_SIDE_NETWORK;
+}
+
+static void no_host(struct inquest *inquest, const char *name)
+{
+    struct arena *arena = inquest->arena;
+    const char *after = reach_span(arena, inquest->decisive->took_ns);
+
+    if (from_target(inquest)) {
+        reach_conclude(inquest, REACH_CASE_NO_HOST,
+                       arena_printf(arena,
+                                    "The target's own address says ICMP %s after %s: it passes "
+                                    "connections on (NAT, a load balancer) and finds nobody there.",
+                                    name, after));
+        return;
+    }
+    reach_conclude(inquest, REACH_CASE_NO_HOST,
+                   arena_printf(arena, "%s finds nobody there (ICMP %s after %s).", sender(inquest),
+                                name, after));
+}
+
+void reach_inquire_icmp(struct inquest *inquest)
+{
+    const struct reach_icmp *icmp = &inquest->decisive->icmp;
+    const char *name = reach_icmp_name(icmp);
+    bool here = icmp->ours || (inquest->evidence->route && inquest->evidence->route->local);
+    struct arena *arena = inquest->arena;
+
+    switch (reach_icmp_kind(icmp)) {
+    case REACH_ICMP_NO_HOST:
+        if (here)
+            no_neighbour(inquest);
+        else
+            no_host(inquest, name);
+        return;
+    case REACH_ICMP_PROHIBITED:
+        if (here)
+            rejected_here(inquest, name);
+        else
+            prohibited(inquest, name);
+        return;
+    case REACH_ICMP_NO_ROUTE:
+        if (here)
+            rejected_here(inquest, name);
+        else
+            reach_conclude(
+                inquest, REACH_CASE_NO_ROUTE_THERE,
+                arena_printf(arena, "%s has no route to it (ICMP %s).", sender(inquest), name));
+        return;
+    case REACH_ICMP_TTL:
+        reach_conclude(inquest, REACH_CASE_LOOP,
+                       arena_printf(arena, "The SYN's time to live ran out at %s (ICMP %s).",
+                                    sender(inquest), name));
+        return;
+    case REACH_ICMP_OTHER:
+        reach_conclude(inquest, REACH_CASE_OTHER_ICMP,
+                       arena_printf(arena, "%s answered with ICMP type %u code %u (%s).",
+                                    sender(inquest), icmp->type, icmp->code, name));
+        return;
+    }
+}
+
+/* ---- our own kernel ---- */
+
+static const struct {
+    int number;
+    enum reach_case which;
+    const char *what, *remedy;
+} refusals[] = {
+    {ENETUNREACH, REACH_CASE_NO_ROUTE, "This host has no route to it: no SYN left.",
+     "ip route get ADDRESS; for IPv6, whether there is a global address and a default route."},
+    {EHOSTUNREACH, REACH_CASE_NO_ROUTE,
+     "This host's routing table says 'unreachable' for it: no SYN left.",
+     "ip route show type unreachable"},
+    {EINVAL, REACH_CASE_NO_ROUTE,
+     "This host's routing table says 'blackhole' for it, or a link-local address has no %scope: no "
+     "SYN left.",
+     "ip route show type blackhole; write a link-local address as fe80::1%eth0."},
+    {EACCES, REACH_CASE_NOT_ALLOWED,
+     "This host does not allow it: a 'prohibit' route, or a security policy. No SYN left.",
+     "ip route show type prohibit; the policy's log (AppArmor, SELinux, Landlock)."},
+    {EPERM, REACH_CASE_NOT_ALLOWED,
+     "This host does not allow it: a firewall rule, a filter on the process's control group, or a "
+     "security policy. No SYN left.",
+     "nft list ruleset; systemctl show -p IPAddressDeny UNIT; the policy's log."},
+    {EADDRNOTAVAIL, REACH_CASE_NO_ADDRESS,
+     "This host has no address or port to connect from: no SYN left.", NULL},
+    {EADDRINUSE, REACH_CASE_NO_ADDRESS, "This host has no port left to connect from: no SYN left.",
+     NULL},
+    {EAFNOSUPPORT, REACH_CASE_NO_ROUTE, "This host does not speak that address family.",
+     "sysctl net.ipv6.conf.all.disable_ipv6; ip -6 address"},
+};
+
+void reach_inquire_local(struct inquest *inquest)
+{
+    int number = inquest->decisive->number;
+
+    for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+        if (refusals[i].number != number)
+            continue;
+        struct finding *finding = reach_conclude(inquest, refusals[i].which, refusals[i].what);
+        if (refusals[i].remedy)
+            finding->remedy = refusals[i].remedy;
+        return;
+    }
+    struct finding *finding = reach_conclude(
+        inquest, REACH_CASE_UNTRIED,
+        arena_printf(inquest->arena, "It could not be tried: %s.", strerrordesc_np(number)));
+    finding->severity = FINDING_WARNING;
+}
+
+/* ---- silence ---- */
+
+/* How many SYNs the settings make in the time that was waited. */
+static void predict(struct inquest *inquest)
+{
+    struct result_reach *result = inquest->result;
+    struct schedule schedule;
+    int64_t predicted = 0;
+
+    schedule_connect(&schedule, &inquest->evidence->settings, NULL);
+    for (size_t i = 0; i < schedule.sent_count && i < SCHEDULE_SENT_MAX; i++)
+        predicted += schedule.sent_ns[i] <= inquest->decisive->took_ns;
+    result->syns_predicted = predicted;
+    result->syns_sent = inquest->decisive->syn_retransmits + 1;
+    result->gives_up_ns = schedule.failed_ns;
+}
+
+static const char *waited(const struct inquest *inquest)
+{
+    const struct result_reach *result = inquest->result;
+    struct arena *arena = inquest->arena;
+    const char *span = reach_span(arena, inquest->decisive->took_ns);
+
+    if (inquest->decisive->number == ETIMEDOUT)
+        return arena_printf(arena,
+                            "No answer to %" PRId64 " SYNs; the kernel gave up after %s "
+                            "(ETIMEDOUT).",
+                            result->syns_sent, span);
+    return arena_printf(arena,
+                        "No answer to %" PRId64 " SYN%s within %s; without a bound of its own, "
+                        "connect() would give up after %s on this host.",
+                        result->syns_sent, result->syns_sent == 1 ? "" : "s", span,
+                        reach_span(arena, result->gives_up_ns));
+}
+
+static void silent_here(struct inquest *inquest)
+{
+    const struct reach_listener *listener = &inquest->evidence->listener;
+    struct arena *arena = inquest->arena;
+
+    if (listener->seen && listener->queue > listener->limit) {
+        reach_conclude(inquest, REACH_CASE_OVERLOADED,
+                       arena_printf(arena,
+                                    "%s This host's listener has %" PRId64 " connections waiting, "
+                                    "with room for %" PRId64 ": the kernel drops every SYN.",
+                                    waited(inquest), listener->queue, listener->limit));
+        struct result_reach *result = inquest->result;
+        struct finding *finding = &inquest->findings->items[inquest->findings->count - 1];
+        finding->severity = FINDING_ERROR;
+        result->ok = false;
+        result->error = (struct result_error){FINDING_ACCEPT_QUEUE_OVERFLOW,
+                                              inquest->decisive->number, finding->summary};
+        return;
+    }
+    reach_conclude(inquest, REACH_CASE_SILENT, waited(inquest));
+    inquest->result->cannot_tell = "Which rule drops it: the target is this host, so a firewall of "
+                                   "its own does, or the listener's queue was full for a moment.";
+    inquest->result->would_tell = "nft list ruleset; ss -ltn; nstat -az TcpExtListenOverflows.";
+}
+
+void reach_inquire_silence(struct inquest *inquest)
+{
+    const struct reach_evidence *evidence = inquest->evidence;
+    const struct reach_other *other = &evidence->other;
+
+    predict(inquest);
+    if (evidence->route && evidence->route->local) {
+        silent_here(inquest);
+    } else if (neighbour_fails(evidence)) {
+        no_neighbour(inquest);
+    } else if (other->target) {
+        reach_conclude(
+            inquest, REACH_CASE_FILTERED,
+            arena_printf(inquest->arena, "%s The host is alive: %s answered in the same run (%s).",
+                         waited(inquest), other->target, reach_answer_name(other->answer)));
+    } else {
+        reach_conclude(inquest, REACH_CASE_SILENT, waited(inquest));
+    }
+}

@@ -1,0 +1,57 @@
+/* Between the files of the diagnosis of a connect. */
+#ifndef DIAGNOSIS_REACH_INQUEST_H
+#define DIAGNOSIS_REACH_INQUEST_H
+
+#include "base/cleanup.h"
+#include "diagnosis/reach.h"
+
+enum reach_case {
+    REACH_CASE_ACCEPTED,
+    REACH_CASE_SLOW,
+    REACH_CASE_LATE,
+    REACH_CASE_RETRIED,
+    REACH_CASE_OVERLOADED,
+    REACH_CASE_UNSTEADY,
+    REACH_CASE_REFUSED,
+    REACH_CASE_REFUSED_BEFORE,
+    REACH_CASE_RESET,
+    REACH_CASE_ITSELF,
+    REACH_CASE_REJECTED,
+    REACH_CASE_NO_HOST,
+    REACH_CASE_NO_NEIGHBOUR,
+    REACH_CASE_NO_ROUTE_THERE,
+    REACH_CASE_LOOP,
+    REACH_CASE_OTHER_ICMP,
+    REACH_CASE_NO_ROUTE,
+    REACH_CASE_NOT_ALLOWED,
+    REACH_CASE_NO_ADDRESS,
+    REACH_CASE_FILTERED,
+    REACH_CASE_SILENT,
+    REACH_CASE_NO_NAME,
+    REACH_CASE_UNTRIED,
+    REACH_CASES
+};
+
+struct inquest {
+    struct arena *arena;
+    const struct reach_evidence *evidence;
+    struct result_reach *result;
+    struct finding_list *findings;
+    const struct reach_try *decisive; /* the try that the case rests on; NULL: none */
+    size_t counts[REACH_ANSWERS];
+    size_t retried; /* tries in which a SYN was sent again */
+    int64_t retransmits;
+    int64_t rtt_least_ns, rtt_most_ns;
+    int64_t hop; /* of the ICMP's sender, where the path has it */
+};
+
+/* Sets the case with what follows from it alone, and adds its finding, which may be changed (a
+ * scratch one where the case has none). `summary` comes from the arena or is static. */
+struct finding *reach_conclude(struct inquest *inquest, enum reach_case which, const char *summary);
+const char *reach_span(struct arena *arena, int64_t ns);
+
+void reach_inquire_icmp(struct inquest *inquest);
+void reach_inquire_local(struct inquest *inquest);
+void reach_inquire_silence(struct inquest *inquest);
+
+#endif
