@@ -122,6 +122,42 @@ static int add_pictures(const char *command, const struct common_options *option
     return status == STATUS_OK ? STATUS_MACHINE : status;
 }
 
+/* The report of ten thousand targets goes out while it is made, instead of being made in memory. */
+struct pouring {
+    struct output_stream output;
+    struct error error;
+};
+
+static bool pour(void *context, const struct buf *piece)
+{
+    struct pouring *pouring = context;
+    return !output_stream_write(&pouring->output, piece, &pouring->error);
+}
+
+static int pour_report(const struct common_options *options, const struct report *report,
+                       const struct report_style *style, struct error *error)
+{
+    struct pouring pouring = {0};
+    const struct buf_drain drain = {pour, &pouring};
+    cleanup(buf) struct buf text = {.drain = &drain};
+    int rc = output_stream_open(&pouring.output, options->output ? options->output : "-", error);
+
+    if (rc)
+        return rc;
+    rc = report_render(&text, (enum report_format)options->format, report, style, error);
+    buf_flush(&text);
+    if (text.failed && pouring.error.text[0]) {
+        *error = pouring.error;
+        rc = -EIO;
+    }
+    if (!rc)
+        return output_stream_commit(&pouring.output, error);
+    /* What standard output did not take is complained about once, by output_finish(). */
+    bool told = pouring.error.text[0] && output_stream_is_stdout(&pouring.output);
+    output_stream_abandon(&pouring.output);
+    return told ? 0 : rc;
+}
+
 int experiment_deliver(const char *command, const struct common_options *options,
                        struct report *report, int status)
 {
@@ -130,6 +166,13 @@ int experiment_deliver(const char *command, const struct common_options *options
     struct error error = {0};
 
     status = add_pictures(command, options, report, &style, &behind, status);
+    /* Text looks back at what it has written, and may have a picture behind it. */
+    if (options->format != COMMON_FORMAT_TEXT) {
+        if (!pour_report(options, report, &style, &error))
+            return status;
+        output_complain(command, "%s", error.text);
+        return STATUS_MACHINE;
+    }
     if (report_render(&text, (enum report_format)options->format, report, &style, &error)) {
         output_complain(command, "%s", error.text);
         return STATUS_MACHINE;

@@ -20,6 +20,9 @@ struct collecting {
     const struct target_sources *sources;
     struct pinned *pinned;
     size_t pinned_count;
+    /* Those of the list, until all are there: the arena keeps what an array has outgrown. */
+    struct probe_target *items;
+    size_t count, alloc;
 };
 
 /* HOST:PORT:ADDRESS, where ADDRESS may be an IPv6 literal in brackets or without. */
@@ -74,14 +77,19 @@ static const struct sock_address *pinned_address(const struct collecting *collec
 
 static void append(struct collecting *collecting, const struct probe_target *target)
 {
-    struct target_list *out = collecting->out;
-    struct probe_target *items =
-        arena_grow(collecting->arena, out->items, out->count, sizeof *items);
+    struct probe_target *items = collecting->items;
 
-    if (!items)
-        return;
-    out->items = items;
-    items[out->count++] = *target;
+    if (collecting->count == collecting->alloc) {
+        size_t alloc = collecting->alloc ? 2 * collecting->alloc : 16;
+        items = realloc(items, alloc * sizeof *items);
+        if (!items) {
+            collecting->arena->failed = true;
+            return;
+        }
+        collecting->items = items;
+        collecting->alloc = alloc;
+    }
+    items[collecting->count++] = *target;
 }
 
 static void misname(struct collecting *collecting, const char *name, const char *message)
@@ -199,28 +207,49 @@ static bool host_and_port(const char *const *args, size_t count)
     return count == 2 && !strchr(args[1], ':') && sock_target_parse(&whole, args[0], NULL, 0, NULL);
 }
 
-int target_list_collect(struct target_list *out, struct arena *arena,
-                        const struct target_sources *sources, struct error *error)
+static void keep_items(struct collecting *collecting)
 {
-    struct collecting collecting = {.out = out, .arena = arena, .sources = sources};
+    size_t size = collecting->count * sizeof *collecting->items;
+
+    collecting->out->items = arena_alloc(collecting->arena, size);
+    if (collecting->out->items && size) {
+        memcpy(collecting->out->items, collecting->items, size);
+        collecting->out->count = collecting->count;
+    }
+}
+
+static int collect(struct collecting *collecting, struct error *error)
+{
+    const struct target_sources *sources = collecting->sources;
     const char *const *args = sources->args;
     size_t count = sources->arg_count;
-    int rc = parse_all_pinned(&collecting, error);
+    int rc = parse_all_pinned(collecting, error);
 
-    *out = (struct target_list){0};
     if (!rc && !count && !sources->file)
         rc = error_set(error, EINVAL,
                        "no TARGET: give host:port, [v6]:port, :port, host and port, or --targets "
                        "FILE");
     if (!rc && sources->two_words && host_and_port(args, count) && !sources->file)
-        return add(&collecting, args[0], args[1], error);
+        return add(collecting, args[0], args[1], error);
     if (!rc && count == 1 && !sources->file)
-        return add(&collecting, args[0], NULL, error);
+        return add(collecting, args[0], NULL, error);
     for (size_t i = 0; i < count && !rc; i++)
-        add_or_misname(&collecting, args[i], NULL);
+        add_or_misname(collecting, args[i], NULL);
     if (!rc && sources->file)
-        rc = read_file(&collecting, sources->file, error);
-    if (!rc && !out->asked)
+        rc = read_file(collecting, sources->file, error);
+    if (!rc && !collecting->out->asked)
         rc = error_set(error, EINVAL, "--targets %s names no target", sources->file);
+    return rc;
+}
+
+int target_list_collect(struct target_list *out, struct arena *arena,
+                        const struct target_sources *sources, struct error *error)
+{
+    struct collecting collecting = {.out = out, .arena = arena, .sources = sources};
+
+    *out = (struct target_list){0};
+    int rc = collect(&collecting, error);
+    keep_items(&collecting);
+    free(collecting.items);
     return rc;
 }

@@ -36,6 +36,21 @@ static bool reserve(struct buf *buf, size_t len_bytes)
     return true;
 }
 
+void buf_flush(struct buf *buf)
+{
+    if (!buf->drain || buf->failed || !buf->len_bytes)
+        return;
+    buf->failed = !buf->drain->take(buf->drain->context, buf);
+    buf->len_bytes = 0;
+    buf->data[0] = '\0';
+}
+
+static void drain_some(struct buf *buf)
+{
+    if (buf->drain && buf->len_bytes >= BUF_DRAIN_BYTES)
+        buf_flush(buf);
+}
+
 void buf_add(struct buf *buf, const void *bytes, size_t len_bytes)
 {
     if (!reserve(buf, len_bytes))
@@ -44,6 +59,7 @@ void buf_add(struct buf *buf, const void *bytes, size_t len_bytes)
         memcpy(buf->data + buf->len_bytes, bytes, len_bytes);
     buf->len_bytes += len_bytes;
     buf->data[buf->len_bytes] = '\0';
+    drain_some(buf);
 }
 
 void buf_add_str(struct buf *buf, const char *text)
@@ -76,6 +92,7 @@ void buf_vprintf(struct buf *buf, const char *format, va_list args)
         return;
     vsnprintf(buf->data + buf->len_bytes, (size_t)need + 1, format, args);
     buf->len_bytes += (size_t)need;
+    drain_some(buf);
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)
@@ -97,7 +114,7 @@ void buf_reset(struct buf *buf)
 void buf_free(struct buf *buf)
 {
     free(buf->data);
-    *buf = (struct buf){.cap_bytes = buf->cap_bytes};
+    *buf = (struct buf){.cap_bytes = buf->cap_bytes, .drain = buf->drain};
 }
 
 const char *buf_str(const struct buf *buf)

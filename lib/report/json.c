@@ -214,7 +214,7 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
     case FIELD_CHECKS:
         return from_checks(field, base, failed);
     case FIELD_RESULTS:
-        return json_array(); /* report_render_json() writes them, one after the other */
+        return json_array(); /* report_render_json() writes them, one by one */
     }
     return json_null();
 }
@@ -250,14 +250,45 @@ static int dump(struct buf *out, json_t *value, size_t flags, bool failed, struc
     return failed || out->failed ? error_sys(error, ENOMEM, "cannot write JSON") : 0;
 }
 
-/* One result with the indentation that it has inside the document. */
-static int add_result(struct buf *out, const struct result *result, struct error *error)
+/* ---- the document ----
+ *
+ * Ten thousand results as one tree would take many times their text: the document is made with
+ * empty lists, and their elements are put in one by one. A line of that indentation is the
+ * document's own member: deeper ones stand further in, and strings have no raw newlines. */
+
+static json_t *result_item(const struct report *report, size_t index, bool *failed)
 {
-    struct report_kind kind = report_kind_of(result);
+    struct report_kind kind = report_kind_of(report->results[index]);
+    return from_fields(kind.fields, kind.body, failed);
+}
+
+static json_t *finding_item(const struct report *report, size_t index, bool *failed)
+{
+    return from_fields(report_finding_fields, &report->findings.items[index], failed);
+}
+
+static json_t *check_item(const struct report *report, size_t index, bool *failed)
+{
+    const struct result_check *check = &report->checks.items[index];
+    return from_fields(report_check_fields[check->unit], check, failed);
+}
+
+/* In the order of the document. */
+enum { LISTS = 3 };
+static const struct {
+    const char *place;
+    json_t *(*item)(const struct report *report, size_t index, bool *failed);
+} lists[LISTS] = {
+    {"\n  \"results\": []", result_item},
+    {"\n  \"findings\": []", finding_item},
+    {"\n  \"thresholds\": []", check_item},
+};
+
+/* An element with the indentation that it has inside the document. Takes the value over. */
+static int add_item(struct buf *out, json_t *value, bool failed, struct error *error)
+{
     cleanup(buf) struct buf text = {0};
-    bool failed = false;
-    json_t *object = from_fields(kind.fields, kind.body, &failed);
-    int rc = dump(&text, object, JSON_INDENT(2), failed, error);
+    int rc = dump(&text, value, JSON_INDENT(2), failed, error);
 
     for (const char *line = buf_str(&text); !rc && *line;) {
         size_t length = strcspn(line, "\n");
@@ -268,34 +299,46 @@ static int add_result(struct buf *out, const struct result *result, struct error
     return rc;
 }
 
-/* Ten thousand results as one tree would take many times their text: the document is made without
- * them, and they are put into their place one by one. A line "results" with that indentation is the
- * document's own member: deeper ones stand further in, and strings have no raw newlines. */
+/* Copies the frame up to the place of a list, and fills that. Returns what is left of the frame. */
+static const char *fill(struct buf *out, const char *frame, int list, const struct report *report,
+                        size_t count, int *rc, struct error *error)
+{
+    const char *hole = count ? strstr(frame, lists[list].place) : NULL;
+
+    if (!hole)
+        return frame;
+    hole += strlen(lists[list].place) - 1; /* before the closing bracket */
+    buf_add(out, frame, (size_t)(hole - frame));
+    for (size_t i = 0; i < count && !*rc; i++) {
+        bool failed = false;
+        if (i)
+            buf_add_char(out, ',');
+        json_t *item = lists[list].item(report, i, &failed);
+        *rc = add_item(out, item, failed, error);
+    }
+    buf_add_str(out, "\n  ");
+    return hole;
+}
+
 int report_render_json(struct buf *out, const struct report *report,
                        const struct report_style *style, struct error *error)
 {
-    static const char place[] = "\n  \"results\": []";
+    const size_t counts[LISTS] = {report->result_count, report->findings.count,
+                                  report->checks.count};
+    struct report bare = *report;
     cleanup(buf) struct buf frame = {0};
     json_t *object = json_object();
     bool failed = false;
 
     (void)style;
+    bare.result_count = bare.findings.count = bare.checks.count = 0;
     set(object, "schema", json_string(REPORT_SCHEMA), &failed);
-    add_fields(object, report_report_fields, report, &failed);
+    add_fields(object, report_report_fields, &bare, &failed);
     int rc = dump(&frame, object, JSON_INDENT(2), failed, error);
-    const char *hole = rc ? NULL : strstr(buf_str(&frame), place);
-    if (!hole || !report->result_count) {
-        buf_add(out, frame.data, frame.len_bytes);
-        return rc;
-    }
-    hole += sizeof place - 2; /* before the closing bracket */
-    buf_add(out, frame.data, (size_t)(hole - frame.data));
-    for (size_t i = 0; i < report->result_count && !rc; i++) {
-        if (i)
-            buf_add_char(out, ',');
-        rc = add_result(out, report->results[i], error);
-    }
-    buf_printf(out, "\n  %s", hole);
+    const char *rest = buf_str(&frame);
+    for (int list = 0; list < LISTS && !rc; list++)
+        rest = fill(out, rest, list, report, counts[list], &rc, error);
+    buf_add_str(out, rest);
     return rc || !out->failed ? rc : error_sys(error, ENOMEM, "a report");
 }
 

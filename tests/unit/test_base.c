@@ -162,6 +162,45 @@ static void a_buffer_keeps_its_cap(void **state)
     buf_free(&buf);
 }
 
+struct basin {
+    size_t bytes, room;
+    char next; /* what comes is a, b, … in turns */
+};
+
+static bool take(void *context, const struct buf *piece)
+{
+    struct basin *basin = context;
+
+    for (size_t i = 0; i < piece->len_bytes; i++) {
+        assert_int_equal(piece->data[i], basin->next);
+        basin->next = basin->next == 'z' ? 'a' : (char)(basin->next + 1);
+    }
+    basin->bytes += piece->len_bytes;
+    return basin->bytes <= basin->room;
+}
+
+static void a_buffer_with_a_drain_stays_small(void **state)
+{
+    struct basin basin = {.room = SIZE_MAX, .next = 'a'};
+    const struct buf_drain drain = {take, &basin};
+    struct buf buf = {.drain = &drain};
+
+    (void)state;
+    for (int i = 0; i < 40000; i++) {
+        buf_add_str(&buf, "abcdefghijklm");
+        buf_printf(&buf, "%s", "nopqrstuvwxyz");
+        assert_true(buf.len_bytes < BUF_DRAIN_BYTES);
+    }
+    buf_flush(&buf);
+    assert_false(buf.failed);
+    assert_int_equal(basin.bytes, 40000 * 26);
+    basin.room = 0;
+    buf_add_char(&buf, 'a');
+    buf_flush(&buf);
+    assert_true(buf.failed);
+    buf_free(&buf);
+}
+
 static void clocks_convert(void **state)
 {
     char text[CLOCK_TEXT_MAX];
@@ -248,6 +287,7 @@ int main(void)
         cmocka_unit_test(escapes_are_read),
         cmocka_unit_test(near_misses_are_found),
         cmocka_unit_test(a_buffer_keeps_its_cap),
+        cmocka_unit_test(a_buffer_with_a_drain_stays_small),
         cmocka_unit_test(clocks_convert),
         cmocka_unit_test(samples_are_compared),
         cmocka_unit_test(quantiles_are_nearest_rank),
