@@ -4,6 +4,8 @@
  * the stamp shrinks to nothing rather than being guessed. */
 #include "diagnosis/round.h"
 
+#include <stdlib.h>
+
 static int64_t at_least_zero(int64_t ns)
 {
     return ns > 0 ? ns : 0;
@@ -17,6 +19,39 @@ static int64_t earlier(int64_t a, int64_t b)
 static int64_t later(int64_t a, int64_t b)
 {
     return a > b ? a : b;
+}
+
+static struct round_write *write_at(struct round_builder *builder, uint32_t index)
+{
+    return index < ROUND_WRITES_FEW ? &builder->few[index]
+                                    : &builder->more[index - ROUND_WRITES_FEW];
+}
+
+static const struct round_write *peek_at(const struct round_builder *builder, uint32_t index)
+{
+    return write_at((struct round_builder *)builder, index);
+}
+
+static const struct round_write *last_write(const struct round_builder *builder)
+{
+    return peek_at(builder, builder->write_count - 1);
+}
+
+/* The next one, or the last again when there is no room. */
+static struct round_write *next_write(struct round_builder *builder)
+{
+    if (builder->write_count == ROUND_WRITES_FEW && !builder->more)
+        builder->more = malloc((ROUND_WRITES_MAX - ROUND_WRITES_FEW) * sizeof *builder->more);
+    if (builder->write_count < (builder->more ? ROUND_WRITES_MAX : ROUND_WRITES_FEW))
+        *write_at(builder, builder->write_count++) =
+            (struct round_write){.entered_ns = RESULT_UNKNOWN};
+    return write_at(builder, builder->write_count - 1);
+}
+
+void round_free(struct round_builder *builder)
+{
+    free(builder->more);
+    builder->more = NULL;
 }
 
 void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_bytes,
@@ -45,16 +80,12 @@ void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_byt
 void round_write(struct round_builder *builder, int64_t entered_ns, int64_t returned_ns,
                  uint64_t end_bytes)
 {
-    struct round_write *write;
+    struct round_write *write = next_write(builder);
 
     if (builder->first_entered_ns == RESULT_UNKNOWN)
         builder->first_entered_ns = entered_ns;
-    if (builder->write_count < ROUND_WRITES_MAX) {
-        write = &builder->writes[builder->write_count++];
-        *write = (struct round_write){.entered_ns = entered_ns};
-    } else {
-        write = &builder->writes[ROUND_WRITES_MAX - 1];
-    }
+    if (write->entered_ns == RESULT_UNKNOWN)
+        write->entered_ns = entered_ns;
     write->end_bytes = end_bytes;
     write->returned_ns = returned_ns;
     for (int i = 0; i < ROUND_STAMP_KINDS; i++)
@@ -73,7 +104,7 @@ void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint
      * inside a write that was extended beyond the table's end. The stamp belongs to the write
      * whose range holds the byte, and to those before it that have none. */
     for (uint32_t i = 0; i < builder->write_count; i++) {
-        struct round_write *write = &builder->writes[i];
+        struct round_write *write = write_at(builder, i);
         bool holds = end_bytes > start && end_bytes <= write->end_bytes;
         if (write->end_bytes == end_bytes || (holds && kind != ROUND_ACKED))
             write->stamp_ns[kind] = at_ns;
@@ -83,8 +114,7 @@ void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint
 
 bool round_acknowledged(const struct round_builder *builder)
 {
-    return builder->write_count &&
-           builder->writes[builder->write_count - 1].stamp_ns[ROUND_ACKED] != RESULT_UNKNOWN;
+    return builder->write_count && last_write(builder)->stamp_ns[ROUND_ACKED] != RESULT_UNKNOWN;
 }
 
 void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks, bool zero_window)
@@ -191,14 +221,14 @@ static int64_t stamp_of(const struct round_builder *builder, uint32_t index,
                         enum round_stamp_kind kind)
 {
     for (uint32_t i = index; i < builder->write_count; i++)
-        if (builder->writes[i].stamp_ns[kind] != RESULT_UNKNOWN)
-            return builder->writes[i].stamp_ns[kind];
+        if (peek_at(builder, i)->stamp_ns[kind] != RESULT_UNKNOWN)
+            return peek_at(builder, i)->stamp_ns[kind];
     return RESULT_UNKNOWN;
 }
 
 static uint64_t start_of(const struct round_builder *builder, uint32_t index)
 {
-    return index ? builder->writes[index - 1].end_bytes : 0;
+    return index ? peek_at(builder, index - 1)->end_bytes : 0;
 }
 
 /* The newest acknowledgement of bytes before the held ones that came in before they left (with a
@@ -208,7 +238,7 @@ static void note_release(struct round_builder *builder, uint32_t held, int64_t l
     struct round *round = &builder->round;
 
     for (uint32_t i = held; i-- > 0;) {
-        const struct round_write *earlier_write = &builder->writes[i];
+        const struct round_write *earlier_write = peek_at(builder, i);
         int64_t acked = earlier_write->stamp_ns[ROUND_ACKED];
         int64_t sent = earlier_write->stamp_ns[ROUND_SENT];
         if (acked == RESULT_UNKNOWN || acked > left_ns + ROUND_HOLD_FLOOR_NS)
@@ -227,7 +257,7 @@ static int64_t hold_time(struct round_builder *builder, int64_t until)
     int64_t held_ns = 0, covered = builder->first_entered_ns;
 
     for (uint32_t i = 0; i < builder->write_count; i++) {
-        const struct round_write *write = &builder->writes[i];
+        const struct round_write *write = peek_at(builder, i);
         int64_t left = stamp_of(builder, i, ROUND_QUEUED);
         if (left == RESULT_UNKNOWN || left - write->entered_ns < ROUND_HOLD_FLOOR_NS)
             continue;
@@ -257,7 +287,7 @@ static int64_t account_sending(struct round_builder *builder, int64_t end)
     int64_t left = queued != RESULT_UNKNOWN ? queued : sent;
 
     if (left == RESULT_UNKNOWN)
-        left = builder->writes[last].returned_ns;
+        left = last_write(builder)->returned_ns;
     left = earlier(later(left, start), end);
     int64_t hold = hold_time(builder, left);
     round->part_ns[RESULT_PART_SEND_HOLD] = hold;
@@ -302,7 +332,7 @@ static void account_answer(struct round_builder *builder, int64_t cursor, int64_
 /* The pure acknowledgement of the request's last byte, if it came before the answer. */
 static void note_request_ack(struct round_builder *builder)
 {
-    const struct round_write *last = &builder->writes[builder->write_count - 1];
+    const struct round_write *last = last_write(builder);
     int64_t acked = last->stamp_ns[ROUND_ACKED], sent = last->stamp_ns[ROUND_SENT];
 
     if (acked == RESULT_UNKNOWN || sent == RESULT_UNKNOWN)
@@ -317,7 +347,7 @@ static void note_request_ack(struct round_builder *builder)
 static void give_loss_to_network(struct round_builder *builder)
 {
     struct round *round = &builder->round;
-    const struct round_write *last = &builder->writes[builder->write_count - 1];
+    const struct round_write *last = last_write(builder);
     int64_t acked = last->stamp_ns[ROUND_ACKED], sent = last->stamp_ns[ROUND_SENT];
 
     if (!round->retransmits || acked == RESULT_UNKNOWN || sent == RESULT_UNKNOWN)
@@ -356,7 +386,7 @@ void round_end(struct round_builder *builder, struct round_counters after, struc
     int64_t end = builder->last_returned_ns;
 
     if (end == RESULT_UNKNOWN && builder->write_count) /* no answer was awaited */
-        end = builder->writes[builder->write_count - 1].returned_ns;
+        end = last_write(builder)->returned_ns;
     finish(builder, end, after, out);
 }
 

@@ -64,6 +64,8 @@ enum round_stamp_kind { ROUND_QUEUED, ROUND_SENT, ROUND_ACKED };
 #define ROUND_STAMP_KINDS 3
 
 #define ROUND_WRITES_MAX 32
+#define ROUND_WRITES_FEW 2 /* of nearly every round: ten thousand builders have room for no more   \
+                            */
 struct round_write {
     uint64_t end_bytes;
     int64_t entered_ns, returned_ns;
@@ -76,10 +78,12 @@ struct round_counters {
     uint32_t retransmits;
 };
 
+/* All zero before the first round_begin(). */
 struct round_builder {
     int64_t rtt_ns;
     uint32_t mss_bytes;
-    struct round_write writes[ROUND_WRITES_MAX];
+    struct round_write few[ROUND_WRITES_FEW];
+    struct round_write *more; /* those after the few, allocated when there are any */
     uint32_t write_count;
     struct round_counters before;
     bool zero_window;
@@ -99,7 +103,10 @@ struct round_builder {
 /* rtt_ns: the smallest round trip of the connection so far; mss_bytes: of our segments. */
 void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_bytes,
                  struct round_counters before);
-/* A write call took the bytes up to end_bytes. Beyond ROUND_WRITES_MAX the last one is extended. */
+/* What the builder has allocated, once no round is built any more. */
+void round_free(struct round_builder *builder);
+/* A write call took the bytes up to end_bytes. Beyond ROUND_WRITES_MAX, or when memory is out, the
+ * last one is extended. */
 void round_write(struct round_builder *builder, int64_t entered_ns, int64_t returned_ns,
                  uint64_t end_bytes);
 /* A kernel stamp for the byte before end_bytes. Those of other rounds (end_bytes beyond what was

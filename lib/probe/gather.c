@@ -105,17 +105,34 @@ static void list_arms(struct arena *arena, const struct service_evidence *eviden
     }
 }
 
-#define INFO(key, field, FIELD)                                                                    \
+#define TCP_INFO_VALUES_MAX 24
+
+/* Exactly as much memory as there are values: a map that grows keeps what it has outgrown. */
+static void keep_values(struct arena *arena, struct result_map *map,
+                        const struct result_value *values, size_t count)
+{
+    map->values = arena_alloc(arena, count * sizeof *values);
+    if (!map->values)
+        return;
+    memcpy(map->values, values, count * sizeof *values);
+    map->count = count;
+}
+
+#define INFO(name, field, FIELD)                                                                   \
     if (SOCK_TCP_HAS(info, FIELD))                                                                 \
-    result_set_integer(arena, map, key, (int64_t)info->field)
+        values[count++] = (struct result_value)                                                    \
+        {                                                                                          \
+            .key = name, .kind = RESULT_INTEGER, .integer = (int64_t)info->field                   \
+        }
 
 static void list_tcp_info(struct arena *arena, const struct sock_tcp_info *info,
                           struct result_map *map)
 {
-    map->values = arena_alloc(arena, 32 * sizeof *map->values); /* once, not by doubling */
-    if (!map->values)
-        return;
-    result_set_text(arena, map, "state", sock_tcp_state_name(info->state));
+    struct result_value values[TCP_INFO_VALUES_MAX];
+    size_t count = 0;
+
+    values[count++] = (struct result_value){
+        .key = "state", .kind = RESULT_TEXT, .text = sock_tcp_state_name(info->state)};
     INFO("rtt_ns", rtt_ns, RTT);
     INFO("rttvar_ns", rttvar_ns, RTTVAR);
     INFO("min_rtt_ns", min_rtt_ns, MIN_RTT);
@@ -137,6 +154,7 @@ static void list_tcp_info(struct arena *arena, const struct sock_tcp_info *info,
     INFO("bytes_acked", bytes_acked, BYTES_ACKED);
     INFO("bytes_received", bytes_received, BYTES_RECEIVED);
     INFO("delivery_rate", delivery_rate, DELIVERY_RATE);
+    keep_values(arena, map, values, count);
 }
 
 static void list_notes(struct target *target, struct result_probe *result)
@@ -154,10 +172,8 @@ static void list_notes(struct target *target, struct result_probe *result)
                         "network or server."},
     };
     struct arena *arena = target->run->arena;
-    const char **notes = arena_alloc(arena, 13 * sizeof *notes);
+    const char *notes[13];
 
-    if (!notes)
-        return;
     if (target->connections && target->run->plan->connect_only)
         notes[result->note_count++] = "Only connecting was timed; nothing was asked. --preset or "
                                       "--send makes it a conversation.";
@@ -207,7 +223,12 @@ static void list_notes(struct target *target, struct result_probe *result)
                          (unsigned long long)unseen);
     if (target->cut_short && result->ok)
         notes[result->note_count++] = "--timeout ended the run before all its rounds were had.";
-    result->notes = notes;
+    const char **kept = arena_alloc(arena, result->note_count * sizeof *kept);
+    if (!kept)
+        result->note_count = 0;
+    for (size_t i = 0; i < result->note_count; i++)
+        kept[i] = notes[i];
+    result->notes = kept;
 }
 
 static const char *name_connection(const struct target *target)
@@ -258,7 +279,7 @@ static void gather_evidence(struct target *target, struct gathered *gathered)
         .connections = (uint32_t)target->connections,
         .error = target->failure.code,
         .error_message = target->failure.message,
-        .unfinished = target->has_unfinished ? &target->unfinished : NULL,
+        .unfinished = target->unfinished,
     };
     for (size_t arm = 0; arm < SERVICE_ARMS; arm++)
         evidence->arms[arm] = take_rounds(gathered, arm, &target->arms[arm]);

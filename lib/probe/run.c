@@ -19,6 +19,8 @@ static void release(struct target *target)
     store_free(&target->fresh);
     store_free(&target->fresh_quickack);
     free(target->strip);
+    free(target->unfinished);
+    round_free(&target->builder);
     sock_address_list_free(&target->addresses);
     free(target);
 }

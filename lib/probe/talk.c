@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -550,8 +551,10 @@ void talk_abandon(struct target *target)
     sock_tcp_info(target->sock.fd, &info);
     target->info = info;
     target->has_info = true;
-    round_abandon(&target->builder, clock_real_ns(), counters_of(&info), &target->unfinished);
-    target->has_unfinished = true;
+    if (!target->unfinished)
+        target->unfinished = malloc(sizeof *target->unfinished);
+    if (target->unfinished)
+        round_abandon(&target->builder, clock_real_ns(), counters_of(&info), target->unfinished);
 }
 
 /* The timer ran out: the phase's deadline, or time for another look. */

@@ -109,8 +109,7 @@ struct target {
     bool cut_short; /* by the run's deadline */
     bool warmed_up; /* the server has answered at least once */
     struct failure failure;
-    struct round unfinished;
-    bool has_unfinished;
+    struct round *unfinished; /* when the run ended, or the server's time did; or NULL */
 
     /* What was measured. */
     struct store arms[SERVICE_ARMS];

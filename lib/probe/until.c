@@ -114,7 +114,8 @@ void until_begin(struct until_reader *reader, const struct until *until)
     memset(reader->reply, 0, sizeof reader->reply);
     if (until->kind == UNTIL_HTTP)
         http_begin(&reader->http);
-    reader->failure[0] = 0;
+    if (until->kind == UNTIL_TEXT)
+        reader->failure[0] = 0;
     for (unsigned i = 1, k = 0; i < until->text_bytes; i++) {
         while (k && until->text[i] != until->text[k])
             k = reader->failure[k - 1];

@@ -33,11 +33,13 @@ const char *until_describe(char *out, size_t size, const struct until *until);
 struct until_reader {
     const struct until *until;
     uint64_t seen_bytes;
-    uint32_t matched;                /* of text: how many of its bytes the stream's end matches */
-    uint8_t failure[UNTIL_TEXT_MAX]; /* Knuth-Morris-Pratt: where to go on after a mismatch */
-    char reply[4];                   /* the first bytes of the current line */
+    uint32_t matched; /* of text: how many of its bytes the stream's end matches */
+    char reply[4];    /* the first bytes of the current line */
     uint32_t column;
-    struct http_reader http;
+    union {
+        uint8_t failure[UNTIL_TEXT_MAX]; /* Knuth-Morris-Pratt: where to go on after a mismatch */
+        struct http_reader http;         /* when that is what is awaited */
+    };
 };
 
 void until_begin(struct until_reader *reader, const struct until *until);

@@ -36,7 +36,10 @@ static struct round_builder builder;
 
 static void begin(int64_t rtt_us)
 {
+    struct round_write *owned = builder.more;
+
     memset(&builder, 0x5a, sizeof builder); /* what was there before does not matter */
+    builder.more = owned;
     round_begin(&builder, rtt_us * US, MSS, none);
 }
 
