@@ -3,6 +3,7 @@
 
 static const struct cli_command *const commands[] = {
     &tcp_probe_command,
+    &connect_timeout_command,
     &lab_command,
     &doctor_command,
     &explain_command,

@@ -9,6 +9,7 @@ const struct cli_group fault_link = {
     {
         {.name = "delay",
          CLI_DURATION(OF, delay_ns),
+         CLI_GIVEN(OF, delay_given),
          .max = INT64_C(3600000000000),
          .initial = "0",
          .help = "Every packet takes this long, each way."},

@@ -12,6 +12,7 @@
 struct fault_options {
     struct cli_items items;
     int64_t delay_ns, rate_bytes, mtu_bytes, seed;
+    bool delay_given;
 };
 
 extern const struct cli_group fault_link;  /* --delay, --rate, --mtu */

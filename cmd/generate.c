@@ -9,6 +9,8 @@
 #include "output.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
+#include "scenario/scenario.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -47,6 +49,48 @@ static void render_readme(struct buf *out, const struct cli_command *command)
     cli_render_readme_commands(out, &netkit_program);
 }
 
+/* ---- the scenarios of a command, each as an entry */
+
+static const struct scenario_set *const sets[] = {&scenario_connect};
+
+static const struct scenario_set *set_of(const struct cli_command *command)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+        if (!strcmp(sets[i]->command, command->name))
+            return sets[i];
+    return NULL;
+}
+
+static void render_scenario(struct buf *out, const struct scenario *scenario)
+{
+    cleanup(buf) struct buf title = {0}, book = {0}, here = {0};
+    const char *paragraphs[3] = {NULL};
+    size_t count = 0;
+
+    buf_add_str(&title, scenario->title);
+    if (title.data)
+        title.data[0] = (char)(title.data[0] >= 'a' && title.data[0] <= 'z' ? title.data[0] - 32
+                                                                            : title.data[0]);
+    buf_add_char(&title, '.');
+    paragraphs[count++] = buf_str(&title);
+    buf_printf(&book, "The book: %s", scenario->book ? scenario->book : "");
+    if (scenario->book)
+        paragraphs[count++] = buf_str(&book);
+    buf_printf(&here, "Linux: %s", scenario->here ? scenario->here : "");
+    if (scenario->here)
+        paragraphs[count++] = buf_str(&here);
+    cli_render_man_entry(out, scenario->name, paragraphs, count);
+    out->failed |= title.failed || book.failed || here.failed;
+}
+
+static void render_scenarios(struct buf *out, const struct cli_command *command)
+{
+    const struct scenario_set *set = set_of(command);
+
+    for (size_t i = 0; set && set->items[i]; i++)
+        render_scenario(out, set->items[i]);
+}
+
 struct block {
     const char *begin, *end; /* whole lines */
     void (*render)(struct buf *out, const struct cli_command *command);
@@ -64,6 +108,8 @@ static const struct block command_page[] = {{MAN_BLOCK("OPTIONS"), cli_render_ma
                                             {MAN_BLOCK("EXAMPLES"), cli_render_man_examples},
                                             {MAN_BLOCK("EXIT STATUS"), cli_render_man_statuses},
                                             {0}};
+
+static const struct block scenario_page[] = {{MAN_BLOCK("SCENARIOS"), render_scenarios}, {0}};
 
 static const struct block readme[] = {
     {"<!-- BEGIN COMMANDS -->", "<!-- END COMMANDS -->", render_readme}, {0}};
@@ -156,6 +202,16 @@ static int write_whole(struct generator *generator, const char *name,
     return settle(generator, buf_str(&path), &text, error);
 }
 
+static int replace_blocks(struct buf *text, const struct block *blocks,
+                          const struct cli_command *command, struct error *error)
+{
+    int rc = 0;
+
+    for (; !rc && blocks->begin; blocks++)
+        rc = replace_block(text, blocks, command, error);
+    return rc;
+}
+
 static int write_blocks(struct generator *generator, const char *name, const struct block *blocks,
                         const struct cli_command *command, struct error *error)
 {
@@ -164,11 +220,12 @@ static int write_blocks(struct generator *generator, const char *name, const str
 
     buf_printf(&path, "%s/%s", generator->directory, name);
     int rc = read_file(buf_str(&path), &text, error);
-    for (; !rc && blocks->begin; blocks++) {
-        rc = replace_block(&text, blocks, command, error);
-        if (rc)
-            error_add(error, "%s", buf_str(&path));
-    }
+    if (!rc)
+        rc = replace_blocks(&text, blocks, command, error);
+    if (!rc && command && set_of(command))
+        rc = replace_blocks(&text, scenario_page, command, error);
+    if (rc)
+        error_add(error, "%s", buf_str(&path));
     return rc ? rc : settle(generator, buf_str(&path), &text, error);
 }
 

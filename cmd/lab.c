@@ -2,6 +2,7 @@
  */
 #include "commands.h"
 #include "experiment.h"
+#include "hosts.h"
 #include "interrupt.h"
 #include "lab_options.h"
 #include "output.h"
@@ -22,43 +23,15 @@ enum {
 
 /* ---- From options to a plan ---- */
 
-/* "client:tcp_syn_retries=2" */
-static int read_sysctl(const char *text, struct arena *arena, enum lab_host *host,
-                       struct lab_sysctl *out, struct error *error)
-{
-    const char *colon = strchr(text, ':'), *equals = colon ? strchr(colon, '=') : NULL;
-
-    for (int i = 0; equals && i < LAB_HOSTS; i++) {
-        const char *name = lab_host_name((enum lab_host)i);
-        if (strlen(name) != (size_t)(colon - text) || strncmp(name, text, strlen(name)) != 0)
-            continue;
-        *host = (enum lab_host)i;
-        out->name = arena_printf(arena, "%.*s", (int)(equals - colon - 1), colon + 1);
-        out->value = equals + 1;
-        return 0;
-    }
-    return error_set(error, EINVAL,
-                     "--sysctl wants client:NAME=VALUE or server:NAME=VALUE, got '%s'", text);
-}
-
 static int plan_sysctls(const struct lab_options *options, struct arena *arena,
                         struct lab_config *config, struct error *error)
 {
-    size_t count = options->sysctls.count;
-
-    for (size_t i = 0; i < count; i++) {
-        struct lab_sysctl sysctl = {0};
-        enum lab_host host = LAB_CLIENT;
-        int rc = read_sysctl(options->sysctls.words[i], arena, &host, &sysctl, error);
+    for (int host = 0; host < LAB_HOSTS; host++) {
+        struct lab_host_config *of = &config->host[host];
+        int rc = host_sysctls(&options->sysctls, (enum lab_host)host, arena, &of->sysctls,
+                              &of->sysctls_count, error);
         if (rc)
             return rc;
-        struct lab_host_config *of = &config->host[host];
-        struct lab_sysctl *room =
-            arena_grow(arena, (void *)of->sysctls, of->sysctls_count, sizeof *room);
-        if (!room)
-            return error_sys(error, ENOMEM, "--sysctl");
-        of->sysctls = room;
-        room[of->sysctls_count++] = sysctl;
     }
     return 0;
 }

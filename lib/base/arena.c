@@ -15,6 +15,21 @@ struct arena_block {
     alignas(max_align_t) unsigned char data[];
 };
 
+static struct arena_block *new_block(struct arena *arena, size_t room)
+{
+    struct arena_region *region = arena->region;
+    size_t size_bytes = sizeof(struct arena_block) + room;
+
+    if (!region)
+        return calloc(1, size_bytes);
+    size_bytes = (size_bytes + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    if (size_bytes > (size_t)(region->end - region->at))
+        return NULL;
+    struct arena_block *block = (struct arena_block *)(void *)region->at;
+    region->at += size_bytes;
+    return block;
+}
+
 void *arena_alloc(struct arena *arena, size_t size_bytes)
 {
     struct arena_block *block = arena->blocks;
@@ -28,7 +43,7 @@ void *arena_alloc(struct arena *arena, size_t size_bytes)
         size_t next = block ? 2 * block->size_bytes : BLOCK_BYTES;
         next = next < BLOCK_BYTES_MAX ? next : BLOCK_BYTES_MAX;
         size_t room = size_bytes > next ? size_bytes : next;
-        block = calloc(1, sizeof *block + room);
+        block = new_block(arena, room);
         if (!block) {
             arena->failed = true;
             return NULL;
@@ -80,7 +95,8 @@ void arena_free(struct arena *arena)
     while (arena->blocks) {
         struct arena_block *block = arena->blocks;
         arena->blocks = block->next;
-        free(block);
+        if (!arena->region)
+            free(block);
     }
     arena->failed = false;
 }

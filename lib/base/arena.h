@@ -3,7 +3,11 @@
  * A report is many small strings and arrays with one lifetime; they come from one arena and are
  * freed by one call. Allocation is zeroed and aligned for any type. When memory runs out an
  * allocation returns NULL (text: a static "?"), and `failed` stays set, so that a builder may check
- * once, at the end. A new arena is {0}. Not for use by two threads at once. */
+ * once, at the end. A new arena is {0}. Not for use by two threads at once.
+ *
+ * An arena may take its memory from a region instead of the heap: memory that a parent and its
+ * child share, at the same address in both, so that what the child builds there the parent can
+ * read, pointers and all. arena_free() then releases nothing; the region belongs to its owner. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -13,9 +17,15 @@
 
 struct arena_block;
 
+/* Memory that is given out once, from its beginning. */
+struct arena_region {
+    unsigned char *at, *end;
+};
+
 struct arena {
     struct arena_block *blocks;
     bool failed;
+    struct arena_region *region; /* NULL: the heap */
 };
 
 void *arena_alloc(struct arena *arena, size_t size_bytes);

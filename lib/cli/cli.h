@@ -259,6 +259,9 @@ void cli_render_man_examples(struct buf *out, const struct cli_command *command)
 void cli_render_man_first_steps(struct buf *out, const struct cli_program *program);
 void cli_render_man_statuses(struct buf *out, const struct cli_command *command);
 void cli_render_man_commands(struct buf *out, const struct cli_program *program);
+/* An entry of a list: a term, and paragraphs of text. */
+void cli_render_man_entry(struct buf *out, const char *term, const char *const *paragraphs,
+                          size_t count);
 void cli_render_readme_commands(struct buf *out, const struct cli_program *program);
 
 /* ---- the macros of the rows ---- */

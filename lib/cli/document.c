@@ -157,3 +157,16 @@ void cli_render_readme_commands(struct buf *out, const struct cli_program *progr
         buf_printf(out, "| `%s %s` | %s |\n", program->name, program->commands[i]->name,
                    program->commands[i]->summary);
 }
+
+void cli_render_man_entry(struct buf *out, const char *term, const char *const *paragraphs,
+                          size_t count)
+{
+    buf_add_str(out, ".TP\n");
+    add_roff_font(out, 'B', term);
+    buf_add_char(out, '\n');
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buf_add_str(out, ".IP\n");
+        add_roff_line(out, paragraphs[i]);
+    }
+}

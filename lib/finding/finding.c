@@ -317,6 +317,16 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "kernel is refusing connections at this moment.",
          "The administrator of this machine.",
          "The remedy of the check names the setting, and a better value for it."},
+    [FINDING_SCENARIO_DIFFERS] =
+        {"scenario-differs", "this kernel did something else than was expected", FINDING_ERROR,
+         "A scenario was reproduced, and what was observed is not what this kernel should do by "
+         "its "
+         "documentation and the settings read at run time. A fault or a setting that was asked for "
+         "on the command line can be the reason, an unusual kernel, or a mistake in what netkit "
+         "expects.",
+         "Not known.",
+         "Compare what was expected with what was observed, and look at --diagram; if no fault or "
+         "setting of yours explains it, report it with --json and --pcap."},
     [FINDING_INCONCLUSIVE] =
         {"inconclusive", "the evidence does not decide", FINDING_WARNING,
          "More than one cause fits what was measured, or the measurements were too noisy to tell. "

@@ -29,7 +29,9 @@ static int compare_entries(const void *a, const void *b)
 static const char *name_of(const struct report *report, const struct finding *finding,
                            const char *const *names)
 {
-    const char *name = finding->target ? finding->target : finding->scenario;
+    const char *name = finding->about    ? finding->about
+                       : finding->target ? finding->target
+                                         : finding->scenario;
 
     if (!name)
         return report->result_count == 1 ? names[0] : NULL;

@@ -156,6 +156,83 @@ const struct report_field report_lab_fields[] = {
     END,
 };
 
+static const struct report_field scenario_states_fields[] = {
+    {"client", NULL, FIELD_TEXTS,
+     COUNTED(result_scenario, client_states.items, client_states.count)},
+    {"server", NULL, FIELD_TEXTS,
+     COUNTED(result_scenario, server_states.items, server_states.count)},
+    END,
+};
+
+static const struct report_field timing_fields[] = {
+    {"what", "", FIELD_TEXT, PLACE(result_timing, what)},
+    {"predicted_ns", "predicted", FIELD_DURATION, PLACE(result_timing, predicted_ns)},
+    {"measured_ns", "measured", FIELD_DURATION, PLACE(result_timing, measured_ns)},
+    {"host_ns", "on this host", FIELD_DURATION, PLACE(result_timing, host_ns)},
+    END,
+};
+
+static const struct report_field call_fields[] = {
+    {"side", NULL, FIELD_TEXT, PLACE(result_call, side)},
+    {"pid", NULL, FIELD_INTEGER, PLACE(result_call, pid)},
+    {"fd", NULL, FIELD_INTEGER, PLACE(result_call, fd)},
+    {"call", NULL, FIELD_TEXT, PLACE(result_call, verb)},
+    {"entered_ns", NULL, FIELD_DURATION, PLACE(result_call, entered_ns)},
+    {"duration_ns", NULL, FIELD_DURATION, PLACE(result_call, duration_ns)},
+    {"result", NULL, FIELD_INTEGER, PLACE(result_call, result)},
+    {"errno", NULL, FIELD_ERRNO, PLACE(result_call, number)},
+    END,
+};
+
+static const struct report_field table_fields[] = {
+    {"name", NULL, FIELD_TEXT, PLACE(result_table, name)},
+    {"title", NULL, FIELD_TEXT, PLACE(result_table, title)},
+    {"rows", NULL, FIELD_MAPS, COUNTED(result_table, rows, row_count)},
+    END,
+};
+
+static const struct report_field outcome_fields[] = {
+    {"outcome", NULL, FIELD_TEXT, PLACE(result_outcome, text)},
+    {"count", NULL, FIELD_INTEGER, PLACE(result_outcome, count)},
+    END,
+};
+
+const struct report_field report_scenario_fields[] = {
+    {"scenario", NULL, FIELD_TEXT, PLACE(result_scenario, scenario)},
+    {"family", NULL, FIELD_INTEGER, PLACE(result_scenario, family)},
+    {"title", NULL, FIELD_TEXT, PLACE(result_scenario, title)},
+    {"ok", NULL, FIELD_VERDICT, PLACE(result_scenario, verdict)},
+    {"error", NULL, FIELD_ERROR, PLACE(result_scenario, error)},
+    {"duration_ns", NULL, FIELD_DURATION, PLACE(result_scenario, duration_ns)},
+    {"book", NULL, FIELD_TEXT, PLACE(result_scenario, book)},
+    {"here", NULL, FIELD_TEXT, PLACE(result_scenario, here)},
+    {"expected", NULL, FIELD_MAP, PLACE(result_scenario, expected)},
+    {"observed", NULL, FIELD_MAP, PLACE(result_scenario, observed)},
+    {"differs_from_book", NULL, FIELD_BOOL, PLACE(result_scenario, differs_from_book)},
+    {"why", NULL, FIELD_TEXT, PLACE(result_scenario, why)},
+    {"flags", NULL, FIELD_TEXTS_IF, COUNTED(result_scenario, flags.items, flags.count)},
+    {"states", NULL, FIELD_OBJECT, .fields = scenario_states_fields},
+    {"connections", NULL, FIELD_ARRAY,
+     COUNTED(result_scenario, connections.items, connections.count),
+     .element_bytes = sizeof(struct result_connection), .fields = connection_fields},
+    {"calls", NULL, FIELD_ARRAY, COUNTED(result_scenario, calls, call_count),
+     .element_bytes = sizeof(struct result_call), .fields = call_fields},
+    {"timings", NULL, FIELD_ARRAY, COUNTED(result_scenario, timings, timing_count),
+     .element_bytes = sizeof(struct result_timing), .fields = timing_fields},
+    {"tables", NULL, FIELD_ARRAY, COUNTED(result_scenario, tables, table_count),
+     .element_bytes = sizeof(struct result_table), .fields = table_fields},
+    {"summary", NULL, FIELD_MAP, PLACE(result_scenario, summary)},
+    {"faults", NULL, FIELD_ARRAY, COUNTED(result_scenario, faults, fault_count),
+     .element_bytes = sizeof(struct result_fault), .fields = fault_fields},
+    {"wire", NULL, FIELD_OBJECT, PLACE(result_scenario, wire), .fields = wire_fields},
+    {"notes", NULL, FIELD_TEXTS, COUNTED(result_scenario, notes, note_count)},
+    {"attempts", NULL, FIELD_INTEGER, PLACE(result_scenario, attempts)},
+    {"runs", NULL, FIELD_INTEGER, PLACE(result_scenario, runs)},
+    {"outcomes", NULL, FIELD_ARRAY, COUNTED(result_scenario, outcomes, outcome_count),
+     .element_bytes = sizeof(struct result_outcome), .fields = outcome_fields},
+    END,
+};
+
 const struct report_field report_machine_fields[] = {
     {"check", NULL, FIELD_TEXT, PLACE(result_machine, check)},
     {"status", NULL, FIELD_HEALTH, PLACE(result_machine, health)},
@@ -389,6 +466,14 @@ struct report_kind report_kind_of(const struct result *result)
             .name = result->schedule.name ? result->schedule.name : "?",
             .ok = true,
             .error = &no_error,
+        };
+    case RESULT_SCENARIO:
+        return (struct report_kind){
+            .fields = report_scenario_fields,
+            .body = &result->scenario,
+            .name = result->scenario.name ? result->scenario.name : "?",
+            .ok = result->scenario.verdict == RESULT_OK,
+            .error = &result->scenario.error,
         };
     }
     return (struct report_kind){.name = "?"};

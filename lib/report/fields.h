@@ -24,7 +24,10 @@ enum field_kind {
     FIELD_BREAKDOWN, /* struct result_breakdown */
     FIELD_HISTOGRAM, /* struct result_histogram: its buckets that are not empty */
     FIELD_MAP,       /* struct result_map */
+    FIELD_MAPS,      /* struct result_map *, with a count */
+    FIELD_VERDICT,   /* enum result_verdict: true, false, or null when it is inconclusive */
     FIELD_TEXTS,     /* const char *const *, with a count */
+    FIELD_TEXTS_IF,  /* the same; NULL is null */
     FIELD_OBJECT,    /* `fields` of the structure at the offset (0: of the same one) */
     FIELD_POINTER,   /* a pointer to a structure with `fields`; NULL is null */
     FIELD_ARRAY,     /* a pointer to structures with `fields`, with a count */
@@ -56,7 +59,8 @@ extern const struct report_field report_arm_fields[];     /* struct result_arm *
 extern const struct report_field report_machine_fields[]; /* struct result_machine */
 extern const struct report_field report_reach_fields[];   /* struct result_reach */
 
-extern const struct report_field report_lab_fields[]; /* struct result_lab */
+extern const struct report_field report_lab_fields[];      /* struct result_lab */
+extern const struct report_field report_scenario_fields[]; /* struct result_scenario */
 
 /* struct result_check, by enum result_unit: the keys of a duration end in _ns. */
 extern const struct report_field *const report_check_fields[];

@@ -160,6 +160,21 @@ static json_t *from_error(const struct result_error *error, bool *failed)
                                        : from_fields(report_error_fields, error, failed);
 }
 
+static json_t *from_maps(const struct report_field *field, const void *base, bool *failed)
+{
+    const struct result_map *maps = *(const struct result_map *const *)field_at(field, base);
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < field_count(field, base); i++)
+        append(array, from_map(&maps[i], failed), failed);
+    return array;
+}
+
+static json_t *from_verdict(enum result_verdict verdict)
+{
+    return verdict == RESULT_INCONCLUSIVE ? json_null() : json_boolean(verdict == RESULT_OK);
+}
+
 static json_t *from_field(const struct report_field *field, const void *base, bool *failed)
 {
     const void *at = field_at(field, base);
@@ -200,6 +215,14 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
         return from_histogram(at, failed);
     case FIELD_MAP:
         return from_map(at, failed);
+    case FIELD_MAPS:
+        return from_maps(field, base, failed);
+    case FIELD_VERDICT:
+        return from_verdict(*(const enum result_verdict *)at);
+    case FIELD_TEXTS_IF:
+        if (!*(const char *const *const *)at)
+            return json_null();
+        return from_texts(*(const char *const *const *)at, field_count(field, base), failed);
     case FIELD_TEXTS:
         return from_texts(*(const char *const *const *)at, field_count(field, base), failed);
     case FIELD_OBJECT:

@@ -153,6 +153,9 @@ static void case_element(struct buf *out, const struct report *report,
         case RESULT_SCHEDULE:
             predicted(out, &item->result->schedule);
             break;
+        case RESULT_SCENARIO:
+            exchanges(out, &item->result->scenario.connections);
+            break;
         }
     if (item->check)
         check_numbers(out, item->check);

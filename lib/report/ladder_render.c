@@ -108,6 +108,17 @@ static bool lab_run(struct picture *picture, const struct result_lab *lab)
     return true;
 }
 
+static bool scenario_run(struct picture *picture, const struct result_scenario *scenario)
+{
+    if (!scenario->event_count)
+        return false;
+    picture->source = (struct ladder_source){
+        .events = scenario->events, .count = scenario->event_count, .lost = scenario->events_lost};
+    if (scenario->name && scenario->title)
+        buf_printf(&picture->title, "%s: %s", scenario->name, scenario->title);
+    return true;
+}
+
 static const char *text_or_null(const struct buf *text)
 {
     return text->len_bytes ? buf_str(text) : NULL;
@@ -128,6 +139,9 @@ static bool picture_of(struct picture *picture, const struct result *result)
     case RESULT_MACHINE: /* no conversation */
     case RESULT_REACH:
     case RESULT_SCHEDULE:
+        break;
+    case RESULT_SCENARIO:
+        any = scenario_run(picture, &result->scenario);
         break;
     }
     picture->source.title = text_or_null(&picture->title);

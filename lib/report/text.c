@@ -43,7 +43,7 @@ static bool ends_with(const char *key, const char *ending)
 }
 
 /* "arm_p50_ns" is "arm p50". */
-static void put_key(struct buf *out, const char *key)
+void put_key(struct buf *out, const char *key)
 {
     cleanup(buf) struct buf words = {0};
 
@@ -69,7 +69,7 @@ static void put_integer(struct buf *out, const char *key, int64_t value)
         buf_printf(out, "%" PRId64, value);
 }
 
-static void put_value(struct buf *out, const struct result_value *value)
+void put_value(struct buf *out, const struct result_value *value)
 {
     switch (value->kind) {
     case RESULT_NULL:
@@ -344,12 +344,15 @@ static void result_fully(struct paint *paint, struct about_list list, const stru
     case RESULT_SCHEDULE:
         show_schedule(paint, &result->schedule);
         return;
+    case RESULT_SCENARIO:
+        show_scenario(paint, &result->scenario);
+        break;
     }
     if (failed && !failure_is_told(list, result)) {
         paint_newline(paint);
         show_failure(paint, error);
     }
-    if (!each_finding(list, visit_fully, &full) && !failed) {
+    if (!each_finding(list, visit_fully, &full) && !failed && result->type != RESULT_SCENARIO) {
         paint_newline(paint);
         show_ok(paint);
     }
@@ -381,6 +384,9 @@ static void notes(struct paint *paint, const struct result *result)
     case RESULT_MACHINE:
     case RESULT_REACH:
     case RESULT_SCHEDULE:
+        break;
+    case RESULT_SCENARIO:
+        list_notes(paint, result->scenario.notes, result->scenario.note_count);
         break;
     }
 }
@@ -425,8 +431,10 @@ int report_render_text(struct buf *out, const struct report *report,
                    : show_many(&paint, report, &about, error);
     if (rc)
         return rc;
+    many = many || show_scenarios(&paint, report);
     for (size_t i = 0; i < report->result_count && !many; i++)
         show_result(&paint, about_result(&about, report->results[i]), report->results[i], i == 0);
+    show_summary(&paint, report);
     if (style->quiet)
         each_finding(about_rest(&about), visit_quietly, &whole);
     else

@@ -42,6 +42,14 @@ void show_schedule(struct paint *paint, const struct result_schedule *schedule);
 /* The programs of a lab, the faults, the connections between them. */
 void show_lab(struct paint *paint, const struct result_lab *lab);
 
+/* A scenario: book and kernel, exchange and states, what was expected and observed, tables. */
+void show_scenario(struct paint *paint, const struct result_scenario *scenario);
+/* Many scenarios as a row each, and those in full that are not ok. False, and nothing is written,
+ * where there are few or the style is verbose. */
+bool show_scenarios(struct paint *paint, const struct report *report);
+/* What the scenarios have in common, as one table; nothing when none has a summary. */
+void show_summary(struct paint *paint, const struct report *report);
+
 /* One finding as a block: what, who has to change what, what it costs, the evidence when verbose.
  */
 void show_finding(struct paint *paint, const struct finding *finding);
@@ -54,5 +62,19 @@ void show_ok(struct paint *paint);
 
 /* The values of a map, one a line, keys in words, units by the key's ending. */
 void show_map(struct paint *paint, int indent, const struct result_map *map);
+/* The printed forms of a key and of a value, appended. */
+void put_key(struct buf *out, const char *key);
+void put_value(struct buf *out, const struct result_value *value);
+/* Lists of texts behind a label: equal ones in a row are one piece with their number. */
+struct shown_texts {
+    const char *label, *behind; /* `behind` each piece but the last */
+    int column;                 /* where the pieces begin */
+    size_t most;                /* pieces */
+    int64_t omitted;            /* texts that the list lacks */
+};
+void show_texts(struct paint *paint, const struct shown_texts *how,
+                const struct result_texts *texts);
+/* Rows with common keys, in columns that fit; what does not fit goes on below its row. */
+void show_table(struct paint *paint, int indent, const struct result_map *rows, size_t count);
 
 #endif

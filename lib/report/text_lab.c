@@ -77,50 +77,6 @@ static void show_fault(struct paint *paint, const struct result_fault *fault)
 
 /* ---- Connections */
 
-/* One piece of a list, on the next line where it does not fit. */
-static void put_piece(struct paint *paint, const char *text)
-{
-    if (paint->column > LABEL_COLUMN && paint->column + 1 + text_width(text) > paint->width) {
-        paint_newline(paint);
-        paint_to(paint, LABEL_COLUMN);
-    }
-    if (paint->column > LABEL_COLUMN)
-        paint_put(paint, PAINT_PLAIN, " ");
-    paint_put(paint, PAINT_PLAIN, text);
-}
-
-/* Equal items in a row are one piece, with their number; `most` pieces are shown. */
-static void show_texts(struct paint *paint, const char *name, const struct result_texts *texts,
-                       const char *behind, size_t most, int64_t omitted)
-{
-    cleanup(buf) struct buf piece = {0};
-    size_t i = 0;
-
-    if (!texts->count)
-        return;
-    label(paint, name);
-    for (size_t pieces = 0; i < texts->count && pieces < most; pieces++) {
-        size_t run = 1;
-        while (i + run < texts->count && !strcmp(texts->items[i], texts->items[i + run]))
-            run++;
-        buf_reset(&piece);
-        buf_add_str(&piece, texts->items[i]);
-        if (run > 1)
-            buf_printf(&piece, " %s%zu", paint->style->unicode ? "×" : "*", run);
-        i += run;
-        buf_add_str(&piece, i < texts->count ? behind : "");
-        put_piece(paint, buf_str(&piece));
-    }
-    omitted += (int64_t)(texts->count - i);
-    if (omitted) {
-        buf_reset(&piece);
-        buf_printf(&piece, "and %" PRId64 " more", omitted);
-        put_piece(paint, buf_str(&piece));
-    }
-    paint_newline(paint);
-    paint->out->failed |= piece.failed;
-}
-
 static void put_sent(struct buf *out, const char *who, int64_t segments, int64_t bytes,
                      int64_t again)
 {
@@ -158,10 +114,14 @@ static void show_connection(struct paint *paint, const struct result_connection 
     paint_printf(paint, PAINT_DIM, "%s, %s",
                  duration_text(text, sizeof text, connection->duration_ns), connection->end);
     paint_newline(paint);
-    show_texts(paint, "exchange", &connection->flags, ";",
-               paint->style->verbose ? SIZE_MAX : FLAGS_MAX, connection->flags_omitted);
-    show_texts(paint, "client", &connection->client_states, "", SIZE_MAX, 0);
-    show_texts(paint, "server", &connection->server_states, "", SIZE_MAX, 0);
+    const struct shown_texts exchange = {"exchange", ";", LABEL_COLUMN,
+                                         paint->style->verbose ? SIZE_MAX : FLAGS_MAX,
+                                         connection->flags_omitted};
+    const struct shown_texts client = {"client", "", LABEL_COLUMN, SIZE_MAX, 0};
+    const struct shown_texts server = {"server", "", LABEL_COLUMN, SIZE_MAX, 0};
+    show_texts(paint, &exchange, &connection->flags);
+    show_texts(paint, &client, &connection->client_states);
+    show_texts(paint, &server, &connection->server_states);
     show_sent(paint, connection);
 }
 

@@ -74,6 +74,47 @@ void result_set_texts(struct arena *arena, struct result_map *map, const char *k
     value->texts.count = copy ? count : 0;
 }
 
+void result_copy(struct arena *arena, struct result_map *map, const struct result_value *value)
+{
+    *slot(arena, map, value->key, value->kind) = *value;
+}
+
+static bool same_texts(const struct result_value *a, const struct result_value *b)
+{
+    if (a->texts.count != b->texts.count)
+        return false;
+    for (size_t i = 0; i < a->texts.count; i++)
+        if (strcmp(a->texts.items[i], b->texts.items[i]) != 0)
+            return false;
+    return true;
+}
+
+bool result_value_matches(const struct result_value *expected, const struct result_value *observed)
+{
+    if (expected->kind == RESULT_RANGE)
+        return observed->kind == RESULT_INTEGER && observed->integer >= expected->range.min &&
+               observed->integer <= expected->range.max;
+    if (expected->kind != observed->kind)
+        return false;
+    switch (expected->kind) {
+    case RESULT_NULL:
+        return true;
+    case RESULT_BOOL:
+        return expected->flag == observed->flag;
+    case RESULT_INTEGER:
+        return expected->integer == observed->integer;
+    case RESULT_REAL: /* exact: computed the same way, or it is a range */
+        return !(expected->real < observed->real) && !(expected->real > observed->real);
+    case RESULT_TEXT:
+        return !strcmp(expected->text, observed->text);
+    case RESULT_TEXTS:
+        return same_texts(expected, observed);
+    case RESULT_RANGE:
+        break;
+    }
+    return false;
+}
+
 const struct result_value *result_get(const struct result_map *map, const char *key)
 {
     for (size_t i = 0; i < map->count; i++)
@@ -249,6 +290,9 @@ static void forget(struct result *result)
         result->schedule.failed_ns = RESULT_UNKNOWN;
         result->schedule.failed_latest_ns = RESULT_UNKNOWN;
         break;
+    case RESULT_SCENARIO:
+        result->scenario.duration_ns = RESULT_UNKNOWN;
+        break;
     }
 }
 
@@ -263,6 +307,19 @@ const char *result_program_end_name(enum result_program_end end)
         return "signalled";
     case RESULT_PROGRAM_STOPPED:
         return "stopped";
+    }
+    return "?";
+}
+
+const char *result_verdict_name(enum result_verdict verdict)
+{
+    switch (verdict) {
+    case RESULT_OK:
+        return "ok";
+    case RESULT_DIFFERS:
+        return "differs";
+    case RESULT_INCONCLUSIVE:
+        return "inconclusive";
     }
     return "?";
 }

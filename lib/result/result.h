@@ -62,6 +62,10 @@ void result_set_range(struct arena *arena, struct result_map *map, const char *k
                       int64_t max);
 void result_set_texts(struct arena *arena, struct result_map *map, const char *key,
                       const char *const *items, size_t count);
+void result_copy(struct arena *arena, struct result_map *map, const struct result_value *value);
+/* Whether what was observed is what was expected: equal, or within the range. What is not known
+ * matches nothing but null. */
+bool result_value_matches(const struct result_value *expected, const struct result_value *observed);
 /* NULL when there is none of that key. */
 const struct result_value *result_get(const struct result_map *map, const char *key);
 
@@ -82,6 +86,7 @@ struct finding {
     const char *target;     /* or NULL */
     const char *scenario;   /* or NULL */
     const char *connection; /* "a:p > b:p", or NULL */
+    const char *about;      /* the result that it is about, where its name is another: not shown */
     const char *summary;    /* one sentence with the numbers */
     const char *remedy;     /* the call or setting to change */
     int64_t count;          /* how often: rounds, segments */
@@ -275,6 +280,89 @@ struct result_lab {
     int64_t shown_connection;
 };
 
+/* ---- Scenarios: a condition that was reproduced, beside what is known of it */
+
+enum result_verdict {
+    RESULT_OK,
+    RESULT_DIFFERS,      /* this kernel did something else than was expected */
+    RESULT_INCONCLUSIVE, /* the run says nothing: it could not be made, or was disturbed */
+};
+const char *result_verdict_name(enum result_verdict verdict); /* "ok", "differs", … */
+
+/* A point in time that a model predicts. */
+struct result_timing {
+    const char *what;     /* "SYN 3" */
+    int64_t predicted_ns; /* with the settings of this run */
+    int64_t measured_ns;
+    int64_t host_ns; /* what the same model says for this host's own settings */
+};
+
+/* One call of one side, as the process that made it saw it. */
+struct result_call {
+    const char *side; /* "client", "server" */
+    int64_t pid;
+    int64_t fd;
+    const char *verb;
+    int64_t entered_ns;  /* since the beginning of the run */
+    int64_t duration_ns; /* RESULT_UNKNOWN: it never returned */
+    int64_t result;      /* RESULT_UNKNOWN: it never returned */
+    int number;          /* errno; 0: none */
+};
+
+/* Rows with the same keys, which are the columns. */
+struct result_table {
+    const char *name; /* "methods": the key in JSON */
+    const char *title;
+    struct result_map *rows;
+    size_t row_count;
+};
+
+/* How often a scenario came out one way, when it was run repeatedly. */
+struct result_outcome {
+    const char *text; /* what it is known by: the verdict, and what was observed */
+    int64_t count;
+};
+
+struct result_scenario {
+    const char *name;     /* of the result: "refused (IPv4)" */
+    const char *scenario; /* "refused" */
+    int64_t family;       /* 4 or 6 */
+    const char *title;
+    enum result_verdict verdict;
+    struct result_error error; /* of a verdict that is not ok */
+    int64_t duration_ns;
+    const char *book; /* what the book says, in our words; or NULL */
+    const char *here; /* what Linux does, and why */
+    struct result_map expected, observed;
+    bool differs_from_book;
+    const char *why; /* of a difference from the book, of a verdict that is not ok, or of an
+                        outcome that is rare and explained; or NULL */
+    struct result_connection_list connections;
+    int64_t subject; /* the number of the connection that it is about; 0: there is none */
+    bool captured;   /* flags are known */
+    struct result_texts flags, client_states, server_states; /* the subject's */
+    struct result_call *calls;
+    size_t call_count;
+    struct result_timing *timings;
+    size_t timing_count;
+    struct result_table *tables;
+    size_t table_count;
+    struct result_map summary;   /* its row in the summary of all scenarios of the command */
+    struct result_fault *faults; /* the user's */
+    size_t fault_count;
+    struct result_wire wire;
+    const char *const *notes;
+    size_t note_count;
+    int64_t attempts; /* runs until one was not inconclusive */
+    int64_t runs;     /* with --repeat: how many, and how they came out */
+    struct result_outcome *outcomes;
+    size_t outcome_count;
+    /* For pictures, as in struct result_lab. */
+    const struct trace_event *events;
+    size_t event_count;
+    size_t events_lost;
+};
+
 /* ---- Checks: what the user asked to hold */
 
 enum result_unit {
@@ -419,6 +507,7 @@ enum result_type {
     RESULT_MACHINE,
     RESULT_REACH,
     RESULT_SCHEDULE,
+    RESULT_SCENARIO,
 };
 
 struct result {
@@ -429,6 +518,7 @@ struct result {
         struct result_machine machine;
         struct result_reach reach;
         struct result_schedule schedule;
+        struct result_scenario scenario;
     };
 };
 

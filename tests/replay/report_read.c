@@ -186,11 +186,29 @@ static void read_result(struct report *report, const json_t *object)
         lab->name = "a run";
         return;
     }
+    if (json_object_get(object, "scenario")) {
+        struct result_scenario *scenario = &report_add(report, RESULT_SCENARIO)->scenario;
+        read_fields(report_scenario_fields, scenario, object);
+        scenario->name =
+            arena_printf(&report->arena, "%s (IPv%d)", scenario->scenario, (int)scenario->family);
+        return;
+    }
     if (json_object_get(object, "check")) {
         read_machine(report, object);
         return;
     }
     read_fields(report_probe_fields, &report_add(report, RESULT_PROBE)->probe, object);
+}
+
+static void read_maps(const struct report_field *field, void *base, const json_t *value)
+{
+    size_t count = json_array_size(value);
+    struct result_map *maps = arena_alloc(arena, (count + 1) * sizeof *maps);
+
+    for (size_t i = 0; i < count; i++)
+        read_map(&maps[i], json_array_get(value, i));
+    *(struct result_map **)((char *)base + field->offset) = maps;
+    *(size_t *)((char *)base + field->count_offset) = count;
 }
 
 static void read_field(const struct report_field *field, void *base, json_t *value)
@@ -246,6 +264,18 @@ static void read_field(const struct report_field *field, void *base, json_t *val
     case FIELD_MAP:
         read_map(at, value);
         return;
+    case FIELD_MAPS:
+        read_maps(field, base, value);
+        return;
+    case FIELD_VERDICT:
+        *(enum result_verdict *)at = json_is_null(value)   ? RESULT_INCONCLUSIVE
+                                     : json_is_true(value) ? RESULT_OK
+                                                           : RESULT_DIFFERS;
+        return;
+    case FIELD_TEXTS_IF:
+        if (json_is_null(value))
+            return;
+        /* fall through */
     case FIELD_TEXTS:
         *(const char *const **)at = texts(value);
         *(size_t *)((char *)base + field->count_offset) = json_array_size(value);

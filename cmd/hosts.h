@@ -1,0 +1,21 @@
+/* Options whose value is for one host of a lab: HOST:NAME=VALUE. */
+#ifndef CMD_HOSTS_H
+#define CMD_HOSTS_H
+
+#include "cli/cli.h"
+#include "lab/lab.h"
+
+/* One such value, taken apart: "client:tcp_syn_retries=2". Texts are in the arena. -EINVAL says
+ * what --`option` wants. */
+struct host_word {
+    enum lab_host host;
+    const char *name, *value;
+};
+int host_word_read(struct host_word *out, const char *option, const char *text, struct arena *arena,
+                   struct error *error);
+
+/* The settings of one host among the values of --sysctl; all are checked. */
+int host_sysctls(const struct cli_list *list, enum lab_host host, struct arena *arena,
+                 const struct lab_sysctl **out, size_t *out_count, struct error *error);
+
+#endif

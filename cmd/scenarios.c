@@ -1,0 +1,331 @@
+#include "scenarios.h"
+
+#include "experiment.h"
+#include "hosts.h"
+#include "interrupt.h"
+#include "output.h"
+#include "progress.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "netkit/sock.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define OF struct scenario_options
+
+const struct cli_group scenario_hosts = {
+    "The hosts",
+    {
+        {.name = "sysctl",
+         CLI_LIST(OF, sysctls),
+         .value = "HOST:NAME=VALUE",
+         .help = "Set a network setting of the client or the server, after the scenario's own: "
+                 "client:tcp_syn_retries=2. May be repeated."},
+        {.name = "socket-option",
+         CLI_LIST(OF, socket_options),
+         .value = "HOST:NAME=VALUE",
+         .help = "Set an option on every socket that the scenario opens there: "
+                 "server:SO_KEEPALIVE=on. May be repeated."},
+        {0},
+    }};
+
+const char *scenarios_word(const struct scenario_set *set, size_t index)
+{
+    return set->items[index] ? set->items[index]->name : NULL;
+}
+
+/* ---- --list ---- */
+
+static int list(const struct scenario_set *set, const struct scenario_options *options)
+{
+    cleanup(buf) struct buf text = {0};
+    int widest = 0;
+
+    for (size_t i = 0; set->items[i]; i++) {
+        int width = (int)strlen(set->items[i]->name);
+        widest = width > widest ? width : widest;
+    }
+    for (size_t i = 0; set->items[i]; i++)
+        buf_printf(&text, "%-*s  %s\n", widest, set->items[i]->name, set->items[i]->title);
+    struct error error = {0};
+    if (!common_deliver(&options->common, &text, &error))
+        return STATUS_OK;
+    output_complain(set->command, "%s", error.text);
+    return STATUS_MACHINE;
+}
+
+/* ---- Which ---- */
+
+struct selection {
+    struct scenario_job *jobs;
+    size_t count;
+    size_t left_out; /* with --no-lab */
+};
+
+static void add_job(struct selection *selection, const struct scenario *scenario, int family)
+{
+    selection->jobs[selection->count++] = (struct scenario_job){scenario, family};
+}
+
+static void add_scenario(struct selection *selection, const struct scenario *scenario,
+                         const struct common_options *common)
+{
+    int only = scenario->family == AF_INET ? 4 : scenario->family == AF_INET6 ? 6 : 0;
+    bool both = common->all && !common->family;
+
+    for (int family = 4; family <= 6; family += 2)
+        if ((!only || only == family) &&
+            (both || only == family || family == (common->family ? common->family : 4)))
+            add_job(selection, scenario, family);
+}
+
+static int unknown(const struct scenario_set *set, const char *name, struct arena *arena,
+                   struct error *error)
+{
+    size_t known = 0;
+
+    while (set->items[known])
+        known++;
+    const char **names = arena_alloc(arena, (known + 1) * sizeof *names);
+    for (size_t i = 0; names && i < known; i++)
+        names[i] = set->items[i]->name;
+    const char *nearest = names ? text_nearest(name, names) : NULL;
+    return error_set(error, EINVAL, "there is no scenario '%.60s'%s%s%s; --list names them all",
+                     name, nearest ? ", did you mean '" : "", nearest ? nearest : "",
+                     nearest ? "'?" : "");
+}
+
+static int select_jobs(const struct scenario_set *set, const struct cli_invocation *invocation,
+                       const struct common_options *common, struct arena *arena,
+                       struct selection *out, struct error *error)
+{
+    size_t known = 0;
+
+    while (set->items[known])
+        known++;
+    *out = (struct selection){
+        .jobs = arena_alloc(arena, 2 * (known + invocation->arg_count + 1) * sizeof *out->jobs)};
+    if (!out->jobs)
+        return error_sys(error, ENOMEM, "the scenarios");
+    if (!common->all && !invocation->arg_count)
+        return error_set(error, EINVAL,
+                         "nothing to run: name a scenario (--list has them), or give --all");
+    if (common->all && invocation->arg_count)
+        return error_set(error, EINVAL, "--all runs every scenario; '%.60s' is too much",
+                         invocation->args[0]);
+    for (size_t i = 0; common->all && set->items[i]; i++) {
+        if (common->no_lab && !set->items[i]->loopback)
+            out->left_out++;
+        else
+            add_scenario(out, set->items[i], common);
+    }
+    for (size_t i = 0; i < invocation->arg_count; i++) {
+        const struct scenario *scenario = scenario_find(set, invocation->args[i]);
+        if (!scenario)
+            return unknown(set, invocation->args[i], arena, error);
+        if (common->no_lab && !scenario->loopback)
+            return error_set(error, EINVAL,
+                             "--no-lab: loopback cannot show %s, which needs the lab",
+                             scenario->name);
+        add_scenario(out, scenario, common);
+    }
+    return 0;
+}
+
+/* ---- From options to a request ---- */
+
+static int read_faults(const struct scenario_options *options, struct arena *arena,
+                       struct scenario_request *request, struct error *error)
+{
+    const struct cli_items *items = &options->faults.items;
+    struct scenario_fault *faults = arena_alloc(arena, (items->count + 1) * sizeof *faults);
+    int rc = faults ? 0 : error_sys(error, ENOMEM, "faults");
+
+    for (size_t i = 0; !rc && i < items->count; i++)
+        rc = fault_read(&items->items[i], arena, &faults[i].fault, &faults[i].text, error);
+    request->faults = faults;
+    request->fault_count = items->count;
+    return rc;
+}
+
+static int read_option(const char *text, struct arena *arena, struct scenario_option *out,
+                       struct error *error)
+{
+    struct sock_option_value value;
+    struct host_word word;
+    int rc = host_word_read(&word, "socket-option", text, arena, error);
+
+    if (rc)
+        return rc;
+    const struct sock_option *option = sock_option_find(word.name);
+    if (!option)
+        return error_set(error, EINVAL, "--socket-option: there is no socket option '%s'",
+                         word.name);
+    rc = sock_option_parse(option, word.value, &value, error);
+    if (rc)
+        return error_add(error, "--socket-option %s", word.name);
+    *out = (struct scenario_option){word.host, option->name, word.value};
+    return 0;
+}
+
+static int read_options(const struct scenario_options *options, struct arena *arena,
+                        struct scenario_request *request, struct error *error)
+{
+    const struct cli_list *words = &options->socket_options;
+    struct scenario_option *list_of = arena_alloc(arena, (words->count + 1) * sizeof *list_of);
+    int rc = list_of ? 0 : error_sys(error, ENOMEM, "socket options");
+
+    for (size_t i = 0; !rc && i < words->count; i++)
+        rc = read_option(words->words[i], arena, &list_of[i], error);
+    request->options = list_of;
+    request->option_count = words->count;
+    return rc;
+}
+
+static int make_request(const struct scenario_options *options, const struct scenario_extra *extra,
+                        struct arena *arena, struct scenario_request *request, struct error *error)
+{
+    const struct common_options *common = &options->common;
+    int rc = 0;
+
+    *request = (struct scenario_request){
+        .no_lab = common->no_lab,
+        .real_time = common->real_time,
+        .link = fault_link_of(&options->faults),
+        .delay_given = options->faults.delay_given,
+        .seed = (uint64_t)options->faults.seed,
+        .pcap = common->pcap,
+        .keep_events = common->timeline || common_diagram(common) != COMMON_DIAGRAM_NONE,
+        .bytes = extra ? extra->bytes : 0,
+        .own = extra ? extra->own : NULL,
+    };
+    for (int host = 0; host < LAB_HOSTS && !rc; host++)
+        rc = host_sysctls(&options->sysctls, (enum lab_host)host, arena, &request->sysctls[host],
+                          &request->sysctl_count[host], error);
+    if (!rc)
+        rc = read_faults(options, arena, request, error);
+    if (!rc)
+        rc = read_options(options, arena, request, error);
+    if (!rc && common->pcap && common->repeat > 1)
+        rc = error_set(error, EINVAL, "--pcap keeps the packets of one run: not with --repeat");
+    if (!rc && common->no_lab &&
+        (common->pcap || request->fault_count || options->sysctls.count || request->delay_given))
+        rc = error_set(error, EINVAL,
+                       "--no-lab has no wire and no hosts of its own: --pcap, --sysctl, --delay "
+                       "and faults need the lab");
+    return rc;
+}
+
+static void list_parameters(const struct scenario_options *options, struct report *report)
+{
+    struct arena *arena = &report->arena;
+    struct result_map *map = &report->parameters;
+    const struct common_options *common = &options->common;
+
+    result_set_bool(arena, map, "all", common->all);
+    result_set_integer(arena, map, "jobs", common->jobs);
+    result_set_integer(arena, map, "repeat", common->repeat);
+    result_set_bool(arena, map, "real_time", common->real_time);
+    result_set_integer(arena, map, "delay_ns",
+                       options->faults.delay_given ? options->faults.delay_ns : RESULT_UNKNOWN);
+    result_set_integer(arena, map, "seed", options->faults.seed);
+    result_set_texts(arena, map, "sysctls", options->sysctls.words, options->sysctls.count);
+    result_set_texts(arena, map, "socket_options", options->socket_options.words,
+                     options->socket_options.count);
+}
+
+/* ---- Running ---- */
+
+static void show_progress(void *context, size_t done, size_t all, size_t not_ok, size_t running)
+{
+    progress_update(context, done, all, not_ok, running);
+}
+
+static int status_of(const struct scenario_options *options, const struct report *report,
+                     const struct scenario_runs *runs)
+{
+    if (runs->refused)
+        return STATUS_MACHINE;
+    return runs->not_ok || runs->timed_out || experiment_fails(&options->common, report)
+               ? STATUS_FINDING
+               : STATUS_OK;
+}
+
+static void complain(const char *command, const struct scenario_runs *runs)
+{
+    if (runs->refused)
+        output_complain(command, "%s", runs->refusal.text);
+    if (runs->timed_out)
+        output_complain(command, "the time was up (--timeout): %zu scenario%s without a result",
+                        runs->unfinished, runs->unfinished == 1 ? "" : "s");
+    else if (runs->interrupted)
+        output_complain(command, "interrupted: %zu scenario%s without a result", runs->unfinished,
+                        runs->unfinished == 1 ? "" : "s");
+}
+
+static int run_selection(const struct scenario_set *set, const struct scenario_options *options,
+                         const struct scenario_request *request, const struct selection *selection,
+                         struct report *report)
+{
+    const struct common_options *common = &options->common;
+    struct progress progress = progress_begin(!common->quiet);
+    struct scenario_runs runs;
+    struct error error = {0};
+    struct scenario_plan plan = {
+        .jobs = selection->jobs,
+        .job_count = selection->count,
+        .parallel = (size_t)common->jobs,
+        .repeat = common->repeat,
+        .request = request,
+        .deadline_mono_ns = common->timeout_set ? clock_mono_ns() + common->timeout_ns : INT64_MAX,
+        .interrupt = &interrupt_stop,
+        .progress = show_progress,
+        .context = &progress,
+    };
+
+    int status = STATUS_USAGE, rc = scenario_run_all(&plan, report, &runs, &error);
+    progress_end(&progress);
+    if (rc) {
+        output_complain(set->command, "%s", error.text);
+        status = rc == -EINVAL || rc == -ENOSPC ? STATUS_USAGE : STATUS_MACHINE;
+    } else {
+        experiment_end(report);
+        complain(set->command, &runs);
+        status =
+            experiment_deliver(set->command, common, report, status_of(options, report, &runs));
+    }
+    report_free(report);
+    scenario_runs_free(&runs);
+    return interrupt_status(status);
+}
+
+int scenarios_run(struct cli_invocation *invocation, const struct scenario_set *set,
+                  const struct scenario_options *options, const struct scenario_extra *extra)
+{
+    const struct common_options *common = &options->common;
+    struct report report = {.lab = !common->no_lab,
+                            .capture = common->no_lab ? RESULT_CAPTURE_NONE : RESULT_CAPTURE_PCAP};
+    struct scenario_request request;
+    struct selection selection;
+    struct error error = {0};
+
+    if (common->list)
+        return list(set, options);
+    int rc = select_jobs(set, invocation, common, &invocation->arena, &selection, &error);
+    if (!rc)
+        rc = make_request(options, extra, &invocation->arena, &request, &error);
+    if (rc) {
+        output_complain(set->command, "%s", error.text);
+        return rc == -EINVAL ? STATUS_USAGE : STATUS_MACHINE;
+    }
+    if (selection.left_out)
+        output_complain(set->command, "--no-lab leaves out %zu scenario%s that need the lab",
+                        selection.left_out, selection.left_out == 1 ? "" : "s");
+    request.several = selection.count > 1;
+    experiment_begin(&report, invocation);
+    list_parameters(options, &report);
+    interrupt_catch();
+    return run_selection(set, options, &request, &selection, &report);
+}

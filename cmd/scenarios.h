@@ -1,0 +1,43 @@
+/* What the commands that reproduce have in common: connect-timeout, linger-test, crash-sim,
+ * accept-backlog. A command embeds struct scenario_options, lists the fragments of
+ * SCENARIO_FRAGMENTS, and gives its set of scenarios to scenarios_run(). */
+#ifndef CMD_SCENARIOS_H
+#define CMD_SCENARIOS_H
+
+#include "common.h"
+#include "faults.h"
+#include "scenario/scenario.h"
+
+struct scenario_options {
+    struct cli_list sysctls, socket_options; /* HOST:NAME=VALUE */
+    struct fault_options faults;
+    struct common_options common;
+};
+
+extern const struct cli_group scenario_hosts; /* --sysctl, --socket-option */
+
+/* The fragments, for `member` of a command's options. */
+#define SCENARIO_FRAGMENTS(type, member)                                                           \
+    {&common_scenarios, offsetof(type, member.common), NULL},                                      \
+        {&fault_link, offsetof(type, member.faults), NULL},                                        \
+        {&fault_rules, offsetof(type, member.faults), NULL},                                       \
+        {&scenario_hosts, offsetof(type, member), NULL},                                           \
+        {&common_limits, offsetof(type, member.common), NULL},                                     \
+    {                                                                                              \
+        &common_output, offsetof(type, member.common), "prometheus"                                \
+    }
+
+/* What one command adds: data for its own scenarios. */
+struct scenario_extra {
+    int64_t bytes;
+    const void *own;
+};
+
+/* Lists, or runs what the arguments name, and reports. Returns the exit status. */
+int scenarios_run(struct cli_invocation *invocation, const struct scenario_set *set,
+                  const struct scenario_options *options, const struct scenario_extra *extra);
+
+/* The names, for completions: a command's `word` of its positional calls this. */
+const char *scenarios_word(const struct scenario_set *set, size_t index);
+
+#endif

@@ -1,0 +1,232 @@
+/* Lists and tables that several parts of the text report have. */
+#include "report/text.h"
+
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define INDENT 2
+
+/* ---- Lists */
+
+/* One piece of a list, on the next line where it does not fit. */
+static void put_piece(struct paint *paint, int column, const char *text)
+{
+    if (paint->column > column && paint->column + 1 + text_width(text) > paint->width) {
+        paint_newline(paint);
+        paint_to(paint, column);
+    }
+    if (paint->column > column)
+        paint_put(paint, PAINT_PLAIN, " ");
+    paint_put(paint, PAINT_PLAIN, text);
+}
+
+static size_t run_length(const struct result_texts *texts, size_t from)
+{
+    size_t run = 1;
+
+    while (from + run < texts->count && !strcmp(texts->items[from], texts->items[from + run]))
+        run++;
+    return run;
+}
+
+void show_texts(struct paint *paint, const struct shown_texts *how,
+                const struct result_texts *texts)
+{
+    cleanup(buf) struct buf piece = {0};
+    size_t i = 0;
+
+    if (!texts->count)
+        return;
+    paint_to(paint, INDENT);
+    paint_put(paint, PAINT_DIM, how->label);
+    paint_to(paint, how->column);
+    for (size_t pieces = 0; i < texts->count && pieces < how->most; pieces++) {
+        size_t run = run_length(texts, i);
+        buf_reset(&piece);
+        buf_add_str(&piece, texts->items[i]);
+        if (run > 1)
+            buf_printf(&piece, " %s%zu", paint->style->unicode ? "×" : "*", run);
+        i += run;
+        buf_add_str(&piece, i < texts->count ? how->behind : "");
+        put_piece(paint, how->column, buf_str(&piece));
+    }
+    int64_t omitted = how->omitted + (int64_t)(texts->count - i);
+    if (omitted) {
+        buf_reset(&piece);
+        buf_printf(&piece, "and %" PRId64 " more", omitted);
+        put_piece(paint, how->column, buf_str(&piece));
+    }
+    paint_newline(paint);
+    paint->out->failed |= piece.failed;
+}
+
+/* ---- Tables */
+
+#define COLUMNS_MAX 16
+#define GAP         2
+#define COLUMN_MIN  8
+
+struct columns {
+    const char *key[COLUMNS_MAX];
+    int width[COLUMNS_MAX];
+    size_t count;
+};
+
+static bool is_number(const struct result_value *value)
+{
+    return value->kind == RESULT_INTEGER || value->kind == RESULT_REAL ||
+           value->kind == RESULT_RANGE;
+}
+
+static void widen(struct columns *columns, const char *key, int width)
+{
+    size_t i = 0;
+
+    while (i < columns->count && strcmp(columns->key[i], key))
+        i++;
+    if (i == COLUMNS_MAX)
+        return;
+    if (i == columns->count) {
+        columns->key[columns->count++] = key;
+        columns->width[i] = 0;
+    }
+    columns->width[i] = width > columns->width[i] ? width : columns->width[i];
+}
+
+static void measure(struct columns *columns, const struct result_map *rows, size_t count)
+{
+    cleanup(buf) struct buf text = {0};
+
+    for (size_t row = 0; row < count; row++)
+        for (size_t i = 0; i < rows[row].count; i++) {
+            const struct result_value *value = &rows[row].values[i];
+            buf_reset(&text);
+            put_key(&text, value->key);
+            widen(columns, value->key, text_width(buf_str(&text)));
+            buf_reset(&text);
+            put_value(&text, value);
+            widen(columns, value->key, text_width(buf_str(&text)));
+        }
+}
+
+static int total_width(const struct columns *columns)
+{
+    int total = 0;
+
+    for (size_t i = 0; i < columns->count; i++)
+        total += columns->width[i] + (i ? GAP : 0);
+    return total;
+}
+
+/* Takes from the widest column until all fit, or all are as narrow as is bearable. */
+static void squeeze(struct columns *columns, int room)
+{
+    while (total_width(columns) > room) {
+        size_t widest = 0;
+        for (size_t i = 1; i < columns->count; i++)
+            if (columns->width[i] > columns->width[widest])
+                widest = i;
+        if (columns->width[widest] <= COLUMN_MIN)
+            return;
+        columns->width[widest]--;
+    }
+}
+
+/* Takes what fits into `width` columns from *text, at a blank where there is one. */
+static size_t take_line(const char *text, int width)
+{
+    size_t all = strlen(text), most = paint_bytes(text, width);
+
+    if (most >= all)
+        return all;
+    for (size_t i = most; i > 0; i--)
+        if (text[i] == ' ')
+            return i;
+    return most ? most : all;
+}
+
+static void put_cells(struct paint *paint, int indent, const struct columns *columns,
+                      struct buf *cells, const bool *right, enum paint_color color)
+{
+    const char *rest[COLUMNS_MAX];
+    bool more = true;
+
+    for (size_t i = 0; i < columns->count; i++)
+        rest[i] = buf_str(&cells[i]);
+    while (more) {
+        int column = indent;
+        more = false;
+        for (size_t i = 0; i < columns->count; i++) {
+            size_t taken = take_line(rest[i], columns->width[i]);
+            cleanup(buf) struct buf piece = {0};
+            buf_add(&piece, rest[i], taken);
+            if (right[i])
+                paint_right(paint, color, buf_str(&piece), column + columns->width[i]);
+            else if (taken) {
+                paint_to(paint, column);
+                paint_put(paint, color, buf_str(&piece));
+            }
+            rest[i] += taken;
+            rest[i] += *rest[i] == ' ';
+            more |= *rest[i] != '\0';
+            column += columns->width[i] + GAP;
+            paint->out->failed |= piece.failed;
+        }
+        paint_newline(paint);
+    }
+}
+
+static void head(struct paint *paint, int indent, const struct columns *columns, const bool *right)
+{
+    struct buf cells[COLUMNS_MAX] = {{0}};
+
+    for (size_t i = 0; i < columns->count; i++)
+        put_key(&cells[i], columns->key[i]);
+    put_cells(paint, indent, columns, cells, right, PAINT_DIM);
+    for (size_t i = 0; i < columns->count; i++) {
+        paint->out->failed |= cells[i].failed;
+        buf_free(&cells[i]);
+    }
+}
+
+static void body_row(struct paint *paint, int indent, const struct columns *columns,
+                     const bool *right, const struct result_map *row)
+{
+    struct buf cells[COLUMNS_MAX] = {{0}};
+
+    for (size_t i = 0; i < columns->count; i++) {
+        cleanup(buf) struct buf raw = {0};
+        const struct result_value *value = result_get(row, columns->key[i]);
+        if (!value)
+            continue;
+        put_value(&raw, value);
+        paint_printable(&cells[i], buf_str(&raw), paint->style->unicode);
+        paint->out->failed |= raw.failed;
+    }
+    put_cells(paint, indent, columns, cells, right, PAINT_PLAIN);
+    for (size_t i = 0; i < columns->count; i++) {
+        paint->out->failed |= cells[i].failed;
+        buf_free(&cells[i]);
+    }
+}
+
+void show_table(struct paint *paint, int indent, const struct result_map *rows, size_t count)
+{
+    struct columns columns = {0};
+    bool right[COLUMNS_MAX] = {false};
+
+    measure(&columns, rows, count);
+    squeeze(&columns, paint->width - indent);
+    for (size_t i = 0; i < columns.count; i++) {
+        right[i] = true;
+        for (size_t row = 0; row < count; row++) {
+            const struct result_value *value = result_get(&rows[row], columns.key[i]);
+            right[i] = right[i] && (!value || value->kind == RESULT_NULL || is_number(value));
+        }
+    }
+    head(paint, indent, &columns, right);
+    for (size_t row = 0; row < count; row++)
+        body_row(paint, indent, &columns, right, &rows[row]);
+}

@@ -1,0 +1,301 @@
+/* Scenarios: what was reproduced, what the book says of it, and what this kernel did. */
+#include "report/text.h"
+
+#include "base/text.h"
+#include "report/fields.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define INDENT       2
+#define LABEL_COLUMN 12
+#define FULL_MAX     2 /* results in full, unless verbose */
+#define FLAGS_MAX    40
+
+static void label(struct paint *paint, const char *text)
+{
+    paint_to(paint, INDENT);
+    paint_put(paint, PAINT_DIM, text);
+    paint_to(paint, LABEL_COLUMN);
+}
+
+static void labelled(struct paint *paint, const char *name, const char *text)
+{
+    if (!text || !*text)
+        return;
+    label(paint, name);
+    paint_wrap(paint, PAINT_PLAIN, LABEL_COLUMN, text);
+}
+
+static enum paint_color verdict_color(enum result_verdict verdict)
+{
+    switch (verdict) {
+    case RESULT_OK:
+        return PAINT_GREEN;
+    case RESULT_DIFFERS:
+        return PAINT_RED;
+    case RESULT_INCONCLUSIVE:
+        return PAINT_YELLOW;
+    }
+    return PAINT_PLAIN;
+}
+
+static const char *verdict_mark(enum result_verdict verdict, bool unicode)
+{
+    switch (verdict) {
+    case RESULT_OK:
+        return unicode ? "✓" : "ok";
+    case RESULT_DIFFERS:
+        return unicode ? "✗" : "x";
+    case RESULT_INCONCLUSIVE:
+        return "?";
+    }
+    return "?";
+}
+
+static void put_mark(struct paint *paint, enum result_verdict verdict)
+{
+    paint_put(paint, verdict_color(verdict), verdict_mark(verdict, paint->style->unicode));
+    paint_put(paint, PAINT_PLAIN, " ");
+}
+
+/* ---- Expected and observed */
+
+static bool same(const struct result_value *expected, const struct result_value *observed)
+{
+    return observed && result_value_matches(expected, observed);
+}
+
+static void show_pair(struct paint *paint, const struct result_value *expected,
+                      const struct result_value *observed)
+{
+    cleanup(buf) struct buf line = {0};
+    bool good = same(expected, observed);
+
+    if (observed)
+        put_value(&line, observed);
+    else
+        buf_add_char(&line, '?');
+    if (!good || expected->kind == RESULT_RANGE) {
+        buf_add_str(&line, good ? " (expected " : ", expected ");
+        put_value(&line, expected);
+        buf_add_str(&line, good ? ")" : "");
+    }
+    paint_wrap(paint, good ? PAINT_PLAIN : PAINT_RED, paint->column, buf_str(&line));
+    paint->out->failed |= line.failed;
+}
+
+static int key_width(const struct result_map *map)
+{
+    int widest = 0;
+
+    for (size_t i = 0; i < map->count; i++) {
+        cleanup(buf) struct buf key = {0};
+        put_key(&key, map->values[i].key);
+        int width = text_width(buf_str(&key));
+        widest = width > widest ? width : widest;
+    }
+    return widest;
+}
+
+static void put_name(struct paint *paint, const char *key, int column)
+{
+    cleanup(buf) struct buf words = {0};
+
+    put_key(&words, key);
+    paint_put(paint, PAINT_DIM, buf_str(&words));
+    paint_to(paint, column);
+    paint->out->failed |= words.failed;
+}
+
+static void show_expectations(struct paint *paint, const struct result_scenario *scenario)
+{
+    int widest = key_width(&scenario->expected), other = key_width(&scenario->observed);
+    int column = LABEL_COLUMN + (widest > other ? widest : other) + 4;
+
+    if (column > paint->width / 2)
+        column = paint->width / 2;
+    for (size_t i = 0; i < scenario->expected.count; i++) {
+        const struct result_value *expected = &scenario->expected.values[i];
+        const struct result_value *observed = result_get(&scenario->observed, expected->key);
+        bool good = same(expected, observed);
+        label(paint, i ? "" : "checked");
+        put_mark(paint, good ? RESULT_OK : RESULT_DIFFERS);
+        put_name(paint, expected->key, column);
+        show_pair(paint, expected, observed);
+    }
+    bool first = true;
+    for (size_t i = 0; i < scenario->observed.count; i++) {
+        const struct result_value *observed = &scenario->observed.values[i];
+        cleanup(buf) struct buf value = {0};
+        if (result_get(&scenario->expected, observed->key))
+            continue;
+        label(paint, first ? "also seen" : "");
+        first = false;
+        put_name(paint, observed->key, column);
+        put_value(&value, observed);
+        paint_wrap(paint, PAINT_PLAIN, column, buf_str(&value));
+        paint->out->failed |= value.failed;
+    }
+}
+
+/* ---- Times */
+
+static void show_timings(struct paint *paint, const struct result_scenario *scenario)
+{
+    struct arena arena = {0};
+    struct result_map *rows = arena_alloc(&arena, (scenario->timing_count + 1) * sizeof *rows);
+
+    for (size_t i = 0; rows && i < scenario->timing_count; i++) {
+        const struct result_timing *timing = &scenario->timings[i];
+        bool both = timing->predicted_ns != RESULT_UNKNOWN && timing->measured_ns != RESULT_UNKNOWN;
+        result_set_text(&arena, &rows[i], "when", timing->what);
+        result_set_integer(&arena, &rows[i], "predicted_ns", timing->predicted_ns);
+        result_set_integer(&arena, &rows[i], "measured_ns", timing->measured_ns);
+        result_set_integer(&arena, &rows[i], "deviation_ns",
+                           both ? timing->measured_ns - timing->predicted_ns : RESULT_UNKNOWN);
+        result_set_integer(&arena, &rows[i], "with_this_host's_settings_ns", timing->host_ns);
+    }
+    if (rows && scenario->timing_count) {
+        paint_newline(paint);
+        show_table(paint, INDENT, rows, scenario->timing_count);
+    }
+    paint->out->failed |= arena.failed;
+    arena_free(&arena);
+}
+
+static void show_tables(struct paint *paint, const struct result_scenario *scenario)
+{
+    for (size_t i = 0; i < scenario->table_count; i++) {
+        const struct result_table *table = &scenario->tables[i];
+        paint_newline(paint);
+        paint_to(paint, INDENT);
+        paint_wrap(paint, PAINT_BOLD, INDENT, table->title ? table->title : table->name);
+        show_table(paint, INDENT, table->rows, table->row_count);
+    }
+}
+
+/* ---- One in full */
+
+static void headline(struct paint *paint, const struct result_scenario *scenario)
+{
+    char text[32];
+
+    put_mark(paint, scenario->verdict);
+    paint_put(paint, PAINT_BOLD, scenario->name);
+    report_duration(text, sizeof text, scenario->duration_ns, true);
+    cleanup(buf) struct buf right = {0};
+    buf_printf(&right, "%s, %s", result_verdict_name(scenario->verdict), text);
+    paint_right(paint, PAINT_DIM, buf_str(&right), paint->width);
+    paint_newline(paint);
+    paint_to(paint, INDENT);
+    paint_wrap(paint, PAINT_PLAIN, INDENT, scenario->title);
+    paint->out->failed |= right.failed;
+}
+
+static void show_outcomes(struct paint *paint, const struct result_scenario *scenario)
+{
+    for (size_t i = 0; scenario->runs > 1 && i < scenario->outcome_count; i++) {
+        cleanup(buf) struct buf line = {0};
+        buf_printf(&line, "%" PRId64 " of %" PRId64 ": %s", scenario->outcomes[i].count,
+                   scenario->runs, scenario->outcomes[i].text);
+        labelled(paint, i ? "" : "outcomes", buf_str(&line));
+        paint->out->failed |= line.failed;
+    }
+}
+
+void show_scenario(struct paint *paint, const struct result_scenario *scenario)
+{
+    const struct shown_texts exchange = {"exchange", ";", LABEL_COLUMN,
+                                         paint->style->verbose ? SIZE_MAX : FLAGS_MAX, 0};
+    const struct shown_texts client = {"client", "", LABEL_COLUMN, SIZE_MAX, 0};
+    const struct shown_texts server = {"server", "", LABEL_COLUMN, SIZE_MAX, 0};
+
+    headline(paint, scenario);
+    paint_newline(paint);
+    labelled(paint, "book", scenario->book);
+    labelled(paint, "here", scenario->here);
+    if (scenario->why)
+        labelled(paint, scenario->differs_from_book ? "differs" : "why", scenario->why);
+    show_texts(paint, &exchange, &scenario->flags);
+    show_texts(paint, &client, &scenario->client_states);
+    show_texts(paint, &server, &scenario->server_states);
+    show_expectations(paint, scenario);
+    show_outcomes(paint, scenario);
+    show_timings(paint, scenario);
+    show_tables(paint, scenario);
+}
+
+/* ---- Many */
+
+static void row(struct paint *paint, const struct result_scenario *scenario, int column)
+{
+    char text[32];
+
+    put_mark(paint, scenario->verdict);
+    paint_put(paint, PAINT_PLAIN, scenario->name);
+    paint_right(paint, PAINT_DIM, report_duration(text, sizeof text, scenario->duration_ns, true),
+                column + 8);
+    paint_to(paint, column + 10);
+    paint_put(paint, PAINT_PLAIN, scenario->title);
+    paint_newline(paint);
+    if (scenario->outcome_count > 1)
+        show_outcomes(paint, scenario);
+}
+
+bool show_scenarios(struct paint *paint, const struct report *report)
+{
+    int column = 0;
+    size_t ok = 0, shown = 0;
+
+    if (paint->style->verbose || paint->style->quiet || report->result_count <= FULL_MAX)
+        return false;
+    for (size_t i = 0; i < report->result_count; i++) {
+        if (report->results[i]->type != RESULT_SCENARIO)
+            return false;
+        int width = text_width(report->results[i]->scenario.name) + 2;
+        column = width > column ? width : column;
+        ok += report->results[i]->scenario.verdict == RESULT_OK;
+    }
+    for (size_t i = 0; i < report->result_count; i++)
+        row(paint, &report->results[i]->scenario, column);
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_scenario *scenario = &report->results[i]->scenario;
+        if (scenario->verdict == RESULT_OK)
+            continue;
+        shown++;
+        paint_newline(paint);
+        show_scenario(paint, scenario);
+        if (scenario->error.code != FINDING_NONE)
+            show_failure(paint, &scenario->error);
+    }
+    paint_newline(paint);
+    paint_printf(paint, shown ? PAINT_RED : PAINT_GREEN,
+                 "%zu of %zu scenarios did what was expected", ok, report->result_count);
+    paint_newline(paint);
+    return true;
+}
+
+void show_summary(struct paint *paint, const struct report *report)
+{
+    struct arena arena = {0};
+    struct result_map *rows = arena_alloc(&arena, (report->result_count + 1) * sizeof *rows);
+    size_t count = 0;
+
+    for (size_t i = 0; rows && i < report->result_count; i++) {
+        const struct result *result = report->results[i];
+        if (result->type != RESULT_SCENARIO || !result->scenario.summary.count)
+            continue;
+        const struct result_map *summary = &result->scenario.summary;
+        result_set_text(&arena, &rows[count], "scenario", result->scenario.name);
+        for (size_t v = 0; v < summary->count; v++)
+            result_copy(&arena, &rows[count], &summary->values[v]);
+        count++;
+    }
+    if (count > 1 && !paint->style->quiet) {
+        paint_newline(paint);
+        show_table(paint, 0, rows, count);
+    }
+    paint->out->failed |= arena.failed;
+    arena_free(&arena);
+}

@@ -1,0 +1,605 @@
+/* What actors do: a function for each verb, and the loop that calls them. */
+#include "scenario/cast.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "probe/machine.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATTERN_BYTES 65536
+
+static volatile sig_atomic_t signals_seen;
+
+static void count_signal(int number)
+{
+    (void)number;
+    signals_seen++;
+}
+
+/* ---- Sockets ---- */
+
+static enum lab_host peer_of(enum lab_host host)
+{
+    return host == LAB_CLIENT ? LAB_SERVER : LAB_CLIENT;
+}
+
+int cast_address(const struct actor_self *self, enum act_to to, uint16_t port,
+                 struct sock_address *out)
+{
+    int family = self->start.family;
+    const char *loop = family == AF_INET ? "127.0.0.1" : "::1", *text = loop;
+
+    switch (to) {
+    case ACT_TO_PEER:
+        text = self->start.lab ? lab_address_text(peer_of(self->host), family) : loop;
+        break;
+    case ACT_TO_SELF:
+        text = self->start.lab ? lab_address_text(self->host, family) : loop;
+        break;
+    case ACT_TO_NOBODY:
+        if (!self->start.lab)
+            return -EADDRNOTAVAIL;
+        text = lab_nobody_text(family);
+        break;
+    case ACT_TO_LOOP:
+        break;
+    }
+    return sock_address_literal(out, text, port);
+}
+
+struct sock *cast_socket(struct actor_self *self, int slot, int flags, int64_t *rc)
+{
+    struct error error = {0};
+
+    if (slot < 0 || slot >= ACTOR_SLOTS) {
+        *rc = -EBADSLT;
+        return NULL;
+    }
+    struct sock *sock = &self->slots[slot];
+    sock->observer = &self->recorder.observer;
+    if (sock->fd >= 0)
+        return sock;
+    *rc = sock_open(sock, self->start.family, flags);
+    for (size_t i = 0; !*rc && i < self->start.option_count; i++) {
+        char *name = self->start.options[i].text, *equals = strchr(name, '=');
+        char word[ACT_WORDS_MAX];
+        snprintf(word, sizeof word, "%.*s", (int)(equals - name), name);
+        *rc = sock_option_set(sock->fd, word, equals + 1, &error);
+        recorder_note(&self->recorder, name, sock->fd, *rc);
+    }
+    return *rc ? NULL : sock;
+}
+
+static int64_t do_open(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    int64_t rc = 0;
+
+    (void)reply;
+    cast_socket(self, act->slot, act->flags, &rc);
+    return rc;
+}
+
+static int64_t do_bind(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    int64_t rc = 0;
+    struct sock *sock = cast_socket(self, act->slot, 0, &rc);
+    struct sock_address address;
+
+    (void)reply;
+    if (!sock)
+        return rc;
+    rc = act->wildcard ? sock_address_literal(
+                             &address, self->start.family == AF_INET ? "0.0.0.0" : "::", act->port)
+                       : cast_address(self, ACT_TO_SELF, act->port, &address);
+    return rc ? rc : sock_bind(sock, &address);
+}
+
+/* listen(2) is no verb of its own in the library: it belongs to sock_listen(), which binds. */
+static int64_t do_listen(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    int64_t rc = 0;
+    struct sock *sock = cast_socket(self, act->slot, 0, &rc);
+
+    if (sock && act->port)
+        rc = do_bind(self, act, reply);
+    if (!sock || rc)
+        return rc;
+    rc = listen(sock->fd, act->number) ? -errno : 0;
+    recorder_note(&self->recorder, "listen", sock->fd, rc);
+    return rc;
+}
+
+static int64_t do_connect(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    bool start = act->verb == ACT_CONNECT_START;
+    int64_t rc = 0;
+    struct sock *sock = cast_socket(self, act->slot, start ? SOCK_NONBLOCK : 0, &rc);
+    struct sock_address address;
+
+    (void)reply;
+    if (sock && start)
+        rc = sock_set_nonblocking(sock, true);
+    if (sock && !rc)
+        rc = cast_address(self, act->to, act->port, &address);
+    return rc ? rc : sock_connect(sock, &address);
+}
+
+static int64_t do_connect_finish(struct actor_self *self, const struct act *act,
+                                 struct act_reply *reply)
+{
+    struct sock *sock = &self->slots[act->slot];
+
+    (void)reply;
+    int events = sock_poll(sock, POLLOUT, act->timeout_ns);
+    if (events <= 0)
+        return events ? events : -ETIME;
+    int rc = sock_connect_finish(sock);
+    return rc ? rc : sock_set_nonblocking(sock, false);
+}
+
+static int64_t do_connect_timed(struct actor_self *self, const struct act *act,
+                                struct act_reply *reply)
+{
+    int64_t rc = 0;
+    struct sock *sock = cast_socket(self, act->slot, 0, &rc);
+    struct sock_address address;
+    struct sock_connect_options options = {.method = (enum sock_connect_method)act->number,
+                                           .timeout_ns = act->timeout_ns};
+
+    if (options.method == SOCK_CONNECT_SYNCNT) {
+        options.timeout_ns = 0;
+        options.syn_retries = act->flags;
+    }
+    if (sock)
+        rc = cast_address(self, act->to, act->port, &address);
+    return rc ? rc : sock_connect_timed(sock, &address, &options, &reply->connect, NULL);
+}
+
+static int64_t do_accept(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct sock *listener = &self->slots[act->slot];
+
+    (void)reply;
+    if (act->other < 0 || act->other >= ACTOR_SLOTS)
+        return -EBADSLT;
+    if (act->timeout_ns > 0) {
+        int events = sock_poll(listener, POLLIN, act->timeout_ns);
+        if (events <= 0)
+            return events ? events : -ETIME;
+    }
+    return sock_accept(listener, &self->slots[act->other], NULL, 0);
+}
+
+/* ---- Data ---- */
+
+static const unsigned char *pattern(void)
+{
+    static unsigned char bytes[PATTERN_BYTES];
+
+    if (!bytes[1])
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (unsigned char)i;
+    return bytes;
+}
+
+static unsigned char sink[PATTERN_BYTES];
+
+static size_t at_most(int64_t bytes)
+{
+    return bytes <= 0 || bytes > PATTERN_BYTES ? PATTERN_BYTES : (size_t)bytes;
+}
+
+static int64_t do_read(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    ssize_t rc = sock_read(&self->slots[act->slot], sink, at_most(act->bytes), act->flags);
+
+    reply->bytes = rc > 0 ? rc : 0;
+    return rc;
+}
+
+static int64_t do_read_all(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct sock *sock = &self->slots[act->slot];
+    ssize_t rc = 1;
+
+    while (rc > 0 && (!act->bytes || reply->bytes < act->bytes)) {
+        rc = sock_read(sock, sink, at_most(act->bytes ? act->bytes - reply->bytes : 0), 0);
+        reply->bytes += rc > 0 ? rc : 0;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int64_t do_write(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    ssize_t rc = sock_write(&self->slots[act->slot], pattern(), at_most(act->bytes), act->flags);
+
+    reply->bytes = rc > 0 ? rc : 0;
+    return rc;
+}
+
+static int64_t do_write_all(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct sock *sock = &self->slots[act->slot];
+    ssize_t rc = 0;
+
+    while (rc >= 0 && reply->bytes < act->bytes) {
+        rc = sock_write(sock, pattern(), at_most(act->bytes - reply->bytes), act->flags);
+        reply->bytes += rc > 0 ? rc : 0;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int64_t do_fill(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct sock *sock = &self->slots[act->slot];
+    ssize_t rc = 1;
+
+    while (rc > 0 && (!act->bytes || reply->bytes < act->bytes)) {
+        size_t most = at_most(act->bytes ? act->bytes - reply->bytes : 0);
+        rc = sock_write(sock, pattern(), most, MSG_DONTWAIT | MSG_NOSIGNAL);
+        reply->bytes += rc > 0 ? rc : 0;
+    }
+    return rc < 0 && rc != -EAGAIN ? rc : reply->bytes;
+}
+
+/* ---- Ends, options, questions ---- */
+
+static int64_t do_shutdown(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    (void)reply;
+    return sock_shutdown(&self->slots[act->slot], act->number);
+}
+
+static int64_t do_close(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    (void)reply;
+    return sock_close(&self->slots[act->slot]);
+}
+
+static int64_t do_poll(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    (void)reply;
+    return sock_poll(&self->slots[act->slot], (short)act->number, act->timeout_ns);
+}
+
+static int64_t do_option(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    int64_t rc = 0;
+    struct sock *sock = cast_socket(self, act->slot, 0, &rc);
+    const char *equals = strchr(act->text, '=');
+    char name[ACT_WORDS_MAX];
+
+    (void)reply;
+    if (!sock || !equals)
+        return rc ? rc : -EINVAL;
+    snprintf(name, sizeof name, "%.*s", (int)(equals - act->text), act->text);
+    rc = sock_option_set(sock->fd, name, equals + 1, NULL);
+    recorder_note(&self->recorder, act->text, sock->fd, rc);
+    return rc;
+}
+
+static int64_t do_option_read(struct actor_self *self, const struct act *act,
+                              struct act_reply *reply)
+{
+    return sock_option_get(self->slots[act->slot].fd, act->text, reply->text, sizeof reply->text,
+                           NULL);
+}
+
+static int64_t do_error(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    int failure = 0, fd = self->slots[act->slot].fd;
+    socklen_t len = sizeof failure;
+
+    (void)reply;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len))
+        return -errno;
+    recorder_note(&self->recorder, "getsockopt SO_ERROR", fd, failure);
+    return -failure;
+}
+
+static int64_t do_peer(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct sock_address address;
+    int fd = self->slots[act->slot].fd, rc = sock_peer_address(fd, &address);
+
+    (void)reply;
+    recorder_note(&self->recorder, "getpeername", fd, rc);
+    return rc;
+}
+
+static int64_t do_info(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    int rc = sock_tcp_info(self->slots[act->slot].fd, &reply->info);
+
+    if (rc)
+        return rc;
+    return act->verb == ACT_BACKLOG ? reply->info.unacked : reply->info.state;
+}
+
+/* ---- Processes ---- */
+
+static int64_t do_dup(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    int fd = self->slots[act->slot].fd;
+
+    (void)reply;
+    if (act->other < 0 || act->other >= ACTOR_SLOTS)
+        return -EBADSLT;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    recorder_note(&self->recorder, "dup", fd, copy < 0 ? -errno : copy);
+    if (copy < 0)
+        return -errno;
+    self->slots[act->other].observer = &self->recorder.observer;
+    sock_adopt(&self->slots[act->other], copy);
+    if (copy < RECORDER_FDS && fd < RECORDER_FDS)
+        self->recorder.ports[copy] = self->recorder.ports[fd];
+    return 0;
+}
+
+static int64_t do_fork(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    pid_t parent = getpid(), pid = fork();
+
+    (void)act;
+    (void)reply;
+    if (!pid) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while (getppid() == parent)
+            pause();
+        _exit(0);
+    }
+    recorder_note(&self->recorder, "fork", -1, pid < 0 ? -errno : pid);
+    return pid < 0 ? -errno : pid;
+}
+
+static int64_t do_kill_child(struct actor_self *self, const struct act *act,
+                             struct act_reply *reply)
+{
+    (void)self;
+    (void)reply;
+    if (kill(act->number, SIGKILL) || waitpid(act->number, NULL, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+static int64_t do_signal(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+
+    (void)reply;
+    switch ((enum actor_signal)act->flags) {
+    case ACTOR_SIGNAL_DEFAULT:
+        break;
+    case ACTOR_SIGNAL_IGNORE:
+        action.sa_handler = SIG_IGN;
+        break;
+    case ACTOR_SIGNAL_RESTART:
+        action.sa_flags = SA_RESTART;
+        action.sa_handler = count_signal;
+        break;
+    case ACTOR_SIGNAL_COUNT:
+        action.sa_handler = count_signal;
+        break;
+    }
+    int rc = sigaction(act->number, &action, NULL) ? -errno : 0;
+    recorder_note(&self->recorder, "sigaction", -1, rc);
+    return rc;
+}
+
+static _Noreturn int64_t do_exit(struct actor_self *self, const struct act *act,
+                                 struct act_reply *reply)
+{
+    (void)self;
+    (void)reply;
+    _exit(act->number);
+}
+
+/* ---- The host ---- */
+
+static int64_t do_settings(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    cleanup(arena) struct arena arena = {0};
+    cleanup(mem) struct machine *machine = calloc(1, sizeof *machine);
+
+    (void)self;
+    (void)act;
+    if (!machine)
+        return -ENOMEM;
+    machine_read_files(machine, "", &arena);
+    machine_read_limits(machine);
+    reply->settings = machine_schedule(machine);
+    return 0;
+}
+
+static int64_t read_file(const char *path, char *out, size_t size)
+{
+    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : 0;
+    size_t used = 0;
+
+    if (fd < 0)
+        return -errno;
+    while (used + 1 < size && (len = read(fd, out + used, size - 1 - used)) > 0)
+        used += (size_t)len;
+    out[used] = '\0';
+    return len < 0 ? -errno : (int64_t)used;
+}
+
+static int64_t do_setting(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    char path[ACT_WORDS_MAX + 32];
+
+    (void)self;
+    snprintf(path, sizeof path, "/proc/sys/net/%s%s", strchr(act->text, '/') ? "" : "ipv4/",
+             act->text);
+    int64_t rc = read_file(path, reply->text, sizeof reply->text);
+    return rc < 0 ? rc : strtoll(reply->text, NULL, 10);
+}
+
+/* "TcpExt: Name Name …\nTcpExt: 1 2 …" */
+static int64_t counter_in(const char *text, const char *group, const char *name)
+{
+    size_t group_len = strlen(group), name_len = strlen(name);
+
+    for (const char *line = text; line && *line;) {
+        const char *values = strchr(line, '\n');
+        if (strncmp(line, group, group_len) != 0 || line[group_len] != ':' || !values) {
+            line = values ? values + 1 : NULL;
+            continue;
+        }
+        const char *word = line + group_len + 1, *value = values + 1 + group_len + 1;
+        while (*word == ' ' && *value == ' ') {
+            word++, value++;
+            if (!strncmp(word, name, name_len) && (word[name_len] == ' ' || word[name_len] == '\n'))
+                return strtoll(value, NULL, 10);
+            word += strcspn(word, " \n");
+            value += strcspn(value, " \n");
+        }
+        line = strchr(values + 1, '\n');
+        line = line ? line + 1 : NULL;
+    }
+    return -ENOENT;
+}
+
+static int64_t do_counter(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    static const char *const files[] = {"/proc/net/netstat", "/proc/net/snmp"};
+    static char text[32768];
+    char group[ACT_WORDS_MAX];
+    const char *blank = strchr(act->text, ' ');
+    int64_t rc = -ENOENT;
+
+    (void)self;
+    (void)reply;
+    if (!blank)
+        return -EINVAL;
+    snprintf(group, sizeof group, "%.*s", (int)(blank - act->text), act->text);
+    for (size_t i = 0; i < ARRAY_SIZE(files) && rc < 0; i++)
+        if (read_file(files[i], text, sizeof text) > 0)
+            rc = counter_in(text, group, blank + 1);
+    return rc;
+}
+
+static int take_socket(void *context, const struct sock_diag_entry *entry)
+{
+    struct act_socket *found = context;
+
+    found->entry = *entry;
+    found->state = entry->state;
+    found->count++;
+    return 0;
+}
+
+static int64_t do_diag(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct sock_diag *diag;
+    struct sock_diag_filter filter = {.family = self->start.family,
+                                      .local_port = act->port,
+                                      .remote_port = (uint16_t)act->number,
+                                      .want_info = true};
+    int rc = sock_diag_open(&diag, NULL);
+
+    if (!rc) {
+        rc = sock_diag_list(diag, &filter, take_socket, &reply->socket, NULL);
+        sock_diag_close(diag);
+    }
+    return rc ? rc : reply->socket.state;
+}
+
+static int64_t do_call(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    return act->function(self, act, reply);
+}
+
+/* ---- The loop ---- */
+
+static int64_t (*const verbs[ACT_VERBS])(struct actor_self *, const struct act *,
+                                         struct act_reply *) = {
+    [ACT_OPEN] = do_open,
+    [ACT_BIND] = do_bind,
+    [ACT_LISTEN] = do_listen,
+    [ACT_CONNECT] = do_connect,
+    [ACT_CONNECT_START] = do_connect,
+    [ACT_CONNECT_FINISH] = do_connect_finish,
+    [ACT_CONNECT_TIMED] = do_connect_timed,
+    [ACT_ACCEPT] = do_accept,
+    [ACT_READ] = do_read,
+    [ACT_READ_ALL] = do_read_all,
+    [ACT_WRITE] = do_write,
+    [ACT_WRITE_ALL] = do_write_all,
+    [ACT_FILL] = do_fill,
+    [ACT_SHUTDOWN] = do_shutdown,
+    [ACT_CLOSE] = do_close,
+    [ACT_POLL] = do_poll,
+    [ACT_OPTION] = do_option,
+    [ACT_OPTION_READ] = do_option_read,
+    [ACT_ERROR] = do_error,
+    [ACT_PEER] = do_peer,
+    [ACT_INFO] = do_info,
+    [ACT_BACKLOG] = do_info,
+    [ACT_DUP] = do_dup,
+    [ACT_FORK] = do_fork,
+    [ACT_KILL_CHILD] = do_kill_child,
+    [ACT_SIGNAL] = do_signal,
+    [ACT_EXIT] = do_exit,
+    [ACT_SETTINGS] = do_settings,
+    [ACT_SETTING] = do_setting,
+    [ACT_COUNTER] = do_counter,
+    [ACT_DIAG] = do_diag,
+    [ACT_CALL] = do_call,
+};
+
+int64_t cast_do(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    if (act->slot < 0 || act->slot >= ACTOR_SLOTS || act->verb >= ACT_VERBS)
+        return -EBADSLT;
+    return verbs[act->verb](self, act, reply);
+}
+
+static bool answer(int channel, const struct act_reply *reply)
+{
+    ssize_t sent;
+
+    while ((sent = send(channel, reply, sizeof *reply, MSG_NOSIGNAL)) < 0 && errno == EINTR)
+        ;
+    return sent == (ssize_t)sizeof *reply;
+}
+
+int cast_main(const struct lab_role *role)
+{
+    static struct actor_self self;
+    static struct act act;
+    static struct act_reply reply;
+    ssize_t got;
+
+    if (role->arg_bytes != sizeof self.start)
+        return 2;
+    memcpy(&self.start, role->arg, sizeof self.start);
+    self.host = role->host;
+    recorder_init(&self.recorder, role->trace, role->host);
+    for (size_t i = 0; i < ACTOR_SLOTS; i++)
+        self.slots[i] = (struct sock)SOCK_INIT;
+    pattern();
+    for (;;) {
+        while ((got = recv(role->channel, &act, sizeof act, 0)) < 0 && errno == EINTR)
+            ;
+        if (got != (ssize_t)sizeof act)
+            return 0;
+        memset(&reply, 0, sizeof reply);
+        reply.rc = cast_do(&self, &act, &reply);
+        reply.entered_ns = self.recorder.entered_mono_ns;
+        reply.returned_ns = self.recorder.returned_mono_ns;
+        reply.signals = signals_seen;
+        if (!answer(role->channel, &reply))
+            return 0;
+    }
+}

@@ -1,0 +1,39 @@
+/* An actor from inside: what the functions see that ACT_CALL runs, and how an actor's process
+ * begins. */
+#ifndef SCENARIO_CAST_H
+#define SCENARIO_CAST_H
+
+#include "scenario/actor.h"
+#include "scenario/recorder.h"
+
+#define CAST_OPTIONS_MAX 16
+
+/* What an actor has to know; copied into its process. */
+struct cast_start {
+    int family;
+    bool lab;
+    struct {
+        char text[ACT_WORDS_MAX]; /* "SO_LINGER=on,1s", set on each socket that it opens */
+    } options[CAST_OPTIONS_MAX];
+    size_t option_count;
+};
+
+struct actor_self {
+    struct cast_start start;
+    enum lab_host host;
+    struct recorder recorder;
+    struct sock slots[ACTOR_SLOTS];
+};
+
+/* The address that an act names, with its port. */
+int cast_address(const struct actor_self *self, enum act_to to, uint16_t port,
+                 struct sock_address *out);
+/* The socket of a slot, opened if it is not; NULL with -errno in *rc. */
+struct sock *cast_socket(struct actor_self *self, int slot, int flags, int64_t *rc);
+/* Does an act as the loop would. */
+int64_t cast_do(struct actor_self *self, const struct act *act, struct act_reply *reply);
+
+/* The process of an actor, from its first act to the end of the channel. */
+int cast_main(const struct lab_role *role);
+
+#endif
