@@ -50,20 +50,32 @@ static int plan_faults(const struct lab_options *options, struct arena *arena,
     return rc;
 }
 
+/* No --output is the same as "-", no --pcap is not. */
+static bool is_stdout(const char *path)
+{
+    return path && !strcmp(path, "-");
+}
+
 static int check(const struct lab_options *options, struct error *error)
 {
     if (!options->server && !options->client)
         return error_set(error, EINVAL, "nothing to run: give --server, --client or both");
     if ((options->server && !*options->server) || (options->client && !*options->client))
         return error_set(error, EINVAL, "an empty command");
+    if (is_stdout(options->common.pcap) &&
+        (!options->common.output || is_stdout(options->common.output)))
+        return error_set(error, EINVAL,
+                         "the capture of --pcap - and the report both want standard output; give "
+                         "--output FILE");
     return 0;
 }
 
-/* The report owns standard output where it is for a program to read. */
+/* Standard output is not the programs' where a report is for a program to read, or a capture. */
 static void plan_output(const struct lab_options *options, int null_fd, struct programs_plan *plan)
 {
-    bool ours = options->common.format != COMMON_FORMAT_TEXT &&
-                (!options->common.output || !strcmp(options->common.output, "-"));
+    bool ours = is_stdout(options->common.pcap) ||
+                (options->common.format != COMMON_FORMAT_TEXT &&
+                 (!options->common.output || is_stdout(options->common.output)));
 
     for (int host = 0; host < LAB_HOSTS; host++) {
         plan->stdio[host][0] = null_fd;
@@ -133,6 +145,8 @@ static int status_of(const struct lab_options *options, const struct report *rep
     }
     if (outcome->status > 0)
         return outcome->status;
+    if (outcome->pcap.code)
+        return STATUS_MACHINE;
     bool lost = report->result_count && report->results[0]->lab.wire.lost;
     return lost || experiment_fails(&options->common, report) ? STATUS_FINDING : STATUS_OK;
 }
@@ -167,12 +181,15 @@ static int run_lab(const struct lab_options *options, const struct programs_plan
 
     int rc = programs_run(plan, report, &outcome, error);
     if (rc) {
-        output_complain(lab_command.name, "%s", error->text);
+        /* A fault's text is its option without the dashes, and begins the error. */
+        output_complain(lab_command.name, "%s%s", outcome.bad_fault ? "--" : "", error->text);
         programs_outcome_free(&outcome);
         return interrupt_status(rc == -EINVAL ? STATUS_USAGE : STATUS_MACHINE);
     }
     experiment_end(report);
     complain_of_failures(options, report);
+    if (outcome.pcap.code)
+        output_complain(lab_command.name, "%s", outcome.pcap.text);
     separate(options);
     int status = experiment_deliver(lab_command.name, &options->common, report,
                                     status_of(options, report, &outcome));

@@ -43,6 +43,8 @@ needs_tests='
      python3     python:unittest          python3         python3           python          python3         python3
      redis       command:redis-server     redis-server    redis             redis           redis           redis
      nginx       command:nginx            nginx           nginx             nginx           nginx           nginx
+     curl        command:curl             curl            curl              curl            curl            curl
+     iperf3      command:iperf3           iperf3          iperf3            iperf3          iperf3          iperf
      certificates command:openssl         openssl         openssl           openssl         openssl         openssl
      memcached   command:memcached        memcached       memcached         memcached       memcached       memcached
      mandoc      command:mandoc           mandoc          mandoc            mandoc          mandoc          mandoc
@@ -208,7 +210,7 @@ install_with_apt()
         [ "$package" != compiler-rt ] || package=$(clang_runtime)
         [ -z "$package" ] || wanted+=("$package")
         case $package in
-        redis-server | nginx | memcached) servers+=("$package") ;;
+        redis-server | nginx | memcached | iperf3) servers+=("$package") ;;
         esac
     done
     if [ ${#servers[@]} -eq 0 ]; then

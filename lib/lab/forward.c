@@ -205,7 +205,10 @@ static void answer(struct wire *wire, enum lab_host from, const struct rule *rul
     if (len < 0) /* an RST is not answered, nor is an ICMP error: dropped is all it is */
         return;
     packet_decode(&made, PACKET_LINK_ETHERNET, bytes, (size_t)len, (size_t)len);
-    int64_t real_ns = clock_real_ns();
+    /* Right behind what it answers: by the clock it is later than packets that have already arrived
+     * and wait for their turn, and the capture would go back in time. */
+    int64_t real_ns = packet->real_ns == CLOCK_NONE ? clock_real_ns() : packet->real_ns + 1;
+    wire->last_real_ns = real_ns;
     keep_packet(wire, bytes, (uint32_t)len, real_ns);
     uint32_t connection = sampler_connection(wire->sampler, other_host(from), &made);
     struct trace_event *event = wire_record(wire, TRACE_WIRE, from == LAB_SERVER, real_ns, &made,

@@ -30,6 +30,7 @@ struct lab_shared {
     _Atomic uint64_t seen, delivered, dropped, answered, lost, queued_max;
     _Atomic int64_t late_max_ns, late_total_ns;
     _Atomic uint64_t late_count;
+    struct error pcap; /* of the wire's last moment: why the capture file is not whole */
     struct {
         _Atomic uint64_t matched, acted;
     } fault[LAB_FAULTS_MAX];

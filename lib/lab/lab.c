@@ -188,6 +188,7 @@ void lab_stats(const struct lab *lab, struct lab_stats *out)
         .late_total_ns = shared->late_total_ns,
         .late_count = shared->late_count,
         .trace_lost = lab->plan.trace ? trace_dropped(lab->plan.trace) : 0,
+        .pcap = shared->pcap,
     };
 }
 

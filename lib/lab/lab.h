@@ -87,6 +87,7 @@ struct lab_stats {
     int64_t late_total_ns; /* over all delayed departures */
     uint64_t late_count;   /* delayed departures */
     uint64_t trace_lost;   /* events that the trace had no room for */
+    struct error pcap;     /* after the close: why pcap_path is not whole (code 0: it is) */
 };
 void lab_stats(const struct lab *lab, struct lab_stats *out);
 

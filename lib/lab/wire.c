@@ -30,6 +30,7 @@
 #define LO_RING_BYTES   (2u << 20)
 #define BATCH           64
 #define SLACK_NS        1
+#define CLOCK_STEP_NS   (1 * NS_PER_SEC)
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
@@ -145,17 +146,15 @@ static void check_losses(struct wire *wire)
     }
 }
 
-static int finish(struct wire *wire, struct error *error)
+static void finish(struct wire *wire)
 {
-    struct capture_writer *writer = wire->writer;
-
     if (wire->finished)
-        return 0;
+        return;
     wire->finished = true;
     sampler_last(wire->sampler);
     check_losses(wire);
+    capture_writer_close(wire->writer, &wire->shared->pcap);
     wire->writer = NULL;
-    return capture_writer_close(writer, error);
 }
 
 /* ---- Requests ---- */
@@ -208,7 +207,8 @@ static int handle(struct wire *wire, const struct wire_request *request, int fd,
     case WIRE_HOST:
         return attach(wire, request->host, fd, error);
     case WIRE_FINISH:
-        return finish(wire, error);
+        finish(wire);
+        return 0;
     }
     return error_set(error, EPROTO, "an unknown request");
 }
@@ -227,7 +227,7 @@ static void serve(struct wire *wire)
     if (got == -ETIMEDOUT)
         return;
     if (got != sizeof request) {
-        finish(wire, NULL);
+        finish(wire);
         return;
     }
     drain(wire);
@@ -256,6 +256,20 @@ static void next_packet(struct wire *wire, enum lab_host host, struct pending *p
     pending->there = rc > 0;
 }
 
+/* A packet that was stamped on one CPU can come into sight after a younger one of the other side.
+ * What the wire dealt with first is told first, in the trace and in the capture. A clock that was
+ * set back is another matter. */
+static void tell_in_order(struct wire *wire, struct capture_packet *packet)
+{
+    int64_t last_ns = wire->last_real_ns;
+
+    if (packet->real_ns == CLOCK_NONE)
+        return;
+    if (packet->real_ns <= last_ns && packet->real_ns > last_ns - CLOCK_STEP_NS)
+        packet->real_ns = last_ns + 1;
+    wire->last_real_ns = packet->real_ns;
+}
+
 /* Takes at most `limit` packets; returns how many. One that was looked at is always taken. */
 static int forward(struct wire *wire, int limit)
 {
@@ -271,6 +285,7 @@ static int forward(struct wire *wire, int limit)
         int from = !pending[0].there ||
                    (pending[1].there && pending[1].packet.real_ns < pending[0].packet.real_ns);
         wire_due(wire, clock_mono_ns());
+        tell_in_order(wire, &pending[from].packet);
         wire_arrived(wire, from, &pending[from].packet);
         pending[from].there = false;
         taken++;
@@ -319,7 +334,7 @@ static void run(struct wire *wire)
             if (events[i].data.fd == wire->channel)
                 asked = true;
             else if (events[i].data.fd == wire->leash)
-                finish(wire, NULL);
+                finish(wire);
             else if (events[i].data.fd == wire->timer &&
                      read(wire->timer, &expired, sizeof expired) > 0)
                 timer_ns = INT64_MAX;

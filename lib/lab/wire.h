@@ -126,6 +126,7 @@ struct wire {
     bool cut;
     int64_t opened_ns;
     struct clock_pair clocks;
+    int64_t last_real_ns; /* the youngest stamp that was told */
     bool finished;
 };
 

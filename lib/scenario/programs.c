@@ -255,6 +255,7 @@ int programs_run(const struct programs_plan *plan, struct report *report,
     if (run.lab)
         run.notes = arena_copy(&report->arena, lab_notes(run.lab));
     lab_close(run.lab, &run.stats);
+    out->pcap = run.stats.pcap;
     if (!rc)
         rc = programs_report(&run, error);
     trace_close(run.trace);

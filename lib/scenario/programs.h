@@ -48,6 +48,7 @@ struct programs_outcome {
      * the server's; -1 when it did not end by itself. */
     int status;
     bool bad_fault;             /* the failure is a fault's: what was asked for is wrong */
+    struct error pcap;          /* why the capture is not whole; code 0: it is */
     struct trace_event *events; /* the result points to these */
 };
 

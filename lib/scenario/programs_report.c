@@ -73,7 +73,9 @@ static const char *failure_of(const struct programs_run *run, const struct resul
     if (program->end == RESULT_PROGRAM_EXITED && (program->status || unheard))
         return arena_printf(arena, "The %s ended with status %" PRId64 "%s%s.", program->host,
                             program->status, when,
-                            program->status == 127 ? ": there is no such command" : "");
+                            program->status == 127   ? ": there is no such command"
+                            : program->status == 126 ? ": that cannot be executed"
+                                                     : "");
     if (unheard && run->plan->wait_port)
         return arena_printf(arena,
                             "The server never listened on port %d where the client could reach it.",

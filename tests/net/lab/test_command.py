@@ -1,0 +1,205 @@
+#!/usr/bin/python3
+"""netkit lab on the command line: what it refuses and how, its exit status, its outputs, and
+several of it at once."""
+
+import concurrent.futures
+import ctypes
+import json
+import os
+import struct
+import subprocess
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lab  # noqa: E402
+
+TRUE = ["--client", "true"]
+LISTENER = lab.python("import socket, time\ns = socket.create_server(('', 7))\ntime.sleep(1000)")
+SLEEPER = "sleep 1000"
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def refuse_namespaces():
+    """A user namespace that allows no other, and no capability."""
+    uid, gid = os.geteuid(), os.getegid()
+    if libc.unshare(0x10000000) < 0:
+        os._exit(99)
+    for path, text in (("/proc/self/uid_map", f"{uid} {uid} 1"), ("/proc/self/setgroups", "deny"),
+                       ("/proc/self/gid_map", f"{gid} {gid} 1"),
+                       ("/proc/sys/user/max_user_namespaces", "0")):  # fmt: skip
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+    libc.prctl(24, 21, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_SYS_ADMIN: root's exec would get it back
+    libc.capset(struct.pack("II", 0x20080522, 0), bytes(24))
+
+
+class Case(lab.Case):
+    def run_lab(self, *args, **options):
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        return subprocess.run([lab.NETKIT, "lab", *args], text=True, timeout=lab.LIMIT_S,
+                              check=False, **options)  # fmt: skip
+
+    def refused(self, status, words, *args, **options):
+        ended = self.run_lab(*args, **options)
+        said = (ended.stdout or "") + ended.stderr
+        self.assertEqual(ended.returncode, status, said)
+        for word in words:
+            self.assertIn(word, said)
+        return said
+
+
+class BadInput(Case):
+    def test_a_filter(self):
+        said = self.refused(2, ["--drop tcp prot 80: bad filter", "syntax error"],
+                            "--drop", "tcp prot 80", *TRUE)  # fmt: skip
+        lines = said.splitlines()
+        self.assertEqual(lines[1:], ["  tcp prot 80", "      ^~~~"])
+        said = self.refused(2, ["--hold (tcp and port nosuch)", "unknown port 'nosuch'"],
+                            "--hold", "(tcp and port nosuch)=2s", *TRUE)  # fmt: skip
+        self.assertEqual(said.splitlines()[2].index("^"),
+                         said.splitlines()[1].index("nosuch"))  # fmt: skip
+
+    def test_a_filter_in_a_file(self):
+        path = self.path("faults")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("# none of them\n--drop syn --count 1\n--drop 'tcp prot 80'\n")
+        self.refused(2, ["--drop tcp prot 80: bad filter", "^~~~"], "--faults", path, *TRUE)
+        with open(path, "w", encoding="ascii") as file:
+            file.write("# none of them\n--drop syn --nth none\n")
+        self.refused(2, [f"{path}:2: --nth", "'none'"], "--faults", path, *TRUE)
+        self.refused(2, ["nosuchfile"], "--faults", self.path("nosuchfile"), *TRUE)
+
+    def test_values(self):
+        for option in (["--delay", "-5ms"], ["--delay=-5ms"], ["--delay", "soon"],
+                       ["--rate", "0"], ["--mtu", "20"], ["--probability", "2"],
+                       ["--wait-listen", "70000"], ["--hold", "syn=until:server=NOWHERE"],
+                       ["--answer-icmp", "syn=nosuch"], ["--late", "syn"],
+                       ["--sysctl", "client:tcp_retries2=many"], ["--sysctl", "router:x=1"],
+                       ["--mtu", "100", "-6"], ["--count", "1"]):  # fmt: skip
+            with self.subTest(option=option):
+                before = ["--drop", "syn"] if option[0] == "--probability" else []
+                said = self.refused(2, [], *before, *option, *TRUE)
+                name = option[0].split("=")[0].lstrip("-")
+                if name == "sysctl":
+                    name = option[1].split(":")[0]
+                elif "-6" in option:
+                    name = "MTU of 100"
+                self.assertIn(name, said)
+
+    def test_nothing_to_run(self):
+        self.refused(2, ["--server", "--client"])
+        self.refused(2, ["empty command"], "--client", "")
+        self.refused(2, ["standard output", "--output"], "--pcap", "-", *TRUE)
+
+    def test_no_namespaces(self):
+        said = self.refused(3, ["sysctl -w user.max_user_namespaces"], *TRUE,
+                            preexec_fn=refuse_namespaces)  # fmt: skip
+        self.assertEqual(len(said.splitlines()), 1)
+
+
+class Ends(Case):
+    def test_commands_that_do_not_exist(self):
+        nosuch = self.path("nosuch")
+        self.refused(127, ["no such command"], "--client", nosuch)
+        self.refused(127, ["no such command"], "--client", nosuch, "--server", LISTENER)
+        self.refused(4, ["status 127 before it listened"], "--server", nosuch, *TRUE)
+        self.refused(126, ["cannot be executed"], "--client", "/etc/hosts")
+
+    def test_statuses_are_passed_on(self):
+        self.refused(7, ["status 7"], "--client", "exit 7")
+        self.refused(128 + 9, ["SIGKILL"], "--client", "kill -9 $$")
+        self.refused(5, ["status 5"], "--server", "exit 5")
+
+    def test_a_server_that_never_listens(self):
+        for where in ([], ["--wait-listen", "80"]):
+            self.refused(4, ["never listened", "not started"], *where, "--timeout", "300ms",
+                         "--server", SLEEPER, *TRUE)  # fmt: skip
+        # Elsewhere is not there.
+        self.refused(4, ["never listened on port 80"], "--wait-listen", "80", "--timeout", "500ms",
+                     "--server", LISTENER, *TRUE)  # fmt: skip
+        self.refused(4, ["status 0 before it listened"], "--server", "true", *TRUE)
+
+    def test_a_port_that_is_taken(self):
+        twice = f"({LISTENER}) & (sleep 0.2; {LISTENER})"
+        said = self.refused(0, ["Address already in use", "status 1"], "--server", twice,
+                            "--client", "sleep 3")  # fmt: skip
+        self.assertIn("The server ended with status 1", said)
+
+    def test_the_time_is_up(self):
+        self.refused(124, ["still ran"], "--timeout", "500ms", "--client", SLEEPER)
+
+
+class Outputs(Case):
+    def test_a_full_disk(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            for options in ([], ["--json"], ["--format", "junit"]):
+                self.refused(3, ["standard output", "No space left"], *options, *TRUE, stdout=full)
+        for option in ("--output", "--diagram-file", "--pcap"):
+            asks = "exec 3<>/dev/tcp/server/7"  # something to draw and to keep
+            self.refused(3, ["/dev/full", "No space left"], option, "/dev/full",
+                         "--client", f"bash -c '{asks}' 2>/dev/null || true")  # fmt: skip
+        self.refused(3, ["/nosuchdir/x", "No such file"], "--pcap", "/nosuchdir/x", *TRUE)
+
+    def test_a_closed_pipe(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        self.refused(3, ["standard output", "Broken pipe"], *TRUE, stdout=writer)
+        os.close(writer)
+
+    def test_what_the_programs_print(self):
+        ended = self.run_lab("--client", "echo out; echo err >&2")
+        self.assertEqual(ended.stdout.splitlines()[0], "out")
+        self.assertEqual(ended.stderr, "err\n")
+        ended = self.run_lab("--json", "--client", "echo out")
+        self.assertEqual(ended.stderr, "out\n")
+        json.loads(ended.stdout)
+        ended = self.run_lab("--client", "cat", input="through\n")
+        self.assertEqual(ended.stdout.splitlines()[0], "through")
+
+    def test_a_capture_through_a_pipe(self):
+        ended = subprocess.run([lab.NETKIT, "lab", "--pcap", "-", "--output", self.path("report"),
+                                "--client", "echo out"], capture_output=True, timeout=lab.LIMIT_S,
+                               check=False)  # fmt: skip
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertEqual(ended.stdout[:4], struct.pack("=I", 0xA1B23C4D))
+        self.assertEqual(ended.stderr, b"out\n")
+
+
+class Together(Case):
+    """Several at once, again and again, all with the same ports and addresses."""
+
+    ROUNDS = 3
+    AT_ONCE = 8
+
+    def one(self, number):
+        family = 4 + number % 2 * 2
+        count = number // 2 % 3
+        faults = ["--drop", "syn", "--count", str(count)] if count else []
+        return count, lab.Run(*(["-6"] if family == 6 else []), *faults,
+                              "--sysctl", "client:tcp_syn_linear_timeouts=4", "--pcap",
+                              self.path(f"{number}.pcap"),
+                              *lab.programs(family, answer=1000 + number, rounds=2))  # fmt: skip
+
+    def test_none_disturbs_another(self):
+        for _ in range(self.ROUNDS):
+            with concurrent.futures.ThreadPoolExecutor(self.AT_ONCE) as pool:
+                runs = list(pool.map(self.one, range(self.AT_ONCE)))
+            for number, (count, run) in enumerate(runs):
+                self.assertEqual(run.status, 0, run.said)
+                self.assertEqual(run.result["wire"]["lost"], 0)
+                self.assertEqual(len(run.connections), 1)
+                connection = run.connections[0]
+                syns = [flags for flags in connection["flags"] if flags.startswith("C>S SYN")]
+                self.assertEqual(syns, ["C>S SYN x"] * count + ["C>S SYN"])
+                self.assertEqual(connection["end"], "fin")
+                server = connection["payload_bytes"]["server"]
+                again = connection["retransmissions"]["server"]
+                self.assertIn(server, [2000 + 2 * number + sent * (1000 + number)
+                                       for sent in range(again + 1)])  # fmt: skip
+
+
+if __name__ == "__main__":
+    lab.require_lab()
+    unittest.main(verbosity=2)
