@@ -35,7 +35,7 @@ KINDS = sorted(ALWAYS | LOSS | {"lost_segment", "ack_lost_segment", "keep_alive"
 FAULTS = {
     "none": ([], set(), 0),
     "delay": (["--delay", "10ms"], set(), 0),
-    "rate": (["--rate", "200k"], set(), 0),
+    "rate": (["--rate", "2M"], set(), 0),
     "mtu": (["--mtu", "1300"], set(), 0),
     "drop-syn": (["--drop", "syn", "--count", "1"], LOSS, 0),
     "drop-syn-ack": (["--drop", "syn-ack", "--count", "1"], LOSS, 0),
