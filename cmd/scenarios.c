@@ -276,7 +276,8 @@ static int run_selection(const struct scenario_set *set, const struct scenario_o
     struct scenario_plan plan = {
         .jobs = selection->jobs,
         .job_count = selection->count,
-        .parallel = (size_t)common->jobs,
+        /* On loopback runs share this machine's network, counters included. */
+        .parallel = common->no_lab ? 1 : (size_t)common->jobs,
         .repeat = common->repeat,
         .request = request,
         .deadline_mono_ns = common->timeout_set ? clock_mono_ns() + common->timeout_ns : INT64_MAX,

@@ -19,7 +19,8 @@
 static struct cast_start start_of(const struct stage *stage, enum lab_host host)
 {
     const struct scenario_request *request = stage->request;
-    struct cast_start start = {.family = stage->family, .lab = stage->lab != NULL};
+    struct cast_start start = {
+        .family = stage->family, .lab = stage->lab != NULL, .ports = stage->ports};
 
     for (size_t i = 0; i < request->option_count && start.option_count < CAST_OPTIONS_MAX; i++)
         if (request->options[i].host == host)

@@ -3,7 +3,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "probe/machine.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -53,7 +52,7 @@ int cast_address(const struct actor_self *self, enum act_to to, uint16_t port,
     case ACT_TO_LOOP:
         break;
     }
-    return sock_address_literal(out, text, port);
+    return sock_address_literal(out, text, cast_port(self, port));
 }
 
 struct sock *cast_socket(struct actor_self *self, int slot, int flags, int64_t *rc)
@@ -97,9 +96,10 @@ static int64_t do_bind(struct actor_self *self, const struct act *act, struct ac
     (void)reply;
     if (!sock)
         return rc;
-    rc = act->wildcard ? sock_address_literal(
-                             &address, self->start.family == AF_INET ? "0.0.0.0" : "::", act->port)
-                       : cast_address(self, ACT_TO_SELF, act->port, &address);
+    rc = act->wildcard
+             ? sock_address_literal(&address, self->start.family == AF_INET ? "0.0.0.0" : "::",
+                                    cast_port(self, act->port))
+             : cast_address(self, ACT_TO_SELF, act->port, &address);
     return rc ? rc : sock_bind(sock, &address);
 }
 
@@ -403,118 +403,6 @@ static _Noreturn int64_t do_exit(struct actor_self *self, const struct act *act,
     _exit(act->number);
 }
 
-/* ---- The host ---- */
-
-static int64_t do_settings(struct actor_self *self, const struct act *act, struct act_reply *reply)
-{
-    cleanup(arena) struct arena arena = {0};
-    cleanup(mem) struct machine *machine = calloc(1, sizeof *machine);
-
-    (void)self;
-    (void)act;
-    if (!machine)
-        return -ENOMEM;
-    machine_read_files(machine, "", &arena);
-    machine_read_limits(machine);
-    reply->settings = machine_schedule(machine);
-    return 0;
-}
-
-static int64_t read_file(const char *path, char *out, size_t size)
-{
-    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : 0;
-    size_t used = 0;
-
-    if (fd < 0)
-        return -errno;
-    while (used + 1 < size && (len = read(fd, out + used, size - 1 - used)) > 0)
-        used += (size_t)len;
-    out[used] = '\0';
-    return len < 0 ? -errno : (int64_t)used;
-}
-
-static int64_t do_setting(struct actor_self *self, const struct act *act, struct act_reply *reply)
-{
-    char path[ACT_WORDS_MAX + 32];
-
-    (void)self;
-    snprintf(path, sizeof path, "/proc/sys/net/%s%s", strchr(act->text, '/') ? "" : "ipv4/",
-             act->text);
-    int64_t rc = read_file(path, reply->text, sizeof reply->text);
-    return rc < 0 ? rc : strtoll(reply->text, NULL, 10);
-}
-
-/* "TcpExt: Name Name …\nTcpExt: 1 2 …" */
-static int64_t counter_in(const char *text, const char *group, const char *name)
-{
-    size_t group_len = strlen(group), name_len = strlen(name);
-
-    for (const char *line = text; line && *line;) {
-        const char *values = strchr(line, '\n');
-        if (strncmp(line, group, group_len) != 0 || line[group_len] != ':' || !values) {
-            line = values ? values + 1 : NULL;
-            continue;
-        }
-        const char *word = line + group_len + 1, *value = values + 1 + group_len + 1;
-        while (*word == ' ' && *value == ' ') {
-            word++, value++;
-            if (!strncmp(word, name, name_len) && (word[name_len] == ' ' || word[name_len] == '\n'))
-                return strtoll(value, NULL, 10);
-            word += strcspn(word, " \n");
-            value += strcspn(value, " \n");
-        }
-        line = strchr(values + 1, '\n');
-        line = line ? line + 1 : NULL;
-    }
-    return -ENOENT;
-}
-
-static int64_t do_counter(struct actor_self *self, const struct act *act, struct act_reply *reply)
-{
-    static const char *const files[] = {"/proc/net/netstat", "/proc/net/snmp"};
-    static char text[32768];
-    char group[ACT_WORDS_MAX];
-    const char *blank = strchr(act->text, ' ');
-    int64_t rc = -ENOENT;
-
-    (void)self;
-    (void)reply;
-    if (!blank)
-        return -EINVAL;
-    snprintf(group, sizeof group, "%.*s", (int)(blank - act->text), act->text);
-    for (size_t i = 0; i < ARRAY_SIZE(files) && rc < 0; i++)
-        if (read_file(files[i], text, sizeof text) > 0)
-            rc = counter_in(text, group, blank + 1);
-    return rc;
-}
-
-static int take_socket(void *context, const struct sock_diag_entry *entry)
-{
-    struct act_socket *found = context;
-
-    found->entry = *entry;
-    found->state = entry->state;
-    found->count++;
-    return 0;
-}
-
-static int64_t do_diag(struct actor_self *self, const struct act *act, struct act_reply *reply)
-{
-    struct sock_diag *diag;
-    struct sock_diag_filter filter = {.family = self->start.family,
-                                      .local_port = act->port,
-                                      .remote_port = (uint16_t)act->number,
-                                      .want_info = true};
-    int rc = sock_diag_open(&diag, NULL);
-
-    if (!rc) {
-        rc = sock_diag_list(diag, &filter, take_socket, &reply->socket, NULL);
-        sock_diag_close(diag);
-    }
-    return rc ? rc : reply->socket.state;
-}
-
 static int64_t do_call(struct actor_self *self, const struct act *act, struct act_reply *reply)
 {
     return act->function(self, act, reply);
@@ -551,10 +439,10 @@ static int64_t (*const verbs[ACT_VERBS])(struct actor_self *, const struct act *
     [ACT_KILL_CHILD] = do_kill_child,
     [ACT_SIGNAL] = do_signal,
     [ACT_EXIT] = do_exit,
-    [ACT_SETTINGS] = do_settings,
-    [ACT_SETTING] = do_setting,
-    [ACT_COUNTER] = do_counter,
-    [ACT_DIAG] = do_diag,
+    [ACT_SETTINGS] = cast_settings,
+    [ACT_SETTING] = cast_setting,
+    [ACT_COUNTER] = cast_counter,
+    [ACT_DIAG] = cast_diag,
     [ACT_CALL] = do_call,
 };
 

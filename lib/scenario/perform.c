@@ -1,5 +1,6 @@
 /* One scenario, once: the lab with its settings and the user's faults, the script, the verdict. */
 #include "base/cleanup.h"
+#include "scenario/cast.h"
 #include "scenario/stage_internal.h"
 
 #include <errno.h>
@@ -185,10 +186,14 @@ int scenario_perform(const struct scenario *scenario, int family,
     int rc = trace_open(&stage.trace, TRACE_EVENTS, error);
     if (rc)
         return rc;
-    if (request->no_lab)
+    if (request->no_lab) {
+        stage.ports = cast_free_ports(stage.family);
+        if (!stage.ports)
+            stage_fail(&stage, "no free ports were found on loopback");
         scenario->run(&stage);
-    else
+    } else {
         rc = play_in_lab(&stage, &stats, error);
+    }
     actors_free(&stage);
     if (!rc)
         stage_conclude(&stage, &stats);

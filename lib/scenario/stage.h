@@ -44,6 +44,7 @@ struct stage {
     struct lab_config config;
     uint64_t since; /* where conditions count from */
     uint32_t subject_number;
+    uint16_t ports; /* without a lab: see CAST_PORTS */
     bool explained;
 };
 
@@ -145,7 +146,8 @@ void stage_explain(struct stage *stage, const char *why);
 
 /* ---- In check() */
 
-/* The subject's exchange must be exactly this: "C>S SYN", …, NULL. */
+/* The subject's exchange must be exactly this: "C>S SYN", …, NULL. Without a lab nothing was
+ * captured, and these three expect nothing. */
 void stage_expect_flags(struct stage *stage, const char *first, ...) __attribute__((sentinel));
 /* It must begin like this; how it goes on is not looked at. */
 void stage_expect_flags_begin(struct stage *stage, const char *first, ...)
