@@ -1,15 +1,55 @@
-/* netkit connect-timeout: every way in which a connect fails, reproduced. */
+/* netkit connect-timeout: every way in which a connect fails, reproduced; and which of them is
+ * happening on a live target. */
 #include "commands.h"
+#include "connect_live.h"
+#include "output.h"
 #include "scenarios.h"
 
 struct connect_options {
     struct scenario_options run;
+    struct connect_live_options live;
 };
+
+/* An option that means something in a lab only, and was given; NULL: none. */
+static const char *of_a_lab(const struct scenario_options *run)
+{
+    const struct common_options *common = &run->common;
+    const struct {
+        bool given;
+        const char *name;
+    } options[] = {
+        {common->repeat > 1, "--repeat"},
+        {common->no_lab, "--no-lab"},
+        {common->real_time, "--real-time"},
+        {run->sysctls.count, "--sysctl"},
+        {run->socket_options.count, "--socket-option"},
+        {run->faults.delay_given, "--delay"},
+        {run->faults.items.count, "a fault"},
+        {common_diagram(common) != COMMON_DIAGRAM_NONE, "a diagram"},
+        {common->timeline, "--timeline"},
+        {common->pcap, "--pcap"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if (options[i].given)
+            return options[i].name;
+    return NULL;
+}
 
 static int run(struct cli_invocation *invocation)
 {
     const struct connect_options *options = invocation->options;
-    return scenarios_run(invocation, &scenario_connect, &options->run, NULL);
+
+    if (!connect_live_wanted(&options->live))
+        return scenarios_run(invocation, &scenario_connect, &options->run, NULL);
+    const char *stray = invocation->arg_count ? invocation->args[0] : of_a_lab(&options->run);
+    if (!stray)
+        return connect_live_run(invocation, &options->live, &options->run.common);
+    output_complain(invocation->command->name,
+                    "%s belongs to what is reproduced in a lab; --target, --targets and --schedule "
+                    "look at what is there",
+                    stray);
+    return STATUS_USAGE;
 }
 
 static const char *word(size_t index)
@@ -18,22 +58,59 @@ static const char *word(size_t index)
 }
 
 static const char *const description[] = {
-    "Reproduces the ways in which connect(2) ends, each between two hosts of a private lab.", NULL};
+    "Reproduces the ways in which connect(2) ends, each between two hosts of a private lab.",
+    "With --target it connects to a live service instead and tells apart what may come of it: "
+    "accepted, refused, rejected by a firewall or router (and which), nobody on the link, no route "
+    "here or there, silence, an answer that comes late or only after more SYNs, a listener whose "
+    "queue is full. Where causes look alike from here it says which remain, and what would tell "
+    "them apart. --path shows the routers on the way and where it ends; --schedule, when this "
+    "kernel sends its SYNs and gives up. No privilege is needed for any of it.",
+    NULL};
 
-static const struct cli_fragment fragments[] = {SCENARIO_FRAGMENTS(struct connect_options, run),
-                                                {0}};
+static const struct cli_fragment fragments[] = {
+    {&connect_live_targets, offsetof(struct connect_options, live), NULL},
+    {&connect_live_path, offsetof(struct connect_options, live), NULL},
+    {&connect_live_schedule, offsetof(struct connect_options, live), NULL},
+    SCENARIO_FRAGMENTS(struct connect_options, run),
+    {0},
+};
 
 static const struct cli_example examples[] = {
     {"netkit connect-timeout refused --diagram", "What a closed port does to a client."},
     {"netkit connect-timeout --all --repeat 30", "Everything, thirty times."},
+    {"netkit connect-timeout --target db.example:5432",
+     "Does it connect? If not, who says so, and what may be the reason?"},
+    {"netkit connect-timeout --target '[2001:db8::7]:443' --path",
+     "The same, with the routers on the way and the hop that rejects or swallows."},
+    {"netkit connect-timeout --target web.example:443 --target web.example:22",
+     "A second port of the same host: if it answers, the host is alive."},
+    {"netkit connect-timeout --targets fleet.txt --tries 1 --format ndjson",
+     "Look at a list of targets, a line for each."},
+    {"netkit connect-timeout --schedule --kernel-setting tcp_syn_retries=3",
+     "When would the SYNs go out, and when would connect give up?"},
+    {0},
+};
+
+static const struct cli_status statuses[] = {
+    {0, "Every scenario did what this kernel should do; of live targets, the diagnosis was "
+        "completed and at least one accepts connections."},
+    {1, "A scenario differed or was inconclusive, or a finding that --fail-on names was made."},
+    {2, "The command line is wrong; the message names the option and what it accepts."},
+    {3, "This machine does not let it run, or the input was damaged; the message says what to do."},
+    {4, "No live target accepts a connection: refused, rejected, silent or unknown. The diagnosis "
+        "is complete nevertheless."},
+    {130, "Interrupted; what was measured so far is reported first."},
+    {143, "Terminated; likewise."},
     {0},
 };
 
 const struct cli_command connect_timeout_command = {
     .name = "connect-timeout",
     .group = "Reproduce it in a lab",
-    .summary = "every way a connect fails, when, and how each way of bounding it behaves",
-    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list",
+    .summary = "every way a connect fails, when, and which of them happens to a live target",
+    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n"
+             "[OPTION]... --target HOST:PORT...\n[OPTION]... --targets FILE\n--schedule "
+             "[OPTION]...",
     .description = description,
     .positional = {.name = "SCENARIO",
                    .help = "what to reproduce; --list has them all",
@@ -41,8 +118,9 @@ const struct cli_command connect_timeout_command = {
                    .word = word},
     .fragments = fragments,
     .examples = examples,
-    .statuses = common_scenario_statuses,
-    .see_also = "lab explain",
+    .statuses = statuses,
+    .see_also = "tcp-probe lab doctor explain",
+    .symlink = true,
     .options_size = sizeof(struct connect_options),
     .run = run,
 };

@@ -84,14 +84,13 @@ static const struct {
                            NULL, NULL},
     [REACH_CASE_REJECTED] = {"rejected", FINDING_CONNECTION_REJECTED, RESULT_SIDE_NETWORK, false,
                              NULL, NULL},
-    [REACH_CASE_NO_HOST] = {"host-unreachable", FINDING_HOST_UNREACHABLE, RESULT_SIDE_NETWORK,
-                            false,
+    [REACH_CASE_NO_HOST] = {"host-unreachable", FINDING_HOST_UNREACHABLE, RESULT_SIDE_NONE, false,
                             "Whether the host is down, or that router has a route that says so "
                             "(unreachable).",
                             "On that router: ip neigh show and ip route get for the target; "
                             "whether the host is up."},
-    [REACH_CASE_NO_NEIGHBOUR] = {"no-neighbour", FINDING_HOST_UNREACHABLE, RESULT_SIDE_NETWORK,
-                                 false, NULL, NULL},
+    [REACH_CASE_NO_NEIGHBOUR] = {"no-neighbour", FINDING_HOST_UNREACHABLE, RESULT_SIDE_NONE, false,
+                                 NULL, NULL},
     [REACH_CASE_NO_ROUTE_THERE] = {"network-unreachable", FINDING_NETWORK_UNREACHABLE,
                                    RESULT_SIDE_NETWORK, false, NULL, NULL},
     [REACH_CASE_LOOP] = {"routing-loop", FINDING_ROUTING_LOOP, RESULT_SIDE_NETWORK, false,
@@ -101,8 +100,8 @@ static const struct {
                                "What its sender took exception to.", "A capture at that router."},
     [REACH_CASE_NO_ROUTE] = {"no-route", FINDING_NETWORK_UNREACHABLE, RESULT_SIDE_CLIENT, false,
                              NULL, NULL},
-    [REACH_CASE_NOT_ALLOWED] = {"not-allowed-here", FINDING_CONNECTION_REJECTED, RESULT_SIDE_CLIENT,
-                                false, NULL, NULL},
+    [REACH_CASE_NOT_ALLOWED] = {"not-permitted", FINDING_NOT_PERMITTED, RESULT_SIDE_CLIENT, false,
+                                NULL, NULL},
     [REACH_CASE_NO_ADDRESS] = {"no-local-address", FINDING_NO_LOCAL_ADDRESS, RESULT_SIDE_CLIENT,
                                false,
                                "Whether every port is taken, or no source address fits the "
@@ -298,18 +297,19 @@ static void refused(struct inquest *inquest)
                                     hop, other->target, other->hop));
         return;
     }
+    bool listens = here && evidence->listener.seen && !evidence->listener.v6_for_v4;
     const char *what =
-        here && evidence->listener.seen
-            ? "This host answered with RST although it has a listener on that port: it is bound to "
-              "another address, or a firewall here rejects."
-        : here ? "This host answered with RST: nothing listens on that address and port."
-               : arena_printf(arena, "The SYN was answered with RST after %s.",
-                              reach_span(arena, inquest->decisive->took_ns));
+        listens ? "This host answered with RST although it has a listener there."
+        : here  ? "This host answered with RST: nothing listens on that address and port."
+                : arena_printf(arena, "The SYN was answered with RST after %s.",
+                               reach_span(arena, inquest->decisive->took_ns));
     reach_conclude(inquest, REACH_CASE_REFUSED, what);
     if (!here)
         return;
-    inquest->result->cannot_tell = NULL;
-    inquest->result->would_tell = evidence->listener.seen ? "ss -ltn; nft list ruleset" : NULL;
+    inquest->result->cannot_tell =
+        listens ? "Whether a firewall of this host rejects, or the listener came only just now."
+                : NULL;
+    inquest->result->would_tell = listens ? "Another run; ss -ltn; nft list ruleset." : NULL;
 }
 
 static void inquire_reset(struct inquest *inquest)

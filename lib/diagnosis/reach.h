@@ -59,9 +59,9 @@ struct reach_try {
 
 /* A listener of this host, when a SYN was not answered at once. */
 struct reach_listener {
-    bool seen;            /* there is one on that port */
+    bool seen;            /* there is one on that port, for that address */
+    bool v6_for_v4;       /* an IPv6 one, which takes IPv4 only unless it is IPV6_V6ONLY */
     int64_t queue, limit; /* its accept queue at its fullest */
-    int64_t overflows;    /* of all listeners of this host, since we began; RESULT_UNKNOWN */
 };
 
 /* Another target of the run with the same address that answered. */
@@ -87,6 +87,12 @@ struct reach_evidence {
     size_t hop_count;
     struct schedule_settings settings; /* this machine's */
 };
+
+/* Whether the diagnosis should wait for the other targets of the run. */
+bool reach_wants_others(const struct reach_evidence *evidence);
+/* Sets `other` of each, as far as the run has one with the same address and another port. Puts the
+ * array into another order. */
+void reach_find_others(struct reach_evidence **all, size_t count);
 
 /* The distance at which something answered that is no router: 0 when nothing did. */
 int64_t reach_end_hop(const struct reach_try *hops, size_t count);

@@ -52,6 +52,8 @@ static void no_neighbour(struct inquest *inquest)
                                "answers ARP or neighbour discovery for it: no SYN has left.",
                                device));
 
+    if (gateway)
+        finding->side = RESULT_SIDE_NETWORK;
     result_set_text(arena, &finding->evidence, "neighbour", route ? route->neighbour : NULL);
     finding->remedy = gateway ? "Is the gateway up, and is it the right one? ip route, ip neigh; "
                                 "the cable, the VLAN, the switch port."
@@ -202,17 +204,26 @@ void reach_inquire_local(struct inquest *inquest)
 
 /* ---- silence ---- */
 
-/* How many SYNs the settings make in the time that was waited. */
+#define LOOK_AT_THE_SERVER                                                                         \
+    "Is the host up? Does its listener's accept queue overflow (ss -ltn)? Does a firewall there, " \
+    "or on the way, drop?"
+
+/* How many SYNs the settings make in the time that was waited; timers may be late. */
 static void predict(struct inquest *inquest)
 {
     struct result_reach *result = inquest->result;
+    const struct schedule_settings *settings = &inquest->evidence->settings;
     struct schedule schedule;
-    int64_t predicted = 0;
+    int64_t least = 0, most = 0;
 
-    schedule_connect(&schedule, &inquest->evidence->settings, NULL);
-    for (size_t i = 0; i < schedule.sent_count && i < SCHEDULE_SENT_MAX; i++)
-        predicted += schedule.sent_ns[i] <= inquest->decisive->took_ns;
-    result->syns_predicted = predicted;
+    schedule_connect(&schedule, settings, NULL);
+    for (size_t i = 0; i < schedule.sent_count && i < SCHEDULE_SENT_MAX; i++) {
+        int64_t latest_ns = i ? schedule_latest_ns(settings, schedule.sent_ns[i]) : 0;
+        least += latest_ns <= inquest->decisive->took_ns;
+        most += schedule.sent_ns[i] <= inquest->decisive->took_ns;
+    }
+    result->syns_least = least;
+    result->syns_most = most;
     result->syns_sent = inquest->decisive->syn_retransmits + 1;
     result->gives_up_ns = schedule.failed_ns;
 }
@@ -276,6 +287,7 @@ void reach_inquire_silence(struct inquest *inquest)
             arena_printf(inquest->arena, "%s The host is alive: %s answered in the same run (%s).",
                          waited(inquest), other->target, reach_answer_name(other->answer)));
     } else {
-        reach_conclude(inquest, REACH_CASE_SILENT, waited(inquest));
+        struct finding *finding = reach_conclude(inquest, REACH_CASE_SILENT, waited(inquest));
+        finding->remedy = LOOK_AT_THE_SERVER;
     }
 }

@@ -210,6 +210,12 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "time to live: the packet went round in a circle, or the way is longer than that.",
          "The network's routing.",
          "--path shows which routers the circle has; their routes for this address disagree."},
+    [FINDING_NOT_PERMITTED] =
+        {"not-permitted", "this host does not permit the connection", FINDING_ERROR,
+         "connect() gave EACCES or EPERM before a SYN left: a 'prohibit' route, a firewall, a "
+         "filter on the process's control group, or a security policy.",
+         "Whoever runs this host.",
+         "ip route show type prohibit; nft list ruleset; the policy's log."},
     [FINDING_NO_LOCAL_ADDRESS] =
         {"no-local-address", "this host has no address or port to connect from", FINDING_ERROR,
          "connect() gave EADDRNOTAVAIL: every ephemeral port towards this destination is taken, or "

@@ -1,5 +1,6 @@
 /* Many targets, so many at a time: begins them in order, turns the loop, frees those that are over.
  * Names are resolved by a few threads beside; everything else happens here, in one. */
+#include "probe/descriptors.h"
 #include "probe/target.h"
 
 #include "base/cleanup.h"
@@ -7,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-
-#define DESCRIPTORS_ELSEWHERE 32 /* what the process needs beside connections */
 
 static void release(struct target *target)
 {
@@ -138,17 +136,8 @@ static void free_over(struct run *run, size_t *postponed, size_t *postponed_coun
 
 static void count_descriptors(struct run *run)
 {
-    struct rlimit limit;
+    size_t room = descriptors_room(&run->totals->descriptor_limit);
 
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit))
-        getrlimit(RLIMIT_NOFILE, &limit);
-    run->totals->descriptor_limit = (int64_t)limit.rlim_cur;
-    size_t room = limit.rlim_cur > 2 * DESCRIPTORS_ELSEWHERE
-                      ? limit.rlim_cur - DESCRIPTORS_ELSEWHERE
-                      : DESCRIPTORS_ELSEWHERE;
     if (run->parallel > room)
         run->totals->at_once = run->parallel = room;
 }

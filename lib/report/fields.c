@@ -293,6 +293,12 @@ static const struct report_field route_fields[] = {
     END,
 };
 
+static const struct report_field predicted_fields[] = {
+    {"min", NULL, FIELD_INTEGER, PLACE(result_reach, syns_least)},
+    {"max", NULL, FIELD_INTEGER, PLACE(result_reach, syns_most)},
+    END,
+};
+
 const struct report_field report_reach_fields[] = {
     {"target", NULL, FIELD_TEXT, PLACE(result_reach, target)},
     {"address", NULL, FIELD_TEXT, PLACE(result_reach, address)},
@@ -310,7 +316,7 @@ const struct report_field report_reach_fields[] = {
      .element_bytes = sizeof(struct result_route), .fields = route_fields},
     {"path", NULL, FIELD_POINTER, PLACE(result_reach, path),
      .element_bytes = sizeof(struct result_path), .fields = path_fields},
-    {"syns_predicted", NULL, FIELD_INTEGER, PLACE(result_reach, syns_predicted)},
+    {"syns_predicted", NULL, FIELD_OBJECT, .fields = predicted_fields},
     {"syns_sent", NULL, FIELD_INTEGER, PLACE(result_reach, syns_sent)},
     {"gives_up_ns", NULL, FIELD_DURATION, PLACE(result_reach, gives_up_ns)},
     {"cannot_tell", NULL, FIELD_TEXT, PLACE(result_reach, cannot_tell)},

@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDENT       2
-#define LABEL_COLUMN 14
-#define HOP_COLUMN   18 /* LABEL_COLUMN + "30" + 2 */
-#define ROWS_MAX     20
-#define TIME_WIDTH   10
+#define INDENT           2
+#define LABEL_COLUMN     14
+#define HOP_COLUMN       18 /* LABEL_COLUMN + "30" + 2 */
+#define RESOLVE_SHOWN_NS 1000000
+#define ROWS_MAX         20
+#define TIME_WIDTH       10
 
 static void label(struct paint *paint, const char *text)
 {
@@ -126,48 +127,54 @@ static void show_syns(struct paint *paint, const struct result_reach *reach)
 
     if (reach->syns_sent == RESULT_UNKNOWN)
         return;
-    buf_printf(&line,
-               "%" PRId64 " sent, %" PRId64 " predicted by this kernel's settings, which give up "
-               "after %s",
-               reach->syns_sent, reach->syns_predicted, duration(gives_up, reach->gives_up_ns));
+    buf_printf(&line, "%" PRId64 " sent; this kernel's settings make %" PRId64, reach->syns_sent,
+               reach->syns_least);
+    if (reach->syns_most > reach->syns_least)
+        buf_printf(&line, " or %" PRId64, reach->syns_most);
+    buf_printf(&line, " in that time, and give up after %s",
+               duration(gives_up, reach->gives_up_ns));
     labelled(paint, "SYNs", buf_str(&line));
     paint->out->failed |= line.failed;
 }
 
 /* ---- the path ---- */
 
-static void show_hop(struct paint *paint, const struct result_hop *hop)
+static void show_hop(struct paint *paint, const struct result_hop *hop, int widest)
 {
-    cleanup(buf) struct buf line = {0};
-    char rtt[UNITS_TEXT_MAX], number[24];
     bool router = !strcmp(hop->answer, "router");
+    char text[UNITS_TEXT_MAX];
 
-    snprintf(number, sizeof number, "%" PRId64, hop->hop);
-    paint_right(paint, PAINT_DIM, number, HOP_COLUMN - 2);
+    snprintf(text, sizeof text, "%" PRId64, hop->hop);
+    paint_right(paint, PAINT_DIM, text, HOP_COLUMN - 2);
     paint_to(paint, HOP_COLUMN);
     if (!hop->address) {
-        paint_put(paint, PAINT_DIM, strcmp(hop->answer, "none") ? hop->answer : "*  no answer");
+        paint_put(paint, PAINT_DIM, strcmp(hop->answer, "none") ? hop->answer : "no answer");
         paint_newline(paint);
         return;
     }
-    buf_printf(&line, "%s", hop->address);
+    paint_put(paint, router ? PAINT_PLAIN : PAINT_BOLD, hop->address);
     if (hop->rtt_ns != RESULT_UNKNOWN)
-        buf_printf(&line, "  %s", duration(rtt, hop->rtt_ns));
+        paint_right(paint, PAINT_PLAIN, duration(text, hop->rtt_ns), HOP_COLUMN + widest + 11);
     else
-        buf_printf(&line, "  (after %" PRId64 " more SYNs)", hop->syn_retransmits);
+        paint_right(paint, PAINT_DIM, "sent again", HOP_COLUMN + widest + 11);
     if (!router)
-        buf_printf(&line, "  %s", hop->icmp ? hop->icmp->name : hop->answer);
-    paint_wrap(paint, router ? PAINT_PLAIN : PAINT_BOLD, HOP_COLUMN, buf_str(&line));
-    paint->out->failed |= line.failed;
+        paint_printf(paint, PAINT_BOLD, "  %s", hop->icmp ? hop->icmp->name : hop->answer);
+    paint_newline(paint);
 }
 
 static void show_path(struct paint *paint, const struct result_path *path)
 {
+    int widest = 0;
+
     if (!path)
         return;
     label(paint, "path");
+    for (size_t i = 0; i < path->hop_count; i++) {
+        int width = path->hops[i].address ? text_width(path->hops[i].address) : 0;
+        widest = width > widest ? width : widest;
+    }
     for (size_t i = 0; i < path->hop_count; i++)
-        show_hop(paint, &path->hops[i]);
+        show_hop(paint, &path->hops[i], widest);
     labelled(paint, "", path->end);
 }
 
@@ -179,7 +186,7 @@ void show_reach(struct paint *paint, const struct result_reach *reach)
     label(paint, "case");
     paint_put(paint, reach->ok ? PAINT_GREEN : PAINT_RED, reach->reach_case);
     paint_newline(paint);
-    if (reach->resolve_ns != RESULT_UNKNOWN && reach->resolve_ns)
+    if (reach->resolve_ns >= RESOLVE_SHOWN_NS)
         labelled(paint, "resolved", duration(text, reach->resolve_ns));
     show_tries(paint, reach);
     show_syns(paint, reach);

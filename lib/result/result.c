@@ -282,7 +282,8 @@ static void forget(struct result *result)
         result->reach.connect_ns = RESULT_UNKNOWN;
         result->reach.rtt_ns = RESULT_UNKNOWN;
         result->reach.syn_retransmits = RESULT_UNKNOWN;
-        result->reach.syns_predicted = RESULT_UNKNOWN;
+        result->reach.syns_least = RESULT_UNKNOWN;
+        result->reach.syns_most = RESULT_UNKNOWN;
         result->reach.syns_sent = RESULT_UNKNOWN;
         result->reach.gives_up_ns = RESULT_UNKNOWN;
         break;

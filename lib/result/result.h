@@ -477,7 +477,7 @@ struct result_reach {
     const struct result_path *path;   /* NULL: not looked for */
     /* Silence: how many SYNs the kernel's settings make in the time that was waited, how many there
      * were, and when connect() would have given up. */
-    int64_t syns_predicted, syns_sent, gives_up_ns;
+    int64_t syns_least, syns_most, syns_sent, gives_up_ns;
     const char *cannot_tell; /* NULL: all is told */
     const char *would_tell;
 };

@@ -1,0 +1,349 @@
+#include "connect_live.h"
+
+#include "connect_schedule.h"
+#include "experiment.h"
+#include "interrupt.h"
+#include "output.h"
+#include "progress.h"
+#include "targets.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "probe/reach.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMPLAINTS_MAX 10 /* so many failures are told on standard error too */
+
+struct looking {
+    const char *command;
+    const struct connect_live_options *options;
+    const struct common_options *common;
+    struct report *report;
+    struct target_list targets;
+    struct probe_totals totals;
+    struct reach_evidence **all; /* of targets that were tried */
+    size_t all_count;
+    struct experiment_stream stream;
+    struct progress progress;
+};
+
+/* ---- results ---- */
+
+static void diagnose(struct looking *looking, const struct reach_evidence *evidence)
+{
+    struct report *report = looking->report;
+    struct result *result = report_add(report, RESULT_REACH);
+
+    if (!result)
+        return;
+    reach_diagnose(&report->arena, evidence, &result->reach, &report->findings);
+    experiment_stream_result(&looking->stream, result);
+}
+
+static void keep(struct looking *looking, struct reach_evidence *evidence)
+{
+    struct reach_evidence **all =
+        arena_grow(&looking->report->arena, looking->all, looking->all_count, sizeof *all);
+
+    if (!all)
+        return;
+    looking->all = all;
+    all[looking->all_count++] = evidence;
+}
+
+/* What others may throw light on waits for them. */
+static void on_done(void *context, struct reach_evidence *evidence)
+{
+    struct looking *looking = context;
+    const struct probe_totals *totals = &looking->totals;
+
+    keep(looking, evidence);
+    if (!reach_wants_others(evidence))
+        diagnose(looking, evidence);
+    progress_update(&looking->progress, totals->done, looking->targets.count, totals->failed,
+                    totals->in_flight);
+}
+
+static void diagnose_rest(struct looking *looking)
+{
+    reach_find_others(looking->all, looking->all_count);
+    for (size_t i = 0; i < looking->all_count; i++)
+        if (reach_wants_others(looking->all[i]))
+            diagnose(looking, looking->all[i]);
+}
+
+/* Targets that name nobody have failed before anything was tried; the others go on. */
+static void list_misnamed(struct looking *looking)
+{
+    for (size_t i = 0; i < looking->targets.misnamed_count; i++) {
+        const struct target_misnamed *misnamed = &looking->targets.misnamed[i];
+        const struct reach_evidence evidence = {.target = misnamed->name,
+                                                .port = RESULT_UNKNOWN,
+                                                .resolve_ns = RESULT_UNKNOWN,
+                                                .resolve_error = misnamed->message};
+        diagnose(looking, &evidence);
+    }
+}
+
+/* ---- the run ---- */
+
+static void list_parameters(const struct looking *looking)
+{
+    const struct connect_live_options *options = looking->options;
+    struct arena *arena = &looking->report->arena;
+    struct result_map *map = &looking->report->parameters;
+
+    result_set_integer(arena, map, "tries", options->tries);
+    result_set_integer(arena, map, "connect_timeout_ns", options->try_timeout_ns);
+    result_set_bool(arena, map, "path", options->path);
+    if (!options->path)
+        return;
+    result_set_integer(arena, map, "max_hops", options->hops);
+    result_set_integer(arena, map, "hop_timeout_ns", options->hop_timeout_ns);
+}
+
+static void complain_of_totals(const struct looking *looking)
+{
+    const struct probe_totals *totals = &looking->totals;
+
+    if (totals->at_once)
+        output_complain(looking->command,
+                        "%zu targets at once instead of %" PRId64
+                        ": the limit of open descriptors is %" PRId64 " (ulimit -Hn)",
+                        totals->at_once, looking->options->parallel, totals->descriptor_limit);
+    if (totals->not_done)
+        output_complain(looking->command, "%s: %zu of %zu targets were not tried",
+                        interrupt_signal ? "interrupted" : "time is up", totals->not_done,
+                        looking->targets.asked);
+}
+
+/* A machine reads the report; a person who looks at the log should find the reason there too. */
+static void complain_of_failures(const struct looking *looking)
+{
+    const struct report *report = looking->report;
+    size_t failed = 0;
+
+    if (looking->common->format == COMMON_FORMAT_TEXT)
+        return;
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_reach *reach = &report->results[i]->reach;
+        cleanup(buf) struct buf text = {0};
+        if (reach->error.code == FINDING_NONE || ++failed > COMPLAINTS_MAX)
+            continue;
+        text_escape(&text, reach->error.message, strlen(reach->error.message));
+        output_complain(looking->command, "%s: %s", reach->target, buf_str(&text));
+    }
+    if (failed > COMPLAINTS_MAX)
+        output_complain(looking->command, "%zu more targets failed; the report has them",
+                        failed - COMPLAINTS_MAX);
+}
+
+static struct reach_plan plan_of(const struct looking *looking)
+{
+    const struct connect_live_options *options = looking->options;
+    const struct common_options *common = looking->common;
+
+    return (struct reach_plan){
+        .family = experiment_family(common),
+        .tries = options->tries,
+        .try_timeout_ns = options->try_timeout_ns,
+        .deadline_ns = common->timeout_set ? clock_mono_ns() + common->timeout_ns : INT64_MAX,
+        .path = options->path,
+        .hops = options->hops,
+        .hop_timeout_ns = options->hop_timeout_ns,
+        .parallel = (size_t)options->parallel,
+        .settings = connect_schedule_settings()};
+}
+
+/* No target accepts a connection: exit status 4. */
+static int status_of(const struct looking *looking)
+{
+    const struct report *report = looking->report;
+    size_t reached = 0;
+
+    for (size_t i = 0; i < report->result_count; i++)
+        reached += report->results[i]->reach.ok;
+    if (!reached && !report->interrupted)
+        return STATUS_UNREACHED;
+    return experiment_fails(looking->common, report) ? STATUS_FINDING : STATUS_OK;
+}
+
+static int look(struct looking *looking)
+{
+    const struct reach_plan plan = plan_of(looking);
+    const struct reach_sink sink = {.context = looking, .done = on_done};
+    bool lines = looking->common->format == COMMON_FORMAT_NDJSON && !looking->common->output &&
+                 isatty(STDOUT_FILENO);
+    struct error error = {0};
+
+    int status = experiment_stream_begin(&looking->stream, looking->command, looking->common);
+    if (status)
+        return status;
+    list_parameters(looking);
+    interrupt_catch();
+    list_misnamed(looking);
+    looking->progress =
+        progress_begin(!looking->common->quiet && !lines && looking->targets.count > 1);
+    int rc = reach_run(&plan, looking->targets.items, looking->targets.count,
+                       &looking->report->arena, &sink, &interrupt_stop, &looking->totals, &error);
+    progress_end(&looking->progress);
+    diagnose_rest(looking);
+    complain_of_totals(looking);
+    experiment_end(looking->report);
+    complain_of_failures(looking);
+    if (rc)
+        output_complain(looking->command, "%s", error.text);
+    status = rc ? STATUS_MACHINE : status_of(looking);
+    return interrupt_status(experiment_stream_deliver(&looking->stream, looking->report, status));
+}
+
+static int look_at_targets(struct looking *looking)
+{
+    const struct connect_live_options *options = looking->options;
+    const struct target_sources sources = {.args = options->target.words,
+                                           .arg_count = options->target.count,
+                                           .file = options->targets,
+                                           .resolve = options->resolve,
+                                           .family = experiment_family(looking->common)};
+    struct error error = {0};
+
+    if (target_list_collect(&looking->targets, &looking->report->arena, &sources, &error)) {
+        output_complain(looking->command, "%s", error.text);
+        return STATUS_USAGE;
+    }
+    int status = look(looking);
+    experiment_stream_abandon(&looking->stream);
+    return status;
+}
+
+static int show_schedule(struct report *report, const char *command,
+                         const struct connect_live_options *options,
+                         const struct common_options *common)
+{
+    struct error error = {0};
+    int rc = connect_schedule_report(report, &options->kernel_settings, &error);
+
+    if (rc) {
+        output_complain(command, "%s", error.text);
+        return rc == -EINVAL ? STATUS_USAGE : STATUS_MACHINE;
+    }
+    experiment_end(report);
+    return experiment_deliver(command, common, report, STATUS_OK);
+}
+
+bool connect_live_wanted(const struct connect_live_options *options)
+{
+    return options->target.count || options->targets || options->schedule;
+}
+
+int connect_live_run(const struct cli_invocation *invocation,
+                     const struct connect_live_options *options,
+                     const struct common_options *common)
+{
+    struct report report = {0};
+    struct looking looking = {.command = invocation->command->name,
+                              .options = options,
+                              .common = common,
+                              .report = &report};
+
+    experiment_begin(&report, invocation);
+    int status = options->schedule ? show_schedule(&report, looking.command, options, common)
+                                   : look_at_targets(&looking);
+    report_free(&report);
+    return status;
+}
+
+/* ---- options ---- */
+
+#define OF struct connect_live_options
+
+const struct cli_group connect_live_targets = {
+    "Live targets",
+    {
+        {.name = "target",
+         CLI_LIST(OF, target),
+         .value = "HOST:PORT",
+         .completes = CLI_COMPLETES_HOST,
+         .conflicts = "list all",
+         .help = "Connect to it, and say what comes of that and why: host:port, [v6]:port, or "
+                 ":port for this host. Each address of a name is tried. May be repeated."},
+        {.name = "targets",
+         CLI_TEXT(OF, targets),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .conflicts = "list all",
+         .help = "Read targets from FILE, one a line (# starts a comment); - is standard input."},
+        {.name = "tries",
+         CLI_INTEGER(OF, tries),
+         .min = 1,
+         .max = REACH_TRIES_MAX,
+         .initial = "3",
+         .needs = "target targets",
+         .help = "Connect this often, one after the other, as long as the target answers; after "
+                 "silence or an ICMP error there is no other try."},
+        {.name = "connect-timeout",
+         CLI_DURATION(OF, try_timeout_ns),
+         .min = 1000000,
+         .initial = "10s",
+         .needs = "target targets",
+         .help = "Wait this long for an answer to each try. The kernel sends its SYN again after "
+                 "1 s, so less shows less."},
+        {.name = "parallel",
+         CLI_INTEGER(OF, parallel),
+         .min = 1,
+         .max = 1000000,
+         .initial = "64",
+         .needs = "target targets",
+         .help = "Look at this many targets at once."},
+        {.name = "resolve",
+         CLI_LIST(OF, resolve),
+         .value = "HOST:PORT:ADDRESS",
+         .needs = "target targets",
+         .help = "Use ADDRESS for HOST:PORT instead of asking the resolver. May be repeated."},
+        {0},
+    }};
+
+const struct cli_group connect_live_path = {
+    "How far a SYN gets",
+    {
+        {.name = "path",
+         CLI_FLAG(OF, path),
+         .needs = "target targets",
+         .help = "Send SYNs with a rising time to live, and show each router that answers, with "
+                 "its time, and where the path ends."},
+        {.name = "max-hops",
+         CLI_INTEGER(OF, hops),
+         .min = 1,
+         .max = REACH_HOPS_MAX,
+         .initial = "30",
+         .needs = "path",
+         .help = "Look no further than this."},
+        {.name = "hop-timeout",
+         CLI_DURATION(OF, hop_timeout_ns),
+         .min = 1000000,
+         .initial = "2500ms",
+         .needs = "path",
+         .help = "Wait this long for each hop: three SYNs at the kernel's usual pace."},
+        {0},
+    }};
+
+const struct cli_group connect_live_schedule = {
+    "Prediction",
+    {
+        {.name = "schedule",
+         CLI_FLAG(OF, schedule),
+         .conflicts = "target targets path list all",
+         .help = "Print when this kernel sends the SYNs of a connect that nobody answers, and when "
+                 "it gives up, computed from its settings. Nothing is sent."},
+        {.name = "kernel-setting",
+         CLI_LIST(OF, kernel_settings),
+         .value = "NAME=VALUE",
+         .needs = "schedule",
+         .help = "Compute with this value instead: tcp_syn_retries, tcp_syn_linear_timeouts, "
+                 "tcp_rto_max_ms, or of the socket TCP_SYNCNT, TCP_USER_TIMEOUT (ms). May be "
+                 "repeated."},
+        {0},
+    }};

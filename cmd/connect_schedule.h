@@ -1,0 +1,17 @@
+/* When this kernel sends SYNs: its settings, and those that the user puts in their place. */
+#ifndef CMD_CONNECT_SCHEDULE_H
+#define CMD_CONNECT_SCHEDULE_H
+
+#include "cli/cli.h"
+#include "diagnosis/schedule.h"
+#include "result/result.h"
+
+/* This machine's settings, read now. */
+struct schedule_settings connect_schedule_settings(void);
+
+/* Adds the schedule of a connect to the report, with `given` (NAME=VALUE) in the place of what the
+ * machine has. -EINVAL: a usage error. */
+int connect_schedule_report(struct report *report, const struct cli_list *given,
+                            struct error *error);
+
+#endif

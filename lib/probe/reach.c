@@ -1,0 +1,454 @@
+/* Each target is a job: resolve, then for each address tries one after the other, then the path.
+ * What is known only at the end (the neighbour's state, this host's listener) is read then. */
+#include "probe/reach.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "probe/descriptors.h"
+#include "probe/path.h"
+#include "probe/resolve.h"
+#include "probe/route.h"
+#include "probe/syn.h"
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define ADDRESSES_MAX 16
+
+struct run {
+    const struct reach_plan *plan;
+    const struct probe_target *targets;
+    size_t count, parallel;
+    struct arena *arena;
+    const struct reach_sink *sink;
+    struct probe_totals *totals;
+    struct loop loop;
+    struct resolver *resolver;
+    struct loop_task resolver_task;
+    struct route_table *routes; /* NULL: this host's tables cannot be asked */
+    struct sock_diag *diag;     /* likewise */
+    struct job *jobs;           /* under way */
+    struct job *over;           /* to be freed */
+};
+
+struct job {
+    struct run *run;
+    struct job *previous, *next;
+    const struct probe_target *asked;
+    const char *name;
+    struct sock_address address;
+    struct syn syn;
+    struct path path;
+    bool on_path;
+    struct reach_try *tries;
+    size_t try_count;
+    struct result_route *route;
+    struct reach_listener listener;
+    const char *source;
+    struct reach_evidence *evidence;
+};
+
+/* ---- jobs ---- */
+
+static struct job *add_job(struct run *run, const struct probe_target *asked, const char *name)
+{
+    struct job *job = calloc(1, sizeof *job);
+    struct reach_evidence *evidence = arena_alloc(run->arena, sizeof *evidence);
+
+    if (!job || !evidence) {
+        free(job);
+        return NULL;
+    }
+    *evidence = (struct reach_evidence){.target = name,
+                                        .port = asked->where.port,
+                                        .resolve_ns = RESULT_UNKNOWN,
+                                        .settings = run->plan->settings};
+    job->run = run;
+    job->asked = asked;
+    job->name = name;
+    job->evidence = evidence;
+    job->next = run->jobs;
+    if (job->next)
+        job->next->previous = job;
+    run->jobs = job;
+    run->totals->in_flight++;
+    return job;
+}
+
+/* The job is freed later: its callbacks may still be on the stack. */
+static void retire(struct job *job)
+{
+    struct run *run = job->run;
+
+    if (job->previous)
+        job->previous->next = job->next;
+    else
+        run->jobs = job->next;
+    if (job->next)
+        job->next->previous = job->previous;
+    job->next = run->over;
+    run->over = job;
+    run->totals->in_flight--;
+}
+
+static void free_over(struct run *run)
+{
+    while (run->over) {
+        struct job *job = run->over;
+        run->over = job->next;
+        free(job);
+    }
+}
+
+/* ---- what is known of this host ---- */
+
+static int look_at_listener(void *context, const struct sock_diag_entry *entry)
+{
+    struct job *job = context;
+    struct sock_address local = entry->local, wanted = job->address;
+
+    sock_address_unmap(&local);
+    sock_address_unmap(&wanted);
+    bool v6 = sock_family(&local) == AF_INET6;
+    bool any =
+        v6 ? IN6_IS_ADDR_UNSPECIFIED(&local.v6.sin6_addr)
+           : local.v4.sin_addr.s_addr == htonl(INADDR_ANY) && sock_family(&wanted) == AF_INET;
+    if (!any && !sock_address_equal(&local, &wanted))
+        return 0;
+    /* The one that is fullest, of several that share the port. */
+    int64_t over = (int64_t)entry->rqueue - (int64_t)entry->wqueue;
+    if (job->listener.seen && over <= job->listener.queue - job->listener.limit)
+        return 0;
+    job->listener = (struct reach_listener){.seen = true,
+                                            .v6_for_v4 = v6 && sock_family(&wanted) == AF_INET,
+                                            .queue = entry->rqueue,
+                                            .limit = entry->wqueue};
+    return 0;
+}
+
+/* Where the target is this host, its listener can be asked. */
+static void find_listener(struct job *job)
+{
+    const struct sock_diag_filter filter = {.states = 1u << TCP_LISTEN,
+                                            .local_port = sock_address_port(&job->address)};
+
+    if (job->route && job->route->local && job->run->diag)
+        sock_diag_list(job->run->diag, &filter, look_at_listener, job, NULL);
+}
+
+static void find_route(struct job *job)
+{
+    struct result_route *route = arena_alloc(job->run->arena, sizeof *route);
+
+    if (route && job->run->routes &&
+        !route_find(job->run->routes, &job->address, job->run->arena, route))
+        job->route = route;
+}
+
+/* ---- the end of a job ---- */
+
+static void finish(struct job *job)
+{
+    struct run *run = job->run;
+    struct reach_evidence *evidence = job->evidence;
+
+    find_listener(job);
+    if (job->route)
+        job->route->neighbour = route_neighbour(run->routes, &job->address, job->route);
+    evidence->tries = job->tries;
+    evidence->try_count = job->try_count;
+    evidence->route = job->route;
+    evidence->listener = job->listener;
+    evidence->source = job->source;
+    if (job->on_path) {
+        evidence->hops = job->path.hops;
+        evidence->hop_count = path_count(&job->path);
+    }
+    run->totals->done++;
+    bool connected = false;
+    for (size_t i = 0; i < job->try_count; i++)
+        connected |= job->tries[i].answer == REACH_CONNECTED;
+    run->totals->failed += !connected;
+    retire(job);
+    run->sink->done(run->sink->context, evidence);
+}
+
+static void path_ended(struct path *path)
+{
+    finish(path->owner);
+}
+
+/* Without a SYN on the way there is no path; with nobody on the link it ends here. */
+static bool has_path(const struct job *job)
+{
+    const struct reach_try *last = job->try_count ? &job->tries[job->try_count - 1] : NULL;
+
+    if (!job->run->plan->path || !last)
+        return false;
+    return last->answer != REACH_REFUSED && last->answer != REACH_UNTRIED &&
+           !(last->answer == REACH_ICMP && last->icmp.ours);
+}
+
+static void begin_path(struct job *job)
+{
+    const struct reach_plan *plan = job->run->plan;
+    bool answers = false;
+
+    for (size_t i = 0; i < job->try_count; i++)
+        answers |= job->tries[i].answer == REACH_CONNECTED || job->tries[i].answer == REACH_RST;
+    job->path = (struct path){.loop = &job->run->loop,
+                              .arena = job->run->arena,
+                              .to = job->address,
+                              .answers = answers,
+                              .hops_max = plan->hops,
+                              .hop_timeout_ns = plan->hop_timeout_ns,
+                              .deadline_ns = plan->deadline_ns,
+                              .owner = job,
+                              .ended = path_ended};
+    job->on_path = !path_begin(&job->path);
+    if (!job->on_path)
+        finish(job);
+}
+
+/* ---- tries ---- */
+
+static void keep_try(struct job *job)
+{
+    struct arena *arena = job->run->arena;
+    struct reach_try *tries = arena_grow(arena, job->tries, job->try_count, sizeof *tries);
+
+    if (!tries)
+        return;
+    job->tries = tries;
+    tries[job->try_count] = job->syn.result;
+    tries[job->try_count].icmp.from = arena_copy(arena, job->syn.result.icmp.from);
+    job->try_count++;
+    if (job->syn.source[0])
+        job->source = arena_copy(arena, job->syn.source);
+}
+
+static void begin_try(struct job *job)
+{
+    const struct reach_plan *plan = job->run->plan;
+    int64_t until_ns = clock_mono_ns() + plan->try_timeout_ns;
+
+    syn_begin(&job->syn, &job->run->loop, &job->address, 0,
+              until_ns < plan->deadline_ns ? until_ns : plan->deadline_ns);
+}
+
+/* Only an answer of the target's is worth another try: silence takes long, and routers limit how
+ * much ICMP they send. */
+static bool wants_another(const struct job *job)
+{
+    enum reach_answer last = job->tries[job->try_count - 1].answer;
+
+    return (int64_t)job->try_count < job->run->plan->tries &&
+           clock_mono_ns() < job->run->plan->deadline_ns &&
+           (last == REACH_CONNECTED || last == REACH_RST || last == REACH_RESET ||
+            last == REACH_ITSELF);
+}
+
+static void try_ended(struct syn *syn)
+{
+    struct job *job = syn->owner;
+
+    keep_try(job);
+    if (job->try_count && wants_another(job))
+        begin_try(job);
+    else if (has_path(job))
+        begin_path(job);
+    else
+        finish(job);
+}
+
+static void try_waits(struct syn *syn)
+{
+    find_listener(syn->owner);
+}
+
+static void begin_job(struct job *job, const struct sock_address *address)
+{
+    char text[SOCK_ADDRESS_TEXT_MAX];
+
+    job->address = *address;
+    job->evidence->address = arena_copy(job->run->arena, syn_host_text(text, address));
+    job->syn =
+        (struct syn){.sock = SOCK_INIT, .owner = job, .ended = try_ended, .waits = try_waits};
+    find_route(job);
+    begin_try(job);
+}
+
+/* ---- names ---- */
+
+static void resolve_failed(struct job *job, const char *message)
+{
+    job->evidence->resolve_error = arena_copy(job->run->arena, message);
+    finish(job);
+}
+
+/* The first address goes on with the job; each other gets one of its own. */
+static void resolved(struct job *job, const struct sock_address_list *list, int64_t took_ns)
+{
+    struct run *run = job->run;
+    size_t count = list->count < ADDRESSES_MAX ? list->count : ADDRESSES_MAX;
+
+    job->evidence->resolve_ns = took_ns;
+    for (size_t i = 0; i < count; i++) {
+        char text[SOCK_ADDRESS_TEXT_MAX];
+        struct job *one = i ? add_job(run, job->asked, job->name) : job;
+        if (!one)
+            return;
+        one->evidence->resolve_ns = took_ns;
+        if (count > 1)
+            one->evidence->target = arena_printf(run->arena, "%s (%s)", job->asked->name,
+                                                 syn_host_text(text, &list->items[i]));
+        begin_job(one, &list->items[i]);
+    }
+}
+
+static void take_resolved(struct run *run, struct resolve_job *asked)
+{
+    struct job *job = asked->owner;
+
+    (void)run;
+    if (asked->rc) {
+        resolve_failed(job, asked->error.text);
+    } else {
+        resolved(job, &asked->addresses, asked->took_ns);
+        sock_address_list_free(&asked->addresses);
+    }
+    free(asked);
+}
+
+static void resolver_wakes(struct loop_task *task, uint32_t events)
+{
+    struct run *run = (struct run *)((char *)task - offsetof(struct run, resolver_task));
+    struct resolve_job *asked;
+
+    (void)events;
+    while ((asked = resolver_take(run->resolver)))
+        take_resolved(run, asked);
+}
+
+static int begin_target(struct run *run, size_t index)
+{
+    const struct probe_target *target = &run->targets[index];
+    struct job *job = add_job(run, target, target->name);
+    struct resolve_job *asked;
+
+    if (!job)
+        return -ENOMEM;
+    if (target->fixed) {
+        begin_job(job, target->fixed);
+        return 0;
+    }
+    asked = calloc(1, sizeof *asked);
+    if (!asked)
+        return -ENOMEM;
+    asked->target = target->where;
+    asked->family = run->plan->family;
+    asked->owner = job;
+    int rc = resolver_start(run->resolver, asked);
+    if (rc > 0)
+        take_resolved(run, asked);
+    if (rc < 0) {
+        free(asked);
+        resolve_failed(job, strerrordesc_np(-rc));
+    }
+    return 0;
+}
+
+/* ---- the run ---- */
+
+static bool over(const struct run *run, const volatile sig_atomic_t *stop)
+{
+    return (stop && *stop) || clock_mono_ns() >= run->plan->deadline_ns;
+}
+
+/* What is under way is told as far as it came. */
+static void cut(struct job *job)
+{
+    if (job->on_path) {
+        path_cut(&job->path);
+    } else if (job->syn.going) {
+        syn_cut(&job->syn);
+        keep_try(job);
+    }
+    finish(job);
+}
+
+static int run_targets(struct run *run, const volatile sig_atomic_t *stop)
+{
+    struct probe_totals *totals = run->totals;
+    int rc = 0;
+
+    while (!rc && !over(run, stop) && (totals->in_flight || totals->begun < run->count)) {
+        while (!rc && totals->in_flight < run->parallel && totals->begun < run->count &&
+               !over(run, stop))
+            rc = begin_target(run, totals->begun++);
+        free_over(run);
+        if (totals->in_flight && !rc)
+            rc = loop_turn(&run->loop, run->plan->deadline_ns, stop);
+        rc = rc == -EINTR ? 0 : rc;
+        free_over(run);
+    }
+    while (run->jobs)
+        cut(run->jobs);
+    free_over(run);
+    totals->not_done += run->count - totals->begun;
+    return rc;
+}
+
+static int open_run(struct run *run, struct error *error)
+{
+    int rc = loop_open(&run->loop, error);
+
+    if (!rc)
+        rc = resolver_open(&run->resolver, error);
+    if (rc)
+        return rc;
+    /* Without these something less is known; that is no reason not to go on. */
+    if (route_open(&run->routes, NULL))
+        run->routes = NULL;
+    if (sock_diag_open(&run->diag, NULL))
+        run->diag = NULL;
+    loop_task_init(&run->resolver_task, resolver_wakes);
+    rc = loop_watch(&run->loop, &run->resolver_task, resolver_fd(run->resolver), EPOLLIN);
+    return rc ? error_sys(error, -rc, "epoll_ctl") : 0;
+}
+
+int reach_run(const struct reach_plan *plan, const struct probe_target *targets, size_t count,
+              struct arena *arena, const struct reach_sink *sink, const volatile sig_atomic_t *stop,
+              struct probe_totals *totals, struct error *error)
+{
+    cleanup(mem) struct run *run = calloc(1, sizeof *run);
+
+    *totals = (struct probe_totals){0};
+    if (!run)
+        return error_sys(error, ENOMEM, "%zu targets", count);
+    *run = (struct run){.plan = plan,
+                        .targets = targets,
+                        .count = count,
+                        .parallel = plan->parallel ? plan->parallel : 1,
+                        .arena = arena,
+                        .sink = sink,
+                        .totals = totals,
+                        .loop = {.epoll_fd = -1}};
+    size_t room = descriptors_room(&totals->descriptor_limit) / (plan->path ? PATH_AT_ONCE : 1);
+    if (run->parallel > room)
+        totals->at_once = run->parallel = room;
+    int rc = open_run(run, error);
+    if (!rc) {
+        rc = run_targets(run, stop);
+        if (rc)
+            error_sys(error, -rc, "%zu targets", count);
+    }
+    resolver_close(run->resolver);
+    route_close(run->routes);
+    if (run->diag)
+        sock_diag_close(run->diag);
+    loop_close(&run->loop);
+    return rc;
+}

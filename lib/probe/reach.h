@@ -1,0 +1,42 @@
+/* The experiment behind connect-timeout on live targets: connect, a few times, and look at what
+ * comes back; then, where it is wanted, SYNs with a rising time to live, to see how far they get.
+ *
+ * One thread, non-blocking, as many targets at once as is asked for; names are resolved by a few
+ * threads beside. Every address of a name is a target of its own. Nothing is sent but SYNs (and
+ * what our kernel answers to a SYN,ACK: each connection is closed at once). Nothing is decided
+ * here: the evidence goes to the caller, who gives it to diagnosis/reach.h. */
+#ifndef PROBE_REACH_H
+#define PROBE_REACH_H
+
+#include "diagnosis/reach.h"
+#include "probe/probe.h"
+
+#define REACH_TRIES_MAX 100
+#define REACH_HOPS_MAX  64
+
+struct reach_plan {
+    int family;             /* AF_UNSPEC, AF_INET, AF_INET6 */
+    int64_t tries;          /* after one that was not answered there is no other */
+    int64_t try_timeout_ns; /* patience with each */
+    int64_t deadline_ns;    /* CLOCK_MONOTONIC bound on the run; INT64_MAX: none */
+    bool path;              /* look for the path of each target */
+    int64_t hops;           /* at most so many */
+    int64_t hop_timeout_ns; /* patience with each hop: the kernel sends again after 1 s */
+    size_t parallel;        /* targets at once */
+    struct schedule_settings settings; /* passed on to the diagnosis */
+};
+
+struct reach_sink {
+    void *context;
+    /* A target is done; the evidence is in the arena. */
+    void (*done)(void *context, struct reach_evidence *evidence);
+};
+
+/* Asks all targets. The limit of open descriptors is raised to the hard limit. *stop (may be NULL)
+ * becoming non-zero ends the run: what is under way is then told as far as it came. `totals` is
+ * kept up to date. 0, or a negative errno when nothing could be run at all. */
+int reach_run(const struct reach_plan *plan, const struct probe_target *targets, size_t count,
+              struct arena *arena, const struct reach_sink *sink, const volatile sig_atomic_t *stop,
+              struct probe_totals *totals, struct error *error);
+
+#endif

@@ -1,0 +1,44 @@
+/* One connect, as far as its first answer: a SYN, and what comes back.
+ *
+ * The socket is an ordinary one with IP_RECVERR, so that an ICMP error names its sender. That also
+ * makes the error final on sockets that are connected; here they are not yet, and the kernel ends a
+ * connect with the first ICMP error anyway, but for one case: an error that arrives while the
+ * system call still holds the socket is only noted, and the connect goes on. It is taken for the
+ * answer nevertheless, for it is one. */
+#ifndef PROBE_SYN_H
+#define PROBE_SYN_H
+
+#include "diagnosis/reach.h"
+#include "netkit/sock.h"
+#include "probe/loop.h"
+
+struct syn {
+    struct loop_task task; /* the first member */
+    struct loop *loop;
+    struct sock sock;
+    struct sock_address to;
+    bool going;
+    int64_t started_ns, deadline_ns;
+    struct reach_try result;            /* when it has ended; icmp.from is `from` */
+    char from[SOCK_ADDRESS_TEXT_MAX];   /* the sender of the ICMP message */
+    char source[SOCK_ADDRESS_TEXT_MAX]; /* our own address, once the kernel has chosen; or "" */
+    void *owner;
+    /* Called once, from the loop: the socket is closed, and `result` is filled. The syn may be
+     * begun again or freed. */
+    void (*ended)(struct syn *syn);
+    /* No answer within SYN_LOOK_NS. NULL is allowed. */
+    void (*waits)(struct syn *syn);
+};
+
+#define SYN_LOOK_NS INT64_C(200000000)
+
+/* Begins; the outcome always comes from the loop, never from here. hop_limit 0: the system's. */
+void syn_begin(struct syn *syn, struct loop *loop, const struct sock_address *to, int hop_limit,
+               int64_t deadline_ns);
+/* Ends it at once, as silence so far; `ended` is not called. Nothing when it is not going. */
+void syn_cut(struct syn *syn);
+
+/* An address without its port. Returns out, which has SOCK_ADDRESS_TEXT_MAX bytes. */
+const char *syn_host_text(char *out, const struct sock_address *address);
+
+#endif
