@@ -189,6 +189,7 @@ int loop_turn(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *
     if (count < 0)
         return count;
     loop->event_count = count;
+    loop->turn_events = (size_t)count;
     for (loop->next_event = 0; loop->next_event < loop->event_count;) {
         struct epoll_event *event = &loop->events[loop->next_event++];
         struct loop_task *task = event->data.ptr;

@@ -197,6 +197,7 @@ static void connected(void *owner, struct dial_attempt *winner)
     struct target *target = owner;
     const struct probe_plan *plan = target->run->plan;
 
+    turns_note(&target->run->turns, &target->turn);
     if (!winner) {
         dial_failed(target);
         return;
@@ -240,6 +241,7 @@ void talk_open(struct target *target)
     bool known = target->connections > 0;
     const struct sock_address *from = known ? address_of(target) : target->addresses.items;
 
+    turns_note(&target->run->turns, &target->turn);
     if (target->run->plan->connect_only)
         witness_begin(target);
     target->observer = (struct sock_observer){witness_call, target};

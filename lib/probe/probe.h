@@ -56,7 +56,7 @@ struct probe_plan {
 
     const struct secure_settings *tls; /* NULL: plain TCP */
 
-    size_t parallel; /* targets at once */
+    size_t parallel; /* targets at once; fewer while they would wait for each other (turns.h) */
 };
 
 struct probe_option {

@@ -148,6 +148,25 @@ static bool over(const struct run *run, const volatile sig_atomic_t *stop)
            (run->plan->deadline_ns != INT64_MAX && clock_mono_ns() >= run->plan->deadline_ns);
 }
 
+/* Begins as many as may begin now. Returns when the next one may, INT64_MAX when that depends on
+ * others. */
+static int64_t begin_some(struct run *run, const volatile sig_atomic_t *stop, size_t *postponed,
+                          size_t *postponed_count, int *rc)
+{
+    struct probe_totals *totals = run->totals;
+
+    while (!*rc && totals->in_flight < run->parallel && !over(run, stop) &&
+           (*postponed_count || totals->begun < run->count)) {
+        int64_t next_ns = turns_next_ns(&run->turns, totals->in_flight, run->loop.turn_events);
+        if (next_ns)
+            return next_ns;
+        turns_begin(&run->turns, totals->in_flight);
+        size_t index = *postponed_count ? postponed[--*postponed_count] : totals->begun++;
+        *rc = begin_target(run, index);
+    }
+    return INT64_MAX;
+}
+
 static int run_targets(struct run *run, const volatile sig_atomic_t *stop)
 {
     cleanup(mem) size_t *postponed = calloc(run->count + 1, sizeof *postponed);
@@ -156,16 +175,14 @@ static int run_targets(struct run *run, const volatile sig_atomic_t *stop)
     int rc = postponed ? 0 : -ENOMEM;
 
     while (!rc && !over(run, stop)) {
-        while (!rc && totals->in_flight < run->parallel && !over(run, stop) &&
-               (postponed_count || totals->begun < run->count)) {
-            size_t index = postponed_count ? postponed[--postponed_count] : totals->begun++;
-            rc = begin_target(run, index);
-        }
+        int64_t next_ns = begin_some(run, stop, postponed, &postponed_count, &rc);
         free_over(run, postponed, &postponed_count);
         if (!totals->in_flight && !postponed_count && totals->begun == run->count)
             break;
         if (totals->in_flight && !rc)
-            rc = loop_turn(&run->loop, run->plan->deadline_ns, stop);
+            rc = loop_turn(&run->loop,
+                           next_ns < run->plan->deadline_ns ? next_ns : run->plan->deadline_ns,
+                           stop);
         rc = rc == -EINTR ? 0 : rc;
         free_over(run, postponed, &postponed_count);
     }
@@ -213,6 +230,7 @@ int probe_run(const struct probe_plan *plan, const struct probe_target *targets,
                         .arena = arena,
                         .totals = totals,
                         .parallel = plan->parallel ? plan->parallel : 1,
+                        .turns.wanted = !plan->connect_only && count > TURNS_MAX,
                         .loop = {.epoll_fd = -1}};
     count_descriptors(run);
     int rc = open_run(run, error);

@@ -598,6 +598,8 @@ static void timer(struct target *target)
         return;
     }
     look(target);
+    if (has_come(target)) /* looking closely costs as much as talking */
+        turns_note(&target->run->turns, &target->turn);
     target->look_ns = now + (has_come(target) ? LOOK_NS : LOOK_SLOW_NS);
     if (idle && target->phase == TALK_RECEIVING)
         target->look_ns = target->idle_end_ns;
@@ -612,6 +614,7 @@ void talk_wake(struct loop_task *task, uint32_t events)
         timer(target);
         return;
     }
+    turns_note(&target->run->turns, &target->turn);
     /* Stamps come as errors. An error of the connection comes with EPOLLIN and EPOLLHUP. */
     if (events & EPOLLERR && witness_stamps(target))
         events &= ~(uint32_t)EPOLLERR;

@@ -224,6 +224,7 @@ static void retire(struct target *target)
     struct run *run = target->run;
 
     talk_close(target);
+    turns_leave(&run->turns, &target->turn);
     target->finished = true;
     if (target->previous)
         target->previous->next = target->next;

@@ -14,6 +14,7 @@
 #include "probe/resolve.h"
 #include "probe/sniff.h"
 #include "probe/store.h"
+#include "probe/turns.h"
 #include "trace/trace.h"
 
 enum talk_phase {
@@ -53,6 +54,7 @@ struct target {
     struct run *run;
     struct target *next; /* in the run's list of those in flight, or of those to be freed */
     struct target *previous;
+    struct turn turn;
     size_t index;
     const struct probe_target *asked;
     struct resolve_job *job; /* while the name is being resolved */
@@ -142,6 +144,7 @@ struct run {
     struct arena *arena;
     struct probe_totals *totals;
     size_t parallel;
+    struct turns turns;
     struct loop loop;
     struct secure_context *secure; /* NULL without TLS */
     struct resolver *resolver;
