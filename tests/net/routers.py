@@ -1,0 +1,142 @@
+"""Hosts in a row, each forwarding to the next, in network namespaces of a user namespace of our
+own: no privilege is needed. A test re-executes itself in there (enter()), then builds a Row.
+
+The hosts are c, r1, r2, ..., s. Link i, from 1, between the i-th host and the next one, is
+10.0.i.0/24 and fd00:i::/64, with .1 and ::1 on the near side, .2 and ::2 on the far side.
+Neighbours are permanent where there is somebody, so that no test waits for ARP except where that is
+its subject.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
+INSIDE = "NETKIT_TEST_INSIDE"
+
+
+def cannot_run(reason):
+    print(f"SKIP: {reason}")
+    sys.exit(1 if os.environ.get("NETKIT_TESTS_MUST_RUN") == "1" else 77)
+
+
+def enter():
+    """Goes on in private namespaces. What runs in there ends with this process: it reads a pipe."""
+    if os.environ.get(INSIDE):
+        return
+    for program in ("unshare", "nsenter", "ip"):
+        if not shutil.which(program):
+            cannot_run(f"{program} is not installed")
+    wanted = ["unshare", "-Urn"]
+    if subprocess.run([*wanted, "true"], capture_output=True, check=False).returncode:
+        cannot_run("private namespaces are refused here")
+    os.environ[INSIDE] = "1"
+    os.execvp("unshare", [*wanted, sys.executable, *sys.argv])
+
+
+class Host:
+    def __init__(self, name):
+        self.name = name
+        # It says that it is there when it is in its namespace; the pipe ends it.
+        self.process = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec cat"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+        self.process.stdout.readline()
+        self.run("ip link set lo up")
+        for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+            self.write(setting, 1)
+        for setting in ("all", "default"):
+            self.write(f"ipv6/conf/{setting}/accept_dad", 0)
+        # So that a rule may come before the host's own addresses.
+        for family in ("-4", "-6"):
+            self.run(f"ip {family} rule add priority 100 lookup local",
+                     f"ip {family} rule del priority 0")  # fmt: skip
+
+    def command(self, *args):
+        return ["nsenter", "-t", str(self.process.pid), "-n", *args]
+
+    def run(self, *lines):
+        subprocess.run(self.command("sh", "-ec", "\n".join(lines)), check=True)
+
+    def write(self, setting, value):
+        self.run(f"echo {value} > /proc/sys/net/{setting}")
+
+    def popen(self, *args, **options):
+        return subprocess.Popen(self.command(*args), **options)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class Row:
+    """c - r1 - ... - s, with that many routers."""
+
+    def __init__(self, routers):
+        names = ["c", *(f"r{i + 1}" for i in range(routers)), "s"]
+        self.hosts = [Host(name) for name in names]
+        self.by_name = dict(zip(names, self.hosts))
+        self.links = range(1, len(names))
+        for link in self.links:
+            self._join(link)
+        for i, host in enumerate(self.hosts):
+            self._route(i, host)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        for host in self.hosts:
+            host.close()
+
+    def __getitem__(self, name):
+        return self.by_name[name]
+
+    def _join(self, link):
+        near, far = self.hosts[link - 1], self.hosts[link]
+        macs = f"02:00:00:00:{link:02x}:01", f"02:00:00:00:{link:02x}:02"
+        subprocess.run(["ip", "link", "add", "near", "netns", str(near.process.pid), "address",
+                        macs[0], "type", "veth", "peer", "name", "far", "netns",
+                        str(far.process.pid), "address", macs[1]], check=True)  # fmt: skip
+        for host, device, side, other in ((near, "near", 1, 2), (far, "far", 2, 1)):
+            neighbour = f"lladdr {macs[other - 1]} nud permanent dev {device}"
+            host.run(
+                f"ip address add {self.address(4, link, side)}/24 dev {device}",
+                f"ip -6 address add {self.address(6, link, side)}/64 dev {device} nodad",
+                f"ip link set {device} up",
+                f"ip neigh replace {self.address(4, link, other)} {neighbour}",
+                f"ip -6 neigh replace {self.address(6, link, other)} {neighbour}",
+            )
+
+    def _route(self, i, host):
+        """Host i lies between the links i and i + 1."""
+        for link in self.links:
+            if link > i + 1:
+                via = i + 1, 2
+            elif link < i:
+                via = i, 1
+            else:
+                continue
+            host.run(f"ip route add {self.net(4, link)} via {self.address(4, *via)}",
+                     f"ip -6 route add {self.net(6, link)} via {self.address(6, *via)}")  # fmt: skip
+
+    @staticmethod
+    def net(family, link):
+        return f"10.0.{link}.0/24" if family == 4 else f"fd00:{link}::/64"
+
+    @staticmethod
+    def address(family, link, number):
+        return f"10.0.{link}.{number}" if family == 4 else f"fd00:{link}::{number}"
+
+    def last(self, family, number):
+        """An address on the last link, where the server is number 2."""
+        return self.address(family, self.links[-1], number)
+
+
+def ended_by(process):
+    """Ends a process that we started, and waits for it."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    process.wait(timeout=30)

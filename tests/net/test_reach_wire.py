@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""netkit connect-timeout on live targets, over the lab's wire: what is late, lost, held or answered
+by somebody else on the way."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+NETKIT = os.environ["NETKIT"]
+SERVER = f"{sys.executable} -m http.server --bind :: 8000"
+
+def setUpModule():
+    tried = subprocess.run([NETKIT, "lab", "--client", "true"], capture_output=True, text=True,
+                           timeout=120, check=False)  # fmt: skip
+    if tried.returncode == 3:
+        print(f"SKIP: {tried.stderr}")
+        sys.exit(1 if os.environ.get("NETKIT_TESTS_MUST_RUN") == "1" else 77)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def look(self, family, *faults, ports=(8000,), args=()):
+        """The report of a client in a lab with these faults."""
+        report = os.path.join(self.folder, "report.json")
+        targets = " ".join(f"--target server:{port}" for port in ports)
+        client = f"{NETKIT} connect-timeout -{family} --json -o {report} {targets} {' '.join(args)}"
+        run = subprocess.run([NETKIT, "lab", f"-{family}", *faults, "--server", SERVER, "--client",
+                              client], capture_output=True, text=True, timeout=120,
+                             check=False)  # fmt: skip
+        self.assertIn(run.returncode, (0, 4), run.stderr)
+        with open(report, encoding="utf-8") as file:
+            report = json.load(file)
+        findings = {finding["target"]: finding for finding in report["findings"]}
+        return [(result, findings.get(result["target"])) for result in report["results"]]
+
+    def each(self, *faults, **options):
+        for family in (4, 6):
+            yield from self.look(family, *faults, **options)
+
+
+class Wire(Case):
+    def test_nothing_is_wrong(self):
+        for result, finding in self.each():
+            self.assertEqual((result["case"], finding), ("accepted", None), result)
+
+    def test_a_long_way(self):
+        for result, finding in self.each("--delay", "120ms"):
+            self.assertEqual((result["case"], finding["code"]), ("slow-path", "high-rtt"), result)
+            self.assertGreaterEqual(result["rtt_ns"], 240_000_000)
+
+    def test_an_answer_that_is_late_once(self):
+        late = ["--late", "syn-ack=400ms", "--count", "1"]
+        for result, finding in self.each(*late):
+            self.assertEqual(result["case"], "answered-late", result)
+            self.assertEqual(finding["code"], "late-synack")
+            self.assertEqual(result["syn_retransmits"], 0)
+            self.assertIn("held", result["cannot_tell"])
+
+    def test_a_syn_is_lost_and_so_is_its_answer(self):
+        for flag in ("syn", "syn-ack"):
+            for result, finding in self.each("--drop", flag, "--count", "1"):
+                self.assertEqual(result["case"], "answered-after-retries", result)
+                self.assertEqual(finding["code"], "syn-retransmission")
+                self.assertEqual(result["syn_retransmits"], 1)
+                self.assertIn("lost", result["cannot_tell"])
+
+    def test_nothing_comes_back(self):
+        args = ["--connect-timeout", "1500ms"]
+        for result, finding in self.each("--drop", "syn", args=args):
+            self.assertEqual((result["case"], finding["code"]), ("silent", "connect-timeout"))
+            self.assertEqual(result["syns_sent"], 2)
+
+    def test_one_port_is_dropped(self):
+        args = ["--connect-timeout", "1500ms"]
+        for result, finding in self.each("--drop", "tcp dst port 9", ports=(8000, 9), args=args):
+            if result["port"] == 8000:
+                self.assertEqual(result["case"], "accepted", result)
+            else:
+                self.assertEqual((result["case"], finding["code"]), ("filtered", "filtered"))
+
+    def test_a_reset_by_somebody_else_is_not_told_from_the_hosts(self):
+        for result, finding in self.each("--answer-rst", "syn"):
+            self.assertEqual((result["case"], finding["code"]), ("refused", "connection-refused"))
+            self.assertIn("firewall", result["cannot_tell"])
+
+    def test_icmp(self):
+        wanted = {"net-unreachable": "network-unreachable", "host-unreachable": "host-unreachable",
+                  "port-unreachable": "rejected", "admin-prohibited": "rejected"}  # fmt: skip
+        for name, case in wanted.items():
+            for result, _ in self.each("--answer-icmp", f"syn={name}"):
+                self.assertEqual(result["case"], case, result)
+                self.assertTrue(result["tries"][0]["icmp"]["from"])
+
+    def test_refused_once_and_then_not(self):
+        for result, finding in self.each("--answer-rst", "syn", "--count", "1"):
+            self.assertEqual(result["case"], "unsteady", result)
+            self.assertTrue(result["ok"])
+            self.assertEqual(finding["severity"], "warning")
+
+
+if __name__ == "__main__":
+    unittest.main()
