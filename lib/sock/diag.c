@@ -7,8 +7,9 @@
  *
  * The filter is a little program that the kernel runs for each socket (inet_diag_bc_run): each
  * operation jumps `yes` bytes ahead when it holds and `no` when it does not; coming out exactly at
- * the end accepts, jumping 4 bytes beyond it rejects. All conditions here must hold, so each one's
- * `no` goes beyond the end. */
+ * the end accepts, jumping 4 bytes beyond it rejects. Where all conditions must hold, each one's
+ * `no` goes beyond the end. Where one of several ports is enough, each port's condition is followed
+ * by a jump to behind the last of them, and its `no` leads past that jump to the next port. */
 #include "sock/internal.h"
 
 #include "base/cleanup.h"
@@ -143,6 +144,18 @@ static void get_address(struct sock_address *out, int family, const __be32 from[
     }
 }
 
+/* The counter came after the other numbers, with Linux 4.7. */
+static void take_drops(struct sock_diag_entry *out, const struct nlattr *attr)
+{
+    const char *numbers = mnl_attr_get_payload(attr);
+    size_t at_bytes = SK_MEMINFO_DROPS * sizeof out->drops;
+
+    if (mnl_attr_get_payload_len(attr) < at_bytes + sizeof out->drops)
+        return;
+    memcpy(&out->drops, numbers + at_bytes, sizeof out->drops);
+    out->has_drops = true;
+}
+
 static int decode(struct sock_diag_entry *out, const struct nlmsghdr *header)
 {
     const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(header);
@@ -169,11 +182,13 @@ static int decode(struct sock_diag_entry *out, const struct nlmsghdr *header)
                 msg->id.idiag_if);
     mnl_attr_for_each(attr, header, sizeof *msg)
     {
-        if (mnl_attr_get_type(attr) != INET_DIAG_INFO)
-            continue;
-        sock_tcp_info_decode(&out->info, mnl_attr_get_payload(attr),
-                             mnl_attr_get_payload_len(attr));
-        out->has_info = true;
+        if (mnl_attr_get_type(attr) == INET_DIAG_INFO) {
+            sock_tcp_info_decode(&out->info, mnl_attr_get_payload(attr),
+                                 mnl_attr_get_payload_len(attr));
+            out->has_info = true;
+        }
+        if (mnl_attr_get_type(attr) == INET_DIAG_SKMEMINFO)
+            take_drops(out, attr);
     }
     return 0;
 }
@@ -287,15 +302,23 @@ static int pass_on(void *context, const struct nlmsghdr *header)
     return 0;
 }
 
-/* Two conditions, each with an IPv6 address, at the most. */
-#define PROGRAM_BYTES 128
+/* Two conditions, each with an IPv6 address, and the ports. */
+#define CONDITION_BYTES (sizeof(struct inet_diag_bc_op) + sizeof(struct inet_diag_hostcond))
+#define PROGRAM_BYTES                                                                              \
+    (128 + SOCK_DIAG_PORTS_MAX * (CONDITION_BYTES + sizeof(struct inet_diag_bc_op)))
 
 struct program {
     char bytes[PROGRAM_BYTES];
     size_t len_bytes;
 };
 
-/* Appends "this side has this address and port", unless both are free. */
+static void add_bytes(struct program *program, const void *bytes, size_t len_bytes)
+{
+    memcpy(program->bytes + program->len_bytes, bytes, len_bytes);
+    program->len_bytes += len_bytes;
+}
+
+/* Appends "this side has this address and port", unless both are free. Its `no` is left 0. */
 static void add_condition(struct program *program, uint8_t code, const struct sock_address *address,
                           uint16_t port)
 {
@@ -313,22 +336,39 @@ static void add_condition(struct program *program, uint8_t code, const struct so
     };
     const struct inet_diag_bc_op op = {
         .code = code, .yes = (uint8_t)(sizeof op + sizeof condition + address_len)};
-    memcpy(program->bytes + program->len_bytes, &op, sizeof op);
-    program->len_bytes += sizeof op;
-    memcpy(program->bytes + program->len_bytes, &condition, sizeof condition);
-    program->len_bytes += sizeof condition;
-    memcpy(program->bytes + program->len_bytes, bytes ? bytes : "", address_len);
-    program->len_bytes += address_len;
+    add_bytes(program, &op, sizeof op);
+    add_bytes(program, &condition, sizeof condition);
+    add_bytes(program, bytes ? bytes : "", address_len);
 }
 
-/* Now that the end is known: every `no` goes 4 bytes beyond it. */
+/* Appends "the local port is one of these". The last one's `no` is left 0. */
+static void add_ports(struct program *program, const uint16_t *ports, size_t count)
+{
+    size_t end =
+        program->len_bytes + count * CONDITION_BYTES + (count - 1) * sizeof(struct inet_diag_bc_op);
+
+    for (size_t i = 0; i < count; i++) {
+        char *op = program->bytes + program->len_bytes;
+        add_condition(program, INET_DIAG_BC_S_COND, NULL, ports[i]);
+        if (i + 1 == count)
+            return;
+        struct inet_diag_bc_op jump = {.code = INET_DIAG_BC_JMP, .yes = sizeof jump};
+        uint16_t past_the_jump = CONDITION_BYTES + sizeof jump;
+        memcpy(op + offsetof(struct inet_diag_bc_op, no), &past_the_jump, sizeof past_the_jump);
+        jump.no = (uint16_t)(end - program->len_bytes);
+        add_bytes(program, &jump, sizeof jump);
+    }
+}
+
+/* Now that the end is known: every `no` that has no place yet goes 4 bytes beyond it. */
 static void finish_program(struct program *program)
 {
     struct inet_diag_bc_op op;
 
     for (size_t at = 0; at < program->len_bytes; at += op.yes) {
         memcpy(&op, program->bytes + at, sizeof op);
-        op.no = (uint16_t)(program->len_bytes - at + 4);
+        if (!op.no)
+            op.no = (uint16_t)(program->len_bytes - at + 4);
         memcpy(program->bytes + at, &op, sizeof op);
     }
 }
@@ -336,7 +376,7 @@ static void finish_program(struct program *program)
 static int list_family(struct sock_diag *diag, const struct sock_diag_filter *filter, int family,
                        struct walk *walk)
 {
-    char memory[512] __attribute__((aligned(8)));
+    char memory[256 + PROGRAM_BYTES] __attribute__((aligned(8)));
     struct nlmsghdr *header = mnl_nlmsg_put_header(memory);
     struct inet_diag_req_v2 *request =
         begin_request(header, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family);
@@ -344,7 +384,11 @@ static int list_family(struct sock_diag *diag, const struct sock_diag_filter *fi
 
     request->idiag_states = filter->states ? filter->states : ALL_STATES;
     if (filter->want_info)
-        request->idiag_ext = 1 << (INET_DIAG_INFO - 1);
+        request->idiag_ext |= 1 << (INET_DIAG_INFO - 1);
+    if (filter->want_drops)
+        request->idiag_ext |= 1 << (INET_DIAG_SKMEMINFO - 1);
+    if (filter->local_port_count)
+        add_ports(&program, filter->local_ports, filter->local_port_count);
     add_condition(&program, INET_DIAG_BC_S_COND, filter->local, filter->local_port);
     add_condition(&program, INET_DIAG_BC_D_COND, filter->remote, filter->remote_port);
     finish_program(&program);
@@ -362,6 +406,8 @@ int sock_diag_list(struct sock_diag *diag, const struct sock_diag_filter *filter
     static const int families[] = {AF_INET, AF_INET6};
     struct walk walk = {.each = each, .context = context};
 
+    if (filter->local_port_count > SOCK_DIAG_PORTS_MAX)
+        return error_set(error, EINVAL, "sock_diag list: more than %d ports", SOCK_DIAG_PORTS_MAX);
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
         if (walk.verdict || (filter->family != AF_UNSPEC && filter->family != families[i]))
             continue;

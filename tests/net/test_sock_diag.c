@@ -190,6 +190,12 @@ static int note(void *context, const struct sock_diag_entry *entry)
     return ++listed->count == listed->stop_after ? 42 : 0;
 }
 
+static int count_one(void *context, const struct sock_diag_entry *entry)
+{
+    ((struct listed *)context)->count += entry->state == TCP_LISTEN;
+    return 0;
+}
+
 static size_t count_listed(struct sock_diag *diag, const struct sock_diag_filter *filter,
                            struct listed *listed)
 {
@@ -253,6 +259,100 @@ static void lists_are_filtered_by_the_kernel(void **state)
     }
     pair_close(&pair);
     sock_diag_close(diag);
+}
+
+/* One of several ports is enough, wherever it stands in the list. */
+static void lists_take_several_ports(void **state)
+{
+    need_namespace();
+    struct sock_diag *diag = opened();
+    struct sock listeners[4];
+    uint16_t ports[SOCK_DIAG_PORTS_MAX + 1] = {0};
+    struct listed listed;
+
+    for (size_t i = 0; i < ARRAY_SIZE(listeners); i++) {
+        const struct sock_listen_options options = {.backlog = 1};
+        struct sock_address any = loopback(family_of(state)), bound;
+        listeners[i] = (struct sock)SOCK_INIT;
+        assert_int_equal(sock_listen(&listeners[i], &any, &options, &bound, NULL), 0);
+        ports[i] = sock_address_port(&bound);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(listeners); i++) {
+        struct sock_diag_filter filter = {.states = 1 << TCP_LISTEN, .local_ports = ports + i};
+        listed = (struct listed){.port = ports[i]};
+        filter.local_port_count = 1;
+        assert_int_equal(count_listed(diag, &filter, &listed), 1);
+    }
+    struct sock_diag_filter filter = {.local_ports = ports + 1, .local_port_count = 3};
+    listed = (struct listed){0};
+    assert_int_equal(sock_diag_list(diag, &filter, count_one, &listed, NULL), 0);
+    assert_int_equal(listed.count, 3);
+    /* With another condition: the one listener that both allow, then none. */
+    filter.local_port = ports[2];
+    listed = (struct listed){.port = ports[2]};
+    assert_int_equal(count_listed(diag, &filter, &listed), 1);
+    filter.local_port = ports[0];
+    assert_int_equal(count_listed(diag, &filter, &listed), 0);
+    /* A full program is still one that the kernel takes. */
+    for (size_t i = 4; i < ARRAY_SIZE(ports); i++)
+        ports[i] = ports[0];
+    filter =
+        (struct sock_diag_filter){.local_ports = ports, .local_port_count = SOCK_DIAG_PORTS_MAX};
+    listed = (struct listed){0};
+    assert_int_equal(sock_diag_list(diag, &filter, count_one, &listed, NULL), 0);
+    assert_int_equal(listed.count, 4);
+    filter.local_port_count++;
+    assert_int_equal(sock_diag_list(diag, &filter, count_one, &listed, NULL), -EINVAL);
+    for (size_t i = 0; i < ARRAY_SIZE(listeners); i++)
+        sock_close(&listeners[i]);
+    sock_diag_close(diag);
+}
+
+struct dropper {
+    struct sock_diag *diag;
+    uint16_t port;
+    struct sock_diag_entry entry;
+};
+
+static int keep(void *context, const struct sock_diag_entry *entry)
+{
+    ((struct dropper *)context)->entry = *entry;
+    return 0;
+}
+
+static bool has_dropped(void *context)
+{
+    struct dropper *dropper = context;
+    const struct sock_diag_filter filter = {
+        .states = 1 << TCP_LISTEN, .local_port = dropper->port, .want_drops = true};
+
+    assert_int_equal(sock_diag_list(dropper->diag, &filter, keep, dropper, NULL), 0);
+    assert_true(dropper->entry.has_drops);
+    return dropper->entry.drops > 0;
+}
+
+/* A full listener counts what was dropped at it, and nobody else's drops. */
+static void drops_are_counted_by_listener(void **state)
+{
+    struct dropper dropper = {.diag = opened()}, other = {.diag = dropper.diag};
+    struct sock client = SOCK_INIT;
+    struct full_listener full;
+    struct pair pair;
+
+    full_listener_open(&full, family_of(state));
+    pair_open(&pair, family_of(state));
+    dropper.port = sock_address_port(&full.address);
+    other.port = sock_address_port(&pair.address);
+    assert_false(has_dropped(&other));
+    assert_int_equal(sock_open(&client, family_of(state), SOCK_NONBLOCK), 0);
+    assert_int_equal(sock_connect_start(&client, &full.address), -EINPROGRESS);
+    wait_for("a drop", has_dropped, &dropper);
+    assert_int_equal(dropper.entry.rqueue, dropper.entry.wqueue + 1);
+    assert_false(has_dropped(&other));
+    sock_close(&client);
+    pair_close(&pair);
+    full_listener_close(&full);
+    sock_diag_close(dropper.diag);
 }
 
 /* ---- aborts ---- */
@@ -320,7 +420,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOTH(a_connection_is_looked_up),         BOTH(closing_states_are_seen),
         BOTH(a_pending_connect_shows_its_timer), BOTH(lists_are_filtered_by_the_kernel),
-        BOTH(a_connection_is_aborted),
+        BOTH(a_connection_is_aborted),           BOTH(lists_take_several_ports),
+        BOTH(drops_are_counted_by_listener),
     };
     is_private = !enter_namespace();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -548,6 +548,8 @@ struct sock_diag_entry {
     uint64_t cookie; /* the kernel's name of the socket, never used twice */
     bool has_info;   /* TIME-WAIT and SYN-RECV have none */
     struct sock_tcp_info info;
+    bool has_drops; /* asked for, and this kernel counts them */
+    uint32_t drops; /* LISTEN: SYNs and handshakes that were dropped at it in its life */
 };
 
 /* Looks up one TCP connection by its four numbers, without a dump. -ENOENT: there is none (a
@@ -563,8 +565,12 @@ struct sock_diag_filter {
     const struct sock_address *local; /* the address; port 0: any port */
     const struct sock_address *remote;
     uint16_t local_port, remote_port; /* the port, whatever the address */
-    bool want_info;                   /* fill entry.info */
+    const uint16_t *local_ports;      /* one of these ports, at most SOCK_DIAG_PORTS_MAX */
+    size_t local_port_count;
+    bool want_info;  /* fill entry.info */
+    bool want_drops; /* fill entry.drops */
 };
+#define SOCK_DIAG_PORTS_MAX 32
 
 /* Calls `each` for every match, with constant memory. A non-zero return ends the walk and is
  * returned. `each` must not use `diag`. The tables may change during the walk: a socket can then
