@@ -1,15 +1,18 @@
 /* The table of commands, in the order of `netkit help`. */
 #include "commands.h"
 
+/* clang-format off */
 static const struct cli_command *const commands[] = {
     &tcp_probe_command,
     &connect_timeout_command,
+    &accept_backlog_command,
     &lab_command,
     &doctor_command,
     &explain_command,
     &help_command,
     NULL,
 };
+/* clang-format on */
 
 static const struct cli_example first_steps[] = {
     {"netkit tcp-probe --preset http localhost:8000",

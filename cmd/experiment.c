@@ -211,6 +211,17 @@ static void stream_write(struct experiment_stream *stream, const struct buf *tex
         output_complain(stream->command, "%s", error.text);
 }
 
+bool experiment_stream_wanted(const struct experiment_stream *stream)
+{
+    return stream->output.open && !stream->broken;
+}
+
+void experiment_stream_line(struct experiment_stream *stream, const struct buf *line)
+{
+    if (experiment_stream_wanted(stream))
+        stream_write(stream, line);
+}
+
 void experiment_stream_result(struct experiment_stream *stream, const struct result *result)
 {
     cleanup(buf) struct buf line = {0};

@@ -31,6 +31,9 @@ int experiment_stream_begin(struct experiment_stream *stream, const char *comman
                             const struct common_options *options);
 /* Writes a result, at once. The first failure is complained about and ends the run. */
 void experiment_stream_result(struct experiment_stream *stream, const struct result *result);
+/* Whether lines are wanted as they come, and one that somebody else has made. */
+bool experiment_stream_wanted(const struct experiment_stream *stream);
+void experiment_stream_line(struct experiment_stream *stream, const struct buf *line);
 /* experiment_deliver(), or what of it is not written yet. */
 int experiment_stream_deliver(struct experiment_stream *stream, struct report *report, int status);
 /* Drops what was written to a file; after experiment_stream_deliver() nothing. */

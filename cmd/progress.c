@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/units.h"
+#include "report/paint.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -36,6 +37,25 @@ static size_t columns(void)
     struct winsize size;
 
     return !ioctl(STDERR_FILENO, TIOCGWINSZ, &size) && size.ws_col ? size.ws_col : COLUMNS_DEFAULT;
+}
+
+bool progress_due(const struct progress *progress)
+{
+    return progress->active &&
+           (!progress->drawn_ns || clock_mono_ns() - progress->drawn_ns >= REDRAW_NS);
+}
+
+void progress_text(struct progress *progress, const char *text)
+{
+    cleanup(buf) struct buf line = {0};
+
+    if (!progress->active)
+        return;
+    progress->drawn_ns = clock_mono_ns();
+    buf_add_str(&line, CLEAR);
+    buf_add(&line, text, paint_bytes(text, (int)columns() - 1));
+    put(buf_str(&line), line.len_bytes);
+    progress->drawn = true;
 }
 
 void progress_update(struct progress *progress, size_t done, size_t total, size_t failed,

@@ -6,6 +6,7 @@
 #ifndef CMD_PROGRESS_H
 #define CMD_PROGRESS_H
 
+#include "base/buf.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,10 @@ struct progress {
 struct progress progress_begin(bool wanted);
 void progress_update(struct progress *progress, size_t done, size_t total, size_t failed,
                      size_t in_flight);
+/* Whether progress_text() would draw now, so that nobody makes a text in vain. */
+bool progress_due(const struct progress *progress);
+/* A line of somebody else's making, without a newline or escape sequences. */
+void progress_text(struct progress *progress, const char *text);
 /* Clears the line; later updates do nothing. */
 void progress_end(struct progress *progress);
 

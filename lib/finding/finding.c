@@ -244,6 +244,24 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "with cookies.",
          "The server's limits, or an attack.",
          "Leave tcp_syncookies on; raise the backlog and tcp_max_syn_backlog."},
+    [FINDING_SLOW_ACCEPT] =
+        {"slow-accept", "connections wait for accept()", FINDING_WARNING,
+         "Handshakes are complete and the clients believe that they are served, but the "
+         "connections "
+         "stay in the accept queue because the application does not call accept() for them. None "
+         "is lost as long as the queue has room; each waits.",
+         "The server application.",
+         "Find what keeps the application from accept(): a blocked or busy event loop, a lock, too "
+         "few workers, no free descriptors (EMFILE), a stopped process."},
+    [FINDING_LISTENER_CLOSED] =
+        {"listener-closed", "the listener was closed while it was watched", FINDING_WARNING,
+         "The listening socket is gone: its process ended or closed it. Connections that were "
+         "still in its queues were reset, and new ones are refused unless another socket listens "
+         "there.",
+         "The server, or whoever stopped it.",
+         "If it was not on purpose: read the server's log. If it was a restart: hand the listening "
+         "socket over (socket activation, SO_REUSEPORT with tcp_migrate_req) so that no queued "
+         "connection is lost."},
     [FINDING_CLOSE_WAIT_LEAK] =
         {"close-wait-leak", "the application does not close after the peer's FIN", FINDING_WARNING,
          "Sockets stay in CLOSE-WAIT: the peer has closed, and this side's application has not "

@@ -342,6 +342,73 @@ static const struct report_field schedule_fields[] = {
     END,
 };
 
+static const struct report_field queue_fields[] = {
+    {"last", NULL, FIELD_INTEGER, PLACE(result_queue, last)},
+    {"max", NULL, FIELD_INTEGER, PLACE(result_queue, most)},
+    {"capacity", NULL, FIELD_INTEGER, PLACE(result_queue, capacity)},
+    {"samples", NULL, FIELD_INTEGER, PLACE(result_queue, samples)},
+    {"full_samples", NULL, FIELD_INTEGER, PLACE(result_queue, full)},
+    END,
+};
+
+static const struct report_field bounds_fields[] = {
+    {"min", NULL, FIELD_INTEGER, PLACE(result_bounds, least)},
+    {"max", NULL, FIELD_INTEGER, PLACE(result_bounds, most)},
+    END,
+};
+
+static const struct report_field column_fields[] = {
+    {"queue", NULL, FIELD_INTEGER, PLACE(result_chart_column, most)},
+    {"drops", NULL, FIELD_INTEGER, PLACE(result_chart_column, drops)},
+    END,
+};
+
+const struct report_field report_listener_fields[] = {
+    {"listener", NULL, FIELD_TEXT, PLACE(result_listener, listener)},
+    {"address", NULL, FIELD_TEXT, PLACE(result_listener, address)},
+    {"port", NULL, FIELD_INTEGER, PLACE(result_listener, port)},
+    {"process", NULL, FIELD_TEXT, PLACE(result_listener, process)},
+    {"pid", NULL, FIELD_INTEGER, PLACE(result_listener, pid)},
+    {"uid", NULL, FIELD_INTEGER, PLACE(result_listener, uid)},
+    {"ok", NULL, FIELD_BOOL, PLACE(result_listener, ok)},
+    {"verdict", NULL, FIELD_CODE, PLACE(result_listener, error.code)},
+    {"watched_ns", NULL, FIELD_DURATION, PLACE(result_listener, watched_ns)},
+    {"limit", NULL, FIELD_INTEGER, PLACE(result_listener, limit)},
+    {"accept_queue", NULL, FIELD_OBJECT, PLACE(result_listener, accept_queue),
+     .fields = queue_fields},
+    {"half_open", NULL, FIELD_OBJECT, PLACE(result_listener, half_open), .fields = queue_fields},
+    {"drops", NULL, FIELD_OBJECT, PLACE(result_listener, drops), .fields = bounds_fields},
+    {"overflows", NULL, FIELD_OBJECT, PLACE(result_listener, overflows), .fields = bounds_fields},
+    {"arrived", NULL, FIELD_OBJECT, PLACE(result_listener, arrived), .fields = bounds_fields},
+    {"accepted", NULL, FIELD_OBJECT, PLACE(result_listener, accepted), .fields = bounds_fields},
+    {"wait_ns", NULL, FIELD_DURATION, PLACE(result_listener, wait_ns)},
+    {"binds", NULL, FIELD_TEXT, PLACE(result_listener, binds)},
+    {"setting", NULL, FIELD_TEXT, PLACE(result_listener, setting)},
+    {"alone", NULL, FIELD_BOOL, PLACE(result_listener, alone)},
+    {"closed_ns", NULL, FIELD_DURATION, PLACE(result_listener, closed_ns)},
+    {"counters", NULL, FIELD_MAP, PLACE(result_listener, counters)},
+    {"chart", NULL, FIELD_ARRAY, COUNTED(result_listener, chart, chart_count),
+     .element_bytes = sizeof(struct result_chart_column), .fields = column_fields},
+    {"notes", NULL, FIELD_TEXTS, COUNTED(result_listener, notes, note_count)},
+    END,
+};
+
+const struct report_field report_listener_sample_fields[] = {
+    {"listener", NULL, FIELD_TEXT, PLACE(result_listener_sample, listener)},
+    {"at_ns", NULL, FIELD_DURATION, PLACE(result_listener_sample, at_ns)},
+    {"queue", NULL, FIELD_INTEGER, PLACE(result_listener_sample, queue)},
+    {"limit", NULL, FIELD_INTEGER, PLACE(result_listener_sample, limit)},
+    {"half_open", NULL, FIELD_INTEGER, PLACE(result_listener_sample, half_open)},
+    {"drops", NULL, FIELD_INTEGER, PLACE(result_listener_sample, drops)},
+    END,
+};
+
+const struct report_field report_counters_sample_fields[] = {
+    {"at_ns", NULL, FIELD_DURATION, PLACE(result_counters_sample, at_ns)},
+    {"counters", NULL, FIELD_MAP, PLACE(result_counters_sample, counters)},
+    END,
+};
+
 const struct report_field report_finding_fields[] = {
     {"code", NULL, FIELD_CODE, PLACE(finding, code)},
     {"severity", NULL, FIELD_SEVERITY, PLACE(finding, severity)},
@@ -480,6 +547,14 @@ struct report_kind report_kind_of(const struct result *result)
             .name = result->scenario.name ? result->scenario.name : "?",
             .ok = result->scenario.verdict == RESULT_OK,
             .error = &result->scenario.error,
+        };
+    case RESULT_LISTENER:
+        return (struct report_kind){
+            .fields = report_listener_fields,
+            .body = &result->listener,
+            .name = result->listener.listener ? result->listener.listener : "?",
+            .ok = result->listener.ok,
+            .error = &result->listener.error,
         };
     }
     return (struct report_kind){.name = "?"};

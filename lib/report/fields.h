@@ -47,17 +47,20 @@ struct report_field {
 };
 
 /* Each table ends with an entry without a key. */
-extern const struct report_field report_report_fields[];  /* struct report */
-extern const struct report_field report_summary_fields[]; /* struct report, without its lists */
-extern const struct report_field report_finding_fields[]; /* struct finding */
-extern const struct report_field report_error_fields[];   /* struct result_error */
-extern const struct report_field report_probe_fields[];   /* struct result_probe */
-extern const struct report_field report_connect_fields[]; /* struct result_probe */
-extern const struct report_field report_tls_fields[];     /* struct result_tls */
-extern const struct report_field report_latency_fields[]; /* struct result_latency */
-extern const struct report_field report_arm_fields[];     /* struct result_arm */
-extern const struct report_field report_machine_fields[]; /* struct result_machine */
-extern const struct report_field report_reach_fields[];   /* struct result_reach */
+extern const struct report_field report_report_fields[];   /* struct report */
+extern const struct report_field report_summary_fields[];  /* struct report, without its lists */
+extern const struct report_field report_finding_fields[];  /* struct finding */
+extern const struct report_field report_error_fields[];    /* struct result_error */
+extern const struct report_field report_probe_fields[];    /* struct result_probe */
+extern const struct report_field report_connect_fields[];  /* struct result_probe */
+extern const struct report_field report_tls_fields[];      /* struct result_tls */
+extern const struct report_field report_latency_fields[];  /* struct result_latency */
+extern const struct report_field report_arm_fields[];      /* struct result_arm */
+extern const struct report_field report_machine_fields[];  /* struct result_machine */
+extern const struct report_field report_reach_fields[];    /* struct result_reach */
+extern const struct report_field report_listener_fields[]; /* struct result_listener */
+extern const struct report_field report_listener_sample_fields[];
+extern const struct report_field report_counters_sample_fields[];
 
 extern const struct report_field report_lab_fields[];      /* struct result_lab */
 extern const struct report_field report_scenario_fields[]; /* struct result_scenario */

@@ -392,6 +392,18 @@ int report_ndjson_check(struct buf *out, const struct result_check *check, struc
     return line(out, "threshold", report_check_fields[check->unit], check, error);
 }
 
+int report_ndjson_sample(struct buf *out, const struct result_listener_sample *sample,
+                         struct error *error)
+{
+    return line(out, "sample", report_listener_sample_fields, sample, error);
+}
+
+int report_ndjson_counters(struct buf *out, const struct result_counters_sample *sample,
+                           struct error *error)
+{
+    return line(out, "counters", report_counters_sample_fields, sample, error);
+}
+
 static json_t *counts(const struct report *report, bool *failed)
 {
     json_t *object = json_object();

@@ -126,6 +126,18 @@ static void predicted(struct buf *out, const struct result_schedule *schedule)
                schedule->syn_count, report_duration(text, sizeof text, schedule->failed_ns, true));
 }
 
+static void queues(struct buf *out, const struct result_listener *listener)
+{
+    buf_printf(out, "      <system-out>accept queue at most %" PRId64 " of %" PRId64,
+               listener->accept_queue.most, listener->accept_queue.capacity);
+    if (listener->half_open.most != RESULT_UNKNOWN)
+        buf_printf(out, ", half-open at most %" PRId64, listener->half_open.most);
+    if (listener->drops.most != RESULT_UNKNOWN)
+        buf_printf(out, ", dropped %" PRId64 " to %" PRId64, listener->drops.least,
+                   listener->drops.most);
+    buf_add_str(out, "</system-out>\n");
+}
+
 static void case_element(struct buf *out, const struct report *report,
                          const struct report_case *item)
 {
@@ -155,6 +167,9 @@ static void case_element(struct buf *out, const struct report *report,
             break;
         case RESULT_SCENARIO:
             exchanges(out, &item->result->scenario.connections);
+            break;
+        case RESULT_LISTENER:
+            queues(out, &item->result->listener);
             break;
         }
     if (item->check)

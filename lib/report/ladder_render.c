@@ -137,6 +137,7 @@ static bool picture_of(struct picture *picture, const struct result *result)
         any = lab_run(picture, &result->lab);
         break;
     case RESULT_MACHINE: /* no conversation */
+    case RESULT_LISTENER:
     case RESULT_REACH:
     case RESULT_SCHEDULE:
         break;

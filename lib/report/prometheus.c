@@ -292,6 +292,7 @@ static const struct result_probe **probes_of(const struct report *report, size_t
         case RESULT_REACH: /* its findings say it */
         case RESULT_SCHEDULE:
         case RESULT_SCENARIO:
+        case RESULT_LISTENER:
             break;
         }
     if (!probes)

@@ -57,4 +57,10 @@ int report_ndjson_check(struct buf *out, const struct result_check *check, struc
 int report_ndjson_summary(struct buf *out, const struct report *report, struct error *error);
 int report_ndjson_rest(struct buf *out, const struct report *report, struct error *error);
 
+/* Lines that come while a listener is watched, before all of these. */
+int report_ndjson_sample(struct buf *out, const struct result_listener_sample *sample,
+                         struct error *error);
+int report_ndjson_counters(struct buf *out, const struct result_counters_sample *sample,
+                           struct error *error);
+
 #endif

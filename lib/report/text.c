@@ -347,6 +347,9 @@ static void result_fully(struct paint *paint, struct about_list list, const stru
     case RESULT_SCENARIO:
         show_scenario(paint, &result->scenario);
         break;
+    case RESULT_LISTENER:
+        show_listener(paint, &result->listener);
+        break;
     }
     if (failed && !failure_is_told(list, result)) {
         paint_newline(paint);
@@ -387,6 +390,9 @@ static void notes(struct paint *paint, const struct result *result)
         break;
     case RESULT_SCENARIO:
         list_notes(paint, result->scenario.notes, result->scenario.note_count);
+        break;
+    case RESULT_LISTENER:
+        list_notes(paint, result->listener.notes, result->listener.note_count);
         break;
     }
 }
@@ -432,8 +438,12 @@ int report_render_text(struct buf *out, const struct report *report,
     if (rc)
         return rc;
     many = many || show_scenarios(&paint, report);
-    for (size_t i = 0; i < report->result_count && !many; i++)
-        show_result(&paint, about_result(&about, report->results[i]), report->results[i], i == 0);
+    for (size_t i = 0; i < report->result_count && !many; i++) {
+        const struct result *result = report->results[i];
+        if (result->type == RESULT_LISTENER && !shows_listener(&paint, report, &result->listener))
+            continue;
+        show_result(&paint, about_result(&about, result), result, !out->len_bytes);
+    }
     show_summary(&paint, report);
     if (style->quiet)
         each_finding(about_rest(&about), visit_quietly, &whole);
@@ -444,6 +454,9 @@ int report_render_text(struct buf *out, const struct report *report,
         show_totals(&paint, report, &about);
     }
     show_machine(&paint, report);
+    rc = show_listeners(&paint, report, error);
+    if (rc)
+        return rc;
     show_checks(&paint, &report->checks);
     if (!report->result_count && !report->findings.count)
         note(&paint, "Nothing was measured.");

@@ -31,6 +31,15 @@ void show_checks(struct paint *paint, const struct result_check_list *checks);
 /* What doctor looked at, in groups; quietly only what is a problem. Nothing when there is none. */
 void show_machine(struct paint *paint, const struct report *report);
 
+/* A listener's queues over the watch. */
+void show_listener(struct paint *paint, const struct result_listener *listener);
+/* Whether it has a block of its own: with something to tell, and always among few or verbosely. */
+bool shows_listener(const struct paint *paint, const struct report *report,
+                    const struct result_listener *listener);
+/* After the blocks: the others, the fullest as a row each, and what the counters of the namespace
+ * rose by. Quietly nothing. */
+int show_listeners(struct paint *paint, const struct report *report, struct error *error);
+
 /* Everything measured of one target: phases, percentiles, histogram, breakdown, arms. */
 void show_probe(struct paint *paint, const struct result_probe *probe);
 

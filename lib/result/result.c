@@ -253,6 +253,18 @@ void result_histogram_add(struct result_histogram *histogram, int64_t ns)
     histogram->counts[bucket]++;
 }
 
+static const struct result_bounds no_bounds = {RESULT_UNKNOWN, RESULT_UNKNOWN};
+static const struct result_queue no_queue = {RESULT_UNKNOWN, RESULT_UNKNOWN, RESULT_UNKNOWN, 0, 0};
+
+static void forget_listener(struct result_listener *listener)
+{
+    listener->port = listener->pid = listener->uid = RESULT_UNKNOWN;
+    listener->watched_ns = listener->limit = RESULT_UNKNOWN;
+    listener->wait_ns = listener->closed_ns = RESULT_UNKNOWN;
+    listener->accept_queue = listener->half_open = no_queue;
+    listener->drops = listener->overflows = listener->arrived = listener->accepted = no_bounds;
+}
+
 static const struct result_latency no_latency = {RESULT_UNKNOWN, RESULT_UNKNOWN, RESULT_UNKNOWN,
                                                  RESULT_UNKNOWN, RESULT_UNKNOWN};
 
@@ -293,6 +305,9 @@ static void forget(struct result *result)
         break;
     case RESULT_SCENARIO:
         result->scenario.duration_ns = RESULT_UNKNOWN;
+        break;
+    case RESULT_LISTENER:
+        forget_listener(&result->listener);
         break;
     }
 }

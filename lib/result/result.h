@@ -499,6 +499,69 @@ struct result_schedule {
     struct result_map settings, sources; /* by name: the value, and where it is from */
 };
 
+/* ---- accept-backlog: a listener that was watched */
+
+/* A measure over time in columns, the oldest first: of each its largest value. */
+#define RESULT_CHART_COLUMNS 60
+struct result_chart_column {
+    int64_t most;
+    int64_t drops; /* meanwhile */
+};
+struct result_chart {
+    struct result_chart_column columns[RESULT_CHART_COLUMNS];
+    size_t count;
+};
+
+/* What is only known within bounds; equal ones are exact. RESULT_UNKNOWN: no bound known. */
+struct result_bounds {
+    int64_t least, most;
+};
+
+struct result_queue {
+    int64_t last, most; /* its length in the last sample, and in the fullest */
+    int64_t capacity;   /* what it can hold */
+    int64_t samples;    /* in which it was measured */
+    int64_t full;       /* samples in which it held that much */
+};
+
+struct result_listener {
+    const char *listener; /* "0.0.0.0:8080"; no two of a report are equal */
+    const char *address;
+    int64_t port;
+    const char *process; /* NULL: not known */
+    int64_t pid, uid;
+    bool ok;                   /* no finding of warning or above is about it */
+    struct result_error error; /* of one that is not ok */
+    int64_t watched_ns;
+    int64_t limit; /* what listen() came to: its backlog, or somaxconn if that was less */
+    struct result_queue accept_queue, half_open;
+    struct result_bounds drops;             /* SYNs and handshakes, at this listener */
+    struct result_bounds overflows;         /* of these, because the accept queue was full */
+    struct result_bounds arrived, accepted; /* connections, into and out of the accept queue */
+    int64_t wait_ns;                        /* for accept(), on the average, at least */
+    const char *binds;   /* "backlog", "somaxconn", "tcp_max_syn_backlog", "application"; or NULL */
+    const char *setting; /* what to change; or NULL */
+    bool alone;          /* no other socket of the namespace listens */
+    int64_t closed_ns;   /* after this much of the watch it was gone; RESULT_UNKNOWN: it is not */
+    struct result_map counters;              /* of the namespace, by how much each rose */
+    const struct result_chart_column *chart; /* of the accept queue */
+    size_t chart_count;
+    const char *const *notes;
+    size_t note_count;
+};
+
+/* One look at a listener, and at the namespace's counters, while the watch goes on. */
+struct result_listener_sample {
+    const char *listener;
+    int64_t at_ns; /* since the watch began */
+    int64_t queue, limit, half_open;
+    int64_t drops; /* what the listener's own counter of drops, and of stray segments, rose by */
+};
+struct result_counters_sample {
+    int64_t at_ns;
+    struct result_map counters; /* by how much they have risen */
+};
+
 /* ---- The report */
 
 enum result_type {
@@ -508,6 +571,7 @@ enum result_type {
     RESULT_REACH,
     RESULT_SCHEDULE,
     RESULT_SCENARIO,
+    RESULT_LISTENER,
 };
 
 struct result {
@@ -519,6 +583,7 @@ struct result {
         struct result_reach reach;
         struct result_schedule schedule;
         struct result_scenario scenario;
+        struct result_listener listener;
     };
 };
 

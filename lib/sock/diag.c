@@ -189,6 +189,8 @@ static int decode(struct sock_diag_entry *out, const struct nlmsghdr *header)
         }
         if (mnl_attr_get_type(attr) == INET_DIAG_SKMEMINFO)
             take_drops(out, attr);
+        if (mnl_attr_get_type(attr) == INET_DIAG_SKV6ONLY && mnl_attr_get_payload_len(attr))
+            out->v6_only = mnl_attr_get_u8(attr);
     }
     return 0;
 }

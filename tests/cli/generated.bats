@@ -68,7 +68,7 @@ load helpers
 @test "man pages name every option as it is typed" {
     need mandoc
     local command page option
-    for command in tcp-probe connect-timeout lab; do
+    for command in tcp-probe connect-timeout lab accept-backlog; do
         page=$(mandoc -T ascii "$NETKIT_SOURCE/man/netkit-$command.1" | sed 's/.\x08//g')
         for option in $("$NETKIT" "$command" --help | grep -oE '^  (-., |    )--[a-z0-9-]+' | grep -oE -- '--.*'); do
             grep -q -- "$option" <<< "$page" || { echo "$command $option is missing" >&2; return 1; }
@@ -85,7 +85,7 @@ load helpers
         assert_status 2
         assert_stderr_has "unknown option '--no-such-option'"
         count=$((count + 1))
-    done < <(for command in tcp-probe connect-timeout lab; do "$NETKIT" "$command" --help; done |
+    done < <(for command in tcp-probe connect-timeout lab accept-backlog; do "$NETKIT" "$command" --help; done |
         sed -n '/^Examples:/,/^$/s/^  netkit/netkit/p')
     [ "$count" -gt 2 ]
 }

@@ -193,6 +193,10 @@ static void read_result(struct report *report, const json_t *object)
             arena_printf(&report->arena, "%s (IPv%d)", scenario->scenario, (int)scenario->family);
         return;
     }
+    if (json_object_get(object, "listener")) {
+        read_fields(report_listener_fields, &report_add(report, RESULT_LISTENER)->listener, object);
+        return;
+    }
     if (json_object_get(object, "check")) {
         read_machine(report, object);
         return;

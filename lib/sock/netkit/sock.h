@@ -546,6 +546,7 @@ struct sock_diag_entry {
     uint32_t uid, inode;       /* inode 0: no descriptor refers to it */
     uint32_t interface;
     uint64_t cookie; /* the kernel's name of the socket, never used twice */
+    bool v6_only;    /* an IPv6 listener that takes no IPv4 connections */
     bool has_info;   /* TIME-WAIT and SYN-RECV have none */
     struct sock_tcp_info info;
     bool has_drops; /* asked for, and this kernel counts them */
