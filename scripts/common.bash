@@ -54,6 +54,8 @@ needs_tests='
      fish        command:fish             fish            fish              fish            fish            fish
      services    service:http             netbase         setup             iana-etc        -               netcfg
      setpriv     command:setpriv          util-linux      util-linux        util-linux      setpriv         util-linux
+     nsenter     command:nsenter          util-linux      util-linux        util-linux      util-linux-misc util-linux
+     ip          command:ip               iproute2        iproute           iproute2        iproute2        iproute2
 '
 
 managers=(apt-get dnf pacman apk zypper)

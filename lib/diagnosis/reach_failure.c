@@ -282,10 +282,13 @@ void reach_inquire_silence(struct inquest *inquest)
     } else if (neighbour_fails(evidence)) {
         no_neighbour(inquest);
     } else if (other->target) {
-        reach_conclude(
-            inquest, REACH_CASE_FILTERED,
-            arena_printf(inquest->arena, "%s The host is alive: %s answered in the same run (%s).",
-                         waited(inquest), other->target, reach_answer_name(other->answer)));
+        const char *how = other->answer == REACH_RST
+                              ? "was refused by RST in the same run, so the host is alive, unless "
+                                "a firewall sent that in its name"
+                              : "connected in the same run, so the host is alive";
+        reach_conclude(inquest, REACH_CASE_FILTERED,
+                       arena_printf(inquest->arena, "%s %s, on the same address, %s.",
+                                    waited(inquest), other->target, how));
     } else {
         struct finding *finding = reach_conclude(inquest, REACH_CASE_SILENT, waited(inquest));
         finding->remedy = LOOK_AT_THE_SERVER;
