@@ -4,10 +4,14 @@
  * whatever was dropped in it; its true length lies between that of the run and the distance of the
  * two unfilled samples around it, so it is short if the latter is, long if the former is, and
  * otherwise, or when the watch began or ended inside, not seen whole. A drop between two unfilled
- * samples is an episode of its own. */
+ * samples is an episode of its own. Between samples that are far apart the queue may have drained
+ * and filled again, as it does when dropped SYNs come again after a second: there an episode ends,
+ * not seen whole, and another one begins. */
 #include "diagnosis/listener.h"
 
 #include "diagnosis/counters.h"
+
+#define GAP_NS (LISTENER_PATIENCE_NS / 2)
 
 static const struct {
     const char *group, *name, *meaning;
@@ -108,10 +112,14 @@ static void follow_episode(struct listener_watch *watch, const struct listener_s
     struct listener_episode *episode = &watch->episode;
     bool filled = sample->queue > sample->limit / 4, first = !watch->samples;
 
+    bool lost_sight = episode->active && sample->at_ns - watch->last_ns > GAP_NS;
+
+    if (lost_sight)
+        end_episode(watch, false, sample->at_ns);
     if (!episode->active && (filled || drops))
         *episode = (struct listener_episode){
             .active = true,
-            .from_the_start = first,
+            .from_the_start = first || lost_sight,
             .low_before_ns = first ? sample->at_ns : watch->last_ns,
             .first_ns = sample->at_ns,
             .last_ns = sample->at_ns,

@@ -121,12 +121,20 @@ enum shape {
     SHAPE_SLOW,   /* the application is too slow */
 };
 
-/* Four fifths of the drops must agree. */
-static enum shape shape_of(const struct listener_watch *watch)
+static bool accepted_none(const struct conclusion *c)
 {
-    const struct listener_shape *shape = &watch->shape;
+    return c->out->accepted.most == 0 && c->watch->queue_last > 0 &&
+           c->out->watched_ns >= LISTENER_PATIENCE_NS;
+}
+
+/* Four fifths of the drops must agree, or the counters say it. */
+static enum shape shape_of(const struct conclusion *c)
+{
+    const struct listener_shape *shape = &c->watch->shape;
     int64_t all = shape->short_drops + shape->long_drops + shape->open_drops;
 
+    if (accepted_none(c))
+        return SHAPE_SLOW;
     if (all && 5 * shape->short_drops >= 4 * all)
         return SHAPE_BURSTS;
     if (all && 5 * shape->long_drops >= 4 * all)
@@ -191,28 +199,33 @@ static const char *describe_limit(struct conclusion *c)
                         limit, somaxconn);
 }
 
+/* ", about 35 a second"; nothing where that is not known. */
 static const char *accept_rate(struct conclusion *c)
 {
     const struct result_bounds *accepted = &c->out->accepted;
-    struct arena *arena = &c->report->arena;
     double seconds = SECONDS(c->out->watched_ns);
 
-    if (accepted->most == 0)
-        return ", and it accepted none";
     if (accepted->most == RESULT_UNKNOWN || accepted->least != accepted->most || seconds <= 0)
         return "";
-    return arena_printf(arena, ", about %.3g a second", (double)accepted->most / seconds);
+    return arena_printf(&c->report->arena, ", about %.3g a second",
+                        (double)accepted->most / seconds);
 }
 
 static void say_slow(struct conclusion *c, struct finding *finding, const char *start)
 {
+    struct arena *arena = &c->report->arena;
+    const char *why =
+        accepted_none(c)
+            ? "The application accepted none in that time."
+            : arena_printf(arena,
+                           "Once filled it was not drained for %s or more: the application accepts "
+                           "more slowly than connections come%s.",
+                           duration(c, c->watch->shape.longest_long_ns), accept_rate(c));
+
     c->out->binds = "application";
     c->out->setting = "accept() more often";
-    finding->summary = arena_printf(
-        &c->report->arena,
-        "%s Once filled it was not drained for %s or more: the application accepts more slowly "
-        "than connections come%s. A longer queue would only let them wait. %s",
-        start, duration(c, c->watch->shape.longest_long_ns), accept_rate(c), describe_limit(c));
+    finding->summary = arena_printf(arena, "%s %s A longer queue would only let them wait. %s",
+                                    start, why, describe_limit(c));
     finding->remedy =
         "Let the application accept faster: accept() in a loop until EAGAIN, nothing slow between "
         "two calls, more processes (SO_REUSEPORT); look for what blocks it. Only then think of a "
@@ -293,7 +306,7 @@ static void examine_accept_queue(struct conclusion *c)
         watch->full_samples, watch->samples);
     c->accept_overflow = c->told = true;
     finding->count = overflows->least > 0 ? overflows->least : 1;
-    switch (shape_of(watch)) {
+    switch (shape_of(c)) {
     case SHAPE_SLOW:
         say_slow(c, finding, start);
         break;
@@ -326,9 +339,9 @@ static void examine_waiting(struct conclusion *c)
         finding->summary = arena_printf(
             arena,
             "Connections waited %s or more for accept(), on the average; up to %" PRId64
-            " of them were in the queue at once, which holds %" PRId64 "%s.",
+            " of them were in the queue at once, which holds %" PRId64 ".%s",
             duration(c, c->out->wait_ns), watch->queue_max, listener_capacity(watch->limit),
-            accept_rate(c));
+            accepted_none(c) ? " The application accepted none in that time." : "");
     else
         finding->summary = arena_printf(arena,
                                         "For %s connections waited in the queue, up to %" PRId64

@@ -15,6 +15,12 @@
 #define HALF_OPEN_SHARE 200 /* the walk for half-open connections: at most a 200th of the time */
 #define LISTENERS_SHARE 20  /* the list of listeners: at most a 20th */
 
+/* CPU time of the last two walks. The lesser counts, so that one that was slow by chance (the
+ * first, or a disturbed one) does not hold up the next samples. */
+struct walk_cost {
+    int64_t last_ns, least_ns;
+};
+
 struct listener_probe {
     struct sock_diag *diag;
     struct listener_rules rules;
@@ -34,8 +40,8 @@ struct listener_probe {
     bool changed;      /* sockets came or went since `shared` was worked out */
 
     struct listener_counters from, before_sample, now;
-    int64_t sampled_ns, listing_cost_ns;
-    int64_t half_open_due_ns, half_open_cost_ns;
+    int64_t sampled_ns, half_open_due_ns;
+    struct walk_cost listing, half_open;
     struct listener_cost cost;
 };
 
@@ -44,6 +50,14 @@ static int64_t cpu_ns(void)
     struct timespec time;
 
     return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) ? 0 : clock_from_timespec(time);
+}
+
+static void note_cost(struct walk_cost *cost, int64_t started_ns)
+{
+    int64_t now_ns = cpu_ns() - started_ns;
+
+    cost->least_ns = now_ns < cost->last_ns ? now_ns : cost->last_ns;
+    cost->last_ns = now_ns;
 }
 
 /* ---- the table of sockets ---- */
@@ -140,7 +154,7 @@ static int list_listeners(struct listener_probe *probe, struct error *error)
     int rc = sock_diag_list(probe->diag, &filter, take_listener, probe, error);
     if (rc == -ENOMEM)
         error_sys(error, ENOMEM, "the list of listeners");
-    probe->listing_cost_ns = cpu_ns() - started_ns;
+    note_cost(&probe->listing, started_ns);
     return rc;
 }
 
@@ -226,11 +240,8 @@ static int list_half_open(struct listener_probe *probe, struct error *error)
         if (probe->sockets[i].present && !probe->sockets[i].shared)
             probe->sockets[i].sample.half_open = 0;
     int rc = sock_diag_list(probe->diag, &filter, count_half_open, probe, error);
-    /* The lesser of two, so that one slow walk (the first, or a disturbed one) does not count. */
-    int64_t cost_ns = cpu_ns() - started_ns, least_ns = probe->half_open_cost_ns;
-    least_ns = cost_ns < least_ns ? cost_ns : least_ns;
-    probe->half_open_cost_ns = cost_ns;
-    probe->half_open_due_ns = clock_mono_ns() + HALF_OPEN_SHARE * least_ns;
+    note_cost(&probe->half_open, started_ns);
+    probe->half_open_due_ns = clock_mono_ns() + HALF_OPEN_SHARE * probe->half_open.least_ns;
     probe->cost.half_open_samples++;
     return rc;
 }
@@ -273,7 +284,7 @@ int listener_probe_sample(struct listener_probe *probe, struct error *error)
 
 int64_t listener_probe_due(const struct listener_probe *probe, int64_t interval_ns)
 {
-    int64_t least_ns = LISTENERS_SHARE * probe->listing_cost_ns;
+    int64_t least_ns = LISTENERS_SHARE * probe->listing.least_ns;
 
     return probe->sampled_ns + (interval_ns > least_ns ? interval_ns : least_ns);
 }
@@ -490,8 +501,7 @@ int listener_probe_conclude(struct listener_probe *probe, struct report *report,
 
 /* ---- for those who look on ---- */
 
-bool listener_probe_next(const struct listener_probe *probe, size_t *at,
-                         struct listener_view *out)
+bool listener_probe_next(const struct listener_probe *probe, size_t *at, struct listener_view *out)
 {
     while (*at < probe->count) {
         const struct listener_socket *socket = &probe->sockets[(*at)++];

@@ -257,7 +257,8 @@ static void an_application_that_never_accepts_is_named(void **state)
     conclude(&play);
     assert_code(&play, FINDING_ACCEPT_QUEUE_OVERFLOW);
     assert_binds(&play, "application");
-    assert_says(found(&play, FINDING_ACCEPT_QUEUE_OVERFLOW)->summary, "accepted none");
+    assert_says(found(&play, FINDING_ACCEPT_QUEUE_OVERFLOW)->summary,
+                "The application accepted none");
     assert_null(found(&play, FINDING_SLOW_ACCEPT));
     end(&play);
 }
@@ -288,6 +289,7 @@ static void an_overflow_that_is_not_seen_whole_is_undecided(void **state)
     (void)state;
     begin(&play); /* the watch ends too soon */
     samples(&play, 0, 10);
+    rise(&play, LISTENER_PASSIVE_OPENS, LIMIT + 10);
     overflow(&play, 20);
     samples(&play, LIMIT + 1, 5);
     conclude(&play);
@@ -326,6 +328,39 @@ static void both_kinds_of_overflow_are_undecided(void **state)
     conclude(&play);
     assert_code(&play, FINDING_ACCEPT_QUEUE_OVERFLOW);
     assert_binds(&play, NULL);
+    end(&play);
+}
+
+/* Clients whose SYN was dropped come again after a second, all at once: the queue fills each time,
+ * and drains at once. Samples that see nothing else must not make a slow application of it. */
+static void samples_in_step_with_the_retransmissions_decide_nothing(void **state)
+{
+    struct play play;
+
+    (void)state;
+    begin(&play);
+    play.interval_ns = NS_PER_SEC;
+    sample(&play, 0, 0);
+    for (int i = 0; i < 5; i++) {
+        overflow(&play, 50);
+        rise(&play, LISTENER_PASSIVE_OPENS, LIMIT + 1);
+        sample(&play, LIMIT + 1, 0);
+    }
+    conclude(&play);
+    assert_code(&play, FINDING_ACCEPT_QUEUE_OVERFLOW);
+    assert_binds(&play, NULL);
+    end(&play);
+    begin(&play); /* the same, but nobody accepts: the counters decide */
+    play.interval_ns = NS_PER_SEC;
+    sample(&play, 0, 0);
+    rise(&play, LISTENER_PASSIVE_OPENS, LIMIT + 1);
+    for (int i = 0; i < 5; i++) {
+        overflow(&play, 50);
+        sample(&play, LIMIT + 1, 0);
+    }
+    conclude(&play);
+    assert_code(&play, FINDING_ACCEPT_QUEUE_OVERFLOW);
+    assert_binds(&play, "application");
     end(&play);
 }
 
@@ -785,6 +820,7 @@ int main(void)
         cmocka_unit_test(an_application_that_never_accepts_is_named),
         cmocka_unit_test(an_application_that_is_too_slow_is_named),
         cmocka_unit_test(an_overflow_that_is_not_seen_whole_is_undecided),
+        cmocka_unit_test(samples_in_step_with_the_retransmissions_decide_nothing),
         cmocka_unit_test(both_kinds_of_overflow_are_undecided),
         cmocka_unit_test(the_drops_of_others_are_not_this_listeners),
         cmocka_unit_test(stray_segments_are_no_drops),
