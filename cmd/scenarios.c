@@ -327,6 +327,8 @@ int scenarios_run(struct cli_invocation *invocation, const struct scenario_set *
     request.several = selection.count > 1;
     experiment_begin(&report, invocation);
     list_parameters(options, &report);
+    if (extra && extra->parameters)
+        extra->parameters(&report.arena, &report.parameters, extra->own);
     interrupt_catch();
     return run_selection(set, options, &request, &selection, &report);
 }

@@ -31,6 +31,8 @@ extern const struct cli_group scenario_hosts; /* --sysctl, --socket-option */
 struct scenario_extra {
     int64_t bytes;
     const void *own;
+    /* Adds its own parameters to the report's; may be NULL. */
+    void (*parameters)(struct arena *arena, struct result_map *map, const void *own);
 };
 
 /* Lists, or runs what the arguments name, and reports. Returns the exit status. */

@@ -341,6 +341,37 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "kernel is refusing connections at this moment.",
          "The administrator of this machine.",
          "The remedy of the check names the setting, and a better value for it."},
+    [FINDING_DEAD_PEER_UNNOTICED] =
+        {"dead-peer-unnoticed", "the program does not notice that its peer is gone", FINDING_ERROR,
+         "A peer that has crashed, or is cut off, sends nothing, not even a FIN. A program that "
+         "only waits for data then waits for ever: TCP is silent on an idle connection. One that "
+         "sends is told by the kernel, but only after tcp_retries2 retransmissions, a quarter of "
+         "an hour with the defaults.",
+         "The program that waits without a limit of its own.",
+         "Give every wait a limit: a timeout of the request (poll with a timeout, SO_RCVTIMEO, the "
+         "library's own), TCP_USER_TIMEOUT for data that is not acknowledged, keepalive "
+         "(SO_KEEPALIVE with TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT) for idle connections."},
+    [FINDING_TRUNCATION_ACCEPTED] =
+        {"truncation-accepted", "the program takes half an answer for a whole one", FINDING_ERROR,
+         "The peer died in the middle of its answer, and the program ended with status 0, as if "
+         "all had come. The end of a stream (FIN) says only that no more comes, not that all has.",
+         "The program that does not check how much it got.",
+         "Compare what came with what the protocol announced (Content-Length, the last chunk, a "
+         "length prefix, a terminator), and fail when it is less."},
+    [FINDING_DESCRIPTOR_LEAK] =
+        {"descriptor-leak", "descriptors of finished connections stay open", FINDING_ERROR,
+         "After its clients were gone, and their connections with them, the server still had more "
+         "descriptors open than before they came. Sooner or later accept fails with EMFILE.",
+         "The server.",
+         "Close the descriptor on every path that ends a connection: end of stream, error, "
+         "time-out; in a forking server in the parent, too."},
+    [FINDING_ZOMBIE_PROCESSES] =
+        {"zombie-processes", "children that have ended are not waited for", FINDING_ERROR,
+         "A forking server has left its ended children as zombies: each holds a process number "
+         "until the parent calls wait, and when they are used up no process can be started.",
+         "The server.",
+         "Handle SIGCHLD and call waitpid(-1, &status, WNOHANG) in a loop (signals do not queue), "
+         "or ignore SIGCHLD."},
     [FINDING_SCENARIO_DIFFERS] =
         {"scenario-differs", "this kernel did something else than was expected", FINDING_ERROR,
          "A scenario was reproduced, and what was observed is not what this kernel should do by "

@@ -71,6 +71,7 @@ void show_texts(struct paint *paint, const struct shown_texts *how,
 struct columns {
     const char *key[COLUMNS_MAX];
     int width[COLUMNS_MAX];
+    int word[COLUMNS_MAX]; /* the longest: a narrower column breaks it */
     size_t count;
 };
 
@@ -80,9 +81,21 @@ static bool is_number(const struct result_value *value)
            value->kind == RESULT_RANGE;
 }
 
-static void widen(struct columns *columns, const char *key, int width)
+static int longest_word(const char *text)
+{
+    int longest = 0, length = 0;
+
+    for (; *text; text++) {
+        length = *text == ' ' ? 0 : length + ((*text & 0xC0) != 0x80);
+        longest = length > longest ? length : longest;
+    }
+    return longest;
+}
+
+static void widen(struct columns *columns, const char *key, const char *text)
 {
     size_t i = 0;
+    int width = text_width(text), word = longest_word(text);
 
     while (i < columns->count && strcmp(columns->key[i], key))
         i++;
@@ -90,8 +103,9 @@ static void widen(struct columns *columns, const char *key, int width)
         return;
     if (i == columns->count) {
         columns->key[columns->count++] = key;
-        columns->width[i] = 0;
+        columns->width[i] = columns->word[i] = 0;
     }
+    columns->word[i] = word > columns->word[i] ? word : columns->word[i];
     columns->width[i] = width > columns->width[i] ? width : columns->width[i];
 }
 
@@ -104,10 +118,10 @@ static void measure(struct columns *columns, const struct result_map *rows, size
             const struct result_value *value = &rows[row].values[i];
             buf_reset(&text);
             put_key(&text, value->key);
-            widen(columns, value->key, text_width(buf_str(&text)));
+            widen(columns, value->key, buf_str(&text));
             buf_reset(&text);
             put_value(&text, value);
-            widen(columns, value->key, text_width(buf_str(&text)));
+            widen(columns, value->key, buf_str(&text));
         }
 }
 
@@ -120,18 +134,30 @@ static int total_width(const struct columns *columns)
     return total;
 }
 
+/* The column with most to give, down to its longest word or, when `break_words`, to COLUMN_MIN. */
+static size_t widest_of(const struct columns *columns, bool break_words)
+{
+    size_t widest = columns->count;
+
+    for (size_t i = 0; i < columns->count; i++) {
+        int least = break_words || columns->word[i] < COLUMN_MIN ? COLUMN_MIN : columns->word[i];
+        if (columns->width[i] > least &&
+            (widest == columns->count || columns->width[i] > columns->width[widest]))
+            widest = i;
+    }
+    return widest;
+}
+
 /* Takes from the widest column until all fit, or all are as narrow as is bearable. */
 static void squeeze(struct columns *columns, int room)
 {
-    while (total_width(columns) > room) {
-        size_t widest = 0;
-        for (size_t i = 1; i < columns->count; i++)
-            if (columns->width[i] > columns->width[widest])
-                widest = i;
-        if (columns->width[widest] <= COLUMN_MIN)
-            return;
-        columns->width[widest]--;
-    }
+    for (int break_words = 0; break_words < 2; break_words++)
+        while (total_width(columns) > room) {
+            size_t widest = widest_of(columns, break_words);
+            if (widest == columns->count)
+                break;
+            columns->width[widest]--;
+        }
 }
 
 /* Takes what fits into `width` columns from *text, at a blank where there is one. */

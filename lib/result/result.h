@@ -354,6 +354,7 @@ struct result_scenario {
     const char *const *notes;
     size_t note_count;
     int64_t attempts; /* runs until one was not inconclusive */
+    bool final;       /* it is inconclusive, and would be again */
     int64_t runs;     /* with --repeat: how many, and how they came out */
     struct result_outcome *outcomes;
     size_t outcome_count;

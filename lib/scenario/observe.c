@@ -87,6 +87,14 @@ void stage_explain(struct stage *stage, const char *why)
     stage->result->why = arena_copy(stage->arena, why);
 }
 
+void stage_blame(struct stage *stage, enum finding_code code, const char *summary)
+{
+    if (stage->blame != FINDING_NONE)
+        return;
+    stage->blame = code;
+    stage->blame_text = arena_copy(stage->arena, summary);
+}
+
 /* ---- The exchange ---- */
 
 #define WORDS_MAX 64

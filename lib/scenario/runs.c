@@ -222,7 +222,8 @@ static void finish(struct runner *runner, struct run *run, int status)
     }
     if (!memory->finished)
         mourn(runner, run, status);
-    if (memory->result.verdict == RESULT_INCONCLUSIVE && run->attempt < ATTEMPTS) {
+    if (memory->result.verdict == RESULT_INCONCLUSIVE && !memory->result.final &&
+        run->attempt < ATTEMPTS) {
         tally->again = run->attempt + 1;
         tally->started--;
         memory_free(memory);

@@ -199,7 +199,7 @@ void stage_pass(struct stage *stage, int64_t ns)
 
 /* ---- Looking at a host ---- */
 
-static struct actor *watcher_of(struct stage *stage, enum lab_host host)
+struct actor *stage_watcher(struct stage *stage, enum lab_host host)
 {
     if (!stage->watcher[host])
         stage->watcher[host] = stage_actor(stage, host);
@@ -208,7 +208,7 @@ static struct actor *watcher_of(struct stage *stage, enum lab_host host)
 
 struct schedule_settings stage_settings(struct stage *stage, enum lab_host host)
 {
-    struct act_reply reply = DO(watcher_of(stage, host), ACT_SETTINGS);
+    struct act_reply reply = DO(stage_watcher(stage, host), ACT_SETTINGS);
 
     if (reply.rc && !stage_failed(stage))
         stage_fail(stage, "cannot read the settings of the %s", lab_host_name(host));
@@ -233,7 +233,7 @@ int64_t stage_setting(struct stage *stage, enum lab_host host, const char *name)
     struct act act = {.verb = ACT_SETTING};
 
     snprintf(act.text, sizeof act.text, "%s", name);
-    struct act_reply reply = actor_do(watcher_of(stage, host), &act);
+    struct act_reply reply = actor_do(stage_watcher(stage, host), &act);
     if (reply.rc < 0)
         stage_fail(stage, "cannot read %s of the %s: %s", name, lab_host_name(host),
                    strerror((int)-reply.rc));
@@ -245,7 +245,7 @@ int64_t stage_counter(struct stage *stage, enum lab_host host, const char *name)
     struct act act = {.verb = ACT_COUNTER};
 
     snprintf(act.text, sizeof act.text, "%s", name);
-    struct act_reply reply = actor_do(watcher_of(stage, host), &act);
+    struct act_reply reply = actor_do(stage_watcher(stage, host), &act);
     if (reply.rc < 0)
         stage_fail(stage, "cannot read the counter %s of the %s", name, lab_host_name(host));
     return reply.rc;
@@ -255,7 +255,7 @@ struct act_socket stage_socket_of(struct stage *stage, enum lab_host host, uint1
                                   uint16_t remote_port)
 {
     struct act_reply reply =
-        DO(watcher_of(stage, host), ACT_DIAG, .port = local_port, .number = remote_port);
+        DO(stage_watcher(stage, host), ACT_DIAG, .port = local_port, .number = remote_port);
 
     if (reply.rc < 0 && !stage_failed(stage))
         stage_fail(stage, "sock_diag on the %s: %s", lab_host_name(host), strerror((int)-reply.rc));

@@ -46,6 +46,8 @@ struct stage {
     uint32_t subject_number;
     uint16_t ports; /* without a lab: see CAST_PORTS */
     bool explained;
+    enum finding_code blame; /* see stage_blame() */
+    const char *blame_text;
 };
 
 /* ---- Failure */
@@ -61,6 +63,8 @@ static inline bool stage_failed(const struct stage *stage)
 /* The host's first actor, started when it is first asked for; never NULL. */
 struct actor *stage_client(struct stage *stage);
 struct actor *stage_server(struct stage *stage);
+/* An actor of the host that looks at it for the stage, and has no socket of the scenario's. */
+struct actor *stage_watcher(struct stage *stage, enum lab_host host);
 /* A further one. */
 struct actor *stage_actor(struct stage *stage, enum lab_host host);
 /* Zeroed memory that lives until the result does, at most STAGE_FACTS_MAX; the same block at each
@@ -143,6 +147,10 @@ void stage_check_rc(struct stage *stage, const char *key, const char *expected,
 /* A rare outcome that is not wrong: says why it came out so. What differs from the expectation
  * must be expected anew by the caller. */
 void stage_explain(struct stage *stage, const char *why);
+
+/* What a difference amounts to where it is not the kernel's but a program's: the finding that the
+ * result then has, and its summary. The first one counts. */
+void stage_blame(struct stage *stage, enum finding_code code, const char *summary);
 
 /* ---- In check() */
 

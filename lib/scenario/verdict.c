@@ -152,6 +152,7 @@ static void judge_difference(struct stage *stage, const struct result_value *exp
                              const struct lab_stats *stats)
 {
     struct arena *arena = stage->arena;
+    struct result_scenario *result = stage->result;
     int64_t most_ns =
         stage->scenario->lateness_ns ? stage->scenario->lateness_ns : SCENARIO_LATENESS_NS;
     const char *wanted, *got;
@@ -164,10 +165,14 @@ static void judge_difference(struct stage *stage, const struct result_value *exp
                                  "The wire was %" PRId64 " ms late, so that %s = %s instead of %s "
                                  "says nothing.",
                                  stats->late_max_ns / NS_PER_MS, expected->key, got, wanted));
+    else if (stage->blame != FINDING_NONE)
+        set_verdict(stage, RESULT_DIFFERS, stage->blame_text);
     else
         set_verdict(
             stage, RESULT_DIFFERS,
             arena_printf(arena, "%s: expected %s, observed %s.", expected->key, wanted, got));
+    if (result->verdict == RESULT_DIFFERS && stage->blame != FINDING_NONE)
+        result->error.code = stage->blame;
 }
 
 static void judge(struct stage *stage, const struct lab_stats *stats)

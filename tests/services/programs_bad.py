@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+"""Small clients and servers with one habit each, good and bad: programs_bad.py HABIT HOST PORT."""
+import os
+import signal
+import socket
+import sys
+import time
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+
+
+def connect(host, port):
+    return socket.create_connection((host, port))
+
+
+def read_all(conn):
+    got = b""
+    while chunk := conn.recv(65536):
+        got += chunk
+    return got
+
+
+# Clients.
+
+def waits_for_ever(host, port):
+    conn = connect(host, port)
+    conn.sendall(REQUEST)
+    read_all(conn)
+    sys.exit(1)
+
+
+def believes_what_came(host, port):
+    """Takes the end of the stream for the end of the answer."""
+    conn = connect(host, port)
+    conn.sendall(REQUEST)
+    read_all(conn)
+
+
+def reconnects(host, port):
+    while True:
+        try:
+            conn = connect(host, port)
+            conn.sendall(REQUEST)
+            read_all(conn)
+            conn.close()
+        except OSError:
+            pass
+        time.sleep(0.1)
+
+
+def keeps_alive(host, port):
+    conn = connect(host, port)
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 2)):
+        conn.setsockopt(socket.IPPROTO_TCP, option, value)
+    conn.recv(1)
+    sys.exit(1)
+
+
+def resets(host, port):
+    """Closes with most of the answer unread."""
+    conn = connect(host, port)
+    conn.sendall(REQUEST)
+    conn.recv(10)
+    time.sleep(0.2)
+    conn.close()
+
+
+# Servers.
+
+def listen(host, port):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=64)
+    return listener
+
+
+def read_request(conn):
+    got = b""
+    while b"\r\n\r\n" not in got:
+        chunk = conn.recv(65536)
+        if not chunk:
+            break
+        got += chunk
+    return got
+
+
+def forks(host, port, reaps):
+    if reaps:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listener = listen(host, port)
+    while True:
+        conn, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            try:
+                if read_request(conn):
+                    conn.sendall(ANSWER)
+            except OSError:
+                pass
+            os._exit(0)
+        conn.close()
+
+
+def forks_and_forgets(host, port):
+    forks(host, port, False)
+
+
+def forks_and_reaps(host, port):
+    forks(host, port, True)
+
+
+def never_closes(host, port):
+    """Answers, and forgets about the connection."""
+    import select
+    listener = listen(host, port)
+    held = []
+    while True:
+        ready, _, _ = select.select([listener] + [c for c in held if c], [], [])
+        for one in ready:
+            if one is listener:
+                conn, _ = listener.accept()
+                held.append(conn)
+                continue
+            try:
+                got = one.recv(65536)
+            except OSError:
+                got = b""
+            if b"\r\n\r\n" in got:
+                one.sendall(ANSWER)
+            held[held.index(one)] = None  # not asked again, and not closed
+            leaked.append(one)
+
+
+leaked = []
+
+
+def dies_of_sigpipe(host, port):
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    listener = listen(host, port)
+    while True:
+        conn, _ = listener.accept()
+        try:
+            if read_request(conn):
+                conn.sendall(ANSWER)
+                time.sleep(0.3)
+                conn.send(b"x")
+                time.sleep(0.1)
+                conn.send(b"x")
+        except OSError:
+            pass
+        conn.close()
+
+
+def no_half_close(host, port):
+    """Takes the end of the client's half for its end."""
+    import select
+    listener = listen(host, port)
+    while True:
+        conn, _ = listener.accept()
+        read_request(conn)
+        select.select([conn], [], [], 0.2)
+        try:
+            gone = conn.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            gone = False
+        if not gone:
+            conn.sendall(ANSWER)
+        conn.close()
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
