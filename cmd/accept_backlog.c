@@ -1,29 +1,46 @@
 /* netkit accept-backlog: the two queues of a listener, and how they overflow. */
 #include "backlog_live.h"
+#include "backlog_sweep.h"
 #include "commands.h"
 #include "output.h"
+#include "scenarios.h"
 
 struct accept_backlog_options {
+    struct scenario_options run;
+    struct backlog_sweep_options sweep;
     struct backlog_live_options live;
-    struct common_options common;
 };
 
 static int run(struct cli_invocation *invocation)
 {
     const struct accept_backlog_options *options = invocation->options;
+    const struct scenario_options *lab = &options->run;
 
-    if (backlog_live_wanted(&options->live))
-        return backlog_live_run(invocation, &options->live, &options->common);
-    output_complain("accept-backlog", "say what to watch: --listener [HOST]:PORT, --pid PID or "
-                                      "--all-listeners; see netkit help accept-backlog");
+    if (!backlog_live_wanted(&options->live))
+        return backlog_scenarios_run(invocation, lab, &options->sweep);
+    const char *stray = invocation->arg_count  ? invocation->args[0]
+                        : options->sweep.given ? "--backlog"
+                        : lab->common.all      ? "--all"
+                        : lab->common.list     ? "--list"
+                                               : scenarios_stray(lab);
+    if (!stray)
+        return backlog_live_run(invocation, &options->live, &lab->common);
+    output_complain(invocation->command->name,
+                    "%s belongs to what is reproduced in a lab; --listener, --pid and "
+                    "--all-listeners look at what is there",
+                    stray);
     return STATUS_USAGE;
+}
+
+static const char *word(size_t index)
+{
+    return scenarios_word(&scenario_backlog, index);
 }
 
 static const struct cli_fragment fragments[] = {
     {&backlog_live_group, offsetof(struct accept_backlog_options, live), NULL},
-    {&common_limits, offsetof(struct accept_backlog_options, common), NULL},
-    {&common_output, offsetof(struct accept_backlog_options, common),
-     "diagram diagram-file timeline pcap prometheus"},
+    {&backlog_sweep_group, offsetof(struct accept_backlog_options, sweep), NULL},
+    SCENARIO_FRAGMENTS(struct accept_backlog_options, run),
     {0},
 };
 
@@ -33,6 +50,9 @@ static const char *const description[] = {
     "At the end it says whether connections were lost or had to wait, and which limit binds: the "
     "backlog that the server gave to listen(), net.core.somaxconn, or the application that does "
     "not accept fast enough. Without --timeout it watches for 10 seconds.",
+    "With the name of a scenario it reproduces, between two hosts of a private lab, how the queues "
+    "fill and overflow, what the clients see of it, and which ways of accepting, sharing and "
+    "handing over a listener lose connections. No privilege is needed for either.",
     NULL};
 
 static const struct cli_example examples[] = {
@@ -43,18 +63,41 @@ static const struct cli_example examples[] = {
      "In a pipeline: exit with status 1 if any listener here loses connections or lets them wait."},
     {"netkit accept-backlog --listener :8080 --interval 10ms --format ndjson",
      "A line of JSON for each sample, then the findings."},
+    {"netkit accept-backlog sweep --backlog 0-5,128",
+     "How many connections does this kernel queue for each backlog?"},
+    {"netkit accept-backlog accept-queue-full --diagram",
+     "What a server that accepts too slowly does to its clients."},
+    {"netkit accept-backlog --all --repeat 20", "Every scenario, twenty times."},
+    {0},
+};
+
+static const struct cli_status statuses[] = {
+    {0, "The diagnosis was completed, whatever it found; every scenario did what this kernel "
+        "should do."},
+    {1, "A finding that --fail-on names was made; a scenario differed or was inconclusive."},
+    {2, "The command line is wrong; the message names the option and what it accepts."},
+    {3, "This machine does not let it run, or the input was damaged; the message says what to do."},
+    {4, "Every target was unknown or out of reach."},
+    {130, "Interrupted; what was measured so far is reported first."},
+    {143, "Terminated; likewise."},
     {0},
 };
 
 const struct cli_command accept_backlog_command = {
     .name = "accept-backlog",
     .group = "Look at a live service",
-    .summary = "watch a listener's queues, and say why connections are lost or wait",
+    .summary = "watch a listener's queues, or reproduce how they overflow and lose connections",
+    .usage = "[OPTION]... --listener [HOST]:PORT\n[OPTION]... --pid PID\n[OPTION]... "
+             "--all-listeners\n[OPTION]... SCENARIO...\n--all [OPTION]...\n--list",
     .description = description,
+    .positional = {.name = "SCENARIO",
+                   .help = "what to reproduce; --list has them all",
+                   .completes = CLI_COMPLETES_WORDS,
+                   .word = word},
     .fragments = fragments,
     .examples = examples,
-    .statuses = common_diagnosis_statuses,
-    .see_also = "tcp-probe doctor explain",
+    .statuses = statuses,
+    .see_also = "tcp-probe lab doctor explain",
     .options_size = sizeof(struct accept_backlog_options),
     .run = run,
 };

@@ -10,39 +10,13 @@ struct connect_options {
     struct connect_live_options live;
 };
 
-/* An option that means something in a lab only, and was given; NULL: none. */
-static const char *of_a_lab(const struct scenario_options *run)
-{
-    const struct common_options *common = &run->common;
-    const struct {
-        bool given;
-        const char *name;
-    } options[] = {
-        {common->repeat > 1, "--repeat"},
-        {common->no_lab, "--no-lab"},
-        {common->real_time, "--real-time"},
-        {run->sysctls.count, "--sysctl"},
-        {run->socket_options.count, "--socket-option"},
-        {run->faults.delay_given, "--delay"},
-        {run->faults.items.count, "a fault"},
-        {common_diagram(common) != COMMON_DIAGRAM_NONE, "a diagram"},
-        {common->timeline, "--timeline"},
-        {common->pcap, "--pcap"},
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-        if (options[i].given)
-            return options[i].name;
-    return NULL;
-}
-
 static int run(struct cli_invocation *invocation)
 {
     const struct connect_options *options = invocation->options;
 
     if (!connect_live_wanted(&options->live))
         return scenarios_run(invocation, &scenario_connect, &options->run, NULL);
-    const char *stray = invocation->arg_count ? invocation->args[0] : of_a_lab(&options->run);
+    const char *stray = invocation->arg_count ? invocation->args[0] : scenarios_stray(&options->run);
     if (!stray)
         return connect_live_run(invocation, &options->live, &options->run.common);
     output_complain(invocation->command->name,

@@ -36,6 +36,31 @@ const char *scenarios_word(const struct scenario_set *set, size_t index)
     return set->items[index] ? set->items[index]->name : NULL;
 }
 
+const char *scenarios_stray(const struct scenario_options *options)
+{
+    const struct common_options *common = &options->common;
+    const struct {
+        bool given;
+        const char *name;
+    } all[] = {
+        {common->repeat > 1, "--repeat"},
+        {common->no_lab, "--no-lab"},
+        {common->real_time, "--real-time"},
+        {options->sysctls.count, "--sysctl"},
+        {options->socket_options.count, "--socket-option"},
+        {options->faults.delay_given, "--delay"},
+        {options->faults.items.count, "a fault"},
+        {common_diagram(common) != COMMON_DIAGRAM_NONE, "a diagram"},
+        {common->timeline, "--timeline"},
+        {common->pcap, "--pcap"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        if (all[i].given)
+            return all[i].name;
+    return NULL;
+}
+
 /* ---- --list ---- */
 
 static int list(const struct scenario_set *set, const struct scenario_options *options)

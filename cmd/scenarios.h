@@ -39,6 +39,10 @@ struct scenario_extra {
 int scenarios_run(struct cli_invocation *invocation, const struct scenario_set *set,
                   const struct scenario_options *options, const struct scenario_extra *extra);
 
+/* An option that means something in a lab only, and was given; NULL: none. For commands that look
+ * at live things, too. */
+const char *scenarios_stray(const struct scenario_options *options);
+
 /* The names, for completions: a command's `word` of its positional calls this. */
 const char *scenarios_word(const struct scenario_set *set, size_t index);
 

@@ -55,10 +55,22 @@ int cast_address(const struct actor_self *self, enum act_to to, uint16_t port,
     return sock_address_literal(out, text, cast_port(self, port));
 }
 
+int64_t cast_prepare(struct actor_self *self, int fd)
+{
+    int64_t rc = 0;
+
+    for (size_t i = 0; !rc && i < self->start.option_count; i++) {
+        char *name = self->start.options[i].text, *equals = strchr(name, '=');
+        char word[ACT_WORDS_MAX];
+        snprintf(word, sizeof word, "%.*s", (int)(equals - name), name);
+        rc = sock_option_set(fd, word, equals + 1, NULL);
+        recorder_note(&self->recorder, name, fd, rc);
+    }
+    return rc;
+}
+
 struct sock *cast_socket(struct actor_self *self, int slot, int flags, int64_t *rc)
 {
-    struct error error = {0};
-
     if (slot < 0 || slot >= ACTOR_SLOTS) {
         *rc = -EBADSLT;
         return NULL;
@@ -68,13 +80,8 @@ struct sock *cast_socket(struct actor_self *self, int slot, int flags, int64_t *
     if (sock->fd >= 0)
         return sock;
     *rc = sock_open(sock, self->start.family, flags);
-    for (size_t i = 0; !*rc && i < self->start.option_count; i++) {
-        char *name = self->start.options[i].text, *equals = strchr(name, '=');
-        char word[ACT_WORDS_MAX];
-        snprintf(word, sizeof word, "%.*s", (int)(equals - name), name);
-        *rc = sock_option_set(sock->fd, word, equals + 1, &error);
-        recorder_note(&self->recorder, name, sock->fd, *rc);
-    }
+    if (!*rc)
+        *rc = cast_prepare(self, sock->fd);
     return *rc ? NULL : sock;
 }
 

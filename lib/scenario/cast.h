@@ -38,6 +38,8 @@ int cast_address(const struct actor_self *self, enum act_to to, uint16_t port,
                  struct sock_address *out);
 /* The socket of a slot, opened if it is not; NULL with -errno in *rc. */
 struct sock *cast_socket(struct actor_self *self, int slot, int flags, int64_t *rc);
+/* Sets the user's socket options on a socket that a function of a scenario has opened itself. */
+int64_t cast_prepare(struct actor_self *self, int fd);
 /* What is asked of the host itself (cast_host.c). */
 int64_t cast_settings(struct actor_self *self, const struct act *act, struct act_reply *reply);
 int64_t cast_setting(struct actor_self *self, const struct act *act, struct act_reply *reply);

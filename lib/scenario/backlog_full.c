@@ -1,0 +1,246 @@
+/* A full accept queue: what becomes of the SYN that meets it, and of the last ACK. */
+#include "scenario/backlog.h"
+
+#include <errno.h>
+
+struct full_facts {
+    struct backlog_watch watch;
+    struct schedule_settings settings, host;
+    const struct backlog_sample *before, *full, *after;
+    struct act_reply connect, read, write;
+    bool waited;
+    int accepted;
+    int64_t got_bytes, client_state, server_half_open;
+    const char *late_syn;
+};
+
+static struct full_facts *begin(struct stage *stage, int backlog)
+{
+    struct full_facts *facts = stage_facts(stage, sizeof *facts);
+
+    facts->settings = stage_settings(stage, LAB_CLIENT);
+    facts->host = stage_host_settings(stage);
+    DO(stage_server(stage), ACT_LISTEN, .port = STAGE_PORT, .number = backlog);
+    facts->before = backlog_look(stage, STAGE_PORT, "listening");
+    return facts;
+}
+
+/* ---- accept-queue-full ---- */
+
+#define FULL_BACKLOG 2
+#define FULL_QUEUED  3 /* backlog + 1 */
+#define FULL_SUBJECT (FULL_QUEUED + 1)
+
+static void run_accept_queue_full(struct stage *stage)
+{
+    struct full_facts *facts = begin(stage, FULL_BACKLOG);
+    struct actor *client = stage_client(stage), *server = stage_server(stage);
+
+    backlog_fill(stage, STAGE_PORT, 1, FULL_QUEUED);
+    facts->full = backlog_look(stage, STAGE_PORT, "full");
+
+    /* The third SYN waits until there is room, so that it is the first that finds any. */
+    int held = stage_fault(stage, "hold syn dir c>s nth 3");
+    stage_subject(stage, FULL_SUBJECT);
+    stage_from_here(stage);
+    BEGIN(client, ACT_CONNECT, .slot = FULL_SUBJECT, .port = STAGE_PORT);
+    while (actor_busy(client) && !stage_failed(stage) &&
+           !stage_saw(stage, "delivered c>s:syn#2", 100 * NS_PER_MS))
+        ;
+    facts->waited = actor_busy(client);
+    facts->after = backlog_look(stage, STAGE_PORT, "two SYNs dropped");
+    facts->accepted = backlog_accept(stage, server, 1, 1);
+    backlog_look(stage, STAGE_PORT, "one accepted");
+    stage_unfault(stage, held);
+    facts->connect = actor_end(client, STAGE_LIMIT_NS);
+    if (!facts->connect.rc)
+        backlog_await_queue(stage, STAGE_PORT, FULL_QUEUED);
+    backlog_look(stage, STAGE_PORT, "third SYN in");
+    facts->accepted += backlog_accept(stage, server, 2, FULL_QUEUED);
+    backlog_look(stage, STAGE_PORT, "all accepted");
+}
+
+static void check_accept_queue_full(struct stage *stage)
+{
+    const struct full_facts *facts = stage_facts(stage, sizeof *facts);
+    int64_t took_ns = facts->connect.returned_ns - facts->connect.entered_ns;
+    struct schedule plan, host;
+
+    schedule_connect(&plan, &facts->settings, NULL);
+    schedule_connect(&host, &facts->host, NULL);
+    stage_check_text(stage, "accept_queue", "0, 3, 3, 2, 3, 0", backlog_lengths(stage));
+    stage_check_bool(stage, "connect_waits", true, facts->waited);
+    stage_check_integer(stage, "half_open", 0, facts->after->server.states[TCP_SYN_RECV]);
+    stage_check_rc(stage, "connect", "0", &facts->connect, "0");
+    stage_expect_time(stage, "connect_took_ns", &facts->settings, plan.sent_ns[2]);
+    stage_observe_integer(stage, "connect_took_ns", took_ns);
+    stage_timing(stage, "connect returns", plan.sent_ns[2], took_ns, host.sent_ns[2]);
+    stage_check_integer(stage, "accepted", FULL_SUBJECT, facts->accepted);
+    stage_check_integer(stage, "overflows", 2,
+                        backlog_rise(facts->full, facts->after, BACKLOG_OVERFLOWS));
+    stage_check_integer(stage, "drops", 2, backlog_rise(facts->full, facts->after, BACKLOG_DROPS));
+    stage_expect_flags(stage, "C>S SYN", "C>S SYN", "C>S SYN", "S>C SYN,ACK", "C>S ACK", NULL);
+    stage_expect_states(stage, LAB_CLIENT, "SYN-SENT", "ESTABLISHED", NULL);
+    backlog_tables(stage);
+}
+
+const struct scenario backlog_accept_queue_full = {
+    .name = "accept-queue-full",
+    .title = "the server accepts too slowly: SYNs are dropped, and connects take seconds",
+    .book = "A SYN that finds the queues full is ignored, and no RST is sent: the condition is "
+            "thought temporary, and the client's TCP sends its SYN again (section 4.5).",
+    .here = "The same, since Linux 4.10: nothing is kept of the SYN, ListenOverflows and "
+            "ListenDrops rise by one each, and the client waits in SYN-SENT. When the server "
+            "accepts again, the next SYN that is sent gets through, so that connect takes 1 s or "
+            "3 s (1, 2, 3, 4 s with tcp_syn_linear_timeouts) although the server was busy for "
+            "milliseconds only.",
+    .settings = backlog_settings,
+    .run = run_accept_queue_full,
+    .check = check_accept_queue_full,
+};
+
+/* ---- The last ACK meets a full queue ---- */
+
+/* Backlog 1: one connection is queued, and two handshakes wait for their last ACK, which the wire
+ * holds; the first of them to arrive fills the queue, the other is the subject. */
+#define ACK_BACKLOG 1
+#define ACK_SUBJECT 3
+
+static struct full_facts *meet_full_queue(struct stage *stage)
+{
+    struct full_facts *facts = begin(stage, ACK_BACKLOG);
+    struct actor *client = stage_client(stage);
+
+    stage_subject(stage, ACK_SUBJECT);
+    backlog_fill(stage, STAGE_PORT, 1, 1);
+    int held = stage_fault(stage, "hold ack dir c>s");
+    DO(client, ACT_CONNECT, .slot = 2, .port = STAGE_PORT);
+    facts->connect = DO(client, ACT_CONNECT, .slot = ACK_SUBJECT, .port = STAGE_PORT);
+    backlog_await_half_open(stage, STAGE_PORT, 2);
+    facts->full = backlog_look(stage, STAGE_PORT, "two ACKs held");
+    stage_from_here(stage);
+    stage_unfault(stage, held);
+    backlog_await_queue(stage, STAGE_PORT, ACK_BACKLOG + 1);
+    return facts;
+}
+
+static void check_believed(struct stage *stage, const struct full_facts *facts)
+{
+    stage_check_rc(stage, "connect", "0", &facts->connect, "0");
+    stage_check_integer(stage, "half_open_before", 2, facts->full->server.states[TCP_SYN_RECV]);
+}
+
+/* ---- full-with-abort ---- */
+
+static void run_full_with_abort(struct stage *stage)
+{
+    struct full_facts *facts = meet_full_queue(stage);
+    struct actor *client = stage_client(stage);
+
+    stage_saw(stage, "seen s>c:rst", 3 * NS_PER_SEC);
+    facts->after = backlog_look(stage, STAGE_PORT, "ACKs arrived");
+    facts->server_half_open = facts->after->server.states[TCP_SYN_RECV];
+    facts->read = DO(client, ACT_READ, .slot = ACK_SUBJECT, .bytes = 1, .flags = MSG_DONTWAIT);
+    stage_from_here(stage);
+    DO(client, ACT_CONNECT_START, .slot = 4, .port = STAGE_PORT);
+    backlog_await(stage, "delivered c>s:syn");
+    backlog_look(stage, STAGE_PORT, "SYN to full queue");
+    struct act_reply finish = DO(client, ACT_CONNECT_FINISH, .slot = 4, .timeout_ns = 0);
+    facts->late_syn = finish.rc == -ETIME ? "dropped" : act_rc_name(finish.rc, "accepted");
+}
+
+static void check_full_with_abort(struct stage *stage)
+{
+    const struct full_facts *facts = stage_facts(stage, sizeof *facts);
+
+    check_believed(stage, facts);
+    stage_check_rc(stage, "read", "ECONNRESET", &facts->read, "EOF");
+    stage_check_integer(stage, "half_open_after", 0, facts->server_half_open);
+    stage_check_text(stage, "syn_to_a_full_queue", "dropped", facts->late_syn);
+    stage_check_integer(stage, "embryonic_resets", 1,
+                        backlog_rise(facts->full, facts->after, BACKLOG_EMBRYONIC));
+    stage_check_integer(stage, "overflows", 1,
+                        backlog_rise(facts->full, facts->after, BACKLOG_OVERFLOWS));
+    stage_expect_flags(stage, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C RST", NULL);
+    stage_expect_states(stage, LAB_CLIENT, "SYN-SENT", "ESTABLISHED", "CLOSED", NULL);
+    backlog_tables(stage);
+}
+
+const struct scenario backlog_full_with_abort = {
+    .name = "full-with-abort",
+    .title = "tcp_abort_on_overflow: what it resets, and what it does not",
+    .book = "Some systems answer a SYN to a full queue with RST, and should not: the client could "
+            "not tell a full queue from a port where nobody listens (section 4.5).",
+    .here = "The setting resets a connection only when the last ACK of its handshake meets a full "
+            "queue: the client has connected, and its next call gives ECONNRESET. A SYN that meets "
+            "a full queue is dropped all the same, and since Linux 4.10 that is what nearly always "
+            "happens: the setting does not make clients fail fast.",
+    .settings =
+        (const struct scenario_setting[]){
+            BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_abort_on_overflow", "1", false, false}, {0}},
+    .run = run_full_with_abort,
+    .check = check_full_with_abort,
+};
+
+/* ---- ack-dropped ---- */
+
+#define ACK_DATA_BYTES 10
+
+static void run_ack_dropped(struct stage *stage)
+{
+    struct full_facts *facts = meet_full_queue(stage);
+    struct actor *client = stage_client(stage), *server = stage_server(stage);
+
+    facts->write = DO(client, ACT_WRITE, .slot = ACK_SUBJECT, .bytes = ACK_DATA_BYTES);
+    backlog_await(stage, "delivered c>s:data#2");
+    backlog_await(stage, "seen s>c:syn-ack");
+    facts->client_state = DO(client, ACT_INFO, .slot = ACK_SUBJECT).rc;
+    facts->after = backlog_look(stage, STAGE_PORT, "ACK, data dropped");
+    facts->server_half_open = facts->after->server.states[TCP_SYN_RECV];
+    facts->accepted = backlog_accept(stage, server, 1, 1);
+    backlog_look(stage, STAGE_PORT, "one accepted");
+    backlog_await_queue(stage, STAGE_PORT, ACK_BACKLOG + 1);
+    backlog_look(stage, STAGE_PORT, "next segment in");
+    facts->accepted += backlog_accept(stage, server, 2, 2);
+    if (!facts->watch.gave_up)
+        facts->got_bytes =
+            DO(server, ACT_READ_ALL, .slot = ACK_SUBJECT, .bytes = ACK_DATA_BYTES).bytes;
+}
+
+static void check_ack_dropped(struct stage *stage)
+{
+    const struct full_facts *facts = stage_facts(stage, sizeof *facts);
+    int64_t times[64];
+    size_t data = stage_times(stage, "data", LAB_FROM_CLIENT, times, 64);
+    size_t answers = stage_times(stage, "syn-ack", LAB_FROM_SERVER, times, 64);
+
+    check_believed(stage, facts);
+    stage_check_integer(stage, "write", ACK_DATA_BYTES, facts->write.rc);
+    stage_check_text(stage, "client_state", "ESTABLISHED",
+                     stage_state_name((int)facts->client_state));
+    stage_check_integer(stage, "half_open", 1, facts->server_half_open);
+    stage_check_bool(stage, "data_sent_again", true, data >= 2);
+    stage_check_bool(stage, "syn_ack_sent_again", true, answers >= 2);
+    /* The bare ACK, and the data at least twice. */
+    stage_check_bool(stage, "overflows_counted", true,
+                     backlog_rise(facts->full, facts->after, BACKLOG_OVERFLOWS) >= 3);
+    stage_check_text(stage, "accept_queue", "0, 1, 2, 1, 2", backlog_lengths(stage));
+    stage_check_integer(stage, "accepted", 3, facts->accepted);
+    stage_check_integer(stage, "data_received", ACK_DATA_BYTES, facts->got_bytes);
+    stage_expect_flags_begin(stage, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", NULL);
+    backlog_tables(stage);
+}
+
+const struct scenario backlog_ack_dropped = {
+    .name = "ack-dropped",
+    .title = "the handshake's last ACK meets a full queue: a connection that only one side has",
+    .here = "Connect has returned and writes succeed, but the server keeps the request half-open: "
+            "it drops the ACK and all data (ListenOverflows and ListenDrops rise each time), and "
+            "sends its SYN,ACK again as if the ACK had been lost. The client's data is "
+            "retransmitted until the server has room; then it is all there. If there is none "
+            "before tcp_synack_retries are used up, the request is forgotten, and the client's "
+            "next segment gets an RST.",
+    .settings = backlog_settings,
+    .run = run_ack_dropped,
+    .check = check_ack_dropped,
+};

@@ -1,0 +1,287 @@
+/* What the scenarios of accept-backlog share; see backlog.h. */
+#include "scenario/backlog.h"
+
+#include "base/cleanup.h"
+#include "scenario/cast.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct scenario_setting backlog_settings[] = {BACKLOG_SETTINGS, {0}};
+
+static const char *const counter_names[BACKLOG_COUNTERS] = {
+    [BACKLOG_OVERFLOWS] = "ListenOverflows",
+    [BACKLOG_DROPS] = "ListenDrops",
+    [BACKLOG_REQ_DROP] = "TCPReqQFullDrop",
+    [BACKLOG_REQ_COOKIES] = "TCPReqQFullDoCookies",
+    [BACKLOG_COOKIES_SENT] = "SyncookiesSent",
+    [BACKLOG_COOKIES_RECV] = "SyncookiesRecv",
+    [BACKLOG_COOKIES_FAIL] = "SyncookiesFailed",
+    [BACKLOG_EMBRYONIC] = "EmbryonicRsts",
+    [BACKLOG_DEFER_DROP] = "TCPDeferAcceptDrop",
+    [BACKLOG_TFO_PASSIVE] = "TCPFastOpenPassive",
+    [BACKLOG_TFO_OVERFLOW] = "TCPFastOpenListenOverflow",
+    [BACKLOG_MIGRATED] = "TCPMigrateReqSuccess",
+    [BACKLOG_MIGRATE_FAIL] = "TCPMigrateReqFailure",
+};
+
+/* ---- Looking ---- */
+
+static int count_socket(void *context, const struct sock_diag_entry *entry)
+{
+    struct backlog_survey *survey = context;
+
+    if (entry->state == TCP_LISTEN) {
+        survey->listeners++;
+        survey->queue += entry->rqueue;
+        survey->limit += entry->wqueue;
+    } else if (entry->state > 0 && entry->state < (int)ARRAY_SIZE(survey->states)) {
+        survey->states[entry->state]++;
+    }
+    return 0;
+}
+
+/* In an actor. flags: whether the port is the own one (the server's), and whether to count. */
+static int64_t do_survey(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct backlog_survey survey = {0};
+    uint16_t port = cast_port(self, act->port);
+    bool own = self->host == LAB_SERVER;
+    struct sock_diag_filter filter = {
+        .family = self->start.family, .local_port = own ? port : 0, .remote_port = own ? 0 : port};
+    struct sock_diag *diag;
+    int rc = sock_diag_open(&diag, NULL);
+
+    if (rc)
+        return rc;
+    rc = sock_diag_list(diag, &filter, count_socket, &survey, NULL);
+    sock_diag_close(diag);
+    for (size_t i = 0; act->flags && i < BACKLOG_COUNTERS; i++) {
+        struct act ask = {.verb = ACT_COUNTER};
+        snprintf(ask.text, sizeof ask.text, "TcpExt %s", counter_names[i]);
+        int64_t value = cast_counter(self, &ask, reply);
+        survey.counters[i] = value < 0 ? RESULT_UNKNOWN : value; /* an older kernel */
+    }
+    _Static_assert(sizeof survey <= ACT_DATA_MAX, "an answer holds it");
+    memcpy(reply->data, &survey, sizeof survey);
+    return rc;
+}
+
+struct backlog_watch *backlog_watch(struct stage *stage)
+{
+    return stage_facts(stage, STAGE_FACTS_MAX);
+}
+
+static struct actor *eye_of(struct stage *stage, enum lab_host host)
+{
+    struct backlog_watch *watch = backlog_watch(stage);
+
+    if (!watch->eye[host])
+        watch->eye[host] = stage_actor(stage, host);
+    return watch->eye[host];
+}
+
+static struct backlog_survey survey(struct stage *stage, enum lab_host host, uint16_t port,
+                                    bool count)
+{
+    struct backlog_survey seen = {0};
+    struct act_reply reply =
+        DO(eye_of(stage, host), ACT_CALL, .function = do_survey, .port = port, .flags = count);
+
+    if (reply.rc && !stage_failed(stage))
+        stage_fail(stage, "looking at the sockets of the %s: %s", lab_host_name(host),
+                   act_rc_name(reply.rc, "0"));
+    if (!reply.rc)
+        memcpy(&seen, reply.data, sizeof seen);
+    return seen;
+}
+
+struct backlog_survey backlog_survey(struct stage *stage, enum lab_host host, uint16_t port)
+{
+    return survey(stage, host, port, true);
+}
+
+const struct backlog_sample *backlog_look(struct stage *stage, uint16_t port, const char *when)
+{
+    struct backlog_watch *watch = backlog_watch(stage);
+    struct backlog_sample *sample = &watch->samples[watch->count];
+
+    if (watch->count + 1 < BACKLOG_SAMPLES)
+        watch->count++;
+    *sample = (struct backlog_sample){.when = when,
+                                      .at_ns = clock_mono_ns() - stage->started_mono_ns,
+                                      .server = survey(stage, LAB_SERVER, port, true),
+                                      .client = survey(stage, LAB_CLIENT, port, false)};
+    stage_mark(stage, "%s: accept queue %d of %d", when, (int)sample->server.queue,
+               (int)sample->server.limit);
+    return sample;
+}
+
+int64_t backlog_rise(const struct backlog_sample *from, const struct backlog_sample *to,
+                     enum backlog_counter counter)
+{
+    int64_t before = from->server.counters[counter], after = to->server.counters[counter];
+    return before == RESULT_UNKNOWN || after == RESULT_UNKNOWN ? RESULT_UNKNOWN : after - before;
+}
+
+/* ---- Tables ---- */
+
+static void list_queues(struct stage *stage, const struct backlog_watch *watch)
+{
+    stage_table(stage, "queues", "The queues over time");
+    for (size_t i = 0; i < watch->count; i++) {
+        const struct backlog_sample *sample = &watch->samples[i];
+        struct result_map *row = stage_row(stage);
+        result_set_text(stage->arena, row, "when", sample->when);
+        result_set_integer(stage->arena, row, "at_ns", sample->at_ns);
+        result_set_integer(stage->arena, row, "accept_queue", sample->server.queue);
+        result_set_integer(stage->arena, row, "limit", sample->server.limit);
+        result_set_integer(stage->arena, row, "half_open", sample->server.states[TCP_SYN_RECV]);
+        result_set_integer(stage->arena, row, "clients_connected",
+                           sample->client.states[TCP_ESTABLISHED]);
+        result_set_integer(stage->arena, row, "clients_waiting",
+                           sample->client.states[TCP_SYN_SENT]);
+    }
+}
+
+static void list_counters(struct stage *stage, const struct backlog_watch *watch)
+{
+    const struct backlog_sample *first = &watch->samples[0];
+    const struct backlog_sample *last = &watch->samples[watch->count - 1];
+
+    stage_table(stage, "counters", "The server's counters that moved");
+    for (size_t i = 0; i < BACKLOG_COUNTERS; i++) {
+        if (!backlog_rise(first, last, i))
+            continue;
+        struct result_map *row = stage_row(stage);
+        result_set_text(stage->arena, row, "counter", counter_names[i]);
+        result_set_integer(stage->arena, row, "before", first->server.counters[i]);
+        result_set_integer(stage->arena, row, "after", last->server.counters[i]);
+    }
+}
+
+void backlog_tables(struct stage *stage)
+{
+    const struct backlog_watch *watch = backlog_watch(stage);
+
+    if (!watch->count)
+        return;
+    list_queues(stage, watch);
+    list_counters(stage, watch);
+}
+
+const char *backlog_lengths(struct stage *stage)
+{
+    const struct backlog_watch *watch = backlog_watch(stage);
+    const char *text = "";
+
+    for (size_t i = 0; i < watch->count; i++)
+        text = arena_printf(stage->arena, "%s%s%d", text, i ? ", " : "",
+                            (int)watch->samples[i].server.queue);
+    return text;
+}
+
+/* ---- Waiting ---- */
+
+static bool await_survey(struct stage *stage, uint16_t port, int64_t queue, int64_t half_open)
+{
+    struct backlog_watch *watch = backlog_watch(stage);
+    int64_t end_ns = clock_mono_ns() + STAGE_LIMIT_NS;
+
+    while (!stage_failed(stage) && !watch->gave_up) {
+        struct backlog_survey now = survey(stage, LAB_SERVER, port, false);
+        if ((queue < 0 || now.queue == queue) &&
+            (half_open < 0 || now.states[TCP_SYN_RECV] == half_open))
+            return true;
+        watch->gave_up = clock_mono_ns() >= end_ns;
+        poll(NULL, 0, 1);
+    }
+    return false;
+}
+
+bool backlog_await_queue(struct stage *stage, uint16_t port, int64_t length)
+{
+    return await_survey(stage, port, length, -1);
+}
+
+bool backlog_await_half_open(struct stage *stage, uint16_t port, int64_t count)
+{
+    return await_survey(stage, port, -1, count);
+}
+
+bool backlog_await(struct stage *stage, const char *condition)
+{
+    struct backlog_watch *watch = backlog_watch(stage);
+
+    if (stage_saw(stage, condition, watch->gave_up ? 0 : STAGE_LIMIT_NS))
+        return true;
+    watch->gave_up = true;
+    return false;
+}
+
+/* ---- Doing ---- */
+
+int backlog_fill(struct stage *stage, uint16_t port, int first, int count)
+{
+    struct actor *client = stage_client(stage);
+    int64_t before = survey(stage, LAB_SERVER, port, false).queue;
+    int connected = 0;
+
+    for (int i = 0; i < count; i++) {
+        connected += DO(client, ACT_CONNECT, .slot = first + i, .port = port).rc == 0;
+        backlog_await_queue(stage, port, before + i + 1);
+    }
+    return connected;
+}
+
+int backlog_accept(struct stage *stage, struct actor *server, int first, int count)
+{
+    struct backlog_watch *watch = backlog_watch(stage);
+    int accepted = 0;
+
+    for (int i = 0; i < count; i++) {
+        struct act_reply reply = DO(server, ACT_ACCEPT, .slot = 0, .other = first + i,
+                                    .timeout_ns = watch->gave_up ? NS_PER_MS : STAGE_LIMIT_NS);
+        accepted += reply.rc == 0;
+        watch->gave_up |= reply.rc == -ETIME;
+    }
+    return accepted;
+}
+
+/* In an actor. text: "PATH=VALUE" */
+static int64_t do_set(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    char path[ACT_WORDS_MAX + 16];
+    const char *equals = strchr(act->text, '=');
+
+    (void)self;
+    (void)reply;
+    snprintf(path, sizeof path, "/proc/sys/net/%.*s", (int)(equals - act->text), act->text);
+    cleanup(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    return write(fd, equals + 1, strlen(equals + 1)) < 0 ? -errno : 0;
+}
+
+void backlog_set(struct stage *stage, enum lab_host host, const char *path, const char *value)
+{
+    struct act act = {.verb = ACT_CALL, .function = do_set};
+
+    snprintf(act.text, sizeof act.text, "%s=%s", path, value);
+    struct act_reply reply = actor_do(eye_of(stage, host), &act);
+    if (reply.rc && !stage_failed(stage))
+        stage_fail(stage, "cannot set %s of the %s: %s", path, lab_host_name(host),
+                   act_rc_name(reply.rc, "0"));
+}
+
+const char *backlog_state_of(struct stage *stage, struct actor *client, int slot)
+{
+    struct act_reply reply =
+        DO(client, ACT_READ, .slot = slot, .bytes = 1, .flags = MSG_DONTWAIT | MSG_PEEK);
+
+    (void)stage;
+    return reply.rc == -EAGAIN ? "open" : reply.rc > 0 ? "data" : act_rc_name(reply.rc, "EOF");
+}

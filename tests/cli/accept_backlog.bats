@@ -1,0 +1,63 @@
+# What accept-backlog refuses when it is to reproduce something.
+
+load helpers
+
+try() {
+    run --separate-stderr "$NETKIT" accept-backlog "$@"
+}
+
+@test "without anything to do it says what there is" {
+    try
+    assert_status 2
+    assert_stderr_has "--list has them"
+    try swep
+    assert_status 2
+    assert_stderr_has "did you mean 'sweep'"
+}
+
+@test "--list names every scenario with a line" {
+    try --list
+    assert_status 0
+    assert_has "sweep  "
+    assert_has "accept-queue-full  "
+}
+
+@test "--backlog takes numbers and ranges, and says so" {
+    for bad in x -2 3-1 1,,2 "" 5- 99999999999 0-64; do
+        try sweep "--backlog=$bad"
+        assert_status 2
+        assert_stderr_has "--backlog"
+    done
+    try sweep --backlog 4-2
+    assert_stderr_has "from the smaller to the larger"
+    try sweep --backlog 0-99
+    assert_stderr_has "at most 64"
+}
+
+@test "--backlog belongs to sweep" {
+    try accept-queue-full --backlog 5
+    assert_status 2
+    assert_stderr_has "'sweep'"
+}
+
+@test "a live listener and a scenario are two things" {
+    try --listener :80 sweep
+    assert_status 2
+    assert_stderr_has "sweep belongs to what is reproduced in a lab"
+    try --listener :80 --backlog 5
+    assert_status 2
+    assert_stderr_has "--backlog belongs to"
+    try --listener :80 --sysctl server:net.core.somaxconn=5
+    assert_status 2
+    assert_stderr_has "--sysctl belongs to"
+}
+
+@test "the sweep of one backlog" {
+    try sweep --backlog 3 --json
+    assert_status 0
+    python3 - "$output" << 'EOF'
+import json, sys
+table = json.loads(sys.argv[1])["results"][0]["tables"][0]
+assert [(row["backlog"], row["queued"]) for row in table["rows"]] == [(3, 4)], table
+EOF
+}
