@@ -11,7 +11,7 @@ _netkit_options() # command
     case $1 in
     tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --tls --sni --alpn --ca-file --insecure --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --max-p50 --max-p90 --max-p99 --max-connect --max-tls --min-success --baseline --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     connect-timeout) echo '--target --targets --tries --connect-timeout --parallel --resolve --path --max-hops --hop-timeout --schedule --kernel-setting --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
-    accept-backlog) echo '--listener --pid --all-listeners --interval --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    accept-backlog) echo '--listener --pid --all-listeners --interval --backlog --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     lab) echo '--server --client --wait-listen --no-wait --sysctl --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --dual-stack --timeout --ipv4 -4 --ipv6 -6 --connection --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     doctor) echo '--root --timeout --ipv4 -4 --ipv6 -6 --json --prometheus --format --output -o --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     explain) echo '--help -h --version -V' ;;
@@ -24,7 +24,7 @@ _netkit_optional() # command
     case $1 in
     tcp-probe) echo '--diagram' ;;
     connect-timeout) echo '--diagram' ;;
-    accept-backlog) echo '' ;;
+    accept-backlog) echo '--diagram' ;;
     lab) echo '--diagram' ;;
     doctor) echo '' ;;
     explain) echo '' ;;
@@ -123,12 +123,39 @@ _netkit_value() # command, and option or "argument"
     'accept-backlog --listener') echo 'host ' ;;
     'accept-backlog --pid') echo 'nothing ' ;;
     'accept-backlog --interval') echo 'nothing ' ;;
+    'accept-backlog --backlog') echo 'nothing ' ;;
+    'accept-backlog --jobs') echo 'nothing ' ;;
+    'accept-backlog --repeat') echo 'nothing ' ;;
+    'accept-backlog --delay') echo 'nothing ' ;;
+    'accept-backlog --rate') echo 'nothing ' ;;
+    'accept-backlog --mtu') echo 'nothing ' ;;
+    'accept-backlog --drop') echo 'nothing ' ;;
+    'accept-backlog --hold') echo 'nothing ' ;;
+    'accept-backlog --late') echo 'nothing ' ;;
+    'accept-backlog --duplicate') echo 'nothing ' ;;
+    'accept-backlog --reorder') echo 'nothing ' ;;
+    'accept-backlog --corrupt') echo 'nothing ' ;;
+    'accept-backlog --answer-rst') echo 'nothing ' ;;
+    'accept-backlog --answer-icmp') echo 'nothing ' ;;
+    'accept-backlog --cut') echo 'nothing ' ;;
+    'accept-backlog --count') echo 'nothing ' ;;
+    'accept-backlog --nth') echo 'nothing ' ;;
+    'accept-backlog --dir') echo 'words c>s s>c' ;;
+    'accept-backlog --probability') echo 'nothing ' ;;
+    'accept-backlog --window') echo 'nothing ' ;;
+    'accept-backlog --faults') echo 'file ' ;;
+    'accept-backlog --seed') echo 'nothing ' ;;
+    'accept-backlog --sysctl') echo 'nothing ' ;;
+    'accept-backlog --socket-option') echo 'nothing ' ;;
     'accept-backlog --timeout') echo 'nothing ' ;;
     'accept-backlog --format') echo 'words text json ndjson junit tap prometheus' ;;
     'accept-backlog --output' | 'accept-backlog -o') echo 'file ' ;;
+    'accept-backlog --diagram') echo 'words text mermaid svg' ;;
+    'accept-backlog --diagram-file') echo 'file ' ;;
+    'accept-backlog --pcap') echo 'file ' ;;
     'accept-backlog --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout filtered connection-rejected host-unreachable network-unreachable routing-loop not-permitted no-local-address late-synack accept-queue-overflow syn-queue-overflow slow-accept listener-closed close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate dead-peer-unnoticed truncation-accepted descriptor-leak zombie-processes scenario-differs inconclusive any' ;;
     'accept-backlog --color') echo 'words auto always never' ;;
-    'accept-backlog argument') echo 'nothing ' ;;
+    'accept-backlog argument') echo 'words sweep somaxconn-clamp accept-queue-full full-with-abort ack-dropped' ;;
     'lab --server') echo 'nothing ' ;;
     'lab --client') echo 'nothing ' ;;
     'lab --wait-listen') echo 'nothing ' ;;
