@@ -16,6 +16,8 @@
 /* A server that takes longer to listen needs a --timeout that says so. */
 #define LISTEN_NS (10 * NS_PER_SEC)
 
+#define LADDER_SEGMENTS 30
+
 enum {
     STATUS_TIMED_OUT = 124, /* as of timeout(1) */
     STATUS_NOT_FOUND = 127,
@@ -174,6 +176,30 @@ static void separate(const struct lab_options *options)
     output_print(&line);
 }
 
+/* A short exchange is drawn without being asked for. */
+static bool is_short(const struct report *report)
+{
+    const struct result_lab *lab = &report->results[0]->lab;
+    const struct result_connection_list *list = &lab->connections;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].number == lab->shown_connection)
+            return list->items[i].segments.client + list->items[i].segments.server <=
+                   LADDER_SEGMENTS;
+    return false;
+}
+
+static struct common_options with_ladder(const struct common_options *options,
+                                         const struct report *report)
+{
+    struct common_options with = *options;
+
+    if (common_diagram(options) == COMMON_DIAGRAM_NONE && options->format == COMMON_FORMAT_TEXT &&
+        !options->quiet && is_short(report))
+        with.diagram = COMMON_DIAGRAM_TEXT;
+    return with;
+}
+
 static int run_lab(const struct lab_options *options, const struct programs_plan *plan,
                    struct report *report, struct error *error)
 {
@@ -191,8 +217,9 @@ static int run_lab(const struct lab_options *options, const struct programs_plan
     if (outcome.pcap.code)
         output_complain(lab_command.name, "%s", outcome.pcap.text);
     separate(options);
-    int status = experiment_deliver(lab_command.name, &options->common, report,
-                                    status_of(options, report, &outcome));
+    const struct common_options common = with_ladder(&options->common, report);
+    int status =
+        experiment_deliver(lab_command.name, &common, report, status_of(options, report, &outcome));
     programs_outcome_free(&outcome);
     return interrupt_status(status);
 }
@@ -231,7 +258,7 @@ static const char *const description[] = {
 
 static const struct cli_example examples[] = {
     {"netkit lab --delay 20ms --drop syn --count 1 --server 'python3 -m http.server 8000' "
-     "--client 'curl -s http://server:8000/' --diagram",
+     "--client 'curl -s http://server:8000/'",
      "Lose the first SYN, and see what that costs."},
     {"netkit lab --server 'redis-server --port 6379 --save \"\"' --client 'redis-cli -h server "
      "ping' --pcap ping.pcap",

@@ -11,13 +11,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CHAR_PX     7.3 /* of the 12 px monospaced text, rounded up */
-#define ROW_PX      24
-#define GAP_PX      38
-#define TIME_PX     98
-#define MARGIN_PX   14
-#define LABELS_MOST 44 /* characters of a call's label, and of an arrow's */
-#define ARROW_MOST  72
+#define CHAR_PX      7.3 /* of the 12 px monospaced text, rounded up */
+#define ROW_PX       24
+#define GAP_PX       38
+#define BELOW_GAP_PX 8
+#define TIME_PX      98
+#define MARGIN_PX    14
+#define LABELS_MOST  44 /* characters of a call's label, and of an arrow's */
+#define ARROW_MOST   72
 
 struct canvas {
     struct buf *out;
@@ -116,7 +117,8 @@ static void lay_out(struct canvas *canvas)
     for (size_t i = 0; i < ladder->count; i++) {
         double height = ladder->rows[i].kind == LADDER_GAP ? GAP_PX : ROW_PX;
         canvas->y[i] = y + (height - ROW_PX) / 2;
-        y += height;
+        /* The label of an arrow is above its beginning. */
+        y += height + (ladder->rows[i].kind == LADDER_GAP ? BELOW_GAP_PX : 0);
     }
     canvas->height = y;
 }

@@ -9,6 +9,10 @@
 #include <string.h>
 #include <sys/wait.h>
 
+/* A sender takes the silence of an idle link for a loss from some 10 ms on (its tail-loss probe),
+ * and on a link of some length no sooner than from 200 ms on. */
+#define LATE_NS (50 * NS_PER_MS)
+
 void programs_count_faults(struct programs_run *run)
 {
     size_t count = run->plan->fault_count;
@@ -145,6 +149,14 @@ static void judge_wire(const struct programs_run *run, struct result_lab *lab)
                                      .answered = (int64_t)stats->answered,
                                      .lost = (int64_t)stats->lost,
                                      .late_max_ns = stats->late_max_ns};
+    if (stats->late_max_ns > LATE_NS) {
+        char late[UNITS_TEXT_MAX];
+        note(&report->arena, lab,
+             arena_printf(&report->arena,
+                          "This machine is busy: the wire was up to %s late. Order is right, times "
+                          "are not, and what was sent again early may be due to that.",
+                          units_format_duration(late, sizeof late, stats->late_max_ns, "us")));
+    }
     if (stats->trace_lost)
         note(&report->arena, lab,
              arena_printf(&report->arena,

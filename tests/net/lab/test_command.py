@@ -158,6 +158,15 @@ class Outputs(Case):
         ended = self.run_lab("--client", "cat", input="through\n")
         self.assertEqual(ended.stdout.splitlines()[0], "through")
 
+    def test_a_short_exchange_is_drawn(self):
+        lost = ["--drop", "syn", "--count", "1"]
+        short = lab.programs(rounds=1, answer=100)
+        for options, drawn in ((short, True), (["--quiet", *short], False),
+                               (lab.programs(rounds=20, answer=3000), False)):  # fmt: skip
+            said = self.run_lab(*lost, *options).stdout
+            self.assertEqual("(dropped by fault 1)" in said, drawn, said)
+        self.assertRegex(self.run_lab(*short).stdout, r"SYN,ACK seq 0 ack 1 .*\n.*SYN-RECEIVED")
+
     def test_a_capture_through_a_pipe(self):
         ended = subprocess.run([lab.NETKIT, "lab", "--pcap", "-", "--output", self.path("report"),
                                 "--client", "echo out"], capture_output=True, timeout=lab.LIMIT_S,
