@@ -386,7 +386,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
         {"inconclusive", "the evidence does not decide", FINDING_WARNING,
          "More than one cause fits what was measured, or the measurements were too noisy to tell. "
          "The summary says which causes remain, and what would tell them apart.",
-         "Not known.", "More --rounds, a quieter machine, or a look from the other side."},
+         "Not known.",
+         "A quieter machine, more measurements (--rounds, --repeat), or a look from the other side."},
 };
 
 const struct finding_entry *finding_entry(enum finding_code code)

@@ -128,7 +128,7 @@ static void show_expectations(struct paint *paint, const struct result_scenario 
     for (size_t i = 0; i < scenario->observed.count; i++) {
         const struct result_value *observed = &scenario->observed.values[i];
         cleanup(buf) struct buf value = {0};
-        if (result_get(&scenario->expected, observed->key))
+        if (observed->kind == RESULT_NULL || result_get(&scenario->expected, observed->key))
             continue;
         label(paint, first ? "also seen" : "");
         first = false;
@@ -243,6 +243,22 @@ static void row(struct paint *paint, const struct result_scenario *scenario, int
         show_outcomes(paint, scenario);
 }
 
+/* What the failures amount to, each once: the scenarios have said the rest. */
+static void show_codes(struct paint *paint, const struct report *report)
+{
+    bool shown[FINDING_CODES] = {false};
+
+    for (size_t i = 0; i < report->result_count; i++) {
+        enum finding_code code = report->results[i]->scenario.error.code;
+        if (code == FINDING_NONE || shown[code])
+            continue;
+        const struct result_error error = {.code = code};
+        shown[code] = true;
+        paint_newline(paint);
+        show_failure(paint, &error);
+    }
+}
+
 bool show_scenarios(struct paint *paint, const struct report *report)
 {
     int column = 0;
@@ -266,9 +282,8 @@ bool show_scenarios(struct paint *paint, const struct report *report)
         shown++;
         paint_newline(paint);
         show_scenario(paint, scenario);
-        if (scenario->error.code != FINDING_NONE)
-            show_failure(paint, &scenario->error);
     }
+    show_codes(paint, report);
     paint_newline(paint);
     paint_printf(paint, shown ? PAINT_RED : PAINT_GREEN,
                  "%zu of %zu scenarios did what was expected", ok, report->result_count);

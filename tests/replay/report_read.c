@@ -325,6 +325,15 @@ static void read_fields(const struct report_field *fields, void *base, const jso
     }
 }
 
+/* Which result a finding of a scenario is about is not written: its family tells. */
+static void place_finding(struct finding *finding)
+{
+    const struct result_value *family = result_get(&finding->evidence, "family");
+
+    if (finding->scenario && family && family->kind == RESULT_INTEGER)
+        finding->about = arena_printf(arena, "%s (IPv%d)", finding->scenario, (int)family->integer);
+}
+
 void report_read(struct report *out, const char *path)
 {
     json_error_t error;
@@ -335,5 +344,7 @@ void report_read(struct report *out, const char *path)
         bad(path, error.text);
     arena = &out->arena;
     read_fields(report_report_fields, out, object);
+    for (size_t i = 0; i < out->findings.count; i++)
+        place_finding(&out->findings.items[i]);
     json_decref(object);
 }
