@@ -1,5 +1,6 @@
 /* bench_server ADDRESS PORT COUNT: listens on COUNT ports from PORT on, says "ready", and sends
- * back what comes, until its standard input ends. A connection costs it one turn of epoll. */
+ * back what comes, until its standard input ends. Then it prints how many connections it had at
+ * most at the same time. A connection costs it one turn of epoll. */
 #include "bench.h"
 
 #include <errno.h>
@@ -13,6 +14,8 @@
 
 #define TURN_EVENTS 256
 #define LISTENER    (UINT64_C(1) << 32)
+
+static int connections, most;
 
 static void watch(int epoll_fd, int fd, uint64_t mark)
 {
@@ -38,8 +41,10 @@ static void accept_all(int epoll_fd, int listener)
 {
     int fd;
 
-    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         watch(epoll_fd, fd, 0);
+        most = ++connections > most ? connections : most;
+    }
     if (errno != EAGAIN && errno != ECONNABORTED)
         err(1, "accept4");
 }
@@ -51,8 +56,10 @@ static void echo(int fd)
 
     if (got > 0 && send(fd, buffer, (size_t)got, MSG_NOSIGNAL) == got)
         return;
-    if (got >= 0 || errno != EAGAIN)
+    if (got >= 0 || errno != EAGAIN) {
         close(fd);
+        connections--;
+    }
 }
 
 int main(int argc, char **argv)
@@ -81,7 +88,7 @@ int main(int argc, char **argv)
             if (events[i].data.u64 & LISTENER)
                 accept_all(epoll_fd, fd);
             else if (fd == STDIN_FILENO)
-                return 0;
+                return printf("%d\n", most) < 0;
             else
                 echo(fd);
         }
