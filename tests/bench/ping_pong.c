@@ -53,5 +53,6 @@ int main(int argc, char **argv)
         before = after;
     }
     bench_report("rounds", before - start, took, rounds);
+    free(took);
     return 0;
 }
