@@ -39,6 +39,8 @@ int host_configure(const struct lab_plan *plan, enum lab_host host, struct error
         rc = configure_family(plan, link, host, AF_INET6, LAB_PREFIX_V6, error);
     if (!rc)
         rc = sysctl_set_host(&plan->host[host], error);
+    if (!rc)
+        rc = link_wait(link, LAB_DEVICE, error);
     if (rc)
         error_add(error, "%s", lab_host_name(host));
     return rc;

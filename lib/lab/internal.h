@@ -83,6 +83,10 @@ static inline void cleanup_link(struct link_socket **link)
 int link_add_pair(struct link_socket *link, const char *wire_device, enum lab_host host,
                   int host_namespace, int mtu_bytes, struct error *error);
 int link_up(struct link_socket *link, const char *device, struct error *error);
+/* Waits until the device sends. Its carrier comes with its peer, but the kernel notices that in a
+ * work queue of its own, later on a busy machine, and until then it discards what is sent without a
+ * word. Both ends must be up. */
+int link_wait(struct link_socket *link, const char *device, struct error *error);
 int link_move(struct link_socket *link, const char *device, int to_namespace, struct error *error);
 int link_add_address(struct link_socket *link, const char *device, int family, const void *address,
                      int prefix, struct error *error);

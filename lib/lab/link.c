@@ -1,5 +1,6 @@
 /* Devices, addresses and neighbours by rtnetlink(7). One request at a time, each acknowledged. */
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "lab/internal.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <linux/sockios.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,7 @@
 #define GRO_MAX_SIZE_ATTRIBUTE 58 /* IFLA_GRO_MAX_SIZE */
 #define MERGE_NOTHING          1
 #define QUEUE_PACKETS          16384
+#define OPERATIONAL            6 /* IF_OPER_UP of linux/if.h, which net/if.h excludes */
 
 struct link_socket {
     struct mnl_socket *netlink;
@@ -156,6 +159,47 @@ static int index_of(struct link_socket *link, const char *device)
     if (ioctl(mnl_socket_get_fd(link->netlink), SIOCGIFINDEX, &ifr))
         return -errno;
     return ifr.ifr_ifindex;
+}
+
+struct readiness {
+    uint8_t state;
+    bool discards;
+};
+
+static int read_readiness(const struct nlmsghdr *nlh, void *out)
+{
+    struct readiness *ready = out;
+    const struct nlattr *attr;
+
+    mnl_attr_for_each(attr, nlh, sizeof(struct ifinfomsg))
+    {
+        if (mnl_attr_get_type(attr) == IFLA_OPERSTATE)
+            ready->state = mnl_attr_get_u8(attr);
+        else if (mnl_attr_get_type(attr) == IFLA_QDISC)
+            ready->discards = !strcmp(mnl_attr_get_str(attr), "noop");
+    }
+    return MNL_CB_OK;
+}
+
+int link_wait(struct link_socket *link, const char *device, struct error *error)
+{
+    int64_t end_ns = clock_mono_ns() + LAB_CALL_LIMIT_NS / 2;
+    char buffer[REQUEST_MAX];
+
+    for (;;) {
+        struct readiness ready = {0};
+        struct nlmsghdr *nlh = begin(buffer, RTM_GETLINK, 0);
+        put_ifinfo(nlh);
+        mnl_attr_put_strz(nlh, IFLA_IFNAME, device);
+        int rc = request_for(link, nlh, read_readiness, &ready);
+        if (rc)
+            return error_sys(error, -rc, "waiting for %s", device);
+        if (ready.state == OPERATIONAL && !ready.discards)
+            return 0;
+        if (clock_mono_ns() >= end_ns)
+            return error_set(error, ETIMEDOUT, "%s does not come up", device);
+        poll(NULL, 0, 1);
+    }
 }
 
 static size_t address_bytes(int family)

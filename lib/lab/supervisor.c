@@ -60,6 +60,9 @@ static int configure_host(struct supervisor *s, enum lab_host host, struct error
         rc = back;
     if (rc)
         return rc;
+    rc = link_wait(s->link, lab_wire_device(host), error);
+    if (rc)
+        return rc;
     boot->init = init_start(s->plan, host, s->namespaces.host[host], &boot->channel, &boot->leash,
                             s->notes, error);
     return boot->init < 0 ? boot->init : 0;
