@@ -176,7 +176,9 @@ static void retransmit(struct schedule *out, const struct schedule_settings *set
     int64_t began_ns = at_ns;
     do {
         send_at(out, at_ns);
-        rto_ns = least(2 * rto_ns, rto_max_of(settings));
+        /* tcp_ld_RTO_revert(): the answer halves again what has just been doubled. */
+        if (!socket->unreachable_v4)
+            rto_ns = least(2 * rto_ns, rto_max_of(settings));
         at_ns += until_next_ns(settings, rto_ns, user_ns, at_ns - began_ns);
         limit_ns = user_ns > 0 ? user_ns
                    : orphan    ? orphan_limit_ns(settings, rto_ns)

@@ -38,6 +38,8 @@ struct schedule_socket {
     int64_t keepalive_intvl_ns; /* TCP_KEEPINTVL */
     int64_t keepalive_probes;   /* TCP_KEEPCNT */
     int64_t rtt_ns;             /* smoothed round trip */
+    bool unreachable_v4;        /* ICMP net or host unreachable answers every segment (IPv4): RFC
+                                   6069 undoes the back-off */
 };
 
 /* No setting of the kernel makes more transmissions than this, except TCP_USER_TIMEOUT with a low

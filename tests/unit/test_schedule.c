@@ -227,7 +227,7 @@ static void nonsense_ends_too(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
         int64_t v = values[i];
         struct schedule_settings settings = {v, v, v, v, v, v, v, v, v, v, v, v, i % 2};
-        struct schedule_socket socket = {0, v, v, v, v, v};
+        struct schedule_socket socket = {0, v, v, v, v, v, i % 2};
         schedule_connect(&schedule, &settings, &socket);
         assert_in_range(schedule.sent_count, 1, 2 * 255 + 2);
         schedule_accept(&schedule, &settings);

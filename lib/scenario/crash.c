@@ -1,0 +1,294 @@
+/* What the scenarios of crash-sim share. */
+#include "scenario/crash.h"
+
+#include "base/cleanup.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+const struct scenario_setting crash_no_haste[] = {
+    {SCENARIO_BOTH, "tcp_rto_min_us", "5000000", false, true}, {0}};
+
+const struct scenario_setting crash_few_retries[] = {
+    {SCENARIO_BOTH, "tcp_retries2", "2", true, false}, {0}};
+
+const struct scenario_setting crash_quick_keepalive[] = {
+    {SCENARIO_BOTH, "tcp_retries2", "2", true, false},
+    {SCENARIO_BOTH, "tcp_keepalive_time", "1", true, false},
+    {SCENARIO_BOTH, "tcp_keepalive_intvl", "1", true, false},
+    {SCENARIO_BOTH, "tcp_keepalive_probes", "2", true, false},
+    {0}};
+
+struct crash_facts *crash_facts(struct stage *stage)
+{
+    return stage_facts(stage, sizeof(struct crash_facts));
+}
+
+/* ---- Before it happens ---- */
+
+/* "60" seconds or "1500" milliseconds of an option, as it is in force. */
+static int64_t option_ns(struct stage *stage, const char *name)
+{
+    struct act act = {.verb = ACT_OPTION_READ};
+    const struct sock_option *option = sock_option_find(name);
+    struct sock_option_value value;
+
+    snprintf(act.text, sizeof act.text, "%s", name);
+    struct act_reply reply = actor_do(stage_client(stage), &act);
+    if (reply.rc || !option || sock_option_parse(option, reply.text, &value, NULL)) {
+        stage_fail(stage, "cannot read %s", name);
+        return 0;
+    }
+    return value.number;
+}
+
+static void learn_socket(struct stage *stage)
+{
+    struct crash_facts *facts = crash_facts(stage);
+    struct act_reply info = DO(stage_client(stage), ACT_INFO);
+
+    facts->settings = stage_settings(stage, LAB_CLIENT);
+    facts->host = stage_host_settings(stage);
+    facts->socket = (struct schedule_socket){
+        .user_timeout_ns = option_ns(stage, "TCP_USER_TIMEOUT"),
+        .keepalive_time_ns = option_ns(stage, "TCP_KEEPIDLE"),
+        .keepalive_intvl_ns = option_ns(stage, "TCP_KEEPINTVL"),
+        .keepalive_probes = option_ns(stage, "TCP_KEEPCNT"),
+        .rtt_ns = info.rc > 0 ? info.info.rtt_ns : 0,
+    };
+    facts->settings.tail_loss_probe =
+        facts->settings.tail_loss_probe && info.info.options & SOCK_TCP_OPT_SACK;
+}
+
+void crash_connected(struct stage *stage)
+{
+    stage_connected(stage);
+    if (!stage_failed(stage))
+        learn_socket(stage);
+}
+
+void crash_happens(struct stage *stage)
+{
+    crash_facts(stage)->at_ns = clock_mono_ns();
+}
+
+void crash_kill_server(struct stage *stage)
+{
+    crash_happens(stage);
+    actor_signal(stage_server(stage), SIGKILL);
+    stage_mark(stage, "the server's process is killed");
+    crash_heard(stage, "delivered s>c:fin", "delivered s>c:rst");
+    /* The FIN's acknowledgement may be delayed; what comes next is to come after it. */
+    crash_heard(stage, "server=FIN-WAIT-2", "delivered s>c:rst");
+}
+
+void crash_heard(struct stage *stage, const char *one, const char *other)
+{
+    int64_t end_ns = clock_mono_ns() + STAGE_LIMIT_NS;
+
+    while (!stage_failed(stage) && clock_mono_ns() < end_ns)
+        if (stage_saw(stage, one, 5 * NS_PER_MS) || stage_saw(stage, other, 0))
+            return;
+}
+
+static bool in_call(const struct stage *stage, enum trace_side side, const char *verb)
+{
+    size_t count = trace_reserved(stage->trace);
+
+    for (size_t i = count; i > stage->since; i--) {
+        const struct trace_event *event = trace_slot(stage->trace, i - 1);
+        if (event && event->kind == TRACE_CALL && event->side == side &&
+            __atomic_load_n(&event->call.pending, __ATOMIC_ACQUIRE) &&
+            !strncmp(event->call.verb, verb, TRACE_WORD_MAX))
+            return true;
+    }
+    return false;
+}
+
+void crash_entered(struct stage *stage, enum lab_host host, const char *verb)
+{
+    enum trace_side side = host == LAB_CLIENT ? TRACE_CLIENT : TRACE_SERVER;
+    int64_t end_ns = clock_mono_ns() + STAGE_LIMIT_NS;
+
+    while (!stage_failed(stage) && !in_call(stage, side, verb)) {
+        if (clock_mono_ns() >= end_ns)
+            stage_fail(stage, "the %s does not enter its %s", lab_host_name(host), verb);
+        poll(NULL, 0, 1);
+    }
+}
+
+/* ---- What the survivor sees ---- */
+
+static struct result_map *row(struct stage *stage, const char *call, const char *returned)
+{
+    if (!stage->result->table_count)
+        stage_table(stage, "survivor", "What the survivor's calls returned");
+    struct result_map *map = stage_row(stage);
+    result_set_text(stage->arena, map, "call", call);
+    result_set_text(stage->arena, map, "returned", returned);
+    return map;
+}
+
+static void add_times(struct stage *stage, struct result_map *map, const struct act_reply *reply)
+{
+    const struct crash_facts *facts = crash_facts(stage);
+    bool known = reply && reply->returned_ns > 0;
+
+    result_set_integer(stage->arena, map, "took_ns",
+                       known ? reply->returned_ns - reply->entered_ns : RESULT_UNKNOWN);
+    result_set_integer(stage->arena, map, "after_it_ns",
+                       known && facts->at_ns ? reply->returned_ns - facts->at_ns : RESULT_UNKNOWN);
+}
+
+void crash_call(struct stage *stage, const char *key, const char *expected,
+                const struct act_reply *reply, const char *zero)
+{
+    const char *name = reply->died ? "killed" : act_rc_name(reply->rc, zero);
+
+    stage_check_text(stage, key, expected, name);
+    if (reply->rc > 0 && reply->bytes == reply->rc)
+        name = arena_printf(stage->arena, "%lld bytes", (long long)reply->bytes);
+    add_times(stage, row(stage, key, name), reply);
+}
+
+void crash_death(struct stage *stage, const char *key, const char *expected, struct actor *actor)
+{
+    const char *name = "?";
+    int status = 0;
+
+    if (stage_failed(stage) || !actor_wait(actor, STAGE_LIMIT_NS, &status))
+        return;
+    if (WIFSIGNALED(status))
+        name = arena_printf(stage->arena, "SIG%s", sigabbrev_np(WTERMSIG(status)));
+    else
+        name = arena_printf(stage->arena, "exit %d", WEXITSTATUS(status));
+    stage_check_text(stage, key, expected, name);
+    add_times(stage, row(stage, key, name), NULL);
+}
+
+static const struct {
+    int bit;
+    const char *name;
+} poll_names[] = {{POLLIN, "IN"},   {POLLPRI, "PRI"}, {POLLOUT, "OUT"},
+                  {POLLERR, "ERR"}, {POLLHUP, "HUP"}, {POLLRDHUP, "RDHUP"}};
+
+void crash_poll(struct stage *stage, const char *key, const char *expected,
+                const struct act_reply *reply)
+{
+    const char *text = reply->rc > 0 ? "" : act_rc_name(reply->rc, "nothing");
+
+    for (size_t i = 0; reply->rc > 0 && i < ARRAY_SIZE(poll_names); i++)
+        if (reply->rc & poll_names[i].bit)
+            text = arena_printf(stage->arena, "%s%s%s", text, *text ? " " : "", poll_names[i].name);
+    stage_check_text(stage, key, expected, text);
+    add_times(stage, row(stage, key, text), reply);
+}
+
+void crash_blocked(struct stage *stage, const char *key, struct actor *actor)
+{
+    const char *state = actor_busy(actor) ? "still blocked" : "it returned";
+
+    stage_check_text(stage, key, "still blocked", state);
+    struct result_map *map = row(stage, key, state);
+    result_set_integer(stage->arena, map, "took_ns", RESULT_UNKNOWN);
+    result_set_integer(stage->arena, map, "after_it_ns",
+                       clock_mono_ns() - crash_facts(stage)->at_ns);
+}
+
+void crash_no_timer(struct stage *stage, enum lab_host host, uint16_t local_port,
+                    uint16_t remote_port)
+{
+    static const char *const timers[] = {"none", "retransmission", "keepalive", "time-wait",
+                                         "window probe"};
+    struct act_socket socket = stage_socket_of(stage, host, local_port, remote_port);
+    bool known = socket.entry.timer >= 0 && socket.entry.timer < (int)ARRAY_SIZE(timers);
+
+    stage_check_text(stage, "state_left", "ESTABLISHED", stage_state_name(socket.state));
+    stage_check_text(stage, "timer_left", "none", known ? timers[socket.entry.timer] : "another");
+}
+
+/* ---- Against the schedules ---- */
+
+/* Many short intervals: the lateness of each adds up, so that the end can come an interval or two
+ * early in their count; but not before the time that tcp_retries2 stands for. */
+static void expect_no_back_off(struct stage *stage, const struct schedule *plan, size_t seen)
+{
+    const struct crash_facts *facts = crash_facts(stage);
+    struct schedule_socket doubling = facts->socket;
+    struct schedule with_back_off;
+    size_t first = facts->settings.tail_loss_probe ? 2 : 1;
+    int64_t limit_ns = schedule_retries_ns(&facts->settings, facts->settings.retries2);
+
+    doubling.unreachable_v4 = false;
+    schedule_send(&with_back_off, &facts->settings, &doubling);
+    stage_observe_integer(stage, "transmissions", (int64_t)seen);
+    stage_expect_range(stage, "transmissions", (int64_t)with_back_off.sent_count + 1,
+                       (int64_t)plan->sent_count);
+    stage_expect_range(stage, "failed_after_ns", plan->sent_ns[first] + limit_ns,
+                       schedule_latest_ns(&facts->settings, plan->failed_ns) + NS_PER_SEC);
+}
+
+void crash_check_send(struct stage *stage)
+{
+    const struct crash_facts *facts = crash_facts(stage);
+    struct schedule plan, host;
+    int64_t seen_ns[SCHEDULE_SENT_MAX], took_ns = facts->returned_ns - facts->entered_ns;
+    size_t seen = stage_times(stage, "data", LAB_FROM_CLIENT, seen_ns, SCHEDULE_SENT_MAX);
+
+    schedule_send(&plan, &facts->settings, &facts->socket);
+    schedule_send(&host, &facts->host, &facts->socket);
+    if (facts->socket.unreachable_v4)
+        expect_no_back_off(stage, &plan, seen);
+    else
+        stage_check_integer(stage, "transmissions", (int64_t)plan.sent_count, (int64_t)seen);
+    for (size_t i = 1; i < plan.sent_count && i < SCHEDULE_SENT_MAX; i++)
+        stage_timing(stage, arena_printf(stage->arena, "transmission %zu", i + 1), plan.sent_ns[i],
+                     i < seen ? seen_ns[i] - seen_ns[0] : RESULT_UNKNOWN,
+                     i < host.sent_count ? host.sent_ns[i] : RESULT_UNKNOWN);
+    stage_timing(stage, "the failure", plan.failed_ns, took_ns, host.failed_ns);
+    stage_observe_integer(stage, "failed_after_ns", took_ns);
+    if (!facts->socket.unreachable_v4)
+        stage_expect_time(stage, "failed_after_ns", &facts->settings, plan.failed_ns);
+}
+
+/* The last segment of the server before it went away: keepalive counts from it. */
+static int64_t last_heard(struct stage *stage, int64_t before_ns)
+{
+    int64_t times_ns[64], last_ns = 0;
+    size_t count = stage_times(stage, "", LAB_FROM_SERVER, times_ns, ARRAY_SIZE(times_ns));
+
+    for (size_t i = 0; i < count && i < ARRAY_SIZE(times_ns); i++)
+        if (times_ns[i] < before_ns)
+            last_ns = times_ns[i];
+    return last_ns;
+}
+
+void crash_check_keepalive(struct stage *stage, bool ends)
+{
+    const struct crash_facts *facts = crash_facts(stage);
+    struct schedule_socket unset = {.user_timeout_ns = facts->socket.user_timeout_ns};
+    struct schedule plan, host;
+    int64_t all_ns[64], at_ns = facts->at_ns - stage->started_mono_ns;
+    int64_t heard_ns = last_heard(stage, at_ns), seen_ns[64];
+    size_t all = stage_times(stage, "ack", LAB_FROM_CLIENT, all_ns, ARRAY_SIZE(all_ns)), seen = 0;
+
+    for (size_t i = 0; i < all && i < ARRAY_SIZE(all_ns); i++)
+        if (all_ns[i] > at_ns)
+            seen_ns[seen++] = all_ns[i] - heard_ns;
+    schedule_keepalive(&plan, &facts->settings, &facts->socket);
+    schedule_keepalive(&host, &facts->host, &unset);
+    size_t count = ends ? plan.sent_count : 1;
+    stage_check_integer(stage, "probes", (int64_t)count, (int64_t)seen);
+    for (size_t i = 0; i < count && i < SCHEDULE_SENT_MAX; i++)
+        stage_timing(stage, arena_printf(stage->arena, "probe %zu", i + 1), plan.sent_ns[i],
+                     i < seen ? seen_ns[i] : RESULT_UNKNOWN,
+                     i < host.sent_count ? host.sent_ns[i] : RESULT_UNKNOWN);
+    int64_t planned_ns = ends ? plan.failed_ns : plan.sent_ns[0];
+    int64_t took_ns = facts->returned_ns - stage->started_mono_ns - heard_ns;
+    stage_timing(stage, "the failure", planned_ns, took_ns,
+                 ends ? host.failed_ns : host.sent_ns[0]);
+    stage_expect_time(stage, "failed_after_ns", &facts->settings, planned_ns);
+    stage_observe_integer(stage, "failed_after_ns", took_ns);
+}

@@ -1,0 +1,90 @@
+/* The rows of crash-sim, file by file (crash_set.c lists them), and what their scripts share.
+ *
+ * One side dies or goes away, the other survives. The survivor makes ordinary calls on an ordinary
+ * socket: no IP_RECVERR, no timestamps. Each of its calls is checked for what it returned and
+ * becomes a row of the result's table: how long the call took, and how long after the disaster it
+ * returned. Where a timer of the kernel decides, the time is held against the schedule
+ * (diagnosis/schedule.h). */
+#ifndef SCENARIO_CRASH_H
+#define SCENARIO_CRASH_H
+
+#include "scenario/stage.h"
+
+/* crash_process.c: the server's process dies. */
+extern const struct scenario crash_process_idle, crash_process_unread, crash_process_reading,
+    crash_process_writing, crash_process_select, crash_close_wait;
+/* crash_host.c: the server's host does, or cannot be reached. */
+extern const struct scenario crash_host_sending, crash_host_receiving, crash_host_idle,
+    crash_host_keepalive, crash_host_user_timeout, crash_host_unreachable;
+/* crash_reboot.c: it comes back, or goes in good order. */
+extern const struct scenario crash_reboot_sending, crash_reboot_reading, crash_reboot_keepalive,
+    crash_host_shutdown;
+/* crash_network.c: nobody died. */
+extern const struct scenario crash_network_pause, crash_nat_timeout;
+/* crash_client.c: the client dies. */
+extern const struct scenario crash_client_in_queue, crash_client_mid_request, crash_client_vanishes,
+    crash_zombies;
+
+/* The cells of the matrix (crash_matrix.c). */
+extern const struct scenario_set scenario_crash_matrix;
+
+/* Settings that several rows pin. Nothing is sent again on a busy machine, where no timer is the
+ * subject (Linux 6.11 and later). */
+extern const struct scenario_setting crash_no_haste[];
+/* Retransmissions end two seconds or so after the first one. */
+extern const struct scenario_setting crash_few_retries[];
+/* Keepalive: a probe after a second, another after two, the end after three; and the former. */
+extern const struct scenario_setting crash_quick_keepalive[];
+
+/* With this delay of the link the retransmission timeout is so much above its least value that a
+ * late timer changes neither the number of retransmissions nor the last of them. */
+#define CRASH_DELAY_NS (30 * NS_PER_MS)
+
+struct crash_facts {
+    int64_t at_ns;        /* CLOCK_MONOTONIC, when it happened */
+    int64_t entered_ns;   /* the call that put the data under way */
+    int64_t returned_ns;  /* the call that told */
+    uint16_t client_port; /* of the subject */
+    struct schedule_settings settings, host;
+    struct schedule_socket socket;
+    int64_t own[16]; /* a scenario's own */
+};
+struct crash_facts *crash_facts(struct stage *stage);
+
+/* ---- For run() */
+
+/* stage_connected(), and then what the schedules need to know of the survivor's socket, which is
+ * the client's slot 0. */
+void crash_connected(struct stage *stage);
+/* It happens now. */
+void crash_happens(struct stage *stage);
+/* The server's process is killed, and what that sends has been delivered. */
+void crash_kill_server(struct stage *stage);
+/* Waits until one of two conditions has come true; no failure if none does. */
+void crash_heard(struct stage *stage, const char *one, const char *other);
+/* Waits until a host is in a call of that name: BEGIN() only asks for it. */
+void crash_entered(struct stage *stage, enum lab_host host, const char *verb);
+/* A call of the survivor: a row of its table, and what it had to return. `zero` is the word for 0:
+ * "EOF", "nothing". */
+void crash_call(struct stage *stage, const char *key, const char *expected,
+                const struct act_reply *reply, const char *zero);
+/* The same where the actor should have died of a signal ("SIGPIPE"). */
+void crash_death(struct stage *stage, const char *key, const char *expected, struct actor *actor);
+/* A poll: which of POLLIN, POLLOUT, … came. */
+void crash_poll(struct stage *stage, const char *key, const char *expected,
+                const struct act_reply *reply);
+/* A call that must not have returned, and never will: the socket has no timer. Ports as the host
+ * sees them. */
+void crash_blocked(struct stage *stage, const char *key, struct actor *actor);
+void crash_no_timer(struct stage *stage, enum lab_host host, uint16_t local_port,
+                    uint16_t remote_port);
+
+/* ---- For check() */
+
+/* The client's data segments, and the failure, as schedule_send() has it. */
+void crash_check_send(struct stage *stage);
+/* The probes since the last segment from the server, and the failure (`ends`; else the first probe
+ * is what brings the news). */
+void crash_check_keepalive(struct stage *stage, bool ends);
+
+#endif

@@ -1,0 +1,224 @@
+/* The server's host dies, or cannot be reached: nobody is left to say so. */
+#include "scenario/crash.h"
+
+#include <poll.h>
+
+/* ---- Sending into the void ---- */
+
+/* A write, and then a read until the news comes; and what the calls after that say. */
+static void send_and_wait(struct stage *stage, const char *news)
+{
+    struct crash_facts *facts = crash_facts(stage);
+    struct actor *client = stage_client(stage);
+    struct schedule plan;
+
+    schedule_send(&plan, &facts->settings, &facts->socket);
+    struct act_reply reply = DO(client, ACT_WRITE, .bytes = 10);
+    crash_call(stage, "write", "ok", &reply, "0");
+    facts->entered_ns = reply.entered_ns;
+    BEGIN(client, ACT_READ, .bytes = 100);
+    reply = actor_end(client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
+    crash_call(stage, "read", news, &reply, "EOF");
+    facts->returned_ns = reply.returned_ns;
+    reply = DO(client, ACT_READ, .bytes = 100);
+    crash_call(stage, "read_again", "EOF", &reply, "EOF");
+    reply = DO(client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
+    crash_call(stage, "write_again", "EPIPE", &reply, "0");
+}
+
+static void run_sending(struct stage *stage)
+{
+    crash_connected(stage);
+    stage_cut(stage);
+    crash_happens(stage);
+    send_and_wait(stage, "ETIMEDOUT");
+}
+
+const struct scenario crash_host_sending = {
+    .name = "host-crash-sending",
+    .title = "the server's host crashes, and the client sends",
+    .book = "TCP sends the segment again and again, 12 times over about nine minutes in 4.4BSD, "
+            "and then read returns ETIMEDOUT; or EHOSTUNREACH, if a router said so (section 5.14).",
+    .here = "A tail-loss probe, then retransmissions with intervals that double up to 120 s "
+            "(tcp_rto_max_ms). tcp_retries2 is no count but a time: 15 stands for 924.6 s, looked "
+            "at when a retransmission is due. Then ETIMEDOUT, once; end of file and EPIPE after "
+            "that.",
+    .differs = "Linux tries for a quarter of an hour or more, and the setting is a time.",
+    .settings = crash_few_retries,
+    .delay_ns = CRASH_DELAY_NS,
+    .run = run_sending,
+    .check = crash_check_send,
+};
+
+/* ---- host-crash-user-timeout ---- */
+
+static void run_user_timeout(struct stage *stage)
+{
+    DO(stage_client(stage), ACT_OPEN);
+    struct act_reply reply = DO(stage_client(stage), ACT_OPTION_READ, .text = "TCP_USER_TIMEOUT");
+
+    /* The user may have set another. */
+    if (reply.rc || reply.text[0] == '0')
+        DO(stage_client(stage), ACT_OPTION, .text = "TCP_USER_TIMEOUT=1s");
+    crash_connected(stage);
+    stage_cut(stage);
+    crash_happens(stage);
+    send_and_wait(stage, "ETIMEDOUT");
+}
+
+const struct scenario crash_host_user_timeout = {
+    .name = "host-crash-user-timeout",
+    .title = "the server's host crashes, and the client, which sends, has TCP_USER_TIMEOUT set",
+    .book = NULL,
+    .here = "TCP_USER_TIMEOUT (RFC 5482) takes the place of tcp_retries2, for this socket only. It "
+            "runs from the first retransmission, not from the write, and shortens the last wait. "
+            "The error is the same: ETIMEDOUT.",
+    .settings =
+        (const struct scenario_setting[]){{SCENARIO_BOTH, "tcp_retries2", "15", true, false}, {0}},
+    .delay_ns = CRASH_DELAY_NS,
+    .run = run_user_timeout,
+    .check = crash_check_send,
+};
+
+/* ---- host-crash-receiving, host-crash-idle ---- */
+
+/* As long as a sender, or keepalive, would have needed to find out, with the settings of this run.
+ */
+static int64_t others_find_out_ns(const struct crash_facts *facts)
+{
+    struct schedule send, keepalive;
+
+    schedule_send(&send, &facts->settings, NULL);
+    schedule_keepalive(&keepalive, &facts->settings, NULL);
+    return send.failed_ns > keepalive.failed_ns ? send.failed_ns : keepalive.failed_ns;
+}
+
+static void run_receiving(struct stage *stage)
+{
+    struct actor *client = stage_client(stage);
+
+    crash_connected(stage);
+    struct act_reply reply = DO(stage_server(stage), ACT_WRITE, .slot = 1, .bytes = 10);
+    stage_wait(stage, "delivered s>c:data");
+    reply = DO(client, ACT_READ_ALL, .bytes = 10);
+    crash_call(stage, "first_part", "whole", &reply, "whole");
+    stage_wait(stage, "delivered c>s:ack#2");
+    BEGIN(client, ACT_READ, .bytes = 100);
+    crash_entered(stage, LAB_CLIENT, "read");
+    stage_cut(stage);
+    crash_happens(stage);
+    DO(stage_server(stage), ACT_WRITE, .slot = 1, .bytes = 10);
+    stage_pass(stage, others_find_out_ns(crash_facts(stage)));
+    crash_blocked(stage, "read", client);
+    crash_no_timer(stage, LAB_CLIENT, 0, STAGE_PORT);
+}
+
+const struct scenario crash_host_receiving = {
+    .name = "host-crash-receiving",
+    .title = "the server's host crashes in the middle of an answer",
+    .book = "The client just receives no more (section 7.5): nothing tells it why.",
+    .here = "The same: read waits for ever. The socket has no timer, so nothing is left that could "
+            "end it.",
+    .settings = crash_quick_keepalive,
+    .run = run_receiving,
+    .check = NULL,
+};
+
+static void run_idle(struct stage *stage)
+{
+    struct actor *client = stage_client(stage);
+
+    crash_connected(stage);
+    BEGIN(client, ACT_POLL, .number = POLLIN, .timeout_ns = -1);
+    crash_entered(stage, LAB_CLIENT, "poll");
+    stage_cut(stage);
+    crash_happens(stage);
+    stage_pass(stage, others_find_out_ns(crash_facts(stage)));
+    crash_blocked(stage, "poll", client);
+    crash_no_timer(stage, LAB_CLIENT, 0, STAGE_PORT);
+}
+
+static void check_idle(struct stage *stage)
+{
+    stage_expect_flags(stage, "C>S SYN", "S>C SYN,ACK", "C>S ACK", NULL);
+    stage_expect_states(stage, LAB_CLIENT, "SYN-SENT", "ESTABLISHED", NULL);
+}
+
+const struct scenario crash_host_idle = {
+    .name = "host-crash-idle",
+    .title = "the server's host crashes while nothing is under way: half-open for ever",
+    .book = "Nothing happens (section 7.5): without keepalive an idle connection sends nothing, "
+            "and so finds out nothing.",
+    .here = "The same. Keepalive is off unless SO_KEEPALIVE is set, whatever tcp_keepalive_time "
+            "says; the socket stays ESTABLISHED, without a timer.",
+    .settings = crash_quick_keepalive,
+    .run = run_idle,
+    .check = check_idle,
+};
+
+/* ---- host-crash-idle-keepalive ---- */
+
+static void run_keepalive(struct stage *stage)
+{
+    struct crash_facts *facts = crash_facts(stage);
+    struct actor *client = stage_client(stage);
+    struct schedule plan;
+
+    DO(client, ACT_OPTION, .text = "SO_KEEPALIVE=on");
+    crash_connected(stage);
+    stage_cut(stage);
+    crash_happens(stage);
+    schedule_keepalive(&plan, &facts->settings, &facts->socket);
+    BEGIN(client, ACT_READ, .bytes = 100);
+    struct act_reply reply = actor_end(client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
+    crash_call(stage, "read", "ETIMEDOUT", &reply, "EOF");
+    facts->returned_ns = reply.returned_ns;
+    reply = DO(client, ACT_READ, .bytes = 100);
+    crash_call(stage, "read_again", "EOF", &reply, "EOF");
+}
+
+static void check_keepalive(struct stage *stage)
+{
+    crash_check_keepalive(stage, true);
+    stage_check_integer(stage, "resets", 1,
+                        (int64_t)stage_times(stage, "rst", LAB_FROM_CLIENT, NULL, 0));
+}
+
+const struct scenario crash_host_keepalive = {
+    .name = "host-crash-idle-keepalive",
+    .title = "the server's host crashes while nothing is under way, with SO_KEEPALIVE set",
+    .book = "Nine probes, 75 s apart, after two hours of silence, and then ETIMEDOUT (section "
+            "7.5).",
+    .here = "The same: tcp_keepalive_time, tcp_keepalive_intvl and tcp_keepalive_probes, or "
+            "TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT for one socket. An RST goes out with the "
+            "end, in case somebody is there after all.",
+    .settings = crash_quick_keepalive,
+    .run = run_keepalive,
+    .check = check_keepalive,
+};
+
+/* ---- host-unreachable-sending ---- */
+
+static void run_unreachable(struct stage *stage)
+{
+    crash_connected(stage);
+    crash_facts(stage)->socket.unreachable_v4 = stage->family == AF_INET;
+    stage_fault(stage, "answer-icmp any=host-unreachable dir c>s");
+    stage_fault(stage, "drop any dir s>c");
+    crash_happens(stage);
+    send_and_wait(stage, "EHOSTUNREACH");
+}
+
+const struct scenario crash_host_unreachable = {
+    .name = "host-unreachable-sending",
+    .title = "a router says that the server's host is unreachable, and the client sends",
+    .book = "A soft error: TCP goes on trying, and when it gives up returns EHOSTUNREACH instead "
+            "of ETIMEDOUT (sections 5.14 and 7.5).",
+    .here = "The same. Over IPv4 each of those messages also undoes the back-off of the "
+            "retransmission timer (RFC 6069), so that far more segments are sent; over IPv6 it "
+            "does not.",
+    .settings = crash_few_retries,
+    .delay_ns = CRASH_DELAY_NS,
+    .run = run_unreachable,
+    .check = crash_check_send,
+};

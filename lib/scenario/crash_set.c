@@ -1,0 +1,12 @@
+/* The scenarios of crash-sim, in the order of --list. */
+#include "scenario/crash.h"
+
+static const struct scenario *const items[] = {
+    &crash_process_idle,      &crash_process_unread,   &crash_process_reading,
+    &crash_process_writing,   &crash_process_select,   &crash_host_sending,
+    &crash_host_receiving,    &crash_host_idle,        &crash_host_keepalive,
+    &crash_host_user_timeout, &crash_host_unreachable, &crash_reboot_sending,
+    &crash_reboot_reading,    &crash_reboot_keepalive, NULL,
+};
+
+const struct scenario_set scenario_crash = {.command = "crash-sim", .items = items};

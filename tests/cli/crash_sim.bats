@@ -1,0 +1,22 @@
+# What crash-sim refuses; what its scenarios say is tests/net/scenarios'.
+
+load helpers
+
+try() {
+    run --separate-stderr "$NETKIT" crash-sim "$@"
+}
+
+@test "crash-sim refuses what cannot be, with the remedy" {
+    try
+    assert_status 2
+    assert_stderr_has "--list has them"
+    try host-crash-sendign
+    assert_status 2
+    assert_stderr_has "did you mean 'host-crash-sending'"
+    try process-crash-idle --socket-option client:SO_KEEPALIVE=perhaps
+    assert_status 2
+    assert_stderr_has "SO_KEEPALIVE"
+    try host-crash-sending --no-lab
+    assert_status 2
+    assert_stderr_has "needs the lab"
+}
