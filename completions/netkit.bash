@@ -3,7 +3,7 @@
 
 _netkit_commands()
 {
-    echo 'tcp-probe connect-timeout accept-backlog lab doctor explain help'
+    echo 'tcp-probe connect-timeout crash-sim accept-backlog lab doctor explain help'
 }
 
 _netkit_options() # command
@@ -11,6 +11,7 @@ _netkit_options() # command
     case $1 in
     tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --tls --sni --alpn --ca-file --insecure --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --max-p50 --max-p90 --max-p99 --max-connect --max-tls --min-success --baseline --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     connect-timeout) echo '--target --targets --tries --connect-timeout --parallel --resolve --path --max-hops --hop-timeout --schedule --kernel-setting --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    crash-sim) echo '--list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     accept-backlog) echo '--listener --pid --all-listeners --interval --backlog --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     lab) echo '--server --client --wait-listen --no-wait --sysctl --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --dual-stack --timeout --ipv4 -4 --ipv6 -6 --connection --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     doctor) echo '--root --timeout --ipv4 -4 --ipv6 -6 --json --prometheus --format --output -o --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
@@ -24,6 +25,7 @@ _netkit_optional() # command
     case $1 in
     tcp-probe) echo '--diagram' ;;
     connect-timeout) echo '--diagram' ;;
+    crash-sim) echo '--diagram' ;;
     accept-backlog) echo '--diagram' ;;
     lab) echo '--diagram' ;;
     doctor) echo '' ;;
@@ -120,6 +122,38 @@ _netkit_value() # command, and option or "argument"
     'connect-timeout --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout filtered connection-rejected host-unreachable network-unreachable routing-loop not-permitted no-local-address late-synack accept-queue-overflow syn-queue-overflow slow-accept listener-closed close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate dead-peer-unnoticed truncation-accepted descriptor-leak zombie-processes scenario-differs inconclusive any' ;;
     'connect-timeout --color') echo 'words auto always never' ;;
     'connect-timeout argument') echo 'words accepted refused blackhole' ;;
+    'crash-sim --jobs') echo 'nothing ' ;;
+    'crash-sim --repeat') echo 'nothing ' ;;
+    'crash-sim --delay') echo 'nothing ' ;;
+    'crash-sim --rate') echo 'nothing ' ;;
+    'crash-sim --mtu') echo 'nothing ' ;;
+    'crash-sim --drop') echo 'nothing ' ;;
+    'crash-sim --hold') echo 'nothing ' ;;
+    'crash-sim --late') echo 'nothing ' ;;
+    'crash-sim --duplicate') echo 'nothing ' ;;
+    'crash-sim --reorder') echo 'nothing ' ;;
+    'crash-sim --corrupt') echo 'nothing ' ;;
+    'crash-sim --answer-rst') echo 'nothing ' ;;
+    'crash-sim --answer-icmp') echo 'nothing ' ;;
+    'crash-sim --cut') echo 'nothing ' ;;
+    'crash-sim --count') echo 'nothing ' ;;
+    'crash-sim --nth') echo 'nothing ' ;;
+    'crash-sim --dir') echo 'words c>s s>c' ;;
+    'crash-sim --probability') echo 'nothing ' ;;
+    'crash-sim --window') echo 'nothing ' ;;
+    'crash-sim --faults') echo 'file ' ;;
+    'crash-sim --seed') echo 'nothing ' ;;
+    'crash-sim --sysctl') echo 'nothing ' ;;
+    'crash-sim --socket-option') echo 'nothing ' ;;
+    'crash-sim --timeout') echo 'nothing ' ;;
+    'crash-sim --format') echo 'words text json ndjson junit tap prometheus' ;;
+    'crash-sim --output' | 'crash-sim -o') echo 'file ' ;;
+    'crash-sim --diagram') echo 'words text mermaid svg' ;;
+    'crash-sim --diagram-file') echo 'file ' ;;
+    'crash-sim --pcap') echo 'file ' ;;
+    'crash-sim --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout filtered connection-rejected host-unreachable network-unreachable routing-loop not-permitted no-local-address late-synack accept-queue-overflow syn-queue-overflow slow-accept listener-closed close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate dead-peer-unnoticed truncation-accepted descriptor-leak zombie-processes scenario-differs inconclusive any' ;;
+    'crash-sim --color') echo 'words auto always never' ;;
+    'crash-sim argument') echo 'words process-crash-idle process-crash-unread process-crash-reading process-crash-writing process-crash-select host-crash-sending host-crash-receiving host-crash-idle host-crash-idle-keepalive host-crash-user-timeout host-unreachable-sending host-reboot-sending host-reboot-reading host-reboot-idle-keepalive' ;;
     'accept-backlog --listener') echo 'host ' ;;
     'accept-backlog --pid') echo 'nothing ' ;;
     'accept-backlog --interval') echo 'nothing ' ;;
@@ -197,7 +231,7 @@ _netkit_value() # command, and option or "argument"
     'doctor --color') echo 'words auto always never' ;;
     'doctor argument') echo 'nothing ' ;;
     'explain argument') echo 'words nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout filtered connection-rejected host-unreachable network-unreachable routing-loop not-permitted no-local-address late-synack accept-queue-overflow syn-queue-overflow slow-accept listener-closed close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate dead-peer-unnoticed truncation-accepted descriptor-leak zombie-processes scenario-differs inconclusive EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH EINPROGRESS EINTR EINVAL EISCONN EMFILE EMSGSIZE ENETUNREACH ENFILE ENOBUFS ENOPROTOOPT ENOTCONN EPERM EPIPE EPROTO ETIMEDOUT ESTABLISHED SYN-SENT SYN-RECEIVED FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT CLOSED CLOSE-WAIT LAST-ACK LISTEN CLOSING NEW-SYN-RECEIVED' ;;
-    'help argument') echo 'words tcp-probe connect-timeout accept-backlog lab doctor explain help' ;;
+    'help argument') echo 'words tcp-probe connect-timeout crash-sim accept-backlog lab doctor explain help' ;;
     esac
 }
 

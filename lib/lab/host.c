@@ -41,6 +41,8 @@ int host_configure(const struct lab_plan *plan, enum lab_host host, struct error
         rc = sysctl_set_host(&plan->host[host], error);
     if (!rc)
         rc = link_wait(link, LAB_DEVICE, error);
+    if (!rc && plan->ipv6)
+        rc = link_wait_address(link, AF_INET6, lab_address_bytes(host, AF_INET6), error);
     if (rc)
         error_add(error, "%s", lab_host_name(host));
     return rc;

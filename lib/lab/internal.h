@@ -90,6 +90,10 @@ int link_wait(struct link_socket *link, const char *device, struct error *error)
 int link_move(struct link_socket *link, const char *device, int to_namespace, struct error *error);
 int link_add_address(struct link_socket *link, const char *device, int family, const void *address,
                      int prefix, struct error *error);
+/* Waits until what is sent to the address is taken: the kernel adds the route for an IPv6 address
+ * in a work queue. */
+int link_wait_address(struct link_socket *link, int family, const void *address,
+                      struct error *error);
 int link_add_neighbour(struct link_socket *link, const char *device, int family,
                        const void *address, const uint8_t mac[6], struct error *error);
 /* Checksums and segmentation are done by the kernel's software before the device sees a frame, and

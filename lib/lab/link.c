@@ -227,6 +227,36 @@ int link_add_address(struct link_socket *link, const char *device, int family, c
     return rc ? error_sys(error, -rc, "address of %s", device) : 0;
 }
 
+static int read_type(const struct nlmsghdr *nlh, void *out)
+{
+    const struct rtmsg *route = mnl_nlmsg_get_payload(nlh);
+
+    *(unsigned char *)out = route->rtm_type;
+    return MNL_CB_OK;
+}
+
+int link_wait_address(struct link_socket *link, int family, const void *address,
+                      struct error *error)
+{
+    int64_t end_ns = clock_mono_ns() + LAB_CALL_LIMIT_NS / 2;
+    char buffer[REQUEST_MAX];
+
+    for (;;) {
+        unsigned char type = RTN_UNSPEC;
+        struct nlmsghdr *nlh = begin(buffer, RTM_GETROUTE, 0);
+        struct rtmsg *route = mnl_nlmsg_put_extra_header(nlh, sizeof *route);
+        route->rtm_family = (unsigned char)family;
+        route->rtm_dst_len = (unsigned char)(8 * address_bytes(family));
+        mnl_attr_put(nlh, RTA_DST, address_bytes(family), address);
+        int rc = request_for(link, nlh, read_type, &type);
+        if (!rc && type == RTN_LOCAL)
+            return 0;
+        if (clock_mono_ns() >= end_ns)
+            return error_sys(error, rc ? -rc : ETIMEDOUT, "waiting for an address");
+        poll(NULL, 0, 1);
+    }
+}
+
 int link_add_neighbour(struct link_socket *link, const char *device, int family,
                        const void *address, const uint8_t mac[6], struct error *error)
 {
