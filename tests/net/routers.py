@@ -42,16 +42,16 @@ class Host:
         # It says that it is there when it is in its namespace; the pipe ends it.
         self.process = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec cat"],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+
+    def begin(self):
         self.process.stdout.readline()
-        self.run("ip link set lo up")
-        for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
-            self.write(setting, 1)
-        for setting in ("all", "default"):
-            self.write(f"ipv6/conf/{setting}/accept_dad", 0)
+        settings = ["ipv4/ip_forward=1", "ipv6/conf/all/forwarding=1",
+                    "ipv6/conf/all/accept_dad=0", "ipv6/conf/default/accept_dad=0"]  # fmt: skip
+        self.write(*settings)
         # So that a rule may come before the host's own addresses.
-        for family in ("-4", "-6"):
-            self.run(f"ip {family} rule add priority 100 lookup local",
-                     f"ip {family} rule del priority 0")  # fmt: skip
+        rules = ["rule add priority 100 lookup local", "rule del priority 0"]
+        self.ip("link set lo up", *rules)
+        self.ip(*rules, family=6)
 
     def command(self, *args):
         return ["nsenter", "-t", str(self.process.pid), "-n", *args]
@@ -59,8 +59,16 @@ class Host:
     def run(self, *lines):
         subprocess.run(self.command("sh", "-ec", "\n".join(lines)), check=True)
 
-    def write(self, setting, value):
-        self.run(f"echo {value} > /proc/sys/net/{setting}")
+    def ip(self, *lines, family=None):
+        """What ip(8) does with these lines; the family is needed where no address shows it."""
+        which = [f"-{family}"] if family else []
+        subprocess.run(self.command("ip", *which, "-batch", "-"), check=True, text=True,
+                       input="".join(f"{line}\n" for line in lines))  # fmt: skip
+
+    def write(self, *settings):
+        """Sysctls below net: "ipv4/ip_forward=1"."""
+        pairs = (setting.split("=") for setting in settings)
+        self.run(*(f"echo '{value}' > /proc/sys/net/{name}" for name, value in pairs))
 
     def popen(self, *args, **options):
         return subprocess.Popen(self.command(*args), **options)
@@ -78,6 +86,8 @@ class Row:
         names = ["c", *(f"r{i + 1}" for i in range(routers)), "s"]
         self.hosts = [Host(name) for name in names]
         self.by_name = dict(zip(names, self.hosts))
+        for host in self.hosts:
+            host.begin()
         self.links = range(1, len(names))
         for link in self.links:
             self._join(link)
@@ -102,25 +112,23 @@ class Row:
                         str(far.process.pid), "address", macs[1]], check=True)  # fmt: skip
         for host, device, side, other in ((near, "near", 1, 2), (far, "far", 2, 1)):
             neighbour = f"lladdr {macs[other - 1]} nud permanent dev {device}"
-            host.run(
-                f"ip address add {self.address(4, link, side)}/24 dev {device}",
-                f"ip -6 address add {self.address(6, link, side)}/64 dev {device} nodad",
-                f"ip link set {device} up",
-                f"ip neigh replace {self.address(4, link, other)} {neighbour}",
-                f"ip -6 neigh replace {self.address(6, link, other)} {neighbour}",
+            host.ip(
+                f"address add {self.address(4, link, side)}/24 dev {device}",
+                f"address add {self.address(6, link, side)}/64 dev {device} nodad",
+                f"link set {device} up",
+                f"neigh replace {self.address(4, link, other)} {neighbour}",
+                f"neigh replace {self.address(6, link, other)} {neighbour}",
             )
 
     def _route(self, i, host):
         """Host i lies between the links i and i + 1."""
+        lines = []
         for link in self.links:
-            if link > i + 1:
-                via = i + 1, 2
-            elif link < i:
-                via = i, 1
-            else:
+            if i <= link <= i + 1:
                 continue
-            host.run(f"ip route add {self.net(4, link)} via {self.address(4, *via)}",
-                     f"ip -6 route add {self.net(6, link)} via {self.address(6, *via)}")  # fmt: skip
+            via = (i + 1, 2) if link > i else (i, 1)
+            lines += [f"route add {self.net(f, link)} via {self.address(f, *via)}" for f in (4, 6)]
+        host.ip(*lines)
 
     @staticmethod
     def net(family, link):

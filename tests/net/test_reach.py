@@ -64,8 +64,8 @@ def listening(host, *ports, backlog=128):
 
 def rules(host, *words):
     """A rule for each family: what the hosts do with packets to one port, where there is no nft."""
-    for family in ("-4", "-6"):
-        host.run(f"ip {family} rule add {' '.join(words)}")
+    for family in FAMILIES:
+        host.ip(f"rule add {' '.join(words)}", family=family)
 
 
 class Case(unittest.TestCase):
@@ -147,11 +147,11 @@ class Answers(Case):
     def test_refused_by_something_before_the_host(self):
         """The second router takes what is for that port for its own, and has no listener."""
         rules(self.row["r2"], "priority 10 ipproto tcp dport 82 lookup local")
-        self.row["r2"].write("ipv4/conf/all/accept_local", 1)
+        self.row["r2"].write("ipv4/conf/all/accept_local=1")
         for family in FAMILIES:
             address = self.row.last(family, 2)
-            self.row["r2"].run(f"ip -{family} rule add priority 50 to {address} lookup main",
-                               f"ip -{family} address add {address} dev lo noprefixroute")  # fmt: skip
+            self.row["r2"].ip(f"rule add priority 50 to {address} lookup main",
+                              f"address add {address} dev lo noprefixroute", family=family)  # fmt: skip
         self.stack.enter_context(listening(self.row["s"], 80))
         others = [w for f in FAMILIES for w in ("--target", place(self.row.last(f, 2), 80))]
         for family, result, finding in self.look_both(2, *PATH, *others, port=82, status=0):
@@ -173,8 +173,7 @@ class Rejections(Case):
         return icmp["name"]
 
     def test_a_router_prohibits(self):
-        self.row["r2"].run(f"ip route add prohibit {self.row.last(4, 7)}",
-                           f"ip -6 route add prohibit {self.row.last(6, 7)}")  # fmt: skip
+        self.row["r2"].ip(*(f"route add prohibit {self.row.last(f, 7)}" for f in FAMILIES))
         for family, result, finding in self.look_both(7, *PATH):
             self.was(result, "rejected", "connection-rejected", finding)
             name = self.rejected_by(result, family, finding, self.routers(family)[1], 2)
@@ -191,7 +190,7 @@ class Rejections(Case):
             self.assertIn("target's own address", finding["summary"])
 
     def test_a_router_has_no_route(self):
-        self.row["r2"].run(*(f"ip -{f} route del {self.row.net(f, HOPS)}" for f in FAMILIES))
+        self.row["r2"].ip(*(f"route del {self.row.net(f, HOPS)}" for f in FAMILIES))
         for family, result, finding in self.look_both(7, *PATH):
             self.was(result, "network-unreachable", "network-unreachable", finding)
             self.rejected_by(result, family, finding, self.routers(family)[1], 2)
@@ -205,11 +204,9 @@ class Rejections(Case):
 
     def test_a_circle(self):
         """Two routers that each take the other for the way."""
-        for family, net in (("-4", "10.9.0.0/24"), ("-6", "fd09::/64")):
-            hop = {name: self.row.address(4 if family == "-4" else 6, *at)
-                   for name, at in (("c", (1, 2)), ("r1", (2, 2)), ("r2", (2, 1)))}  # fmt: skip
-            for name, via in hop.items():
-                self.row[name].run(f"ip {family} route add {net} via {via}")
+        for family, net in ((4, "10.9.0.0/24"), (6, "fd09::/64")):
+            for name, hop in (("c", (1, 2)), ("r1", (2, 2)), ("r2", (2, 1))):
+                self.row[name].ip(f"route add {net} via {self.row.address(family, *hop)}")
         found = self.look(*BRIEF, "--target", "10.9.0.1:80", "--target", "[fd09::1]:80")
         for result in found.values():
             self.assertEqual(result["case"], "routing-loop")
@@ -218,8 +215,7 @@ class Rejections(Case):
 
 class Silence(Case):
     def test_a_router_swallows(self):
-        self.row["r2"].run(f"ip route add blackhole {self.row.last(4, 9)}",
-                           f"ip -6 route add blackhole {self.row.last(6, 9)}")  # fmt: skip
+        self.row["r2"].ip(*(f"route add blackhole {self.row.last(f, 9)}" for f in FAMILIES))
         for family, result, finding in self.look_both(9, *PATH):
             self.was(result, "silent", "connect-timeout", finding)
             self.assertIsNone(finding["side"])
@@ -268,8 +264,8 @@ class Silence(Case):
             self.assertEqual(result["route"]["neighbour"], "INCOMPLETE")
 
     def test_no_gateway(self):
-        self.row["c"].run("ip route add 10.8.0.0/24 via 10.0.1.99",
-                          "ip -6 route add fd08::/64 via fd00:1::99")  # fmt: skip
+        self.row["c"].ip("route add 10.8.0.0/24 via 10.0.1.99",
+                         "route add fd08::/64 via fd00:1::99")  # fmt: skip
         found = self.look("--target", "10.8.0.1:80", "--target", "[fd08::1]:80")
         for result in found.values():
             finding = self.findings[result["target"]]
@@ -279,9 +275,9 @@ class Silence(Case):
 
 class Here(Case):
     def test_what_our_own_tables_say(self):
-        self.row["c"].run(*(f"ip {f} route add {kind} {net}{i}" for f, net in (("-4", "10.9.0."),
-                          ("-6", "fd09::")) for i, kind in ((1, "prohibit"), (2, "unreachable"),
-                                                           (3, "blackhole"))))  # fmt: skip
+        kinds = ((1, "prohibit"), (2, "unreachable"), (3, "blackhole"))
+        self.row["c"].ip(*(f"route add {kind} {net}{i}" for net in ("10.9.0.", "fd09::")
+                           for i, kind in kinds))  # fmt: skip
         wanted = {1: ("not-permitted", "EACCES"), 2: ("no-route", "EHOSTUNREACH"),
                   3: ("no-route", "EINVAL"), 99: ("no-route", "ENETUNREACH")}  # fmt: skip
         addresses = {f"10.9.0.{i}": i for i in (1, 2, 3)} | {f"fd09::{i}": i for i in (1, 2, 3)}
@@ -296,7 +292,7 @@ class Here(Case):
                 self.assertIsNone(result["path"])
 
     def test_no_port_left(self):
-        self.row["c"].write("ipv4/ip_local_port_range", '"40000 40000"')
+        self.row["c"].write("ipv4/ip_local_port_range=40000 40000")
         # The only port is taken by a connection to the same target.
         self.stack.enter_context(listening(self.row["r1"], 80))
         for family in FAMILIES:
