@@ -33,6 +33,11 @@ const char *reach_span(struct arena *arena, int64_t ns)
     "On the server: ss -ltn (is Recv-Q above Send-Q?), nstat -az TcpExtListenOverflows before "    \
     "and after, and its firewall; a capture there shows whether the SYN arrives."
 
+#define UNSTEADY                                                                                   \
+    "Whether several servers share the address and some of them do not listen, the service is "    \
+    "being restarted, or something between interferes at times.",                                  \
+        "More --tries, and each server asked by its own address."
+
 /* Where a field depends on the evidence it is NULL here, and reach_conclude() is told. */
 static const struct {
     const char *name;
@@ -47,8 +52,8 @@ static const struct {
                          "--path: the hop from which on the times are long; the same at an hour "
                          "with less traffic."},
     [REACH_CASE_LATE] = {"answered-late", FINDING_LATE_SYNACK, RESULT_SIDE_NONE, true,
-                         "Whether something on the way held the SYN or its answer, or the host "
-                         "did.",
+                         "Whether something on the way held the SYN or its answer, the host did, "
+                         "or this machine stood still.",
                          "--path: whether the routers before it answer quickly at the same time; a "
                          "capture on the server: how long after the SYN the SYN,ACK leaves."},
     [REACH_CASE_RETRIED] = {"answered-after-retries", FINDING_SYN_RETRANSMISSION, RESULT_SIDE_NONE,
@@ -60,10 +65,11 @@ static const struct {
     [REACH_CASE_OVERLOADED] = {"listener-overloaded", FINDING_ACCEPT_QUEUE_OVERFLOW,
                                RESULT_SIDE_SERVER, true, NULL, NULL},
     [REACH_CASE_UNSTEADY] = {"unsteady", FINDING_CONNECTION_REFUSED, RESULT_SIDE_SERVER, true,
-                             "Whether several servers share the address and some of them do not "
-                             "listen, the service is being restarted, or something between resets "
-                             "at times.",
-                             "More --tries, and each server asked by its own address."},
+                             UNSTEADY},
+    [REACH_CASE_UNSTEADY_RESET] = {"unsteady", FINDING_CONNECTION_RESET, RESULT_SIDE_SERVER, true,
+                                   UNSTEADY},
+    [REACH_CASE_UNSTEADY_OTHER] = {"unsteady", FINDING_INCONCLUSIVE, RESULT_SIDE_NONE, true,
+                                   UNSTEADY},
     [REACH_CASE_REFUSED] = {"refused", FINDING_CONNECTION_REFUSED, RESULT_SIDE_SERVER, false,
                             "Whether the host has no listener there, or a firewall answered in its "
                             "name: an RST carries the target's address whoever sent it.",
@@ -109,8 +115,9 @@ static const struct {
                                "ip address; ss -tan dst ADDRESS | wc -l, against "
                                "net.ipv4.ip_local_port_range."},
     [REACH_CASE_FILTERED] = {"filtered", FINDING_FILTERED, RESULT_SIDE_NONE, false,
-                             "Whether a filter drops the SYNs (on the way or on the host), or the "
-                             "listener's accept queue is full.",
+                             "Whether a filter drops the SYNs (on the way or on the host), the "
+                             "listener's accept queue is full, or the address is shared (NAT, a "
+                             "load balancer) and the host behind this port is down.",
                              ON_THE_SERVER},
     [REACH_CASE_SILENT] = {"silent", FINDING_CONNECT_TIMEOUT, RESULT_SIDE_NONE, false,
                            "Whether a filter drops silently, the host is down or does not exist, "
@@ -265,8 +272,12 @@ static void connected(struct inquest *inquest)
         const char *how = inquest->decisive->answer == REACH_ICMP
                               ? reach_icmp_name(&inquest->decisive->icmp)
                               : strerrordesc_np(inquest->decisive->number);
+        enum reach_answer answer = inquest->decisive->answer;
         struct finding *finding =
-            reach_conclude(inquest, REACH_CASE_UNSTEADY,
+            reach_conclude(inquest,
+                           answer == REACH_RST     ? REACH_CASE_UNSTEADY
+                           : answer == REACH_RESET ? REACH_CASE_UNSTEADY_RESET
+                                                   : REACH_CASE_UNSTEADY_OTHER,
                            arena_printf(inquest->arena, "%s failed (%s), the others connected.",
                                         how_often(inquest, failed), how));
         finding->severity = FINDING_WARNING;

@@ -41,16 +41,18 @@ static void no_neighbour(struct inquest *inquest)
     struct arena *arena = inquest->arena;
     const char *gateway = route ? route->gateway : NULL;
     const char *device = route && route->device ? route->device : "the link";
+    /* The kernel does not count a retransmission while the SYN waits for its neighbour. */
+    const char *left = inquest->retransmits ? "" : ": no SYN has left it";
     struct finding *finding = reach_conclude(
         inquest, REACH_CASE_NO_NEIGHBOUR,
         gateway ? arena_printf(arena,
                                "This host finds nobody at its gateway %s on %s (no answer to ARP "
-                               "or neighbour discovery): no SYN has left it.",
-                               gateway, device)
+                               "or neighbour discovery)%s.",
+                               gateway, device, left)
                 : arena_printf(arena,
                                "The target is on this host's own link (%s), and nobody there "
-                               "answers ARP or neighbour discovery for it: no SYN has left.",
-                               device));
+                               "answers this host's ARP or neighbour discovery for it%s.",
+                               device, left));
 
     if (gateway)
         finding->side = RESULT_SIDE_NETWORK;
@@ -61,8 +63,9 @@ static void no_neighbour(struct inquest *inquest)
                                 "lives elsewhere, this host's prefix length is too short.";
     if (neighbour_fails(inquest->evidence))
         return;
-    inquest->result->cannot_tell = "Whether nobody answers ARP or neighbour discovery, or a "
-                                   "firewall of this host rejects with the same ICMP.";
+    inquest->result->cannot_tell = "Whether nobody answers ARP or neighbour discovery, a "
+                                   "firewall of this host rejects with the same ICMP, or a tunnel "
+                                   "of its own has no other end.";
     inquest->result->would_tell = "ip neigh get, right after a try (FAILED?); nft list ruleset.";
 }
 

@@ -6,6 +6,7 @@ are set up, never from a time."""
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -402,6 +403,36 @@ class Forms(Case):
             self.assertIn(word, run.stdout)
             if form == "text":
                 self.assertTrue(all(len(line) <= 80 for line in run.stdout.splitlines()))
+
+
+class Ends(Case):
+    """A run that ends early says how far it came."""
+
+    def setUp(self):
+        super().setUp()
+        self.row["r1"].ip(f"route add blackhole {self.row.last(4, 9)}")
+        self.target = place(self.row.last(4, 9), 80)
+
+    def test_time_is_up(self):
+        found = self.look("--timeout", "700ms", "--target", self.target, status=4)
+        result = found[self.row.last(4, 9), 80]
+        self.assertEqual(result["case"], "silent")
+        self.assertGreaterEqual(result["syns_sent"], 1)
+
+    def test_interrupted(self):
+        run = self.row["c"].popen(NETKIT, "connect-timeout", "--json", "--connect-timeout", "60s",
+                                  "--target", self.target, text=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)  # fmt: skip
+        with open(f"/proc/{self.row['c'].process.pid}/net/tcp", encoding="ascii") as table:
+            deadline = time.monotonic() + 60
+            while " 02 " not in table.read() and time.monotonic() < deadline:  # SYN-SENT
+                time.sleep(0.01)
+                table.seek(0)
+        run.send_signal(signal.SIGINT)
+        report = json.loads(run.communicate(timeout=60)[0])
+        self.assertEqual(run.returncode, 130)
+        self.assertTrue(report["interrupted"])
+        self.assertEqual(report["results"][0]["case"], "silent")
 
 
 if __name__ == "__main__":
