@@ -209,6 +209,51 @@ class Together(Case):
                                        for sent in range(again + 1)])  # fmt: skip
 
 
+class Late(Case):
+    """Every processor is busy, and netkit is what gets least of it: the wire is late by many
+    milliseconds. What is lost, held and refused, and what is said of it, stays the same."""
+
+    CASES = {
+        "syn-retransmission": (["--drop", "syn", "--count", "1"], 0,
+                               ["C>S SYN x", "C>S SYN"]),
+        "synack-retransmission": (["--hold", "syn-ack=until:s>c:syn-ack#2"], 0,
+                                  ["C>S SYN", "S>C SYN,ACK"]),
+        "connection-refused": (["--answer-rst", "syn"], 1, ["C>S SYN x", "W>C RST,ACK"]),
+        "host-unreachable": (["--delay", "1ms", "--answer-icmp", "syn=host-unreachable"], 1,
+                             ["C>S SYN x", "W>C ICMP host-unreachable"]),
+        None: (["--delay", "1ms"], 0, ["C>S SYN"]),
+    }  # fmt: skip
+
+    def test_no_verdict_depends_on_it(self):
+        busy = [subprocess.Popen([sys.executable, "-S", "-E", "-c", "while True: pass"])
+                for _ in range(len(os.sched_getaffinity(0)))]  # fmt: skip
+        try:
+            for code, (options, status, begin) in self.CASES.items():
+                with self.subTest(code=code):
+                    ended = self.run_lab("--json", *options, *lab.programs(rounds=1, answer=3000),
+                                         preexec_fn=lambda: os.nice(5))  # fmt: skip
+                    self.check(code, status, begin, ended)
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+
+    def check(self, code, status, begin, ended):
+        self.assertEqual(ended.returncode, status, ended.stderr)
+        report = json.loads(ended.stdout)
+        result = report["results"][0]
+        self.assertEqual(result["wire"]["lost"], 0)
+        self.assertEqual(result["connections"][0]["flags"][: len(begin)], begin)
+        late_ns = result["wire"]["late_max_ns"]
+        self.assertEqual(any("late" in note for note in result["notes"]), late_ns > 50_000_000)
+        codes = [finding["code"] for finding in report["findings"]
+                 if finding["severity"] != "info"]  # fmt: skip
+        if code:
+            self.assertIn(code, codes)
+        elif late_ns < 50_000_000:
+            self.assertEqual(codes, [])
+
+
 if __name__ == "__main__":
     lab.require_lab()
     unittest.main(verbosity=2)
