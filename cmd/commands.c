@@ -5,6 +5,7 @@
 static const struct cli_command *const commands[] = {
     &tcp_probe_command,
     &connect_timeout_command,
+    &linger_test_command,
     &crash_sim_command,
     &accept_backlog_command,
     &lab_command,

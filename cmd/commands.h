@@ -8,6 +8,7 @@ extern const struct cli_program netkit_program;
 
 extern const struct cli_command tcp_probe_command;
 extern const struct cli_command connect_timeout_command;
+extern const struct cli_command linger_test_command;
 extern const struct cli_command crash_sim_command;
 extern const struct cli_command accept_backlog_command;
 extern const struct cli_command lab_command;

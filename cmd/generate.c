@@ -51,8 +51,8 @@ static void render_readme(struct buf *out, const struct cli_command *command)
 
 /* ---- the scenarios of a command, each as an entry */
 
-static const struct scenario_set *const sets[] = {&scenario_connect, &scenario_crash,
-                                                  &scenario_backlog};
+static const struct scenario_set *const sets[] = {&scenario_connect, &scenario_linger,
+                                                  &scenario_crash, &scenario_backlog};
 
 static const struct scenario_set *set_of(const struct cli_command *command)
 {

@@ -3,7 +3,7 @@
 
 _netkit_commands()
 {
-    echo 'tcp-probe connect-timeout crash-sim accept-backlog lab doctor explain help'
+    echo 'tcp-probe connect-timeout linger-test crash-sim accept-backlog lab doctor explain help'
 }
 
 _netkit_options() # command
@@ -11,6 +11,7 @@ _netkit_options() # command
     case $1 in
     tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --tls --sni --alpn --ca-file --insecure --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --max-p50 --max-p90 --max-p99 --max-connect --max-tls --min-success --baseline --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     connect-timeout) echo '--target --targets --tries --connect-timeout --parallel --resolve --path --max-hops --hop-timeout --schedule --kernel-setting --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    linger-test) echo '--bytes --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     crash-sim) echo '--list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     accept-backlog) echo '--listener --pid --all-listeners --interval --backlog --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     lab) echo '--server --client --wait-listen --no-wait --sysctl --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --dual-stack --timeout --ipv4 -4 --ipv6 -6 --connection --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
@@ -25,6 +26,7 @@ _netkit_optional() # command
     case $1 in
     tcp-probe) echo '--diagram' ;;
     connect-timeout) echo '--diagram' ;;
+    linger-test) echo '--diagram' ;;
     crash-sim) echo '--diagram' ;;
     accept-backlog) echo '--diagram' ;;
     lab) echo '--diagram' ;;
@@ -122,6 +124,39 @@ _netkit_value() # command, and option or "argument"
     'connect-timeout --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout filtered connection-rejected host-unreachable network-unreachable routing-loop not-permitted no-local-address late-synack accept-queue-overflow syn-queue-overflow slow-accept listener-closed close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate dead-peer-unnoticed truncation-accepted descriptor-leak zombie-processes scenario-differs inconclusive any' ;;
     'connect-timeout --color') echo 'words auto always never' ;;
     'connect-timeout argument') echo 'words accepted refused blackhole' ;;
+    'linger-test --bytes') echo 'nothing ' ;;
+    'linger-test --jobs') echo 'nothing ' ;;
+    'linger-test --repeat') echo 'nothing ' ;;
+    'linger-test --delay') echo 'nothing ' ;;
+    'linger-test --rate') echo 'nothing ' ;;
+    'linger-test --mtu') echo 'nothing ' ;;
+    'linger-test --drop') echo 'nothing ' ;;
+    'linger-test --hold') echo 'nothing ' ;;
+    'linger-test --late') echo 'nothing ' ;;
+    'linger-test --duplicate') echo 'nothing ' ;;
+    'linger-test --reorder') echo 'nothing ' ;;
+    'linger-test --corrupt') echo 'nothing ' ;;
+    'linger-test --answer-rst') echo 'nothing ' ;;
+    'linger-test --answer-icmp') echo 'nothing ' ;;
+    'linger-test --cut') echo 'nothing ' ;;
+    'linger-test --count') echo 'nothing ' ;;
+    'linger-test --nth') echo 'nothing ' ;;
+    'linger-test --dir') echo 'words c>s s>c' ;;
+    'linger-test --probability') echo 'nothing ' ;;
+    'linger-test --window') echo 'nothing ' ;;
+    'linger-test --faults') echo 'file ' ;;
+    'linger-test --seed') echo 'nothing ' ;;
+    'linger-test --sysctl') echo 'nothing ' ;;
+    'linger-test --socket-option') echo 'nothing ' ;;
+    'linger-test --timeout') echo 'nothing ' ;;
+    'linger-test --format') echo 'words text json ndjson junit tap prometheus' ;;
+    'linger-test --output' | 'linger-test -o') echo 'file ' ;;
+    'linger-test --diagram') echo 'words text mermaid svg' ;;
+    'linger-test --diagram-file') echo 'file ' ;;
+    'linger-test --pcap') echo 'file ' ;;
+    'linger-test --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout filtered connection-rejected host-unreachable network-unreachable routing-loop not-permitted no-local-address late-synack accept-queue-overflow syn-queue-overflow slow-accept listener-closed close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate dead-peer-unnoticed truncation-accepted descriptor-leak zombie-processes scenario-differs inconclusive any' ;;
+    'linger-test --color') echo 'words auto always never' ;;
+    'linger-test argument') echo 'words shutdown-write close linger-timeout linger-expired linger-nonblocking linger-off-explicit exit-without-close' ;;
     'crash-sim --jobs') echo 'nothing ' ;;
     'crash-sim --repeat') echo 'nothing ' ;;
     'crash-sim --delay') echo 'nothing ' ;;
@@ -231,7 +266,7 @@ _netkit_value() # command, and option or "argument"
     'doctor --color') echo 'words auto always never' ;;
     'doctor argument') echo 'nothing ' ;;
     'explain argument') echo 'words nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout filtered connection-rejected host-unreachable network-unreachable routing-loop not-permitted no-local-address late-synack accept-queue-overflow syn-queue-overflow slow-accept listener-closed close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate dead-peer-unnoticed truncation-accepted descriptor-leak zombie-processes scenario-differs inconclusive EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH EINPROGRESS EINTR EINVAL EISCONN EMFILE EMSGSIZE ENETUNREACH ENFILE ENOBUFS ENOPROTOOPT ENOTCONN EPERM EPIPE EPROTO ETIMEDOUT ESTABLISHED SYN-SENT SYN-RECEIVED FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT CLOSED CLOSE-WAIT LAST-ACK LISTEN CLOSING NEW-SYN-RECEIVED' ;;
-    'help argument') echo 'words tcp-probe connect-timeout crash-sim accept-backlog lab doctor explain help' ;;
+    'help argument') echo 'words tcp-probe connect-timeout linger-test crash-sim accept-backlog lab doctor explain help' ;;
     esac
 }
 
@@ -291,4 +326,4 @@ _netkit()
     fi
 }
 
-complete -F _netkit netkit tcp-probe connect-timeout
+complete -F _netkit netkit tcp-probe connect-timeout linger-test

@@ -200,27 +200,21 @@ bool actor_busy(struct actor *actor)
 
 /* ---- Ending ---- */
 
-bool actor_wait(struct actor *actor, int64_t limit_ns, int *status)
+bool actor_ended(struct actor *actor, int64_t limit_ns, int *status)
 {
     int64_t end_ns = clock_mono_ns() + limit_ns;
     struct lab_exit end = {0};
 
-    if (status)
-        *status = actor->status;
     if (actor->process) {
-        if (lab_process_wait(actor->process, limit_ns, &end)) {
-            stage_fail(actor->stage, "the %s's process did not end", lab_host_name(actor->host));
+        if (lab_process_wait(actor->process, limit_ns, &end))
             return false;
-        }
         actor->status = end.status;
     }
     while (actor->pid && !actor->ended) {
         if (waitpid(actor->pid, &actor->status, WNOHANG) == actor->pid)
             break;
-        if (clock_mono_ns() >= end_ns) {
-            stage_fail(actor->stage, "the %s's process did not end", lab_host_name(actor->host));
+        if (clock_mono_ns() >= end_ns)
             return false;
-        }
         poll(NULL, 0, 1);
     }
     actor->ended = true;
@@ -228,6 +222,16 @@ bool actor_wait(struct actor *actor, int64_t limit_ns, int *status)
     if (status)
         *status = actor->status;
     return true;
+}
+
+bool actor_wait(struct actor *actor, int64_t limit_ns, int *status)
+{
+    if (status)
+        *status = actor->status;
+    if (actor_ended(actor, limit_ns, status))
+        return true;
+    stage_fail(actor->stage, "the %s's process did not end", lab_host_name(actor->host));
+    return false;
 }
 
 void actor_signal(struct actor *actor, int signal)

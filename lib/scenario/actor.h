@@ -148,6 +148,8 @@ struct act_reply actor_try(struct actor *actor, int64_t limit_ns);
 void actor_signal(struct actor *actor, int signal);
 /* Waits until it has ended; the status is as of waitpid(2). False: it did not, a failure. */
 bool actor_wait(struct actor *actor, int64_t limit_ns, int *status);
+/* The same where it may go on: no failure. */
+bool actor_ended(struct actor *actor, int64_t limit_ns, int *status);
 /* Where its host's process has this actor; 0 when it is not known. */
 int64_t actor_pid(const struct actor *actor);
 

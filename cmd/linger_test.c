@@ -1,0 +1,74 @@
+/* netkit linger-test: what close, shutdown and SO_LINGER do to the connection, the data and the
+ * caller, reproduced. */
+#include "commands.h"
+#include "scenario/linger.h"
+#include "scenarios.h"
+
+struct linger_options {
+    int64_t bytes; /* 0: each scenario's own idea */
+    struct scenario_options run;
+};
+
+#define OF struct linger_options
+
+static const struct cli_group what = {
+    "What is at stake",
+    {
+        {.name = "bytes",
+         CLI_SIZE(OF, bytes),
+         .min = 1,
+         .max = LINGER_BYTES_MAX,
+         .value = "SIZE",
+         .help = "Write this much before the call that ends the connection; it waits in the send "
+                 "buffer while its ACKs are held. Without it each scenario has its own amount."},
+        {0},
+    }};
+
+static int run(struct cli_invocation *invocation)
+{
+    const struct linger_options *options = invocation->options;
+    const struct scenario_extra extra = {.bytes = options->bytes};
+
+    return scenarios_run(invocation, &scenario_linger, &options->run, &extra);
+}
+
+static const char *word(size_t index)
+{
+    return scenarios_word(&scenario_linger, index);
+}
+
+static const char *const description[] = {
+    "Reproduces the ways of ending a connection, each between two hosts of a private lab: which "
+    "call waits for what, what the caller knows afterwards, how much the peer's application got "
+    "and how much was lost, what the peer saw, and who is left with TIME-WAIT. --all ends with a "
+    "table of all of them.",
+    NULL};
+
+static const struct cli_fragment fragments[] = {
+    {&what, 0, NULL}, SCENARIO_FRAGMENTS(struct linger_options, run), {0}};
+
+static const struct cli_example examples[] = {
+    {"netkit linger-test close --diagram", "What a plain close does, segment by segment."},
+    {"netkit linger-test --all -4", "Every way of ending a connection, with the table of all."},
+    {"netkit linger-test linger-zero --bytes 200k", "How much is lost when close sends RST."},
+    {0},
+};
+
+const struct cli_command linger_test_command = {
+    .name = "linger-test",
+    .group = "Reproduce it in a lab",
+    .summary = "what close, shutdown and SO_LINGER do to the data, the peer and the caller",
+    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list",
+    .description = description,
+    .positional = {.name = "SCENARIO",
+                   .help = "what to reproduce; --list has them all",
+                   .completes = CLI_COMPLETES_WORDS,
+                   .word = word},
+    .fragments = fragments,
+    .examples = examples,
+    .statuses = common_scenario_statuses,
+    .see_also = "connect-timeout lab explain",
+    .symlink = true,
+    .options_size = sizeof(struct linger_options),
+    .run = run,
+};

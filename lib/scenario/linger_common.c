@@ -1,0 +1,187 @@
+/* What the scenarios of linger-test share: data at stake, ACKs that are kept, how it ended. */
+#include "scenario/cast.h"
+#include "scenario/linger.h"
+
+#include <errno.h>
+#include <poll.h>
+
+const struct scenario_setting linger_settings[] = {
+    {SCENARIO_BOTH, "tcp_early_retrans", "0", false, false},
+    {SCENARIO_BOTH, "tcp_rto_min_us", "3000000", false, true},
+    {SCENARIO_BOTH, "tcp_wmem", "4096 4194304 4194304", false, true},
+    {SCENARIO_BOTH, "tcp_fin_timeout", "60", false, false},
+    {0}};
+
+const char *linger_sees(const struct linger_end *end)
+{
+    return end->rc == -ETIME ? "nothing" : act_rc_name(end->rc, "EOF");
+}
+
+int64_t linger_bytes(const struct stage *stage, int64_t otherwise)
+{
+    return stage->request->bytes ? stage->request->bytes : otherwise;
+}
+
+/* ---- Inside the actors ---- */
+
+static int64_t do_read(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    static unsigned char sink[65536];
+    struct sock *sock = &self->slots[act->slot];
+    ssize_t got = 1;
+
+    while (got > 0) {
+        int events = sock_poll(sock, POLLIN, LINGER_PATIENCE_NS);
+        if (events <= 0)
+            return events ? events : -ETIME;
+        got = sock_read(sock, sink, sizeof sink, 0);
+        reply->bytes += got > 0 ? got : 0;
+    }
+    return got;
+}
+
+struct linger_end linger_read(struct actor *actor, int slot)
+{
+    struct act_reply reply =
+        DO(actor, ACT_CALL, .slot = slot, .function = do_read, .timeout_ns = LINGER_PATIENCE_NS);
+
+    return (struct linger_end){reply.bytes, reply.rc};
+}
+
+static int64_t do_set_nonblocking(struct actor_self *self, const struct act *act,
+                                  struct act_reply *reply)
+{
+    (void)reply;
+    int rc = sock_set_nonblocking(&self->slots[act->slot], true);
+    recorder_note(&self->recorder, "fcntl O_NONBLOCK", self->slots[act->slot].fd, rc);
+    return rc;
+}
+
+void linger_set_nonblocking(struct actor *actor, int slot)
+{
+    DO(actor, ACT_CALL, .slot = slot, .function = do_set_nonblocking);
+}
+
+static int64_t do_port(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct sock_address address;
+    int rc = sock_local_address(self->slots[act->slot].fd, &address);
+
+    (void)reply;
+    return rc ? rc : sock_address_port(&address);
+}
+
+uint16_t linger_port(struct actor *actor, int slot)
+{
+    struct act_reply reply = DO(actor, ACT_CALL, .slot = slot, .function = do_port);
+    return reply.rc > 0 ? (uint16_t)reply.rc : 0;
+}
+
+/* ---- On the stage ---- */
+
+struct linger_facts *linger_begin(struct stage *stage, size_t size, int64_t bytes)
+{
+    struct linger_facts *facts = stage_facts(stage, size);
+
+    facts->bytes = linger_bytes(stage, bytes);
+    facts->time_wait_ns = RESULT_UNKNOWN;
+    stage_connected(stage);
+    facts->port = linger_port(stage_client(stage), 0);
+    return facts;
+}
+
+void linger_hold(struct stage *stage, struct linger_facts *facts)
+{
+    if (stage->lab)
+        facts->hold = stage_fault(stage, "hold ack dir s>c");
+    stage_from_here(stage);
+}
+
+void linger_release(struct stage *stage, struct linger_facts *facts)
+{
+    if (facts->hold)
+        stage_unfault(stage, facts->hold);
+    facts->hold = 0;
+}
+
+void linger_write(struct stage *stage, struct linger_facts *facts)
+{
+    struct act_reply written =
+        DO(stage_client(stage), ACT_WRITE_ALL, .slot = 0, .bytes = facts->bytes);
+
+    if (written.rc)
+        stage_fail(stage, "the client cannot write: %s", act_rc_name(written.rc, "0"));
+    if (stage->lab)
+        stage_saw(stage, "s>c:ack", LINGER_PATIENCE_NS);
+}
+
+static struct act_socket socket_of(struct stage *stage, enum lab_host host, uint16_t client_port)
+{
+    return host == LAB_CLIENT ? stage_socket_of(stage, host, client_port, STAGE_PORT)
+                              : stage_socket_of(stage, host, STAGE_PORT, client_port);
+}
+
+int linger_state(struct stage *stage, enum lab_host host, uint16_t client_port, int expected)
+{
+    int64_t end_ns = clock_mono_ns() + LINGER_PATIENCE_NS;
+    int state;
+
+    while ((state = socket_of(stage, host, client_port).state) != expected &&
+           !stage_failed(stage) && clock_mono_ns() < end_ns)
+        poll(NULL, 0, 2);
+    return state;
+}
+
+int64_t linger_time_wait(struct stage *stage, enum lab_host host, uint16_t client_port)
+{
+    struct act_socket found = socket_of(stage, host, client_port);
+
+    return found.state == TCP_TIME_WAIT && found.entry.timer == SOCK_DIAG_TIMER_TIME_WAIT
+               ? (int64_t)found.entry.timer_expires_ms * NS_PER_MS
+               : RESULT_UNKNOWN;
+}
+
+void linger_finish(struct stage *stage, struct linger_facts *facts, int expected)
+{
+    DO(stage_server(stage), ACT_CLOSE, .slot = 1);
+    facts->client = linger_state(stage, LAB_CLIENT, facts->port, expected);
+    facts->time_wait_ns = linger_time_wait(stage, LAB_CLIENT, facts->port);
+    facts->server = linger_state(stage, LAB_SERVER, facts->port, 0);
+}
+
+/* ---- The summary ---- */
+
+static const char *who_waits(const struct linger_row *row)
+{
+    static const char *const names[] = {"nobody", "client", "server", "both"};
+
+    return names[(row->client == TCP_TIME_WAIT) + 2 * (row->server == TCP_TIME_WAIT)];
+}
+
+void linger_summarise(struct stage *stage, const struct linger_row *row)
+{
+    struct result_map *summary = stage_summary(stage);
+    struct arena *arena = stage->arena;
+
+    result_set_text(arena, summary, "returns", row->returned);
+    result_set_bool(arena, summary, "peer_has_it", row->peer_has_it);
+    result_set_bool(arena, summary, "application_has_it", row->application_has_it);
+    result_set_integer(arena, summary, "delivered", row->delivered_bytes);
+    result_set_integer(arena, summary, "lost", row->lost_bytes);
+    result_set_text(arena, summary, "peer_sees", row->peer_sees);
+    result_set_text(arena, summary, "end", stage_state_name(row->client));
+    result_set_text(arena, summary, "TIME-WAIT_at", who_waits(row));
+    result_set_text(arena, summary, "book", stage->scenario->differs ? "differs" : "");
+}
+
+void linger_summarise_facts(struct stage *stage, const struct linger_facts *facts,
+                            const char *returned)
+{
+    linger_summarise(stage, &(struct linger_row){.returned = returned,
+                                                 .peer_has_it = !facts->before_ack,
+                                                 .delivered_bytes = facts->end.bytes,
+                                                 .lost_bytes = facts->bytes - facts->end.bytes,
+                                                 .peer_sees = linger_sees(&facts->end),
+                                                 .client = facts->client,
+                                                 .server = facts->server});
+}
