@@ -5,12 +5,19 @@
 #define SCENARIO_BACKLOG_H
 
 #include "scenario/stage.h"
+#include <sys/types.h>
 
 /* backlog_sweep.c: how much fits. */
 extern const struct scenario backlog_sweep, backlog_somaxconn_clamp;
 /* backlog_full.c: the accept queue is full. */
 extern const struct scenario backlog_accept_queue_full, backlog_full_with_abort,
     backlog_ack_dropped;
+/* backlog_half.c, backlog_cookies.c: half-open connections. */
+extern const struct scenario backlog_syn_queue_full, backlog_synack_retries, backlog_syn_cookies;
+/* backlog_defer.c: connections that may be accepted later, or earlier. */
+extern const struct scenario backlog_deferred_accept, backlog_fast_open_queue;
+/* backlog_accept.c: accept itself. */
+extern const struct scenario backlog_emfile, backlog_nonblocking_accept, backlog_edge_triggered;
 
 /* Settings that most of them share: a SYN that is not answered comes again after 1, 2 and 3 s, a
  * full queue drops, cookies are sent when the SYN queue is full. */
@@ -29,6 +36,9 @@ struct backlog_own {
     const int *backlogs;
     size_t count;
 };
+
+/* This kernel, as capacity.h counts releases. */
+int backlog_release(void);
 
 /* ---- Looking (backlog_watch.c) */
 
@@ -53,7 +63,8 @@ enum backlog_counter {
 struct backlog_survey {
     int64_t queue, limit; /* of all listeners on the port together */
     int64_t listeners;
-    int64_t states[16]; /* connections by state, TCP_ESTABLISHED … */
+    int64_t states[16];   /* connections by state, TCP_ESTABLISHED … */
+    int64_t unread_bytes; /* in the receive buffers of all of them */
     int64_t counters[BACKLOG_COUNTERS];
 };
 
@@ -93,18 +104,28 @@ const char *backlog_lengths(struct stage *stage);
 
 bool backlog_await_queue(struct stage *stage, uint16_t port, int64_t length);
 bool backlog_await_half_open(struct stage *stage, uint16_t port, int64_t count);
+bool backlog_await_established(struct stage *stage, uint16_t port, int64_t count);
+bool backlog_await_unread(struct stage *stage, uint16_t port, int64_t bytes);
 bool backlog_await(struct stage *stage, const char *condition);
+
+/* That what was done since then was quick enough for no SYN to have been sent again (1 s);
+ * otherwise the run says nothing. */
+void backlog_in_time(struct stage *stage, int64_t since_mono_ns);
 
 /* ---- Doing */
 
 /* Connects slots first … first + count - 1 of the client, one after another, each when the one
  * before is in the accept queue; returns how many connects succeeded. */
 int backlog_fill(struct stage *stage, uint16_t port, int first, int count);
-/* Accepts `count` connections of slot 0 into slots first …; returns how many came. */
-int backlog_accept(struct stage *stage, struct actor *server, int first, int count);
+/* Accepts `count` connections of a listener into slots first …; returns how many came. */
+int backlog_accept(struct stage *stage, struct actor *server, int listener, int first, int count);
 /* Changes a setting of a host while the lab runs: "ipv4/tcp_syncookies". */
 void backlog_set(struct stage *stage, enum lab_host host, const char *path, const char *value);
 /* What is to be read of a client's slot without waiting: "data", "open", "EOF", "ECONNRESET" … */
 const char *backlog_state_of(struct stage *stage, struct actor *client, int slot);
+/* The same when something has come. */
+const char *backlog_end_of(struct stage *stage, struct actor *client, int slot);
+/* Inside an actor: whether a process sleeps, as one does that waits in a call. */
+bool backlog_sleeps(pid_t pid);
 
 #endif

@@ -49,14 +49,14 @@ static void run_accept_queue_full(struct stage *stage)
         ;
     facts->waited = actor_busy(client);
     facts->after = backlog_look(stage, STAGE_PORT, "two SYNs dropped");
-    facts->accepted = backlog_accept(stage, server, 1, 1);
+    facts->accepted = backlog_accept(stage, server, 0, 1, 1);
     backlog_look(stage, STAGE_PORT, "one accepted");
     stage_unfault(stage, held);
     facts->connect = actor_end(client, STAGE_LIMIT_NS);
     if (!facts->connect.rc)
         backlog_await_queue(stage, STAGE_PORT, FULL_QUEUED);
     backlog_look(stage, STAGE_PORT, "third SYN in");
-    facts->accepted += backlog_accept(stage, server, 2, FULL_QUEUED);
+    facts->accepted += backlog_accept(stage, server, 0, 2, FULL_QUEUED);
     backlog_look(stage, STAGE_PORT, "all accepted");
 }
 
@@ -197,11 +197,11 @@ static void run_ack_dropped(struct stage *stage)
     facts->client_state = DO(client, ACT_INFO, .slot = ACK_SUBJECT).rc;
     facts->after = backlog_look(stage, STAGE_PORT, "ACK, data dropped");
     facts->server_half_open = facts->after->server.states[TCP_SYN_RECV];
-    facts->accepted = backlog_accept(stage, server, 1, 1);
+    facts->accepted = backlog_accept(stage, server, 0, 1, 1);
     backlog_look(stage, STAGE_PORT, "one accepted");
     backlog_await_queue(stage, STAGE_PORT, ACK_BACKLOG + 1);
     backlog_look(stage, STAGE_PORT, "next segment in");
-    facts->accepted += backlog_accept(stage, server, 2, 2);
+    facts->accepted += backlog_accept(stage, server, 0, 2, 2);
     if (!facts->watch.gave_up)
         facts->got_bytes =
             DO(server, ACT_READ_ALL, .slot = ACK_SUBJECT, .bytes = ACK_DATA_BYTES).bytes;

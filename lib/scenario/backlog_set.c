@@ -2,8 +2,25 @@
 #include "scenario/backlog.h"
 
 static const struct scenario *const items[] = {
-    &backlog_sweep,           &backlog_somaxconn_clamp, &backlog_accept_queue_full,
-    &backlog_full_with_abort, &backlog_ack_dropped,     NULL,
+    /* how much fits */
+    &backlog_sweep,
+    &backlog_somaxconn_clamp,
+    /* the accept queue is full */
+    &backlog_accept_queue_full,
+    &backlog_full_with_abort,
+    &backlog_ack_dropped,
+    /* half-open connections */
+    &backlog_syn_queue_full,
+    &backlog_syn_cookies,
+    &backlog_synack_retries,
+    /* other times to accept */
+    &backlog_deferred_accept,
+    &backlog_fast_open_queue,
+    /* accept itself */
+    &backlog_emfile,
+    &backlog_nonblocking_accept,
+    &backlog_edge_triggered,
+    NULL,
 };
 
 const struct scenario_set scenario_backlog = {.command = "accept-backlog", .items = items};

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #define SOMAXCONN_TEXT "20"
@@ -173,9 +172,8 @@ static void choose_rows(struct stage *stage, struct sweep_facts *facts)
 static void run_sweep(struct stage *stage)
 {
     struct sweep_facts *facts = stage_facts(stage, sizeof *facts);
-    struct utsname name;
 
-    facts->release = uname(&name) ? 0 : capacity_release(name.release);
+    facts->release = backlog_release();
     facts->somaxconn = stage_setting(stage, LAB_SERVER, "core/somaxconn");
     if (stage_failed(stage))
         return;

@@ -40,6 +40,7 @@ static int count_socket(void *context, const struct sock_diag_entry *entry)
         survey->limit += entry->wqueue;
     } else if (entry->state > 0 && entry->state < (int)ARRAY_SIZE(survey->states)) {
         survey->states[entry->state]++;
+        survey->unread_bytes += entry->rqueue;
     }
     return 0;
 }
@@ -152,10 +153,14 @@ static void list_counters(struct stage *stage, const struct backlog_watch *watch
     const struct backlog_sample *first = &watch->samples[0];
     const struct backlog_sample *last = &watch->samples[watch->count - 1];
 
-    stage_table(stage, "counters", "The server's counters that moved");
+    bool moved = false;
+
     for (size_t i = 0; i < BACKLOG_COUNTERS; i++) {
         if (!backlog_rise(first, last, i))
             continue;
+        if (!moved)
+            stage_table(stage, "counters", "The server's counters that moved");
+        moved = true;
         struct result_map *row = stage_row(stage);
         result_set_text(stage->arena, row, "counter", counter_names[i]);
         result_set_integer(stage->arena, row, "before", first->server.counters[i]);
@@ -186,15 +191,16 @@ const char *backlog_lengths(struct stage *stage)
 
 /* ---- Waiting ---- */
 
-static bool await_survey(struct stage *stage, uint16_t port, int64_t queue, int64_t half_open)
+static bool await_survey(struct stage *stage, uint16_t port,
+                         bool (*good)(const struct backlog_survey *now, int64_t value),
+                         int64_t value)
 {
     struct backlog_watch *watch = backlog_watch(stage);
     int64_t end_ns = clock_mono_ns() + STAGE_LIMIT_NS;
 
     while (!stage_failed(stage) && !watch->gave_up) {
         struct backlog_survey now = survey(stage, LAB_SERVER, port, false);
-        if ((queue < 0 || now.queue == queue) &&
-            (half_open < 0 || now.states[TCP_SYN_RECV] == half_open))
+        if (good(&now, value))
             return true;
         watch->gave_up = clock_mono_ns() >= end_ns;
         poll(NULL, 0, 1);
@@ -202,14 +208,44 @@ static bool await_survey(struct stage *stage, uint16_t port, int64_t queue, int6
     return false;
 }
 
+static bool is_queue(const struct backlog_survey *now, int64_t value)
+{
+    return now->queue == value;
+}
+
+static bool is_half_open(const struct backlog_survey *now, int64_t value)
+{
+    return now->states[TCP_SYN_RECV] == value;
+}
+
+static bool is_established(const struct backlog_survey *now, int64_t value)
+{
+    return now->states[TCP_ESTABLISHED] == value;
+}
+
+static bool is_unread(const struct backlog_survey *now, int64_t value)
+{
+    return now->unread_bytes == value;
+}
+
 bool backlog_await_queue(struct stage *stage, uint16_t port, int64_t length)
 {
-    return await_survey(stage, port, length, -1);
+    return await_survey(stage, port, is_queue, length);
 }
 
 bool backlog_await_half_open(struct stage *stage, uint16_t port, int64_t count)
 {
-    return await_survey(stage, port, -1, count);
+    return await_survey(stage, port, is_half_open, count);
+}
+
+bool backlog_await_established(struct stage *stage, uint16_t port, int64_t count)
+{
+    return await_survey(stage, port, is_established, count);
+}
+
+bool backlog_await_unread(struct stage *stage, uint16_t port, int64_t bytes)
+{
+    return await_survey(stage, port, is_unread, bytes);
 }
 
 bool backlog_await(struct stage *stage, const char *condition)
@@ -220,6 +256,14 @@ bool backlog_await(struct stage *stage, const char *condition)
         return true;
     watch->gave_up = true;
     return false;
+}
+
+#define RESENT_NS (900 * NS_PER_MS) /* before the first SYN is sent again */
+
+void backlog_in_time(struct stage *stage, int64_t since_mono_ns)
+{
+    if (clock_mono_ns() - since_mono_ns > RESENT_NS)
+        stage_fail(stage, "this machine was so busy that SYNs were sent again meanwhile");
 }
 
 /* ---- Doing ---- */
@@ -237,13 +281,13 @@ int backlog_fill(struct stage *stage, uint16_t port, int first, int count)
     return connected;
 }
 
-int backlog_accept(struct stage *stage, struct actor *server, int first, int count)
+int backlog_accept(struct stage *stage, struct actor *server, int listener, int first, int count)
 {
     struct backlog_watch *watch = backlog_watch(stage);
     int accepted = 0;
 
     for (int i = 0; i < count; i++) {
-        struct act_reply reply = DO(server, ACT_ACCEPT, .slot = 0, .other = first + i,
+        struct act_reply reply = DO(server, ACT_ACCEPT, .slot = listener, .other = first + i,
                                     .timeout_ns = watch->gave_up ? NS_PER_MS : STAGE_LIMIT_NS);
         accepted += reply.rc == 0;
         watch->gave_up |= reply.rc == -ETIME;
@@ -284,4 +328,36 @@ const char *backlog_state_of(struct stage *stage, struct actor *client, int slot
 
     (void)stage;
     return reply.rc == -EAGAIN ? "open" : reply.rc > 0 ? "data" : act_rc_name(reply.rc, "EOF");
+}
+
+const char *backlog_end_of(struct stage *stage, struct actor *client, int slot)
+{
+    struct backlog_watch *watch = backlog_watch(stage);
+    struct act_reply reply = DO(client, ACT_POLL, .slot = slot, .number = POLLIN,
+                                .timeout_ns = watch->gave_up ? NS_PER_MS : STAGE_LIMIT_NS);
+
+    watch->gave_up |= reply.rc == 0;
+    return backlog_state_of(stage, client, slot);
+}
+
+/* ---- Processes, inside an actor ---- */
+
+/* 'S' and the like; 0: there is no such process. */
+static char state_of_process(pid_t pid)
+{
+    char path[40], text[128];
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (len <= 0)
+        return 0;
+    text[len] = '\0';
+    const char *end = strrchr(text, ')');
+    return end && end[1] ? end[2] : 0;
+}
+
+bool backlog_sleeps(pid_t pid)
+{
+    return state_of_process(pid) == 'S';
 }

@@ -1,0 +1,212 @@
+/* Half-open connections: how many there may be, and how long each lives. */
+#include "scenario/backlog.h"
+
+#include "base/clock.h"
+#include "diagnosis/capacity.h"
+#include <poll.h>
+#include <sys/utsname.h>
+
+int backlog_release(void)
+{
+    struct utsname name;
+    return uname(&name) ? 0 : capacity_release(name.release);
+}
+
+/* ---- syn-queue-full ---- */
+
+#define FEW_BACKLOG     4  /* binds the first listener */
+#define FEW_SYNS        8  /* that it gets */
+#define MANY_BACKLOG    64 /* of the second, where tcp_max_syn_backlog binds */
+#define MANY_SYNS       10
+#define MAX_SYN_BACKLOG 8
+#define MANY_SLOT       20
+#define MANY_PORT       (STAGE_PORT + 1)
+
+struct queue_facts {
+    struct backlog_watch watch;
+    const struct backlog_sample *start, *few, *many, *end;
+    int accepted, connected;
+};
+
+static void connect_many(struct stage *stage, uint16_t port, int first, int count)
+{
+    for (int i = 0; i < count; i++)
+        DO(stage_client(stage), ACT_CONNECT_START, .slot = first + i, .port = port);
+}
+
+static int finish_many(struct stage *stage, int first, int count)
+{
+    int connected = 0;
+
+    for (int i = 0; i < count && !backlog_watch(stage)->gave_up; i++)
+        connected += DO(stage_client(stage), ACT_CONNECT_FINISH, .slot = first + i,
+                        .timeout_ns = STAGE_LIMIT_NS)
+                         .rc == 0;
+    return connected;
+}
+
+static void run_syn_queue_full(struct stage *stage)
+{
+    struct queue_facts *facts = stage_facts(stage, sizeof *facts);
+    struct actor *server = stage_server(stage);
+
+    DO(server, ACT_LISTEN, .slot = 0, .port = STAGE_PORT, .number = FEW_BACKLOG);
+    DO(server, ACT_LISTEN, .slot = 1, .port = MANY_PORT, .number = MANY_BACKLOG);
+    int held = stage_fault(stage, "hold syn-ack dir s>c");
+    stage_subject(stage, FEW_SYNS);
+    facts->start = backlog_look(stage, STAGE_PORT, "listening");
+
+    int64_t since_ns = clock_mono_ns();
+    connect_many(stage, STAGE_PORT, 1, FEW_SYNS);
+    backlog_await(stage, "delivered c>s:syn#8");
+    facts->few = backlog_look(stage, STAGE_PORT, "8 SYNs");
+    connect_many(stage, MANY_PORT, MANY_SLOT, MANY_SYNS);
+    backlog_await(stage, "delivered c>s:syn#18");
+    facts->many = backlog_look(stage, MANY_PORT, "10 SYNs (B)");
+    backlog_in_time(stage, since_ns);
+
+    /* Room for all: the SYNs that were dropped are sent again. */
+    stage_unfault(stage, held);
+    facts->accepted = backlog_accept(stage, server, 0, 2, FEW_SYNS);
+    facts->accepted += backlog_accept(stage, server, 1, MANY_SLOT, MANY_SYNS);
+    facts->connected = finish_many(stage, 1, FEW_SYNS) + finish_many(stage, MANY_SLOT, MANY_SYNS);
+    facts->end = backlog_look(stage, STAGE_PORT, "all accepted");
+}
+
+static void check_half_open(struct stage *stage, const char *key, int64_t backlog, int64_t seen)
+{
+    struct capacity_range range =
+        capacity_half_open(backlog_release(), backlog, MAX_SYN_BACKLOG, false);
+
+    if (range.min == range.max)
+        stage_expect_integer(stage, key, range.min);
+    else
+        stage_expect_range(stage, key, range.min, range.max);
+    stage_observe_integer(stage, key, seen);
+}
+
+static void check_syn_queue_full(struct stage *stage)
+{
+    const struct queue_facts *facts = stage_facts(stage, sizeof *facts);
+    int64_t few = facts->few->server.states[TCP_SYN_RECV];
+    int64_t many = facts->many->server.states[TCP_SYN_RECV];
+
+    check_half_open(stage, "half_open", FEW_BACKLOG, few);
+    stage_check_integer(stage, "dropped_queue_full", FEW_SYNS - few,
+                        backlog_rise(facts->start, facts->few, BACKLOG_REQ_DROP));
+    stage_check_integer(stage, "drops", FEW_SYNS - few,
+                        backlog_rise(facts->start, facts->few, BACKLOG_DROPS));
+    check_half_open(stage, "b_half_open", MANY_BACKLOG, many);
+    stage_check_integer(stage, "b_dropped_queue_full", 0,
+                        backlog_rise(facts->few, facts->many, BACKLOG_REQ_DROP));
+    stage_check_integer(stage, "b_drops", MANY_SYNS - many,
+                        backlog_rise(facts->few, facts->many, BACKLOG_DROPS));
+    stage_check_integer(stage, "overflows", 0,
+                        backlog_rise(facts->start, facts->many, BACKLOG_OVERFLOWS));
+    stage_check_integer(stage, "connected", FEW_SYNS + MANY_SYNS, facts->connected);
+    stage_check_integer(stage, "accepted", FEW_SYNS + MANY_SYNS, facts->accepted);
+    stage_expect_flags_begin(stage, "C>S SYN", "C>S SYN", NULL);
+    backlog_tables(stage);
+}
+
+const struct scenario backlog_syn_queue_full = {
+    .name = "syn-queue-full",
+    .title = "too many half-open connections, and no cookies: which limit drops SYNs",
+    .book = "The kernel keeps incomplete connections in a queue of their own, and the backlog "
+            "was once said to bound both together (section 4.5).",
+    .here = "Half-open ones are bounded twice. Above the listener's limit (the backlog, plus one) "
+            "a SYN is dropped, and TCPReqQFullDrop and ListenDrops rise. Above three quarters of "
+            "tcp_max_syn_backlog (plus one) it is dropped, too, unless the peer is known from "
+            "earlier connections; only ListenDrops tells (listener B). ListenOverflows is about "
+            "the accept queue and does not move. With cookies neither limit drops anything. The "
+            "clients send their SYNs again and connect a second late.",
+    .differs = "Each queue has the backlog for itself.",
+    .settings =
+        (const struct scenario_setting[]){
+            BACKLOG_SETTINGS,
+            {SCENARIO_SERVER, "tcp_syncookies", "0", false, false},
+            {SCENARIO_SERVER, "tcp_max_syn_backlog", "8", false, false},
+            {0}},
+    .run = run_syn_queue_full,
+    .check = check_syn_queue_full,
+};
+
+/* ---- synack-retries ---- */
+
+#define LIFE_DATA_BYTES 10
+
+struct life_facts {
+    struct backlog_watch watch;
+    struct schedule_settings settings, host;
+    struct act_reply connect, read;
+    int64_t gone_ns; /* since the beginning of the run */
+    const char *client_state;
+};
+
+static void run_synack_retries(struct stage *stage)
+{
+    struct life_facts *facts = stage_facts(stage, sizeof *facts);
+    struct actor *client = stage_client(stage), *server = stage_server(stage);
+    struct schedule plan;
+
+    facts->settings = stage_settings(stage, LAB_SERVER);
+    facts->host = stage_host_settings(stage);
+    schedule_accept(&plan, &facts->settings);
+    DO(server, ACT_LISTEN, .port = STAGE_PORT, .number = 16);
+    int lost = stage_fault(stage, "drop ack dir c>s");
+    backlog_look(stage, STAGE_PORT, "listening");
+    facts->connect = DO(client, ACT_CONNECT, .port = STAGE_PORT);
+    backlog_look(stage, STAGE_PORT, "connect returned");
+
+    int64_t end_ns = clock_mono_ns() + plan.failed_ns + STAGE_LIMIT_NS;
+    while (!stage_failed(stage) && clock_mono_ns() < end_ns &&
+           stage_socket_of(stage, LAB_SERVER, STAGE_PORT, 0).count > 1)
+        poll(NULL, 0, 2);
+    facts->gone_ns = clock_mono_ns() - stage->started_mono_ns;
+    facts->client_state = stage_state_name((int)DO(client, ACT_INFO).rc);
+    backlog_look(stage, STAGE_PORT, "forgotten");
+    stage_unfault(stage, lost);
+    DO(client, ACT_WRITE, .bytes = LIFE_DATA_BYTES);
+    stage_saw(stage, "delivered s>c:rst", 3 * NS_PER_SEC);
+    facts->read = DO(client, ACT_READ, .bytes = 1, .flags = MSG_DONTWAIT);
+}
+
+static void check_synack_retries(struct stage *stage)
+{
+    const struct life_facts *facts = stage_facts(stage, sizeof *facts);
+    int64_t seen_ns[SCHEDULE_SENT_MAX];
+    size_t seen = stage_times(stage, "syn-ack", LAB_FROM_SERVER, seen_ns, SCHEDULE_SENT_MAX);
+    struct schedule plan, host;
+
+    schedule_accept(&plan, &facts->settings);
+    schedule_accept(&host, &facts->host);
+    stage_check_rc(stage, "connect", "0", &facts->connect, "0");
+    stage_check_integer(stage, "syn_acks", (int64_t)plan.sent_count, (int64_t)seen);
+    for (size_t i = 0; i < plan.sent_count; i++)
+        stage_timing(stage, arena_printf(stage->arena, "SYN,ACK %zu", i + 1), plan.sent_ns[i],
+                     i < seen ? seen_ns[i] - seen_ns[0] : RESULT_UNKNOWN,
+                     i < host.sent_count ? host.sent_ns[i] : RESULT_UNKNOWN);
+    int64_t life_ns = seen ? facts->gone_ns - seen_ns[0] : RESULT_UNKNOWN;
+    stage_timing(stage, "forgotten", plan.failed_ns, life_ns, host.failed_ns);
+    stage_expect_time(stage, "life_ns", &facts->settings, plan.failed_ns);
+    stage_observe_integer(stage, "life_ns", life_ns);
+    stage_check_text(stage, "client_state", "ESTABLISHED", facts->client_state);
+    stage_check_rc(stage, "read", "ECONNRESET", &facts->read, "EOF");
+    stage_expect_flags_begin(stage, "C>S SYN", "S>C SYN,ACK", "C>S ACK x", "S>C SYN,ACK",
+                             "C>S ACK x", NULL);
+    backlog_tables(stage);
+}
+
+const struct scenario backlog_synack_retries = {
+    .name = "synack-retries",
+    .title = "the last ACK of a handshake never comes: how long a half-open entry lives",
+    .here = "The server sends its SYN,ACK again after 1, 3, 7, 15 and 31 s and forgets the request "
+            "after 63 s (tcp_synack_retries 5; sooner when more than half of the queue is old). "
+            "It never tells the client, whose connect has returned: the connection ends with the "
+            "client's next segment, which gets an RST.",
+    .settings =
+        (const struct scenario_setting[]){
+            BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_synack_retries", "2", true, false}, {0}},
+    .run = run_synack_retries,
+    .check = check_synack_retries,
+};
