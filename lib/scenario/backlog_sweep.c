@@ -261,8 +261,8 @@ const struct scenario backlog_sweep = {
     .here = "The accept queue holds one more than the backlog, which listen cuts to "
             "net.core.somaxconn (4096 since 5.4, 128 before); a negative one is cut, too, so that "
             "-1 asks for as many as may be. The SYN after that is dropped. Before 4.10 two more "
-            "clients could believe in a connection: with one request of theirs half-open the "
-            "kernel let another SYN through although the queue was full. That is why the book "
+            "clients could believe in a connection: a full queue let SYNs through as long as fewer "
+            "than two requests were half-open, and dropped their last ACK. That is why the book "
             "has 3 + backlog for Linux 2.4.",
     .differs = "No multiple of the backlog, and no more than one above it.",
     .settings = sweep_settings,
@@ -326,7 +326,7 @@ static void check_somaxconn_clamp(struct stage *stage)
 
 const struct scenario backlog_somaxconn_clamp = {
     .name = "somaxconn-clamp",
-    .title = "listen(100) where somaxconn is smaller: cut silently, until listen is called again",
+    .title = "a backlog above somaxconn is cut silently, until listen is called again",
     .book = "The argument may be larger than the kernel supports; the kernel then cuts it without "
             "an error (section 4.5).",
     .here = "The same: listen returns 0, and the limit is net.core.somaxconn of the moment. "
