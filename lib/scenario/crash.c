@@ -69,6 +69,21 @@ void crash_connected(struct stage *stage)
         learn_socket(stage);
 }
 
+void crash_connect(struct stage *stage, struct actor *client, int client_slot, struct actor *server,
+                   int server_slot, uint16_t port)
+{
+    struct act_reply reply =
+        DO(server, ACT_LISTEN, .slot = server_slot + 100, .port = port, .number = 16);
+
+    if (!reply.rc)
+        reply = DO(client, ACT_CONNECT, .slot = client_slot, .port = port);
+    if (!reply.rc)
+        reply = DO(server, ACT_ACCEPT, .slot = server_slot + 100, .other = server_slot,
+                   .timeout_ns = STAGE_LIMIT_NS);
+    if (reply.rc)
+        stage_fail(stage, "cannot connect to port %u: %s", port, act_rc_name(reply.rc, "0"));
+}
+
 void crash_happens(struct stage *stage)
 {
     crash_facts(stage)->at_ns = clock_mono_ns();
@@ -145,7 +160,9 @@ static void add_times(struct stage *stage, struct result_map *map, const struct 
 void crash_call(struct stage *stage, const char *key, const char *expected,
                 const struct act_reply *reply, const char *zero)
 {
-    const char *name = reply->died ? "killed" : act_rc_name(reply->rc, zero);
+    const char *name = reply->died   ? "killed"
+                       : reply->late ? "still blocked"
+                                     : act_rc_name(reply->rc, zero);
 
     stage_check_text(stage, key, expected, name);
     if (reply->rc > 0 && reply->bytes == reply->rc)

@@ -12,16 +12,17 @@
 
 /* crash_process.c: the server's process dies. */
 extern const struct scenario crash_process_idle, crash_process_unread, crash_process_reading,
-    crash_process_writing, crash_process_select, crash_close_wait;
+    crash_process_writing, crash_process_select;
 /* crash_host.c: the server's host does, or cannot be reached. */
 extern const struct scenario crash_host_sending, crash_host_receiving, crash_host_idle,
     crash_host_keepalive, crash_host_user_timeout, crash_host_unreachable;
-/* crash_reboot.c: it comes back, or goes in good order. */
-extern const struct scenario crash_reboot_sending, crash_reboot_reading, crash_reboot_keepalive,
-    crash_host_shutdown;
+/* crash_reboot.c: it comes back. */
+extern const struct scenario crash_reboot_sending, crash_reboot_reading, crash_reboot_keepalive;
+/* crash_close.c: it says goodbye, and then? */
+extern const struct scenario crash_close_wait, crash_host_shutdown;
 /* crash_network.c: nobody died. */
 extern const struct scenario crash_network_pause, crash_nat_timeout;
-/* crash_client.c: the client dies. */
+/* crash_client.c: the client dies; crash_cost.c: and what that leaves at the server. */
 extern const struct scenario crash_client_in_queue, crash_client_mid_request, crash_client_vanishes,
     crash_zombies;
 
@@ -41,13 +42,11 @@ extern const struct scenario_setting crash_quick_keepalive[];
 #define CRASH_DELAY_NS (30 * NS_PER_MS)
 
 struct crash_facts {
-    int64_t at_ns;        /* CLOCK_MONOTONIC, when it happened */
-    int64_t entered_ns;   /* the call that put the data under way */
-    int64_t returned_ns;  /* the call that told */
-    uint16_t client_port; /* of the subject */
+    int64_t at_ns;       /* CLOCK_MONOTONIC, when it happened */
+    int64_t entered_ns;  /* the call that put the data under way */
+    int64_t returned_ns; /* the call that told */
     struct schedule_settings settings, host;
     struct schedule_socket socket;
-    int64_t own[16]; /* a scenario's own */
 };
 struct crash_facts *crash_facts(struct stage *stage);
 
@@ -56,6 +55,10 @@ struct crash_facts *crash_facts(struct stage *stage);
 /* stage_connected(), and then what the schedules need to know of the survivor's socket, which is
  * the client's slot 0. */
 void crash_connected(struct stage *stage);
+/* Another connection, to a port of its own, between these actors' slots; the listener takes the
+ * server's slot + 100. */
+void crash_connect(struct stage *stage, struct actor *client, int client_slot, struct actor *server,
+                   int server_slot, uint16_t port);
 /* It happens now. */
 void crash_happens(struct stage *stage);
 /* The server's process is killed, and what that sends has been delivered. */
