@@ -10,7 +10,9 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "scenario/ending.h"
 #include "scenario/scenario.h"
+#include "scenario/trial.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -109,6 +111,47 @@ static const struct block command_page[] = {{MAN_BLOCK("OPTIONS"), cli_render_ma
                                             {MAN_BLOCK("EXAMPLES"), cli_render_man_examples},
                                             {MAN_BLOCK("EXIT STATUS"), cli_render_man_statuses},
                                             {0}};
+
+/* What is played with a program of the user's, by where that runs: names and titles. */
+static const struct {
+    const struct scenario_set *clients, *servers;
+} subjects[] = {{&trial_clients, &trial_servers}, {&ending_clients, &ending_servers}};
+
+static void render_titles(struct buf *out, const struct scenario_set *set)
+{
+    for (size_t i = 0; set->items[i]; i++) {
+        cleanup(buf) struct buf title = {0};
+        buf_printf(&title, "%c%s.", set->items[i]->title[0] & ~0x20, set->items[i]->title + 1);
+        const char *paragraphs[1] = {buf_str(&title)};
+        cli_render_man_entry(out, set->items[i]->name, paragraphs, 1);
+        out->failed |= title.failed;
+    }
+}
+
+static bool has_subjects(const struct cli_command *command)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(subjects); i++)
+        if (!strcmp(subjects[i].clients->command, command->name))
+            return true;
+    return false;
+}
+
+static void render_clients(struct buf *out, const struct cli_command *command)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(subjects); i++)
+        if (!strcmp(subjects[i].clients->command, command->name))
+            render_titles(out, subjects[i].clients);
+}
+
+static void render_servers(struct buf *out, const struct cli_command *command)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(subjects); i++)
+        if (!strcmp(subjects[i].servers->command, command->name))
+            render_titles(out, subjects[i].servers);
+}
+
+static const struct block subject_page[] = {
+    {MAN_BLOCK("CLIENTS"), render_clients}, {MAN_BLOCK("SERVERS"), render_servers}, {0}};
 
 static const struct block scenario_page[] = {{MAN_BLOCK("SCENARIOS"), render_scenarios}, {0}};
 
@@ -225,6 +268,8 @@ static int write_blocks(struct generator *generator, const char *name, const str
         rc = replace_blocks(&text, blocks, command, error);
     if (!rc && command && set_of(command))
         rc = replace_blocks(&text, scenario_page, command, error);
+    if (!rc && command && has_subjects(command))
+        rc = replace_blocks(&text, subject_page, command, error);
     if (rc)
         error_add(error, "%s", buf_str(&path));
     return rc ? rc : settle(generator, buf_str(&path), &text, error);

@@ -96,13 +96,13 @@ shape() {
     assert_has "one slow round of"
 }
 
-# options_exist: those on standard input, one a line, are tcp-probe's.
+# options_exist [COMMAND…]: those on standard input, one a line, are theirs (tcp-probe's).
 options_exist() {
     local help option count=0
-    help=$("$NETKIT" tcp-probe --help)
+    help=$(for command in "${@:-tcp-probe}"; do "$NETKIT" "$command" --help; done)
     while read -r option; do
         grep -qE -- "$option( |\[|$)" <<< "$help" ||
-            { echo "tcp-probe has no $option" >&2; return 1; }
+            { echo "${*:-tcp-probe} has no $option" >&2; return 1; }
         count=$((count + 1))
     done
     [ "$count" -gt 5 ]
@@ -127,7 +127,7 @@ options_exist() {
 
 @test "options that the README speaks of exist" {
     { blocks sh | grep '^netkit'; grep -oE '`--[a-z0-9-]+[^`]*`' "$NETKIT_SOURCE/README.md"; } |
-        grep -oE -- '--[a-z][a-z0-9-]+' | options_exist
+        grep -oE -- '--[a-z][a-z0-9-]+' | options_exist tcp-probe connect-timeout crash-sim lab
 }
 
 @test "options that the manual page speaks of exist" {
