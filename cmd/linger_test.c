@@ -1,12 +1,15 @@
 /* netkit linger-test: what close, shutdown and SO_LINGER do to the connection, the data and the
  * caller, reproduced. */
 #include "commands.h"
+#include "scenario/ending.h"
 #include "scenario/linger.h"
 #include "scenarios.h"
+#include "subjects.h"
 
 struct linger_options {
     int64_t bytes; /* 0: each scenario's own idea */
     struct scenario_options run;
+    struct subject_options subject;
 };
 
 #define OF struct linger_options
@@ -26,9 +29,13 @@ static const struct cli_group what = {
 
 static int run(struct cli_invocation *invocation)
 {
+    static const struct subject_sets endings = {
+        {[LAB_CLIENT] = &ending_clients, [LAB_SERVER] = &ending_servers}};
     const struct linger_options *options = invocation->options;
     const struct scenario_extra extra = {.bytes = options->bytes};
 
+    if (subjects_wanted(&options->subject))
+        return subjects_run(invocation, &endings, &options->run, &options->subject);
     return scenarios_run(invocation, &scenario_linger, &options->run, &extra);
 }
 
@@ -42,15 +49,24 @@ static const char *const description[] = {
     "call waits for what, what the caller knows afterwards, how much the peer's application got "
     "and how much was lost, what the peer saw, and who is left with TIME-WAIT. --all ends with a "
     "table of all of them.",
+    "With --client or --server it looks at a program of yours: how it ends its connections, who is "
+    "left with TIME-WAIT, and whether it loses data or leaves CLOSE-WAIT behind.",
     NULL};
 
 static const struct cli_fragment fragments[] = {
-    {&what, 0, NULL}, SCENARIO_FRAGMENTS(struct linger_options, run), {0}};
+    {&what, 0, NULL},
+    {&subject_group, offsetof(struct linger_options, subject), "after clients max-detect"},
+    SCENARIO_FRAGMENTS(struct linger_options, run),
+    {0}};
 
 static const struct cli_example examples[] = {
     {"netkit linger-test close --diagram", "What a plain close does, segment by segment."},
     {"netkit linger-test --all -4", "Every way of ending a connection, with the table of all."},
     {"netkit linger-test linger-zero --bytes 200k", "How much is lost when close sends RST."},
+    {"netkit linger-test --suite --server 'exec python3 -m http.server 8000' --port 8000",
+     "How does this server end its connections, and does that cost anybody anything?"},
+    {"netkit linger-test kept-open --client 'curl -s http://{host}:{port}/'",
+     "The same of a client, whose server leaves the end to it."},
     {0},
 };
 
@@ -58,7 +74,9 @@ const struct cli_command linger_test_command = {
     .name = "linger-test",
     .group = "Reproduce it in a lab",
     .summary = "what close, shutdown and SO_LINGER do to the data, the peer and the caller",
-    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list",
+    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n"
+             "--suite|SCENARIO... --client COMMAND [OPTION]...\n"
+             "--suite|SCENARIO... --server COMMAND --port PORT [OPTION]...",
     .description = description,
     .positional = {.name = "SCENARIO",
                    .help = "what to reproduce; --list has them all",

@@ -11,8 +11,8 @@ _netkit_options() # command
     case $1 in
     tcp-probe) echo '--targets --parallel --all-addresses --resolve --source --interface --tos --dscp --socket-option --tls --sni --alpn --ca-file --insecure --preset --path --host --send --send-file --until --split --gap --rounds -n --warmup --new-connection --interval --duration --arms --no-interventions --stall --max-p50 --max-p90 --max-p99 --max-connect --max-tls --min-success --baseline --connect-timeout --response-timeout --timeout --ipv4 -4 --ipv6 -6 --record --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     connect-timeout) echo '--target --targets --tries --connect-timeout --parallel --resolve --path --max-hops --hop-timeout --schedule --kernel-setting --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
-    linger-test) echo '--bytes --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
-    crash-sim) echo '--list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    linger-test) echo '--bytes --client --server --port --serve --request --suite --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    crash-sim) echo '--client --server --port --serve --request --after --clients --max-detect --suite --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     accept-backlog) echo '--listener --pid --all-listeners --interval --backlog --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     lab) echo '--server --client --wait-listen --no-wait --sysctl --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --dual-stack --timeout --ipv4 -4 --ipv6 -6 --connection --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     doctor) echo '--root --timeout --ipv4 -4 --ipv6 -6 --json --prometheus --format --output -o --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
@@ -125,6 +125,11 @@ _netkit_value() # command, and option or "argument"
     'connect-timeout --color') echo 'words auto always never' ;;
     'connect-timeout argument') echo 'words accepted refused blackhole' ;;
     'linger-test --bytes') echo 'nothing ' ;;
+    'linger-test --client') echo 'nothing ' ;;
+    'linger-test --server') echo 'nothing ' ;;
+    'linger-test --port') echo 'nothing ' ;;
+    'linger-test --serve') echo 'nothing ' ;;
+    'linger-test --request') echo 'nothing ' ;;
     'linger-test --jobs') echo 'nothing ' ;;
     'linger-test --repeat') echo 'nothing ' ;;
     'linger-test --delay') echo 'nothing ' ;;
@@ -157,6 +162,14 @@ _netkit_value() # command, and option or "argument"
     'linger-test --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout filtered connection-rejected host-unreachable network-unreachable routing-loop not-permitted no-local-address late-synack accept-queue-overflow syn-queue-overflow slow-accept listener-closed close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate dead-peer-unnoticed truncation-accepted descriptor-leak zombie-processes scenario-differs inconclusive any' ;;
     'linger-test --color') echo 'words auto always never' ;;
     'linger-test argument') echo 'words shutdown-write close linger-timeout linger-expired linger-nonblocking linger-off-explicit exit-without-close' ;;
+    'crash-sim --client') echo 'nothing ' ;;
+    'crash-sim --server') echo 'nothing ' ;;
+    'crash-sim --port') echo 'nothing ' ;;
+    'crash-sim --serve') echo 'nothing ' ;;
+    'crash-sim --request') echo 'nothing ' ;;
+    'crash-sim --after') echo 'nothing ' ;;
+    'crash-sim --clients') echo 'nothing ' ;;
+    'crash-sim --max-detect') echo 'nothing ' ;;
     'crash-sim --jobs') echo 'nothing ' ;;
     'crash-sim --repeat') echo 'nothing ' ;;
     'crash-sim --delay') echo 'nothing ' ;;
