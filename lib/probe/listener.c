@@ -12,8 +12,10 @@
 #include <string.h>
 
 #define PORTS           65536
-#define HALF_OPEN_SHARE 200 /* the walk for half-open connections: at most a 200th of the time */
-#define LISTENERS_SHARE 20  /* the list of listeners: at most a 20th */
+#define HALF_OPEN_SHARE 400 /* the walk for half-open connections: at most a 400th of the time */
+#define LISTENERS_SHARE 400 /* the walk through the listeners, likewise, */
+#define SAMPLES_SHARE   50  /* or a 50th where there is no other way */
+#define SINGLE_MAX      32  /* so many sockets are looked up one by one between two walks */
 
 /* CPU time of the last two walks. The lesser counts, so that one that was slow by chance (the
  * first, or a disturbed one) does not hold up the next samples. */
@@ -38,9 +40,10 @@ struct listener_probe {
     size_t port_count; /* 0: all */
     bool v4, v6;       /* families of the sockets */
     bool changed;      /* sockets came or went since `shared` was worked out */
+    bool single;       /* few, each found by its address and port */
 
     struct listener_counters from, before_sample, now;
-    int64_t sampled_ns, half_open_due_ns;
+    int64_t sampled_ns, half_open_due_ns, listing_due_ns;
     struct walk_cost listing, half_open;
     struct listener_cost cost;
 };
@@ -119,6 +122,17 @@ static int add_socket(struct listener_probe *probe, const struct sock_diag_entry
 
 /* ---- the sample: listeners ---- */
 
+static void take_numbers(struct listener_socket *socket, const struct sock_diag_entry *entry)
+{
+    socket->present = true;
+    socket->sample = (struct listener_sample){
+        .queue = entry->rqueue,
+        .limit = entry->wqueue,
+        .half_open = RESULT_UNKNOWN,
+        .drops = entry->has_drops ? (int64_t)entry->drops : RESULT_UNKNOWN,
+    };
+}
+
 static int take_listener(void *context, const struct sock_diag_entry *entry)
 {
     struct listener_probe *probe = context;
@@ -128,15 +142,7 @@ static int take_listener(void *context, const struct sock_diag_entry *entry)
     if ((!probe->by_cookie_size || !probe->by_cookie[slot_of(probe, entry->cookie)]) &&
         add_socket(probe, entry))
         return -ENOMEM;
-    struct listener_socket *socket =
-        &probe->sockets[probe->by_cookie[slot_of(probe, entry->cookie)] - 1];
-    socket->present = true;
-    socket->sample = (struct listener_sample){
-        .queue = entry->rqueue,
-        .limit = entry->wqueue,
-        .half_open = RESULT_UNKNOWN,
-        .drops = entry->has_drops ? (int64_t)entry->drops : RESULT_UNKNOWN,
-    };
+    take_numbers(&probe->sockets[probe->by_cookie[slot_of(probe, entry->cookie)] - 1], entry);
     return 0;
 }
 
@@ -155,7 +161,30 @@ static int list_listeners(struct listener_probe *probe, struct error *error)
     if (rc == -ENOMEM)
         error_sys(error, ENOMEM, "the list of listeners");
     note_cost(&probe->listing, started_ns);
+    probe->listing_due_ns = clock_mono_ns() + LISTENERS_SHARE * probe->listing.least_ns;
     return rc;
+}
+
+/* Looks each socket up, where that is cheaper than a walk through thousands of them. False: it
+ * takes a walk, because it is due, or a socket was not found. */
+static bool look_up_listeners(struct listener_probe *probe)
+{
+    if (!probe->single || clock_mono_ns() >= probe->listing_due_ns)
+        return false;
+    for (size_t i = 0; i < probe->count; i++) {
+        struct listener_socket *socket = &probe->sockets[i];
+        struct sock_diag_entry entry = {
+            .local = socket->local,
+            .remote = {.any = {.sa_family = socket->local.any.sa_family}},
+            .interface = socket->interface,
+            .cookie = socket->cookie};
+        if (!socket->present)
+            continue;
+        if (sock_diag_refresh(probe->diag, &entry, NULL) || entry.state != TCP_LISTEN)
+            return false;
+        take_numbers(socket, &entry);
+    }
+    return true;
 }
 
 /* ---- the sample: half-open connections ---- */
@@ -221,6 +250,13 @@ static void find_shared(struct listener_probe *probe)
     probe->changed = false;
 }
 
+static void find_single(struct listener_probe *probe)
+{
+    probe->single = probe->count <= SINGLE_MAX;
+    for (size_t i = 0; i < probe->count; i++)
+        probe->single &= !probe->sockets[i].shared;
+}
+
 static int list_half_open(struct listener_probe *probe, struct error *error)
 {
     const struct sock_diag_filter filter = {
@@ -235,7 +271,6 @@ static int list_half_open(struct listener_probe *probe, struct error *error)
 
     if (clock_mono_ns() < probe->half_open_due_ns)
         return 0;
-    find_shared(probe);
     for (size_t i = 0; i < probe->count; i++)
         if (probe->sockets[i].present && !probe->sockets[i].shared)
             probe->sockets[i].sample.half_open = 0;
@@ -269,7 +304,9 @@ int listener_probe_sample(struct listener_probe *probe, struct error *error)
     int64_t started_ns = cpu_ns();
 
     probe->sampled_ns = clock_mono_ns();
-    int rc = list_listeners(probe, error);
+    int rc = look_up_listeners(probe) ? 0 : list_listeners(probe, error);
+    find_shared(probe);
+    find_single(probe);
     if (!rc)
         rc = list_half_open(probe, error);
     if (rc)
@@ -284,7 +321,7 @@ int listener_probe_sample(struct listener_probe *probe, struct error *error)
 
 int64_t listener_probe_due(const struct listener_probe *probe, int64_t interval_ns)
 {
-    int64_t least_ns = LISTENERS_SHARE * probe->listing.least_ns;
+    int64_t least_ns = probe->single ? 0 : SAMPLES_SHARE * probe->listing.least_ns;
 
     return probe->sampled_ns + (interval_ns > least_ns ? interval_ns : least_ns);
 }

@@ -3,10 +3,10 @@
  * A probe watches what was chosen: the sockets that a connection to an address would reach, those
  * of a process, or all of the network namespace. Each sample is one walk of the kernel through its
  * listeners, filtered in the kernel by port, and one through its connections, for the half-open
- * ones, filtered by state and port. That second walk is as long as the kernel's table is large,
- * which other people's connections fill too: where it takes more than a 200th of the time it is
- * made less often, and a sample without it says so. One that lists more listeners than can be
- * listed in a 20th of the interval is taken less often, too (listener_probe_due()).
+ * ones, filtered by state and port. Each is as long as the kernel's tables are large, which other
+ * people's sockets fill, too: where a walk would take more than a 400th of the time it is made less
+ * often. Between two walks few listeners are looked up one by one, and half-open connections are
+ * not known; many listeners are sampled less often (listener_probe_due()).
  *
  * Half-open connections belong to an address and port. Where several sockets share them
  * (SO_REUSEPORT) they can't be told apart: each of these has RESULT_UNKNOWN.
@@ -51,8 +51,7 @@ struct listener_view {
     bool present;
 };
 /* The first one for *at 0, and so on; false after the last. */
-bool listener_probe_next(const struct listener_probe *probe, size_t *at,
-                         struct listener_view *out);
+bool listener_probe_next(const struct listener_probe *probe, size_t *at, struct listener_view *out);
 /* The namespace's counters, when the watch began and now. */
 const struct listener_counters *listener_probe_from(const struct listener_probe *probe);
 const struct listener_counters *listener_probe_now(const struct listener_probe *probe);

@@ -73,6 +73,8 @@ static void show_chart(struct paint *paint, const struct result_listener *listen
 {
     int64_t dropped = 0;
 
+    if (!listener->chart_count)
+        return;
     label(paint, "over time");
     for (size_t i = 0; i < listener->chart_count; i++) {
         const struct result_chart_column *column = &listener->chart[i];

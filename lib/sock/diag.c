@@ -281,6 +281,33 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_address *local,
     return 0;
 }
 
+int sock_diag_refresh(struct sock_diag *diag, struct sock_diag_entry *entry, struct error *error)
+{
+    char memory[256] __attribute__((aligned(8)));
+    char text[SOCK_ADDRESS_TEXT_MAX];
+    struct nlmsghdr *header = mnl_nlmsg_put_header(memory);
+    struct sock_diag_entry now = {0};
+    struct inet_diag_req_v2 *request =
+        begin_request(header, SOCK_DIAG_BY_FAMILY, 0, sock_family(&entry->local));
+
+    request->idiag_states = UINT32_MAX;
+    request->idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1);
+    put_identity(&request->id, &entry->local, &entry->remote);
+    request->id.idiag_if = entry->interface;
+    request->id.idiag_cookie[0] = (uint32_t)entry->cookie;
+    request->id.idiag_cookie[1] = (uint32_t)(entry->cookie >> 32);
+    int rc = send_request(diag, header);
+    if (!rc)
+        rc = read_answer(diag, keep_entry, &now);
+    if (rc == -ESTALE)
+        rc = -ENOENT;
+    if (rc)
+        return error_sys(error, -rc, "sock_diag: the socket at %s",
+                         sock_address_format(text, sizeof text, &entry->local));
+    *entry = now;
+    return 0;
+}
+
 /* ---- all that match ---- */
 
 struct walk {

@@ -349,9 +349,19 @@ static void drops_are_counted_by_listener(void **state)
     wait_for("a drop", has_dropped, &dropper);
     assert_int_equal(dropper.entry.rqueue, dropper.entry.wqueue + 1);
     assert_false(has_dropped(&other));
+
+    struct sock_diag_entry entry = dropper.entry, again = dropper.entry;
+    assert_int_equal(sock_diag_refresh(dropper.diag, &again, NULL), 0);
+    assert_int_equal(again.state, TCP_LISTEN);
+    assert_int_equal(again.rqueue, entry.rqueue);
+    assert_true(again.has_drops && again.drops >= entry.drops);
+    assert_true(again.cookie == entry.cookie);
+    entry.cookie++;
+    assert_int_equal(sock_diag_refresh(dropper.diag, &entry, NULL), -ENOENT);
     sock_close(&client);
     pair_close(&pair);
     full_listener_close(&full);
+    assert_int_equal(sock_diag_refresh(dropper.diag, &again, NULL), -ENOENT);
     sock_diag_close(dropper.diag);
 }
 

@@ -559,6 +559,11 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_address *local,
                      const struct sock_address *remote, struct sock_diag_entry *out,
                      struct error *error);
 
+/* Asks for the same socket again, a listener or a connection, with its drops, in time that does not
+ * depend on how many there are. -ENOENT: it is gone, or another one that shares its address and
+ * port (SO_REUSEPORT) was found instead. */
+int sock_diag_refresh(struct sock_diag *diag, struct sock_diag_entry *entry, struct error *error);
+
 /* All that match: fields that are 0 or NULL do not restrict. The kernel filters. */
 struct sock_diag_filter {
     int family;                       /* AF_UNSPEC: both */
