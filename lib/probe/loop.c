@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define LOOK_AT_STOP_NS (100 * NS_PER_MS)
+
 int loop_open(struct loop *loop, struct error *error)
 {
     *loop = (struct loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
@@ -132,54 +134,38 @@ void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns)
         sift_up(loop, loop->heap_count++, task);
 }
 
-static int wait_by_mask(struct loop *loop, int64_t left_ns, const sigset_t *mask)
+static int wait_once(struct loop *loop, int64_t left_ns)
 {
     if (!loop->coarse) {
-        struct timespec timeout = clock_to_timespec(left_ns < 0 ? 0 : left_ns);
-        int count = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX,
-                                 left_ns < 0 ? NULL : &timeout, mask);
+        struct timespec timeout = clock_to_timespec(left_ns);
+        int count = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, &timeout, NULL);
         /* Before Linux 5.11 it is unknown; old seccomp filters of containers say EPERM for what
          * they do not know. */
         if (count >= 0 || (errno != ENOSYS && errno != EPERM))
             return count;
         loop->coarse = true;
     }
-    return epoll_pwait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, clock_to_poll_ms(left_ns),
-                       mask);
+    return epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, clock_to_poll_ms(left_ns));
 }
 
-/* Between looking at *stop and waiting no handler may run, or its signal would be slept through. So
- * signals are blocked there, and the kernel lets them in for the wait alone. They are not kept
- * blocked between turns: a wait that finds events at once delivers no signal, and a busy loop would
- * never hear of one. */
-static int sleep_for_events(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)
-{
-    int64_t left = until_ns == INT64_MAX ? -1 : until_ns - clock_mono_ns();
-    sigset_t all, before;
-
-    if (until_ns != INT64_MAX && left < 0)
-        left = 0;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
-    int count = stop && *stop ? -EINTR : wait_by_mask(loop, left, &before);
-    if (count == -1)
-        count = -errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    return count;
-}
-
-/* What is there at once needs no sleep, and none of the precautions for one: they would cost a busy
- * loop two system calls a turn. Before a sleep the extra call is lost in the waiting. */
+/* A signal that comes between the look at *stop and the wait would be slept through. Blocking
+ * signals there and letting them in for the wait alone (epoll_pwait(2)) costs two more calls, in
+ * each round of a quick conversation; looking again after a tenth of a second costs nothing. */
 static int wait_for_events(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)
 {
-    if (stop && *stop)
-        return -EINTR;
-    int count = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, 0);
-    if (count > 0)
-        return count;
     if (loop->heap_count && loop->heap[0]->timer_ns < until_ns)
         until_ns = loop->heap[0]->timer_ns;
-    return sleep_for_events(loop, until_ns, stop);
+    for (;;) {
+        if (stop && *stop)
+            return -EINTR;
+        int64_t left_ns = until_ns - clock_mono_ns();
+        left_ns = left_ns < 0 ? 0 : left_ns;
+        int count = wait_once(loop, left_ns < LOOK_AT_STOP_NS ? left_ns : LOOK_AT_STOP_NS);
+        if (count < 0)
+            return -errno;
+        if (count || left_ns <= LOOK_AT_STOP_NS)
+            return count;
+    }
 }
 
 int loop_turn(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop)

@@ -309,6 +309,8 @@ static void begin_receiving(struct target *target)
     target->phase = TALK_RECEIVING;
     if (!talk_watch(target, EPOLLIN))
         return;
+    /* Stamps that are there already would end the wait for the answer as an error of the socket. */
+    witness_stamps(target);
     /* When no answer is awaited, or it is here already, the round ends by the timer, so that rounds
      * do not nest. */
     if (target->run->plan->until.kind == UNTIL_NOTHING || target->answered)

@@ -32,13 +32,7 @@ int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct tim
         errno = fail_with;
         return -1;
     }
-    return (int)syscall(SYS_epoll_pwait2, epfd, events, max, timeout, mask, (size_t)8);
-}
-
-int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout_ms)
-{
-    int count = (int)syscall(SYS_epoll_pwait, epfd, events, max, timeout_ms, NULL, (size_t)8);
-
+    int count = (int)syscall(SYS_epoll_pwait2, epfd, events, max, timeout, mask, (size_t)8);
     if (count > 0 && raise_beside) {
         raise(raise_beside);
         raise_beside = 0;
