@@ -16,6 +16,13 @@ static int run(struct cli_invocation *invocation)
     const struct accept_backlog_options *options = invocation->options;
     const struct scenario_options *lab = &options->run;
 
+    if (!backlog_live_wanted(&options->live) && !invocation->arg_count && !lab->common.all &&
+        !lab->common.list) {
+        output_complain(invocation->command->name,
+                        "nothing to do: say what to watch (--listener [HOST]:PORT, --pid PID or "
+                        "--all-listeners), or name a scenario (--list has them), or give --all");
+        return STATUS_USAGE;
+    }
     if (!backlog_live_wanted(&options->live))
         return backlog_scenarios_run(invocation, lab, &options->sweep);
     const char *stray = invocation->arg_count  ? invocation->args[0]

@@ -277,7 +277,7 @@ static void add_notes(struct watch *watch)
     const char *notes[8];
     size_t count = 0;
 
-    if (2 * cost.half_open_samples < cost.samples)
+    if (4 * cost.half_open_samples < cost.samples)
         notes[count++] = arena_printf(
             arena,
             "Half-open connections were counted in %" PRId64 " of %" PRId64 " samples only: each "
