@@ -13,7 +13,8 @@
 #define HOP_COLUMN       18 /* LABEL_COLUMN + "30" + 2 */
 #define RESOLVE_SHOWN_NS 1000000
 #define ROWS_MAX         20
-#define TIME_WIDTH       10
+#define CASE_WIDTH       24 /* "answered-after-retries" and 2 */
+#define TIME_WIDTH       12
 
 static void label(struct paint *paint, const char *text)
 {
@@ -231,7 +232,8 @@ static int compare_rows(const void *a, const void *b)
 
 static int name_width(const struct paint *paint, const struct row *rows, size_t count)
 {
-    int widest = (int)strlen("target"), most = paint->width - INDENT - 46;
+    int widest = (int)strlen("target"),
+        most = paint->width - INDENT - 2 - CASE_WIDTH - 2 * TIME_WIDTH;
 
     for (size_t i = 0; i < count; i++) {
         cleanup(buf) struct buf shown = {0};
@@ -248,7 +250,7 @@ static void show_row(struct paint *paint, const struct row *row, int width)
     const struct result_reach *reach = row->reach;
     bool fine = reach->ok && row->code == FINDING_NONE;
     enum paint_color color = fine ? PAINT_GREEN : severity_color(row->severity);
-    int column = INDENT + width + 2 + 24;
+    int column = INDENT + width + 2 + CASE_WIDTH;
     char text[UNITS_TEXT_MAX];
 
     if (!fine)
@@ -287,8 +289,8 @@ int show_many_reach(struct paint *paint, const struct report *report, const stru
         paint_put(paint, PAINT_DIM, "target");
         paint_to(paint, column);
         paint_put(paint, PAINT_DIM, "case");
-        paint_right(paint, PAINT_DIM, "connect", column + 24 + TIME_WIDTH);
-        paint_right(paint, PAINT_DIM, "SYNs again", column + 24 + 2 * TIME_WIDTH);
+        paint_right(paint, PAINT_DIM, "connect", column + CASE_WIDTH + TIME_WIDTH);
+        paint_right(paint, PAINT_DIM, "SYNs again", column + CASE_WIDTH + 2 * TIME_WIDTH);
         paint_newline(paint);
     }
     for (size_t i = 0; i < shown; i++)

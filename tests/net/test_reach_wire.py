@@ -10,6 +10,7 @@ import tempfile
 import unittest
 
 NETKIT = os.environ["NETKIT"]
+LATE_NS = 20_000_000  # the differences that matter here are of 100 ms and more
 SERVER = f"{sys.executable} -m http.server --bind :: 8000"
 
 def setUpModule():
@@ -26,19 +27,32 @@ class Case(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
 
-    def look(self, family, *faults, ports=(8000,), args=()):
-        """The report of a client in a lab with these faults."""
+    def look(self, family, *faults, **options):
+        """The results and findings of a client in a lab with these faults. On a busy machine the
+        wire itself may be late, and what it then shows is no fault of ours: such a run says
+        nothing, and is made again."""
+        for _ in range(5):
+            results, late_ns = self.run_lab(family, *faults, **options)
+            if late_ns < LATE_NS:
+                break
+        return results
+
+    def run_lab(self, family, *faults, ports=(8000,), args=()):
         report = os.path.join(self.folder, "report.json")
+        lab = os.path.join(self.folder, "lab.json")
         targets = " ".join(f"--target server:{port}" for port in ports)
         client = f"{NETKIT} connect-timeout -{family} --json -o {report} {targets} {' '.join(args)}"
-        run = subprocess.run([NETKIT, "lab", f"-{family}", *faults, "--server", SERVER, "--client",
-                              client], capture_output=True, text=True, timeout=120,
-                             check=False)  # fmt: skip
+        run = subprocess.run([NETKIT, "lab", f"-{family}", "--json", "-o", lab, *faults, "--server",
+                              SERVER, "--client", client], capture_output=True, text=True,
+                             timeout=120, check=False)  # fmt: skip
         self.assertIn(run.returncode, (0, 4), run.stderr)
         with open(report, encoding="utf-8") as file:
             report = json.load(file)
         findings = {finding["target"]: finding for finding in report["findings"]}
-        return [(result, findings.get(result["target"])) for result in report["results"]]
+        with open(lab, encoding="utf-8") as file:
+            late_ns = json.load(file)["results"][0]["wire"]["late_max_ns"]
+        results = [(result, findings.get(result["target"])) for result in report["results"]]
+        return results, late_ns
 
     def each(self, *faults, **options):
         for family in (4, 6):
