@@ -5,18 +5,67 @@
 #include "output.h"
 #include "scenarios.h"
 
+#include "netkit/sock.h"
+#include "scenario/connect_method.h"
+#include <string.h>
+
 struct connect_options {
     struct scenario_options run;
     struct connect_live_options live;
+    struct connect_methods methods;
 };
+
+static const struct cli_word method_words[] = {
+    {"blocking", SOCK_CONNECT_BLOCKING, "the kernel's own limit"},
+    {"alarm", SOCK_CONNECT_ALARM, "a blocking connect, interrupted by SIGALRM"},
+    {"select", SOCK_CONNECT_SELECT, "a non-blocking connect and select"},
+    {"poll", SOCK_CONNECT_POLL, "the same with poll"},
+    {"epoll", SOCK_CONNECT_EPOLL, "the same with epoll"},
+    {"sndtimeo", SOCK_CONNECT_SNDTIMEO, "SO_SNDTIMEO on a blocking connect"},
+    {"user-timeout", SOCK_CONNECT_USER_TIMEOUT, "TCP_USER_TIMEOUT"},
+    {"syncnt", SOCK_CONNECT_SYNCNT, "TCP_SYNCNT"},
+    {0},
+};
+
+static const struct cli_group bounding = {
+    "Ways of bounding it",
+    {
+        {.name = "method",
+         CLI_CHOICE_SET(struct connect_methods, chosen),
+         .value = "LIST",
+         .words = method_words,
+         .help = "Which ways of bounding the wait the scenario blackhole compares; without it, "
+                 "all."},
+        {0},
+    }};
+
+/* --method says something about one scenario: others do not hear of it. */
+static bool wants_methods(const struct cli_invocation *invocation,
+                          const struct connect_options *options)
+{
+    bool compared = options->run.common.all || options->run.common.list;
+
+    for (size_t i = 0; i < invocation->arg_count; i++)
+        compared = compared || !strcmp(invocation->args[i], "blackhole");
+    return !options->methods.chosen || compared;
+}
 
 static int run(struct cli_invocation *invocation)
 {
     const struct connect_options *options = invocation->options;
 
-    if (!connect_live_wanted(&options->live))
-        return scenarios_run(invocation, &scenario_connect, &options->run, NULL);
-    const char *stray = invocation->arg_count ? invocation->args[0] : scenarios_stray(&options->run);
+    if (!connect_live_wanted(&options->live)) {
+        const struct scenario_extra extra = {.own = &options->methods};
+        if (wants_methods(invocation, options))
+            return scenarios_run(invocation, &scenario_connect, &options->run, &extra);
+        output_complain(invocation->command->name,
+                        "--method compares ways of bounding the scenario 'blackhole': name that "
+                        "one, or give --all");
+        return STATUS_USAGE;
+    }
+    const char *stray = invocation->arg_count     ? invocation->args[0]
+                        : options->methods.chosen ? "--method"
+                                                  : scenarios_stray(&options->run);
     if (!stray)
         return connect_live_run(invocation, &options->live, &options->run.common);
     output_complain(invocation->command->name,
@@ -45,12 +94,15 @@ static const struct cli_fragment fragments[] = {
     {&connect_live_targets, offsetof(struct connect_options, live), NULL},
     {&connect_live_path, offsetof(struct connect_options, live), NULL},
     {&connect_live_schedule, offsetof(struct connect_options, live), NULL},
+    {&bounding, offsetof(struct connect_options, methods), NULL},
     SCENARIO_FRAGMENTS(struct connect_options, run),
     {0},
 };
 
 static const struct cli_example examples[] = {
     {"netkit connect-timeout refused --diagram", "What a closed port does to a client."},
+    {"netkit connect-timeout blackhole --method alarm,poll,user-timeout",
+     "Nothing answers: what three ways of bounding the wait make of it."},
     {"netkit connect-timeout --all --repeat 30", "Everything, thirty times."},
     {"netkit connect-timeout --target db.example:5432",
      "Does it connect? If not, who says so, and what may be the reason?"},

@@ -5,10 +5,31 @@
 #include "scenario/stage.h"
 
 /* connect_answer.c: what answers a SYN, or nobody. */
-extern const struct scenario connect_accepted, connect_refused, connect_blackhole;
+extern const struct scenario connect_accepted, connect_refused;
+/* connect_method.c: nothing comes back, and the ways of bounding the wait. */
+extern const struct scenario connect_blackhole;
+/* connect_icmp.c: an ICMP error answers, a router's or the host's own. */
+extern const struct scenario connect_unreachable_net, connect_unreachable_host,
+    connect_unreachable_port, connect_prohibited, connect_no_neighbour;
+/* connect_lost.c: a segment of the handshake is lost or late. */
+extern const struct scenario connect_syn_lost, connect_synack_lost, connect_last_ack_lost,
+    connect_synack_late;
+/* connect_queue.c: what the listener makes of it. */
+extern const struct scenario connect_accept_queue_full, connect_reset_late, connect_deferred_accept;
+/* connect_meet.c: ports that meet. */
+extern const struct scenario connect_simultaneous_open, connect_self_connect,
+    connect_address_exhausted;
+/* connect_call.c: the call itself. */
+extern const struct scenario connect_interrupted, connect_reuse_after_failure, connect_nonblocking;
+/* connect_fastopen.c */
+extern const struct scenario connect_fast_open;
 
-/* The settings that every scenario with unanswered SYNs pins: SYNs at 0, 1 and 3 s. */
-extern const struct scenario_setting connect_few_retries[];
+/* The settings that scenarios with unanswered SYNs pin: SYNs at 0, 1, 2 and 4 s, the end at 8 s;
+ * and at 0 and 1 s, the end at 3 s, where no SYN should go unanswered. */
+extern const struct scenario_setting connect_few_retries[], connect_one_retry[];
+
+/* A name as a key of JSON: "admin-prohibited" is admin_prohibited. */
+const char *connect_key(struct stage *stage, const char *text);
 
 /* Observes the SYNs of the subject against the kernel's schedule: their number, the time of each
  * (as timings, beside this host's own), and when connect gave up. */

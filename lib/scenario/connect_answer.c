@@ -2,12 +2,27 @@
 #include "scenario/connect.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <string.h>
 
 const struct scenario_setting connect_few_retries[] = {
     {SCENARIO_BOTH, "tcp_syn_retries", "2", true, false},
     {SCENARIO_BOTH, "tcp_syn_linear_timeouts", "1", true, true},
     {0}};
+
+const struct scenario_setting connect_one_retry[] = {
+    {SCENARIO_BOTH, "tcp_syn_retries", "1", true, false},
+    {SCENARIO_BOTH, "tcp_syn_linear_timeouts", "0", true, true},
+    {0}};
+
+const char *connect_key(struct stage *stage, const char *text)
+{
+    size_t len = strlen(text);
+    char *key = arena_alloc(stage->arena, len + 1);
+
+    for (size_t i = 0; key && i < len; i++)
+        key[i] = text[i] == '-' ? '_' : text[i];
+    return key ? key : "";
+}
 
 void connect_try(struct stage *stage, enum act_to to)
 {
@@ -107,35 +122,4 @@ const struct scenario connect_refused = {
     .loopback = true,
     .run = run_refused,
     .check = check_refused,
-};
-
-/* ---- blackhole ---- */
-
-static void run_blackhole(struct stage *stage)
-{
-    stage_fault(stage, "drop syn dir c>s");
-    connect_try(stage, ACT_TO_PEER);
-}
-
-static void check_blackhole(struct stage *stage)
-{
-    const struct connect_facts *facts = stage_facts(stage, sizeof *facts);
-
-    stage_check_rc(stage, "connect", "ETIMEDOUT", &facts->connect, "0");
-    connect_check_schedule(stage);
-}
-
-const struct scenario connect_blackhole = {
-    .name = "blackhole",
-    .title = "nothing comes back: a dead host, or a filter that drops",
-    .book = "The SYN is sent again after 6 and 24 s, and ETIMEDOUT is returned after 75 s "
-            "(section 4.3, for 4.4BSD).",
-    .here = "SYNs at 0, 1, 2, 3, 4, 5, 7, 11, 19, 35 and 67 s with the settings that Linux has "
-            "since 6.5, and ETIMEDOUT after 131 s or more; before that at 0, 1, 3, 7, 15, 31 and "
-            "63 s, and after 127 s. tcp_syn_retries, tcp_syn_linear_timeouts and TCP_SYNCNT "
-            "decide.",
-    .differs = "Linux tries longer, at intervals that double, and lets settings decide.",
-    .settings = connect_few_retries,
-    .run = run_blackhole,
-    .check = check_blackhole,
 };
