@@ -53,8 +53,7 @@ static void check_simultaneous_open(struct stage *stage)
 const struct scenario connect_simultaneous_open = {
     .name = "simultaneous-open",
     .title = "both ends connect to each other, and the SYNs cross: one connection, no listener",
-    .book = "TCP allows it, and makes one connection of it; it is rare, because both ends must use "
-            "a port that the other knows (section 2.6 leaves it out of the diagram's account).",
+    .book = "Possible, and rare: two SYNs that cross make one connection (section 2.6).",
     .here = "Both connects return 0. Each end answers the other's SYN with SYN,ACK and passes "
             "through SYN-RECEIVED. This is how peers behind address translators reach each other.",
     .settings = connect_few_retries,

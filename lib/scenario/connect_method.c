@@ -202,7 +202,8 @@ static const char *ability(int64_t own_ns, int64_t short_ns, int64_t long_ns)
 {
     bool shortens = short_ns<own_ns - NS_PER_SEC, lengthens = long_ns> own_ns + NS_PER_SEC;
 
-    return shortens ? (lengthens ? "both" : "only shorten") : (lengthens ? "only lengthen" : "neither");
+    return shortens ? (lengthens ? "both" : "only shorten")
+                    : (lengthens ? "only lengthen" : "neither");
 }
 
 /* What a limit of the caller's could not end comes by SO_ERROR, or from connect itself. */
@@ -293,14 +294,14 @@ const struct scenario connect_blackhole = {
     .name = "blackhole",
     .title = "nothing comes back: a dead host, or a filter that drops; and each way of bounding it",
     .book = "The SYN is sent again after 6 and 24 s, and ETIMEDOUT is returned after 75 s "
-            "(section 4.3, for 4.4BSD). An alarm or select can make that shorter, and not longer "
-            "(sections 14.2 and 16.3).",
+            "(section 4.3, for 4.4BSD). An alarm or select can make that shorter, and not longer; "
+            "SO_SNDTIMEO is for output, where it gives EWOULDBLOCK (section 14.2).",
     .here = "SYNs at 0, 1, 2, 3, 4, 5, 7, 11, 19, 35 and 67 s with the settings that Linux has "
             "since 6.5, and ETIMEDOUT after 131 s or more; before that at 0, 1, 3, 7, 15, 31 and "
-            "63 s, and after 127 s. tcp_syn_retries, tcp_syn_linear_timeouts and TCP_SYNCNT "
-            "decide. An alarm, select, poll, epoll and SO_SNDTIMEO stop the caller's wait only: "
-            "the kernel goes on until the socket is closed. SO_SNDTIMEO gives EINPROGRESS, where "
-            "the book has EWOULDBLOCK.",
+            "63 s, and after 127 s. What decides are tcp_syn_retries, tcp_syn_linear_timeouts and "
+            "TCP_SYNCNT. An alarm, select, poll, epoll and SO_SNDTIMEO (EINPROGRESS) stop the "
+            "caller's wait only: the kernel goes on until the socket is closed. TCP_USER_TIMEOUT "
+            "and TCP_SYNCNT stop the kernel, and only TCP_SYNCNT can make it try longer.",
     .differs = "Linux tries longer, at intervals that double, and lets settings decide.",
     .settings = connect_few_retries,
     .run = run_blackhole,
