@@ -12,6 +12,19 @@
 /* linger_close.c: close, shutdown and exit while data and FIN are unacknowledged. */
 extern const struct scenario linger_shutdown_write, linger_close, linger_timeout, linger_expired,
     linger_nonblocking, linger_off_explicit, linger_exit_without_close;
+/* linger_reset.c: RST instead of FIN. */
+extern const struct scenario linger_zero, linger_close_unread, linger_shutdown_then_close_unread,
+    linger_reset_time_wait;
+/* linger_half.c: one half after the other. */
+extern const struct scenario linger_shutdown_read, linger_receive_after_shutdown_read,
+    linger_shutdown_both, linger_half_close, linger_send_after_shutdown, linger_shared_descriptor;
+/* linger_know.c: what tells that the peer's application has it. */
+extern const struct scenario linger_ack_wait, linger_application_ack;
+/* linger_orphan.c: what the kernel does for a socket without an owner, and how long. */
+extern const struct scenario linger_close_with_unsent, linger_unsent_abandoned,
+    linger_close_peer_dead, linger_fin_wait_2_timeout;
+/* linger_wait.c: TIME-WAIT. */
+extern const struct scenario linger_time_wait, linger_time_wait_reopened, linger_simultaneous_close;
 
 #define LINGER_BYTES       1000
 #define LINGER_BYTES_MAX   (1 << 20)
@@ -61,7 +74,7 @@ uint16_t linger_port(struct actor *actor, int slot);
  * after LINGER_PATIENCE_NS. */
 int linger_state(struct stage *stage, enum lab_host host, uint16_t client_port, int expected);
 /* What is left of the TIME-WAIT of that socket; RESULT_UNKNOWN: it is not in it. */
-int64_t linger_time_wait(struct stage *stage, enum lab_host host, uint16_t client_port);
+int64_t linger_time_wait_left(struct stage *stage, enum lab_host host, uint16_t client_port);
 /* The server closes, too, and all comes to its end. */
 void linger_finish(struct stage *stage, struct linger_facts *facts, int expected);
 /* Whether the exchange has no more segments than with a small write. */

@@ -132,7 +132,7 @@ int linger_state(struct stage *stage, enum lab_host host, uint16_t client_port, 
     return state;
 }
 
-int64_t linger_time_wait(struct stage *stage, enum lab_host host, uint16_t client_port)
+int64_t linger_time_wait_left(struct stage *stage, enum lab_host host, uint16_t client_port)
 {
     struct act_socket found = socket_of(stage, host, client_port);
 
@@ -145,7 +145,7 @@ void linger_finish(struct stage *stage, struct linger_facts *facts, int expected
 {
     DO(stage_server(stage), ACT_CLOSE, .slot = 1);
     facts->client = linger_state(stage, LAB_CLIENT, facts->port, expected);
-    facts->time_wait_ns = linger_time_wait(stage, LAB_CLIENT, facts->port);
+    facts->time_wait_ns = linger_time_wait_left(stage, LAB_CLIENT, facts->port);
     facts->server = linger_state(stage, LAB_SERVER, facts->port, 0);
 }
 

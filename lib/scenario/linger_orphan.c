@@ -1,0 +1,437 @@
+/* Sockets without an owner: what the kernel still does for them, and for how long. */
+#include "base/cleanup.h"
+#include "scenario/linger.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- close-with-unsent, unsent-abandoned ---- */
+
+#define UNSENT_BYTES   (256 * 1024)
+#define BASE_NS        (200 * NS_PER_MS) /* the least interval of window probes */
+#define ORPHAN_DEFAULT 8                 /* what tcp_orphan_retries 0 stands for */
+
+/* The peer's window is 64 KiB at most, and the own send buffer holds everything. */
+#define BUFFERS                                                                                    \
+    {SCENARIO_BOTH, "tcp_wmem", "4096 4194304 4194304", false, true},                              \
+    {                                                                                              \
+        SCENARIO_BOTH, "tcp_rmem", "4096 65536 65536", false, true                                 \
+    }
+
+static const struct scenario_setting unsent_settings[] = {
+    BUFFERS,
+    {SCENARIO_BOTH, "tcp_fin_timeout", "60", false, false},
+    {SCENARIO_BOTH, "tcp_orphan_retries", "8", false, false},
+    {0}};
+
+static const struct scenario_setting abandoned_settings[] = {
+    BUFFERS,
+    {SCENARIO_CLIENT, "tcp_early_retrans", "0", false, false},
+    {SCENARIO_CLIENT, "tcp_orphan_retries", "2", true, false},
+    {SCENARIO_CLIENT, "tcp_rto_max_ms", "1000", true, false},
+    {0}};
+
+struct unsent_facts {
+    struct linger_facts common;
+    struct schedule_settings settings, host;
+    uint32_t unsent;  /* in the send buffer after close */
+    bool owned;       /* a descriptor refers to the socket after close */
+    int64_t gone_ns;  /* since the run's start: the client's kernel has given up */
+    int64_t close_ns; /* the same of the call */
+    int peer;         /* the server's state then */
+    struct act_reply learns, error;
+};
+
+static struct act_socket client_socket(struct stage *stage, uint16_t port)
+{
+    return stage_socket_of(stage, LAB_CLIENT, port, STAGE_PORT);
+}
+
+/* Closes with a full buffer, and ends the process. */
+static struct unsent_facts *leave_unsent(struct stage *stage)
+{
+    struct unsent_facts *facts =
+        (struct unsent_facts *)linger_begin(stage, sizeof *facts, UNSENT_BYTES);
+    struct linger_facts *common = &facts->common;
+    struct actor *client = stage_client(stage);
+
+    if (common->bytes < UNSENT_BYTES)
+        common->bytes = UNSENT_BYTES;
+    facts->settings = stage_settings(stage, LAB_CLIENT);
+    facts->host = stage_host_settings(stage);
+    client_socket(stage, common->port); /* who looks is there from now on */
+    struct act_reply filled = DO(client, ACT_FILL, .bytes = common->bytes);
+    if (filled.rc != common->bytes)
+        stage_fail(stage, "the send buffer took %lld bytes of %lld", (long long)filled.rc,
+                   (long long)common->bytes);
+    common->call = DO(client, ACT_CLOSE);
+    facts->close_ns = common->call.entered_ns - stage->started_mono_ns;
+    BEGIN(client, ACT_EXIT, .number = 0);
+    actor_wait(client, ACT_LIMIT_NS, NULL);
+    struct act_socket left = client_socket(stage, common->port);
+    common->before_ack = left.state == TCP_FIN_WAIT1;
+    facts->owned = left.entry.inode != 0;
+    facts->unsent = left.entry.wqueue;
+    return facts;
+}
+
+static void check_left(struct stage *stage, const struct unsent_facts *facts)
+{
+    stage_check_rc(stage, "close", "0", &facts->common.call, "0");
+    stage_check_bool(stage, "fin_wait_1_after_close", true, facts->common.before_ack);
+    stage_check_bool(stage, "a_process_owns_it", false, facts->owned);
+    stage_expect_range(stage, "unsent_bytes_after_close", 1, facts->common.bytes);
+    stage_observe_integer(stage, "unsent_bytes_after_close", facts->unsent);
+}
+
+static void run_unsent(struct stage *stage)
+{
+    struct unsent_facts *facts = leave_unsent(stage);
+    struct linger_facts *common = &facts->common;
+
+    common->end = linger_read(stage_server(stage), 1);
+    linger_finish(stage, common, TCP_TIME_WAIT);
+}
+
+static void check_unsent(struct stage *stage)
+{
+    const struct unsent_facts *facts = stage_facts(stage, sizeof *facts);
+    const struct linger_facts *common = &facts->common;
+
+    check_left(stage, facts);
+    stage_check_integer(stage, "delivered_bytes", common->bytes, common->end.bytes);
+    stage_check_text(stage, "peer_sees", "EOF", linger_sees(&common->end));
+    stage_check_text(stage, "client_end", "TIME-WAIT", stage_state_name(common->client));
+    linger_summarise_facts(stage, common, "at once");
+}
+
+const struct scenario linger_close_with_unsent = {
+    .name = "close-with-unsent",
+    .title = "close with a full send buffer and a slow reader: the kernel delivers it all",
+    .book = "What is in the send buffer is sent after close returns, by the kernel (section 7.5).",
+    .here = "The same, also when the process has ended: the socket stays in FIN-WAIT-1 without an "
+            "owner until the reader has made room for everything, and its FIN comes last. It may "
+            "wait as long as unsent-abandoned says.",
+    .settings = unsent_settings,
+    .run = run_unsent,
+    .check = check_unsent,
+};
+
+/* How long after the first window probe an orphan is given up whose peer answers every probe, and
+ * never opens its window: tcp_probe_timer() looks at the back-off, because the answers set the
+ * count of probes back. */
+static int64_t abandoned_after_ns(const struct schedule_settings *settings, int64_t *probes)
+{
+    int64_t rto_ns = schedule_rto_ns(settings, 0), after_ns = 0;
+
+    for (int backoff = 1;; backoff++) {
+        int64_t base_ns = rto_ns > BASE_NS ? rto_ns : BASE_NS;
+        int64_t now_ns = rto_ns << backoff, next_ns = base_ns << backoff;
+        after_ns += next_ns < settings->rto_max_ns ? next_ns : settings->rto_max_ns;
+        *probes = backoff;
+        if ((now_ns >= settings->rto_max_ns && backoff >= settings->orphan_retries) ||
+            backoff == 24)
+            return after_ns;
+    }
+}
+
+static void run_abandoned(struct stage *stage)
+{
+    struct unsent_facts *facts = leave_unsent(stage);
+    struct linger_facts *common = &facts->common;
+    struct actor *server = stage_server(stage);
+    int64_t probes, end_ns = clock_mono_ns() +
+                             abandoned_after_ns(&facts->settings, &probes) * 5 / 4 +
+                             2 * LINGER_PATIENCE_NS;
+
+    while (client_socket(stage, common->port).state && clock_mono_ns() < end_ns &&
+           !stage_failed(stage))
+        poll(NULL, 0, 2);
+    facts->gone_ns = clock_mono_ns() - stage->started_mono_ns;
+    common->client = client_socket(stage, common->port).state;
+    facts->peer = linger_state(stage, LAB_SERVER, common->port, TCP_ESTABLISHED);
+    common->end = linger_read(server, 1);
+    facts->learns = DO(server, ACT_WRITE, .slot = 1, .bytes = 1, .flags = MSG_NOSIGNAL);
+    common->server = linger_state(stage, LAB_SERVER, common->port, 0);
+    facts->error = DO(server, ACT_READ, .slot = 1, .bytes = 1, .flags = MSG_DONTWAIT);
+}
+
+/* The first bare ACK of the client after its last data. */
+static int64_t first_probe(const struct stage *stage)
+{
+    int64_t data_ns[1024], ack_ns[1024];
+    size_t data = stage_times(stage, "data", LAB_FROM_CLIENT, data_ns, 1024);
+    size_t acks = stage_times(stage, "ack", LAB_FROM_CLIENT, ack_ns, 1024);
+
+    for (size_t i = 0; data && data <= 1024 && i < acks && i < 1024; i++)
+        if (ack_ns[i] > data_ns[data - 1])
+            return ack_ns[i];
+    return RESULT_UNKNOWN;
+}
+
+static void check_abandoned(struct stage *stage)
+{
+    const struct unsent_facts *facts = stage_facts(stage, sizeof *facts);
+    const struct linger_facts *common = &facts->common;
+    int64_t probes, host_probes, plan_ns = abandoned_after_ns(&facts->settings, &probes);
+    int64_t host_ns = abandoned_after_ns(&facts->host, &host_probes);
+    int64_t first_ns = first_probe(stage);
+    int64_t took_ns = first_ns == RESULT_UNKNOWN ? RESULT_UNKNOWN : facts->gone_ns - first_ns;
+
+    check_left(stage, facts);
+    stage_check_text(stage, "client_end", "none", stage_state_name(common->client));
+    stage_check_text(stage, "server_then", "ESTABLISHED", stage_state_name(facts->peer));
+    stage_check_text(stage, "peer_sees", "nothing", linger_sees(&common->end));
+    stage_expect_range(stage, "lost_bytes", 1, common->bytes);
+    stage_observe_integer(stage, "delivered_bytes", common->end.bytes);
+    stage_observe_integer(stage, "lost_bytes", common->bytes - common->end.bytes);
+    stage_check_rc(stage, "peer_writes_then", "ok", &facts->learns, "0");
+    stage_check_rc(stage, "peer_reads_then", "ECONNRESET", &facts->error, "EOF");
+    stage_expect_time(stage, "given_up_after_the_first_probe_ns", &facts->settings, plan_ns);
+    stage_observe_integer(stage, "given_up_after_the_first_probe_ns", took_ns);
+    stage_timing(stage, "given up after the first window probe", plan_ns, took_ns, host_ns);
+    linger_summarise_facts(stage, common, "at once");
+}
+
+const struct scenario linger_unsent_abandoned = {
+    .name = "unsent-abandoned",
+    .title = "close with a full send buffer, and the reader never reads: the kernel gives up",
+    .book = "Nothing is said of how long the kernel goes on after close.",
+    .here = "Window probes go out at intervals that double. When the interval has reached its "
+            "maximum (tcp_rto_max_ms, 120 s) and tcp_orphan_retries times have passed, the rest is "
+            "discarded, without an RST: the peer is left with a connection that is half open, and "
+            "learns of it only when it writes. A process that still owned its socket could wait as "
+            "long as the peer answers.",
+    .settings = abandoned_settings,
+    .run = run_abandoned,
+    .check = check_abandoned,
+};
+
+/* ---- close-peer-dead ---- */
+
+static const struct scenario_setting dead_settings[] = {
+    {SCENARIO_CLIENT, "tcp_early_retrans", "0", false, false},
+    {SCENARIO_CLIENT, "tcp_orphan_retries", "2", true, false},
+    {0}};
+
+static void run_dead(struct stage *stage)
+{
+    struct unsent_facts *facts =
+        (struct unsent_facts *)linger_begin(stage, sizeof *facts, LINGER_BYTES);
+    struct linger_facts *common = &facts->common;
+    struct actor *client = stage_client(stage);
+    struct schedule plan;
+
+    common->bytes = LINGER_BYTES;
+    facts->settings = stage_settings(stage, LAB_CLIENT);
+    facts->host = stage_host_settings(stage);
+    facts->host.tail_loss_probe = false;
+    schedule_orphan(&plan, &facts->settings, NULL);
+    client_socket(stage, common->port);
+    stage_cut(stage);
+    DO(client, ACT_WRITE_ALL, .bytes = common->bytes);
+    common->call = DO(client, ACT_CLOSE);
+    common->before_ack = true;
+    common->after = client_socket(stage, common->port).state;
+    int64_t end_ns = clock_mono_ns() + plan.failed_ns * 5 / 4 + 2 * LINGER_PATIENCE_NS;
+    while (client_socket(stage, common->port).state && clock_mono_ns() < end_ns &&
+           !stage_failed(stage))
+        poll(NULL, 0, 2);
+    facts->gone_ns = clock_mono_ns() - stage->started_mono_ns;
+    common->client = client_socket(stage, common->port).state;
+    stage_restore(stage);
+    common->server = linger_state(stage, LAB_SERVER, common->port, TCP_ESTABLISHED);
+    common->end = linger_read(stage_server(stage), 1);
+}
+
+static void check_dead(struct stage *stage)
+{
+    const struct unsent_facts *facts = stage_facts(stage, sizeof *facts);
+    const struct linger_facts *common = &facts->common;
+    int64_t sent_ns[SCHEDULE_SENT_MAX];
+    size_t sent = stage_times(stage, "data", LAB_FROM_CLIENT, sent_ns, SCHEDULE_SENT_MAX);
+    struct schedule plan, host;
+    int64_t took_ns = sent ? facts->gone_ns - sent_ns[0] : RESULT_UNKNOWN;
+
+    schedule_orphan(&plan, &facts->settings, NULL);
+    schedule_orphan(&host, &facts->host, NULL);
+    stage_check_rc(stage, "close", "0", &common->call, "0");
+    stage_check_text(stage, "state_after_close", "FIN-WAIT-1", stage_state_name(common->after));
+    stage_check_integer(stage, "transmissions", (int64_t)plan.sent_count, (int64_t)sent);
+    stage_check_integer(stage, "resets", 0,
+                        (int64_t)stage_times(stage, "rst", LAB_FROM_CLIENT, NULL, 0));
+    stage_check_text(stage, "client_end", "none", stage_state_name(common->client));
+    stage_check_text(stage, "server_then", "ESTABLISHED", stage_state_name(common->server));
+    stage_check_text(stage, "peer_sees", "nothing", linger_sees(&common->end));
+    stage_check_integer(stage, "delivered_bytes", 0, common->end.bytes);
+    stage_expect_time(stage, "given_up_ns", &facts->settings, plan.failed_ns);
+    stage_observe_integer(stage, "given_up_ns", took_ns);
+    for (size_t i = 0; i < plan.sent_count && i < SCHEDULE_SENT_MAX; i++)
+        stage_timing(stage, arena_printf(stage->arena, "transmission %zu", i + 1), plan.sent_ns[i],
+                     i < sent ? sent_ns[i] - sent_ns[0] : RESULT_UNKNOWN,
+                     i < host.sent_count ? host.sent_ns[i] : RESULT_UNKNOWN);
+    stage_timing(stage, "given up", plan.failed_ns, took_ns, host.failed_ns);
+    linger_summarise_facts(stage, common, "at once");
+}
+
+const struct scenario linger_close_peer_dead = {
+    .name = "close-peer-dead",
+    .title = "close, and the peer's host is gone: FIN-WAIT-1, until the kernel gives up",
+    .book = "close returns at once and the caller is told nothing (section 7.5).",
+    .here = "Data and FIN are sent again at intervals that double; after tcp_orphan_retries (0 "
+            "stands for 8) the socket is discarded. Nobody is told: the caller has gone, and a "
+            "peer that comes back has a connection that is half open.",
+    .settings = dead_settings,
+    .run = run_dead,
+    .check = check_dead,
+};
+
+/* ---- fin-wait-2-timeout ---- */
+
+#define LINGER2_SECONDS 3
+
+static const struct scenario_setting fin_wait_settings[] = {
+    {SCENARIO_CLIENT, "tcp_fin_timeout", "2", true, false}, {0}};
+
+enum fin_wait_socket { BY_SETTING, BY_OPTION, OWNED, FIN_WAIT_SOCKETS };
+
+struct fin_wait_facts {
+    struct linger_facts common;
+    struct schedule_settings settings;
+    struct {
+        uint16_t port;
+        int before, end; /* states: when FIN is acknowledged, at the end */
+        int64_t closed_ns, gone_ns, left_ns;
+    } of[FIN_WAIT_SOCKETS];
+    int64_t timeout_ns;
+    bool late_fin_reset;
+};
+
+static void connect_more(struct stage *stage, struct fin_wait_facts *facts)
+{
+    struct actor *client = stage_client(stage), *server = stage_server(stage);
+
+    facts->of[BY_SETTING].port = facts->common.port;
+    for (int i = 1; i < FIN_WAIT_SOCKETS; i++) {
+        DO(client, ACT_CONNECT, .slot = i, .port = STAGE_PORT);
+        DO(server, ACT_ACCEPT, .other = i + 1, .timeout_ns = LINGER_PATIENCE_NS);
+        facts->of[i].port = linger_port(client, i);
+    }
+}
+
+static void end_first_half(struct stage *stage, struct fin_wait_facts *facts)
+{
+    struct actor *client = stage_client(stage);
+
+    DO(client, ACT_OPTION, .slot = BY_OPTION, .text = "TCP_LINGER2=3s");
+    for (int i = 0; i < FIN_WAIT_SOCKETS; i++) {
+        struct act_reply reply = i == OWNED ? DO(client, ACT_SHUTDOWN, .slot = i, .number = SHUT_WR)
+                                            : DO(client, ACT_CLOSE, .slot = i);
+        facts->of[i].closed_ns = reply.entered_ns;
+        facts->of[i].gone_ns = RESULT_UNKNOWN;
+        if (i == BY_SETTING)
+            facts->common.call = reply;
+    }
+    for (int i = 0; i < FIN_WAIT_SOCKETS; i++) {
+        facts->of[i].before = linger_state(stage, LAB_CLIENT, facts->of[i].port, TCP_FIN_WAIT2);
+        struct act_socket found = client_socket(stage, facts->of[i].port);
+        facts->of[i].left_ns = found.state == TCP_FIN_WAIT2 && found.entry.timer
+                                   ? (int64_t)found.entry.timer_expires_ms * NS_PER_MS
+                                   : RESULT_UNKNOWN;
+    }
+}
+
+static void watch_them_go(struct stage *stage, struct fin_wait_facts *facts)
+{
+    int64_t longest_ns = LINGER2_SECONDS * NS_PER_SEC > facts->timeout_ns
+                             ? LINGER2_SECONDS * NS_PER_SEC
+                             : facts->timeout_ns;
+    int64_t end_ns = clock_mono_ns() + longest_ns * 5 / 4 + LINGER_PATIENCE_NS;
+    bool waiting = true;
+
+    while (waiting && clock_mono_ns() < end_ns && !stage_failed(stage)) {
+        waiting = false;
+        for (int i = 0; i < OWNED; i++) {
+            if (facts->of[i].gone_ns != RESULT_UNKNOWN)
+                continue;
+            if (client_socket(stage, facts->of[i].port).state)
+                waiting = true;
+            else
+                facts->of[i].gone_ns = clock_mono_ns() - facts->of[i].closed_ns;
+        }
+        poll(NULL, 0, 2);
+    }
+    for (int i = 0; i < FIN_WAIT_SOCKETS; i++)
+        facts->of[i].end = client_socket(stage, facts->of[i].port).state;
+}
+
+/* This machine's own, outside the lab. */
+static int64_t host_fin_timeout_ns(void)
+{
+    cleanup(file) FILE *file = fopen("/proc/sys/net/ipv4/tcp_fin_timeout", "re");
+    char text[32];
+
+    return file && fgets(text, sizeof text, file) ? strtoll(text, NULL, 10) * NS_PER_SEC
+                                                  : RESULT_UNKNOWN;
+}
+
+static void run_fin_wait(struct stage *stage)
+{
+    struct fin_wait_facts *facts = (struct fin_wait_facts *)linger_begin(stage, sizeof *facts, 0);
+    struct linger_facts *common = &facts->common;
+
+    facts->settings = stage_settings(stage, LAB_CLIENT);
+    facts->timeout_ns = stage_setting(stage, LAB_CLIENT, "tcp_fin_timeout") * NS_PER_SEC;
+    connect_more(stage, facts);
+    end_first_half(stage, facts);
+    watch_them_go(stage, facts);
+    common->end = linger_read(stage_server(stage), 1);
+    common->client = facts->of[BY_SETTING].end;
+    stage_from_here(stage);
+    DO(stage_server(stage), ACT_CLOSE, .slot = 1);
+    facts->late_fin_reset = stage_saw(stage, "c>s:rst", LINGER_PATIENCE_NS);
+    common->server = linger_state(stage, LAB_SERVER, common->port, 0);
+}
+
+static void check_fin_wait(struct stage *stage)
+{
+    const struct fin_wait_facts *facts = stage_facts(stage, sizeof *facts);
+    const struct linger_facts *common = &facts->common;
+    int64_t linger2_ns = LINGER2_SECONDS * NS_PER_SEC;
+
+    stage_check_text(stage, "orphan_before", "FIN-WAIT-2",
+                     stage_state_name(facts->of[BY_SETTING].before));
+    stage_check_text(stage, "orphan_end", "none", stage_state_name(facts->of[BY_SETTING].end));
+    stage_expect_time(stage, "orphan_lives_ns", &facts->settings, facts->timeout_ns);
+    stage_observe_integer(stage, "orphan_lives_ns", facts->of[BY_SETTING].gone_ns);
+    stage_expect_range(stage, "orphan_timer_ns", 0, facts->timeout_ns * 9 / 8 + 100 * NS_PER_MS);
+    stage_observe_integer(stage, "orphan_timer_ns", facts->of[BY_SETTING].left_ns);
+    stage_expect_time(stage, "orphan_with_tcp_linger2_lives_ns", &facts->settings, linger2_ns);
+    stage_observe_integer(stage, "orphan_with_tcp_linger2_lives_ns", facts->of[BY_OPTION].gone_ns);
+    stage_check_text(stage, "with_an_owner", "FIN-WAIT-2", stage_state_name(facts->of[OWNED].end));
+    stage_check_bool(stage, "late_fin_is_answered_with_rst", true, facts->late_fin_reset);
+    stage_check_text(stage, "peer_sees", "EOF", linger_sees(&common->end));
+    stage_expect_flags(stage, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S FIN,ACK", "S>C ACK",
+                       "S>C FIN,ACK", "C>S RST", NULL);
+    stage_timing(stage, "orphan, tcp_fin_timeout", facts->timeout_ns, facts->of[BY_SETTING].gone_ns,
+                 host_fin_timeout_ns());
+    stage_timing(stage, "orphan, TCP_LINGER2 3 s", linger2_ns, facts->of[BY_OPTION].gone_ns,
+                 linger2_ns);
+    linger_summarise_facts(stage, common, "at once");
+}
+
+const struct scenario linger_fin_wait_2_timeout = {
+    .name = "fin-wait-2-timeout",
+    .title = "the peer never closes: FIN-WAIT-2 of an orphan ends, with an owner it does not",
+    .book = "Berkeley-derived kernels drop an orphan in FIN-WAIT-2 after 10 minutes and 75 s; TCP "
+            "itself knows no such timer (section 2.6 has the states).",
+    .here = "An orphan goes after tcp_fin_timeout (60 s), or after TCP_LINGER2 if that was set. A "
+            "peer that closes later is answered with RST. After shutdown alone the socket has an "
+            "owner and waits for ever.",
+    .differs = "The timer is 60 s by default, and settings decide.",
+    .settings = fin_wait_settings,
+    .run = run_fin_wait,
+    .check = check_fin_wait,
+};
