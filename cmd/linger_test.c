@@ -27,12 +27,20 @@ static const struct cli_group what = {
         {0},
     }};
 
+static void list_parameters(struct arena *arena, struct result_map *map, const void *own)
+{
+    const struct linger_options *options = own;
+
+    result_set_integer(arena, map, "bytes", options->bytes ? options->bytes : RESULT_UNKNOWN);
+}
+
 static int run(struct cli_invocation *invocation)
 {
     static const struct subject_sets endings = {
         {[LAB_CLIENT] = &ending_clients, [LAB_SERVER] = &ending_servers}};
     const struct linger_options *options = invocation->options;
-    const struct scenario_extra extra = {.bytes = options->bytes};
+    const struct scenario_extra extra = {
+        .bytes = options->bytes, .own = options, .parameters = list_parameters};
 
     if (subjects_wanted(&options->subject))
         return subjects_run(invocation, &endings, &options->run, &options->subject);

@@ -81,12 +81,22 @@ static bool is_number(const struct result_value *value)
            value->kind == RESULT_RANGE;
 }
 
+/* Whether a line may end here: behind a blank, or behind the hyphen of a compound ("half-close").
+ */
+static bool may_break(const char *text, size_t at)
+{
+    return text[at] == ' ' ||
+           (at > 1 && text[at - 1] == '-' && text[at - 2] >= 'a' && text[at - 2] <= 'z');
+}
+
 static int longest_word(const char *text)
 {
     int longest = 0, length = 0;
 
-    for (; *text; text++) {
-        length = *text == ' ' ? 0 : length + ((*text & 0xC0) != 0x80);
+    for (size_t i = 0; text[i]; i++) {
+        if (may_break(text, i))
+            length = 0;
+        length += text[i] != ' ' && (text[i] & 0xC0) != 0x80;
         longest = length > longest ? length : longest;
     }
     return longest;
@@ -168,7 +178,7 @@ static size_t take_line(const char *text, int width)
     if (most >= all)
         return all;
     for (size_t i = most; i > 0; i--)
-        if (text[i] == ' ')
+        if (may_break(text, i))
             return i;
     return most ? most : all;
 }

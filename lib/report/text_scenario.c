@@ -104,6 +104,8 @@ static void put_name(struct paint *paint, const char *key, int column)
 
     put_key(&words, key);
     paint_put(paint, PAINT_DIM, buf_str(&words));
+    if (paint->column >= column)
+        paint_put(paint, PAINT_PLAIN, " ");
     paint_to(paint, column);
     paint->out->failed |= words.failed;
 }
@@ -291,25 +293,78 @@ bool show_scenarios(struct paint *paint, const struct report *report)
     return true;
 }
 
+/* ---- The summary of all */
+
+static const struct result_scenario *summarised(const struct report *report, size_t i)
+{
+    const struct result *result = i < report->result_count ? report->results[i] : NULL;
+
+    return result && result->type == RESULT_SCENARIO && result->scenario.summary.count
+               ? &result->scenario
+               : NULL;
+}
+
+/* The same scenario over the other family, which came out the same. */
+static bool same_row(const struct result_scenario *a, const struct result_scenario *b)
+{
+    if (!b || strcmp(a->scenario, b->scenario) || a->summary.count != b->summary.count ||
+        a->differs_from_book != b->differs_from_book)
+        return false;
+    for (size_t i = 0; i < a->summary.count; i++) {
+        const struct result_value *other = result_get(&b->summary, a->summary.values[i].key);
+        if (!other || !result_value_matches(&a->summary.values[i], other))
+            return false;
+    }
+    return true;
+}
+
+static void summary_row(struct arena *arena, struct result_map *row,
+                        const struct result_scenario *scenario, const char *name)
+{
+    result_set_text(arena, row, "scenario",
+                    scenario->differs_from_book ? arena_printf(arena, "%s *", name) : name);
+    for (size_t v = 0; v < scenario->summary.count; v++)
+        result_copy(arena, row, &scenario->summary.values[v]);
+}
+
+/* Why what bears a star is not as the book has it. */
+static void show_stars(struct paint *paint, const struct report *report)
+{
+    const char *last = "";
+
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_scenario *scenario = summarised(report, i);
+        cleanup(buf) struct buf line = {0};
+        if (!scenario || !scenario->differs_from_book || !strcmp(last, scenario->scenario))
+            continue;
+        if (!*last)
+            paint_newline(paint);
+        last = scenario->scenario;
+        buf_printf(&line, "* %s: %s", last, scenario->why ? scenario->why : "not as the book says");
+        paint_wrap(paint, PAINT_PLAIN, INDENT, buf_str(&line));
+        paint->out->failed |= line.failed;
+    }
+}
+
 void show_summary(struct paint *paint, const struct report *report)
 {
     struct arena arena = {0};
     struct result_map *rows = arena_alloc(&arena, (report->result_count + 1) * sizeof *rows);
-    size_t count = 0;
+    size_t count = 0, all = 0;
 
     for (size_t i = 0; rows && i < report->result_count; i++) {
-        const struct result *result = report->results[i];
-        if (result->type != RESULT_SCENARIO || !result->scenario.summary.count)
+        const struct result_scenario *scenario = summarised(report, i);
+        if (!scenario)
             continue;
-        const struct result_map *summary = &result->scenario.summary;
-        result_set_text(&arena, &rows[count], "scenario", result->scenario.name);
-        for (size_t v = 0; v < summary->count; v++)
-            result_copy(&arena, &rows[count], &summary->values[v]);
-        count++;
+        bool both = same_row(scenario, summarised(report, i + 1));
+        summary_row(&arena, &rows[count++], scenario, both ? scenario->scenario : scenario->name);
+        all += both ? 2 : 1;
+        i += both;
     }
-    if (count > 1 && !paint->style->quiet) {
+    if (all > 1 && !paint->style->quiet) {
         paint_newline(paint);
         show_table(paint, 0, rows, count);
+        show_stars(paint, report);
     }
     paint->out->failed |= arena.failed;
     arena_free(&arena);

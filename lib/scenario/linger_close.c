@@ -27,8 +27,8 @@ struct way {
 
 static const char *const return_names[] = {
     [WAY_AT_ONCE] = "at once",
-    [WAY_AFTER_ACK] = "after the FIN's ACK",
-    [WAY_TIME_UP] = "when the linger time was up",
+    [WAY_AFTER_ACK] = "after the ACK",
+    [WAY_TIME_UP] = "time was up",
 };
 
 struct way_facts {

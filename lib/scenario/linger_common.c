@@ -163,15 +163,16 @@ void linger_summarise(struct stage *stage, const struct linger_row *row)
     struct result_map *summary = stage_summary(stage);
     struct arena *arena = stage->arena;
 
-    result_set_text(arena, summary, "returns", row->returned);
-    result_set_bool(arena, summary, "peer_has_it", row->peer_has_it);
-    result_set_bool(arena, summary, "application_has_it", row->application_has_it);
+    result_set_text(arena, summary, "call_returns", row->returned);
+    result_set_text(arena, summary, "known_to_have_it",
+                    row->application_has_it ? "application"
+                    : row->peer_has_it      ? "peer's TCP"
+                                            : "nobody");
     result_set_integer(arena, summary, "delivered", row->delivered_bytes);
     result_set_integer(arena, summary, "lost", row->lost_bytes);
     result_set_text(arena, summary, "peer_sees", row->peer_sees);
-    result_set_text(arena, summary, "end", stage_state_name(row->client));
+    result_set_text(arena, summary, "local_end", stage_state_name(row->client));
     result_set_text(arena, summary, "TIME-WAIT_at", who_waits(row));
-    result_set_text(arena, summary, "book", stage->scenario->differs ? "differs" : "");
 }
 
 void linger_summarise_facts(struct stage *stage, const struct linger_facts *facts,

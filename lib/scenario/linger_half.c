@@ -268,7 +268,8 @@ static void run_send(struct stage *stage)
     struct linger_facts *common = &facts->common;
     struct actor *client = stage_client(stage);
 
-    common->bytes = 3;
+    common->before_ack = true;
+    common->bytes = 0;
     DO(client, ACT_SIGNAL, .number = SIGPIPE, .flags = ACTOR_SIGNAL_COUNT);
     common->call = DO(client, ACT_SHUTDOWN, .number = SHUT_WR);
     common->after = linger_state(stage, LAB_CLIENT, common->port, TCP_FIN_WAIT2);
