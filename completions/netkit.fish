@@ -261,7 +261,7 @@ complete -c connect-timeout -l color -x -a 'auto always never' -d 'Colour the re
 complete -c connect-timeout -l help -s h -d 'Explain this command.'
 complete -c connect-timeout -l version -s V -d 'Print the version.'
 
-complete -c netkit -n '__netkit_command linger-test' -f -a 'shutdown-write close linger-timeout linger-expired linger-nonblocking linger-off-explicit exit-without-close'
+complete -c netkit -n '__netkit_command linger-test' -f -a 'shutdown-read shutdown-write close linger-zero linger-timeout shutdown-both linger-off-explicit linger-expired linger-nonblocking exit-without-close close-unread shutdown-then-close-unread close-with-unsent unsent-abandoned close-peer-dead shared-descriptor half-close ack-wait application-ack time-wait time-wait-reopened reset-time-wait fin-wait-2-timeout simultaneous-close send-after-shutdown receive-after-shutdown-read'
 complete -c netkit -n '__netkit_command linger-test' -l bytes -x -d 'Write this much before the call that ends the connection; it waits in the send buffer while its ACKs are held. Without it each scenario has its own amount.'
 complete -c netkit -n '__netkit_command linger-test' -l client -x -d 'Run this line of sh as the client of a server of netkit\'s; {host} and {port} stand for where that is.'
 complete -c netkit -n '__netkit_command linger-test' -l server -x -d 'Run this line of sh as the server of clients of netkit\'s.'
@@ -313,7 +313,7 @@ complete -c netkit -n '__netkit_command linger-test' -l color -x -a 'auto always
 complete -c netkit -n '__netkit_command linger-test' -l help -s h -d 'Explain this command.'
 complete -c netkit -n '__netkit_command linger-test' -l version -s V -d 'Print the version.'
 
-complete -c linger-test -f -a 'shutdown-write close linger-timeout linger-expired linger-nonblocking linger-off-explicit exit-without-close'
+complete -c linger-test -f -a 'shutdown-read shutdown-write close linger-zero linger-timeout shutdown-both linger-off-explicit linger-expired linger-nonblocking exit-without-close close-unread shutdown-then-close-unread close-with-unsent unsent-abandoned close-peer-dead shared-descriptor half-close ack-wait application-ack time-wait time-wait-reopened reset-time-wait fin-wait-2-timeout simultaneous-close send-after-shutdown receive-after-shutdown-read'
 complete -c linger-test -l bytes -x -d 'Write this much before the call that ends the connection; it waits in the send buffer while its ACKs are held. Without it each scenario has its own amount.'
 complete -c linger-test -l client -x -d 'Run this line of sh as the client of a server of netkit\'s; {host} and {port} stand for where that is.'
 complete -c linger-test -l server -x -d 'Run this line of sh as the server of clients of netkit\'s.'
