@@ -19,6 +19,11 @@ extern const struct scenario backlog_deferred_accept, backlog_fast_open_queue;
 /* backlog_accept.c: accept itself. */
 extern const struct scenario backlog_emfile, backlog_nonblocking_accept, backlog_edge_triggered;
 
+/* Several that serve: backlog_reuseport.c, backlog_restart.c, backlog_herd.c. */
+extern const struct scenario backlog_reuseport, backlog_graceful_restart, backlog_herd;
+/* backlog_bind.c: several that want the same port. */
+extern const struct scenario backlog_bind;
+
 /* Settings that most of them share: a SYN that is not answered comes again after 1, 2 and 3 s, a
  * full queue drops, cookies are sent when the SYN queue is full. */
 #define BACKLOG_SETTINGS                                                                           \

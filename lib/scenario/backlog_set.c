@@ -20,6 +20,11 @@ static const struct scenario *const items[] = {
     &backlog_emfile,
     &backlog_nonblocking_accept,
     &backlog_edge_triggered,
+    /* several that serve */
+    &backlog_reuseport,
+    &backlog_graceful_restart,
+    &backlog_herd,
+    &backlog_bind,
     NULL,
 };
 
