@@ -238,7 +238,7 @@ _netkit_value() # command, and option or "argument"
     'accept-backlog --pcap') echo 'file ' ;;
     'accept-backlog --fail-on') echo 'list nagle-delayed-ack cork-hold delayed-ack server-think-time stall-when-persistent receive-window-limited zero-window send-buffer-limited congestion-window-limited pacing-limited retransmission retransmission-timeout fast-retransmit tail-loss-probe spurious-retransmit reordering syn-retransmission synack-retransmission slow-resolve address-fallback high-rtt name-not-found connection-refused connection-reset connect-timeout filtered connection-rejected host-unreachable network-unreachable routing-loop not-permitted no-local-address late-synack accept-queue-overflow syn-queue-overflow slow-accept listener-closed close-wait-leak half-open peer-aborted no-response response-truncated program-failed machine-refuses machine-setting regression tls-handshake-failed tls-certificate dead-peer-unnoticed truncation-accepted descriptor-leak zombie-processes scenario-differs inconclusive any' ;;
     'accept-backlog --color') echo 'words auto always never' ;;
-    'accept-backlog argument') echo 'words sweep somaxconn-clamp accept-queue-full full-with-abort ack-dropped syn-queue-full syn-cookies synack-retries deferred-accept fast-open-queue emfile nonblocking-accept edge-triggered-accept' ;;
+    'accept-backlog argument') echo 'words sweep somaxconn-clamp accept-queue-full full-with-abort ack-dropped syn-queue-full syn-cookies synack-retries deferred-accept fast-open-queue emfile nonblocking-accept edge-triggered-accept reuseport graceful-restart herd bind' ;;
     'lab --server') echo 'nothing ' ;;
     'lab --client') echo 'nothing ' ;;
     'lab --wait-listen') echo 'nothing ' ;;

@@ -419,7 +419,7 @@ complete -c netkit -n '__netkit_command crash-sim' -l color -x -a 'auto always n
 complete -c netkit -n '__netkit_command crash-sim' -l help -s h -d 'Explain this command.'
 complete -c netkit -n '__netkit_command crash-sim' -l version -s V -d 'Print the version.'
 
-complete -c netkit -n '__netkit_command accept-backlog' -f -a 'sweep somaxconn-clamp accept-queue-full full-with-abort ack-dropped syn-queue-full syn-cookies synack-retries deferred-accept fast-open-queue emfile nonblocking-accept edge-triggered-accept'
+complete -c netkit -n '__netkit_command accept-backlog' -f -a 'sweep somaxconn-clamp accept-queue-full full-with-abort ack-dropped syn-queue-full syn-cookies synack-retries deferred-accept fast-open-queue emfile nonblocking-accept edge-triggered-accept reuseport graceful-restart herd bind'
 complete -c netkit -n '__netkit_command accept-backlog' -l listener -x -a '(__fish_print_hostnames)' -d 'Watch the listener that a connection to this address would reach; with :PORT all of that port, whatever their address. May be repeated.'
 complete -c netkit -n '__netkit_command accept-backlog' -l pid -x -d 'Watch the listeners of this process, which must be yours.'
 complete -c netkit -n '__netkit_command accept-backlog' -l all-listeners -d 'Watch every listener of this network namespace.'
