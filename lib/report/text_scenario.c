@@ -322,7 +322,7 @@ static void summary_row(struct arena *arena, struct result_map *row,
                         const struct result_scenario *scenario, const char *name)
 {
     result_set_text(arena, row, "scenario",
-                    scenario->differs_from_book ? arena_printf(arena, "%s *", name) : name);
+                    scenario->differs_from_book ? arena_printf(arena, "%s*", name) : name);
     for (size_t v = 0; v < scenario->summary.count; v++)
         result_copy(arena, row, &scenario->summary.values[v]);
 }

@@ -151,7 +151,7 @@ static void check_way(struct stage *stage)
 
 const struct scenario linger_shutdown_write = {
     .name = "shutdown-write",
-    .title = "shutdown(SHUT_WR): what was written goes out, then FIN; reading goes on",
+    .title = "SHUT_WR: what was written goes out, then FIN; reading goes on",
     .book = "No more sends; what is in the send buffer is sent, followed by FIN. The receive side "
             "is untouched, and the call does not wait (sections 6.6 and 7.5, figure 7.12).",
     .here = "The same. The call returns before anything is acknowledged.",
@@ -165,7 +165,7 @@ const struct scenario linger_close = {
     .name = "close",
     .title = "close as it is by default: it returns at once, the kernel does the rest",
     .book = "close returns at once. What is in the send buffer is sent, followed by FIN; the "
-            "caller does not learn what becomes of it (section 7.5, figure 7.7).",
+            "caller does not learn what becomes of it (section 7.5).",
     .here = "The same. The socket goes on without an owner through FIN-WAIT-1 and FIN-WAIT-2 to "
             "TIME-WAIT.",
     .settings = linger_settings,
@@ -190,8 +190,8 @@ const struct scenario linger_timeout = {
     .name = "linger-timeout",
     .title = "SO_LINGER with a time, acknowledged in time: close waits for the FIN's ACK",
     .book = "close sleeps until all data and the FIN are acknowledged: then the peer's TCP has "
-            "them, which does not mean that its application has read them (section 7.5, figure "
-            "7.8).",
+            "them, which does not mean that its application has read them (section "
+            "7.5).",
     .here = "The same. The FIN's ACK may itself be a delayed one.",
     .settings = linger_settings,
     .run = run_way,
@@ -233,8 +233,7 @@ const struct scenario linger_nonblocking = {
 const struct scenario linger_exit_without_close = {
     .name = "exit-without-close",
     .title = "the process ends with SO_LINGER set: exit does not linger",
-    .book = "When a process ends, all its descriptors are closed (section 5.12 and others); "
-            "nothing is said of lingering.",
+    .book = "When a process ends, the kernel closes its descriptors; nothing is said of lingering.",
     .here = "The kernel closes the descriptors of a process that ends without waiting, even with "
             "SO_LINGER: the process is gone before anything is acknowledged. FIN follows the data "
             "as usual.",

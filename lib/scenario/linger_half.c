@@ -87,7 +87,7 @@ static void check_read(struct stage *stage)
 
 const struct scenario linger_shutdown_read = {
     .name = "shutdown-read",
-    .title = "shutdown(SHUT_RD) with data unread: nothing is sent, nothing is discarded",
+    .title = "SHUT_RD with data unread: nothing is sent, nothing is discarded",
     .book = "No more receives; what is in the receive buffer is discarded, and what comes later, "
             "too. Sending goes on, and the peer is told nothing (sections 6.6 and 7.5, figure "
             "7.12).",
@@ -171,7 +171,7 @@ static void check_both(struct stage *stage)
 
 const struct scenario linger_shutdown_both = {
     .name = "shutdown-both",
-    .title = "shutdown(SHUT_RDWR): FIN as with SHUT_WR, and what the peer sends is refused",
+    .title = "SHUT_RDWR: FIN as with SHUT_WR, and what the peer sends is refused",
     .book = "The same as SHUT_RD and SHUT_WR, one after the other (section 6.6).",
     .here = "FIN is sent. Data that come after both halves are shut cannot be read by anybody, so "
             "the kernel answers them with RST, although with SHUT_RD alone it takes them; the peer "

@@ -79,9 +79,9 @@ static void check_know(struct stage *stage)
 
 const struct scenario linger_ack_wait = {
     .name = "ack-wait",
-    .title = "shutdown(SHUT_WR), then read to the end: it comes when the peer has read and closed",
+    .title = "SHUT_WR, then read to the end: it comes when the peer has read and closed",
     .book = "The way to know that the peer's application has read everything: shutdown instead of "
-            "close, then read until 0 (section 7.5, figure 7.9).",
+            "close, then read until 0 (section 7.5).",
     .here = "The same. The read goes on when everything is acknowledged, and returns 0 when the "
             "peer closes. It proves that the peer has read only if the peer reads to the end "
             "before it closes; a peer that closes with something unread makes it ECONNRESET.",
@@ -96,7 +96,7 @@ const struct scenario linger_application_ack = {
     .name = "application-ack",
     .title = "the peer's application says that it has the data: one byte back",
     .book = "An acknowledgement of the application's own tells that it has read what came before "
-            "(section 7.5, figure 7.10).",
+            "(section 7.5).",
     .here = "The same. It needs the peer's cooperation, and is the only way that works while the "
             "connection goes on.",
     .settings = linger_settings,

@@ -193,7 +193,6 @@ static void check_abandoned(struct stage *stage)
 const struct scenario linger_unsent_abandoned = {
     .name = "unsent-abandoned",
     .title = "close with a full send buffer, and the reader never reads: the kernel gives up",
-    .book = "Nothing is said of how long the kernel goes on after close.",
     .here = "Window probes go out at intervals that double. When the interval has reached its "
             "maximum (tcp_rto_max_ms, 120 s) and tcp_orphan_retries times have passed, the rest is "
             "discarded, without an RST: the peer is left with a connection that is half open. It "
@@ -422,12 +421,9 @@ static void check_fin_wait(struct stage *stage)
 const struct scenario linger_fin_wait_2_timeout = {
     .name = "fin-wait-2-timeout",
     .title = "the peer never closes: FIN-WAIT-2 of an orphan ends, with an owner it does not",
-    .book = "Berkeley-derived kernels drop an orphan in FIN-WAIT-2 after 10 minutes and 75 s; TCP "
-            "itself knows no such timer (section 2.6 has the states).",
     .here = "An orphan goes after tcp_fin_timeout (60 s), or after TCP_LINGER2 if that was set. A "
             "peer that closes later is answered with RST. After shutdown alone the socket has an "
             "owner and waits for ever.",
-    .differs = "The timer is 60 s by default, and settings decide.",
     .settings = fin_wait_settings,
     .run = run_fin_wait,
     .check = check_fin_wait,

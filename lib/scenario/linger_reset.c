@@ -166,7 +166,7 @@ const struct scenario linger_close_unread = {
 
 const struct scenario linger_shutdown_then_close_unread = {
     .name = "shutdown-then-close-unread",
-    .title = "shutdown(SHUT_WR), then close with something unread: FIN, and then RST",
+    .title = "SHUT_WR, then close with something unread: FIN, and then RST",
     .book = "FIN is sent by shutdown; nothing is said of an RST afterwards.",
     .here = "The FIN has ended the stream before the RST comes, so that the peer reads everything "
             "and a plain end of stream. Only when it writes does it learn of the RST, by EPIPE.",
