@@ -22,9 +22,10 @@
 #define ARM_BUDGET_NS  NS_PER_SEC
 #define ARM_ROUNDS_MIN 10
 #define FRESH_ARM_ROUNDS                                                                           \
-    20                /* of the baseline on a persistent connection, beside --new-connection */
-#define WARMUP_SLOW 3 /* the first exchange never stalls; a few are enough when each is slow */
-#define FIRST_LOOK  4 /* rounds of the first session after which the pace is known */
+    20                   /* of the baseline on a persistent connection, beside --new-connection */
+#define WARMUP_SLOW    3 /* the first exchange never stalls; a few are enough when each is slow */
+#define CUT_ROUNDS_MIN 5
+#define FIRST_LOOK     4 /* rounds of the first session after which the pace is known */
 
 #define IN_WARMUP                                                                                  \
     "the server answered, but %s was over before the warm-up: give it more time, or a smaller "    \
@@ -273,6 +274,11 @@ static bool measured_any(const struct target *target)
     return target->fresh.count || target->arms[SERVICE_BASELINE].count;
 }
 
+static int64_t rounds_measured(const struct target *target)
+{
+    return (int64_t)(target->fresh.count + target->arms[SERVICE_BASELINE].count);
+}
+
 void target_time_over(struct target *target)
 {
     target->session.rounds = target->fresh_left = 0;
@@ -475,9 +481,12 @@ void target_cut_short(struct target *target, bool interrupted)
 
     talk_abandon(target);
     target->cut_short = !interrupted;
-    /* Of one target even the handshake is worth telling; among many it would look like a result. */
+    /* Of one target even the handshake is worth telling; among many it would look like a result,
+     * and so would two rounds, of which one was late. */
     bool alone_connected = interrupted && run->count == 1 && target->connections;
-    if (measured_any(target) || alone_connected) {
+    bool too_few = interrupted && run->count > 1 &&
+                   rounds_measured(target) < min64(CUT_ROUNDS_MIN, run->plan->rounds);
+    if ((measured_any(target) && !too_few) || alone_connected) {
         finish(target);
     } else if (interrupted) {
         retire(target);
