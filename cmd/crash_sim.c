@@ -1,13 +1,52 @@
 /* netkit crash-sim: one side dies, and what the other sees of it. */
 #include "commands.h"
+#include "output.h"
+#include "scenario/crash_matrix.h"
 #include "scenario/trial.h"
 #include "scenarios.h"
 #include "subjects.h"
 
 struct crash_options {
+    bool matrix;
     struct scenario_options run;
     struct subject_options subject;
 };
+
+#define OF struct crash_options
+
+static const struct cli_group what = {
+    "The table of all",
+    {
+        {.name = "matrix",
+         CLI_FLAG(OF, matrix),
+         .help = "Run and show the classic table: sending, receiving, idle with keepalive and idle "
+                 "without, times a process that crashes, a host that crashes, is unreachable or "
+                 "reboots; and what TCP_USER_TIMEOUT changes."},
+        {0},
+    }};
+
+static int refuse(const char *why)
+{
+    output_complain("crash-sim", "--matrix %s", why);
+    return STATUS_USAGE;
+}
+
+static int run_matrix(struct cli_invocation *invocation, const struct crash_options *options)
+{
+    const struct scenario_extra extra = {.conclude = crash_matrix_tables};
+    struct scenario_options all = options->run;
+
+    if (invocation->arg_count)
+        return refuse("runs cells of its own: leave the scenario out, or the option");
+    if (all.common.all)
+        return refuse("and --all are two runs: give one of them");
+    if (all.common.no_lab)
+        return refuse("needs the lab: not with --no-lab");
+    if (subjects_wanted(&options->subject))
+        return refuse("is netkit's own client: not with a program of yours");
+    all.common.all = true;
+    return scenarios_run(invocation, &scenario_crash_matrix, &all, &extra);
+}
 
 static int run(struct cli_invocation *invocation)
 {
@@ -15,6 +54,8 @@ static int run(struct cli_invocation *invocation)
         {[LAB_CLIENT] = &trial_clients, [LAB_SERVER] = &trial_servers}};
     const struct crash_options *options = invocation->options;
 
+    if (options->matrix && !options->run.common.list)
+        return run_matrix(invocation, options);
     if (subjects_wanted(&options->subject))
         return subjects_run(invocation, &trials, &options->run, &options->subject);
     return scenarios_run(invocation, &scenario_crash, &options->run, NULL);
@@ -34,6 +75,7 @@ static const char *const description[] = {
     NULL};
 
 static const struct cli_fragment fragments[] = {
+    {&what, 0, NULL},
     {&subject_group, offsetof(struct crash_options, subject), NULL},
     SCENARIO_FRAGMENTS(struct crash_options, run),
     {0}};
@@ -41,6 +83,7 @@ static const struct cli_fragment fragments[] = {
 static const struct cli_example examples[] = {
     {"netkit crash-sim process-crash-writing --diagram",
      "Why the second write to a dead server kills the client."},
+    {"netkit crash-sim --matrix", "The classic table, measured here."},
     {"netkit crash-sim --all --repeat 20", "Everything, twenty times."},
     {"netkit crash-sim --suite --client 'curl -s --max-time 5 http://{host}:{port}/'",
      "Does this client survive every way in which its server can die?"},
@@ -55,7 +98,7 @@ const struct cli_command crash_sim_command = {
     .name = "crash-sim",
     .group = "Reproduce it in a lab",
     .summary = "what each side sees when the other dies, by which call, and after how long",
-    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n"
+    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--matrix [OPTION]...\n--list\n"
              "--suite|SCENARIO... --client COMMAND [OPTION]...\n"
              "--suite|SCENARIO... --server COMMAND --port PORT [OPTION]...",
     .description = description,
@@ -66,7 +109,7 @@ const struct cli_command crash_sim_command = {
     .fragments = fragments,
     .examples = examples,
     .statuses = common_scenario_statuses,
-    .see_also = "lab explain",
+    .see_also = "connect-timeout linger-test lab explain",
     .options_size = sizeof(struct crash_options),
     .run = run,
 };

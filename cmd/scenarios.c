@@ -292,7 +292,7 @@ static void complain(const char *command, const struct scenario_runs *runs)
 
 static int run_selection(const struct scenario_set *set, const struct scenario_options *options,
                          const struct scenario_request *request, const struct selection *selection,
-                         struct report *report)
+                         const struct scenario_extra *extra, struct report *report)
 {
     const struct common_options *common = &options->common;
     struct progress progress = progress_begin(!common->quiet);
@@ -318,6 +318,8 @@ static int run_selection(const struct scenario_set *set, const struct scenario_o
         status = rc == -EINVAL || rc == -ENOSPC ? STATUS_USAGE : STATUS_MACHINE;
     } else {
         experiment_end(report);
+        if (extra && extra->conclude)
+            extra->conclude(report);
         complain(set->command, &runs);
         status =
             experiment_deliver(set->command, common, report, status_of(options, report, &runs));
@@ -355,5 +357,5 @@ int scenarios_run(struct cli_invocation *invocation, const struct scenario_set *
     if (extra && extra->parameters)
         extra->parameters(&report.arena, &report.parameters, extra->own);
     interrupt_catch();
-    return run_selection(set, options, &request, &selection, &report);
+    return run_selection(set, options, &request, &selection, extra, &report);
 }

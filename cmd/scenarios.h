@@ -33,6 +33,8 @@ struct scenario_extra {
     const void *own;
     /* Adds its own parameters to the report's; may be NULL. */
     void (*parameters)(struct arena *arena, struct result_map *map, const void *own);
+    /* Adds what the results make together, before they are delivered; may be NULL. */
+    void (*conclude)(struct report *report);
 };
 
 /* Lists, or runs what the arguments name, and reports. Returns the exit status. */

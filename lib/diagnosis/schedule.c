@@ -174,10 +174,12 @@ static void retransmit(struct schedule *out, const struct schedule_settings *set
         at_ns += probe_ns; /* the probe starts the timer anew */
     }
     int64_t began_ns = at_ns;
+    uint8_t retransmits = 0;
     do {
         send_at(out, at_ns);
-        /* tcp_ld_RTO_revert(): the answer halves again what has just been doubled. */
-        if (!socket->unreachable_v4)
+        /* tcp_ld_RTO_revert(): the answer halves again what has just been doubled; but not while
+         * icsk_retransmits is 0, which it is again after each 256, because it has eight bits. */
+        if (!socket->unreachable_v4 || !++retransmits)
             rto_ns = least(2 * rto_ns, rto_max_of(settings));
         at_ns += until_next_ns(settings, rto_ns, user_ns, at_ns - began_ns);
         limit_ns = user_ns > 0 ? user_ns

@@ -261,10 +261,29 @@ static void show_codes(struct paint *paint, const struct report *report)
     }
 }
 
+static bool has_overview(const struct report *report)
+{
+    for (size_t i = 0; i < report->result_count; i++)
+        if (report->results[i]->type == RESULT_SCENARIO && report->results[i]->scenario.overview)
+            return true;
+    return false;
+}
+
+static void show_overviews(struct paint *paint, const struct report *report)
+{
+    for (size_t i = 0; i < report->result_count; i++) {
+        if (!report->results[i]->scenario.overview)
+            continue;
+        paint_newline(paint);
+        show_scenario(paint, &report->results[i]->scenario);
+    }
+}
+
 bool show_scenarios(struct paint *paint, const struct report *report)
 {
     int column = 0;
-    size_t ok = 0, shown = 0;
+    size_t ok = 0, shown = 0, all = 0;
+    bool overview = has_overview(report);
 
     if (paint->style->verbose || paint->style->quiet || report->result_count <= FULL_MAX)
         return false;
@@ -273,22 +292,25 @@ bool show_scenarios(struct paint *paint, const struct report *report)
             return false;
         int width = text_width(report->results[i]->scenario.name) + 2;
         column = width > column ? width : column;
-        ok += report->results[i]->scenario.verdict == RESULT_OK;
+        all += !report->results[i]->scenario.overview;
+        ok += !report->results[i]->scenario.overview &&
+              report->results[i]->scenario.verdict == RESULT_OK;
     }
-    for (size_t i = 0; i < report->result_count; i++)
+    for (size_t i = 0; i < report->result_count && !overview; i++)
         row(paint, &report->results[i]->scenario, column);
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_scenario *scenario = &report->results[i]->scenario;
-        if (scenario->verdict == RESULT_OK)
+        if (scenario->verdict == RESULT_OK || scenario->overview)
             continue;
         shown++;
         paint_newline(paint);
         show_scenario(paint, scenario);
     }
+    show_overviews(paint, report);
     show_codes(paint, report);
     paint_newline(paint);
     paint_printf(paint, shown ? PAINT_RED : PAINT_GREEN,
-                 "%zu of %zu scenarios did what was expected", ok, report->result_count);
+                 "%zu of %zu scenarios did what was expected", ok, all);
     paint_newline(paint);
     return true;
 }
@@ -362,8 +384,10 @@ void show_summary(struct paint *paint, const struct report *report)
         i += both;
     }
     if (all > 1 && !paint->style->quiet) {
-        paint_newline(paint);
-        show_table(paint, 0, rows, count);
+        if (!has_overview(report)) {
+            paint_newline(paint);
+            show_table(paint, 0, rows, count);
+        }
         show_stars(paint, report);
     }
     paint->out->failed |= arena.failed;

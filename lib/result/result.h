@@ -348,6 +348,7 @@ struct result_scenario {
     struct result_table *tables;
     size_t table_count;
     struct result_map summary;   /* its row in the summary of all scenarios of the command */
+    bool overview; /* it sums up all others: shown in full after them, instead of that summary */
     struct result_fault *faults; /* the user's */
     size_t fault_count;
     struct result_wire wire;

@@ -203,6 +203,16 @@ void crash_poll(struct stage *stage, const char *key, const char *expected,
     add_times(stage, row(stage, key, text), reply);
 }
 
+int64_t crash_others_find_out_ns(struct stage *stage)
+{
+    const struct crash_facts *facts = crash_facts(stage);
+    struct schedule send, keepalive;
+
+    schedule_send(&send, &facts->settings, NULL);
+    schedule_keepalive(&keepalive, &facts->settings, NULL);
+    return send.failed_ns > keepalive.failed_ns ? send.failed_ns : keepalive.failed_ns;
+}
+
 void crash_blocked(struct stage *stage, const char *key, struct actor *actor)
 {
     const char *state = actor_busy(actor) ? "still blocked" : "it returned";
@@ -236,8 +246,10 @@ static void expect_no_back_off(struct stage *stage, const struct schedule *plan,
     struct schedule_socket doubling = facts->socket;
     struct schedule with_back_off;
     size_t first = facts->settings.tail_loss_probe ? 2 : 1;
-    int64_t limit_ns = schedule_retries_ns(&facts->settings, facts->settings.retries2);
+    int64_t limit_ns = facts->socket.user_timeout_ns;
 
+    if (!limit_ns)
+        limit_ns = schedule_retries_ns(&facts->settings, facts->settings.retries2);
     doubling.unreachable_v4 = false;
     schedule_send(&with_back_off, &facts->settings, &doubling);
     stage_observe_integer(stage, "transmissions", (int64_t)seen);

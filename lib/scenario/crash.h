@@ -76,6 +76,8 @@ void crash_death(struct stage *stage, const char *key, const char *expected, str
 /* A poll: which of POLLIN, POLLOUT, … came. */
 void crash_poll(struct stage *stage, const char *key, const char *expected,
                 const struct act_reply *reply);
+/* As long as a sender, or keepalive, would need to find out, with the settings of this run. */
+int64_t crash_others_find_out_ns(struct stage *stage);
 /* A call that must not have returned, and never will: the socket has no timer. Ports as the host
  * sees them. */
 void crash_blocked(struct stage *stage, const char *key, struct actor *actor);

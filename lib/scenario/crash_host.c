@@ -82,17 +82,6 @@ const struct scenario crash_host_user_timeout = {
 
 /* ---- host-crash-receiving, host-crash-idle ---- */
 
-/* As long as a sender, or keepalive, would have needed to find out, with the settings of this run.
- */
-static int64_t others_find_out_ns(const struct crash_facts *facts)
-{
-    struct schedule send, keepalive;
-
-    schedule_send(&send, &facts->settings, NULL);
-    schedule_keepalive(&keepalive, &facts->settings, NULL);
-    return send.failed_ns > keepalive.failed_ns ? send.failed_ns : keepalive.failed_ns;
-}
-
 static void run_receiving(struct stage *stage)
 {
     struct actor *client = stage_client(stage);
@@ -108,7 +97,7 @@ static void run_receiving(struct stage *stage)
     stage_cut(stage);
     crash_happens(stage);
     DO(stage_server(stage), ACT_WRITE, .slot = 1, .bytes = 10);
-    stage_pass(stage, others_find_out_ns(crash_facts(stage)));
+    stage_pass(stage, crash_others_find_out_ns(stage));
     crash_blocked(stage, "read", client);
     crash_no_timer(stage, LAB_CLIENT, 0, STAGE_PORT);
 }
@@ -133,7 +122,7 @@ static void run_idle(struct stage *stage)
     crash_entered(stage, LAB_CLIENT, "poll");
     stage_cut(stage);
     crash_happens(stage);
-    stage_pass(stage, others_find_out_ns(crash_facts(stage)));
+    stage_pass(stage, crash_others_find_out_ns(stage));
     crash_blocked(stage, "poll", client);
     crash_no_timer(stage, LAB_CLIENT, 0, STAGE_PORT);
 }

@@ -29,4 +29,5 @@ static const struct scenario *const items[] = {
 };
 /* clang-format on */
 
-const struct scenario_set scenario_crash = {.command = "crash-sim", .items = items};
+const struct scenario_set scenario_crash = {
+    .command = "crash-sim", .items = items, .further = &scenario_crash_matrix};

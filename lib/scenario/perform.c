@@ -16,7 +16,7 @@ const struct scenario *scenario_find(const struct scenario_set *set, const char 
     for (size_t i = 0; set->items[i]; i++)
         if (!strcmp(set->items[i]->name, name))
             return set->items[i];
-    return NULL;
+    return set->further ? scenario_find(set->further, name) : NULL;
 }
 
 const char *scenario_pcap_path(struct arena *arena, const struct scenario_request *request,

@@ -62,6 +62,7 @@ struct scenario {
 struct scenario_set {
     const char *command;
     const struct scenario *const *items; /* ends with NULL */
+    const struct scenario_set *further;  /* can be named, but are not among all; or NULL */
 };
 const struct scenario *scenario_find(const struct scenario_set *set, const char *name);
 

@@ -170,6 +170,28 @@ static void a_user_timeout_runs_from_the_first_retransmission(void **state)
     assert_explains(schedule.failed_ns, 3420 * MS);
 }
 
+/* RFC 6069 as Linux has it: as seen over 103 s, when a router answered every segment. */
+static void an_unreachable_host_undoes_the_back_off(void **state)
+{
+    struct schedule_settings settings = schedule_defaults;
+    struct schedule_socket socket = {.rtt_ns = 60 * MS, .unreachable_v4 = true};
+    struct schedule schedule;
+
+    (void)state;
+    settings.retries2 = 2;
+    schedule_send(&schedule, &settings, &socket);
+    assert_int_equal(schedule.sent_count, 8);
+    for (size_t i = 1; i < schedule.sent_count; i++)
+        assert_int_equal(schedule.sent_ns[i] - schedule.sent_ns[i - 1], 264 * MS);
+    assert_int_equal(schedule.failed_ns, 8 * 264 * MS);
+    /* After 256 of them the kernel's counter is 0 again, and one back-off stays. */
+    settings.retries2 = 8;
+    schedule_send(&schedule, &settings, &socket);
+    assert_in_range(schedule.sent_count, 321, 325);
+    assert_int_equal(schedule.sent_ns[259] - schedule.sent_ns[258], 2 * 264 * MS);
+    assert_in_range(schedule.failed_ns, 102728 * MS, 104 * S);
+}
+
 static void an_orphan_lasts_for_a_hundred_seconds(void **state)
 {
     struct schedule_settings settings = schedule_defaults;
@@ -254,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_lower_longest_wait_shortens_retries2),
         cmocka_unit_test(retransmissions_come_when_they_were_seen),
         cmocka_unit_test(a_user_timeout_runs_from_the_first_retransmission),
+        cmocka_unit_test(an_unreachable_host_undoes_the_back_off),
         cmocka_unit_test(an_orphan_lasts_for_a_hundred_seconds),
         cmocka_unit_test(keepalive_gives_up_after_two_hours_and_eleven_minutes),
         cmocka_unit_test(the_timeout_is_the_round_trip_above_the_least),
