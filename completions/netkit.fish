@@ -366,6 +366,7 @@ complete -c linger-test -l help -s h -d 'Explain this command.'
 complete -c linger-test -l version -s V -d 'Print the version.'
 
 complete -c netkit -n '__netkit_command crash-sim' -f -a 'process-crash-idle process-crash-unread process-crash-reading process-crash-writing process-crash-select close-wait host-crash-sending host-crash-receiving host-crash-idle host-crash-idle-keepalive host-crash-user-timeout host-unreachable-sending host-reboot-sending host-reboot-reading host-reboot-idle-keepalive host-shutdown network-pause nat-timeout client-crash-in-queue client-crash-mid-request client-vanishes zombie-children'
+complete -c netkit -n '__netkit_command crash-sim' -l matrix -d 'Run and show the classic table: sending, receiving, idle with keepalive and idle without, times a process that crashes, a host that crashes, is unreachable or reboots; and what TCP_USER_TIMEOUT changes.'
 complete -c netkit -n '__netkit_command crash-sim' -l client -x -d 'Run this line of sh as the client of a server of netkit\'s; {host} and {port} stand for where that is.'
 complete -c netkit -n '__netkit_command crash-sim' -l server -x -d 'Run this line of sh as the server of clients of netkit\'s.'
 complete -c netkit -n '__netkit_command crash-sim' -l port -x -d 'Where your server listens, or netkit\'s: 8000 without this option.'

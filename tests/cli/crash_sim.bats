@@ -20,3 +20,21 @@ try() {
     assert_status 2
     assert_stderr_has "needs the lab"
 }
+
+@test "the cells of --matrix are a run of their own" {
+    try --matrix process-crash-idle
+    assert_status 2
+    assert_stderr_has "leave the scenario out"
+    try --matrix --all
+    assert_status 2
+    assert_stderr_has "two runs"
+    try --matrix --no-lab
+    assert_status 2
+    assert_stderr_has "needs the lab"
+    try --matrix --client true
+    assert_status 2
+    assert_stderr_has "not with a program of yours"
+    try matrix-idle-proces
+    assert_status 2
+    assert_stderr_has "there is no scenario"
+}
