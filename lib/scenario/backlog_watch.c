@@ -168,6 +168,30 @@ static void list_counters(struct stage *stage, const struct backlog_watch *watch
     }
 }
 
+/* The scenario's row in the summary of all. */
+static void summarize(struct stage *stage, const struct backlog_watch *watch)
+{
+    const struct backlog_sample *first = &watch->samples[0];
+    const struct backlog_sample *last = &watch->samples[watch->count - 1];
+    struct result_map *row = stage_summary(stage);
+    int64_t queue = 0, half_open = 0;
+    const char *moved = "";
+
+    for (size_t i = 0; i < watch->count; i++) {
+        const struct backlog_survey *server = &watch->samples[i].server;
+        queue = server->queue > queue ? server->queue : queue;
+        half_open =
+            server->states[TCP_SYN_RECV] > half_open ? server->states[TCP_SYN_RECV] : half_open;
+    }
+    for (size_t i = 0; i < BACKLOG_COUNTERS; i++)
+        if (backlog_rise(first, last, i) > 0)
+            moved = arena_printf(stage->arena, "%s%s%s +%d", moved, *moved ? ", " : "",
+                                 counter_names[i], (int)backlog_rise(first, last, i));
+    result_set_integer(stage->arena, row, "most_queued", queue);
+    result_set_integer(stage->arena, row, "most_half_open", half_open);
+    result_set_text(stage->arena, row, "counters", *moved ? moved : "-");
+}
+
 void backlog_tables(struct stage *stage)
 {
     const struct backlog_watch *watch = backlog_watch(stage);
@@ -176,6 +200,7 @@ void backlog_tables(struct stage *stage)
         return;
     list_queues(stage, watch);
     list_counters(stage, watch);
+    summarize(stage, watch);
 }
 
 const char *backlog_lengths(struct stage *stage)
