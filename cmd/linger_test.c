@@ -1,6 +1,7 @@
 /* netkit linger-test: what close, shutdown and SO_LINGER do to the connection, the data and the
  * caller, reproduced. */
 #include "commands.h"
+#include "output.h"
 #include "scenario/ending.h"
 #include "scenario/linger.h"
 #include "scenarios.h"
@@ -12,7 +13,8 @@ struct linger_options {
     struct subject_options subject;
 };
 
-#define OF struct linger_options
+#define OF           struct linger_options
+#define DELAY_MAX_NS (100 * NS_PER_MS)
 
 static const struct cli_group what = {
     "What is at stake",
@@ -44,7 +46,11 @@ static int run(struct cli_invocation *invocation)
 
     if (subjects_wanted(&options->subject))
         return subjects_run(invocation, &endings, &options->run, &options->subject);
-    return scenarios_run(invocation, &scenario_linger, &options->run, &extra);
+    if (options->run.faults.delay_ns <= DELAY_MAX_NS)
+        return scenarios_run(invocation, &scenario_linger, &options->run, &extra);
+    output_complain(invocation->command->name,
+                    "--delay: at most 100ms; what the scenarios wait for would come too late");
+    return STATUS_USAGE;
 }
 
 static const char *word(size_t index)

@@ -112,7 +112,7 @@ void linger_write(struct stage *stage, struct linger_facts *facts)
     if (written.rc)
         stage_fail(stage, "the client cannot write: %s", act_rc_name(written.rc, "0"));
     if (stage->lab)
-        stage_saw(stage, "s>c:ack", LINGER_PATIENCE_NS);
+        stage_saw(stage, facts->hold ? "s>c:ack" : "delivered s>c:ack", LINGER_PATIENCE_NS);
 }
 
 static struct act_socket socket_of(struct stage *stage, enum lab_host host, uint16_t client_port)

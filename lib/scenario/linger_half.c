@@ -29,7 +29,7 @@ static void send_to_client(struct stage *stage, const struct linger_facts *commo
     DO(stage_server(stage), ACT_WRITE_ALL, .slot = 1, .bytes = common->bytes);
     DO(stage_client(stage), ACT_POLL, .number = POLLIN, .timeout_ns = LINGER_PATIENCE_NS);
     if (stage->lab)
-        stage_saw(stage, "c>s:ack", LINGER_PATIENCE_NS);
+        stage_saw(stage, "delivered c>s:ack", LINGER_PATIENCE_NS);
 }
 
 static void run_read(struct stage *stage)
@@ -54,7 +54,7 @@ static void run_read(struct stage *stage)
     DO(server, ACT_POLL, .slot = 1, .number = POLLIN, .timeout_ns = LINGER_PATIENCE_NS);
     facts->heard = DO(server, ACT_READ, .slot = 1, .bytes = OTHER_BYTES, .flags = MSG_DONTWAIT);
     if (stage->lab)
-        stage_saw(stage, "s>c:ack", LINGER_PATIENCE_NS);
+        stage_saw(stage, "delivered s>c:ack", LINGER_PATIENCE_NS);
     DO(client, ACT_CLOSE);
     common->end = linger_read(server, 1);
     linger_state(stage, LAB_CLIENT, common->port, TCP_FIN_WAIT2);
@@ -206,7 +206,7 @@ static void run_half(struct stage *stage)
     stage_from_here(stage);
     DO(server, ACT_WRITE_ALL, .slot = 1, .bytes = OTHER_BYTES);
     if (stage->lab)
-        stage_saw(stage, "c>s:ack", LINGER_PATIENCE_NS);
+        stage_saw(stage, "delivered c>s:ack", LINGER_PATIENCE_NS);
     linger_finish(stage, common, TCP_TIME_WAIT);
     facts->answer = linger_read(client, 0);
     DO(client, ACT_CLOSE);
@@ -336,7 +336,7 @@ static void run_shared(struct stage *stage)
     /* What the copy sends is on the wire after whatever close sent. */
     facts->write = DO(client, ACT_WRITE_ALL, .slot = 1, .bytes = common->bytes);
     if (stage->lab)
-        stage_saw(stage, "s>c:ack", LINGER_PATIENCE_NS);
+        stage_saw(stage, "delivered s>c:ack", LINGER_PATIENCE_NS);
     facts->after_close = linger_state(stage, LAB_CLIENT, common->port, TCP_ESTABLISHED);
     facts->shut = DO(client, ACT_SHUTDOWN, .slot = 1, .number = SHUT_WR);
     common->end = linger_read(stage_server(stage), 1);

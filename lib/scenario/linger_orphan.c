@@ -9,9 +9,9 @@
 
 /* ---- close-with-unsent, unsent-abandoned ---- */
 
-#define UNSENT_BYTES   (256 * 1024)
-#define BASE_NS        (200 * NS_PER_MS) /* the least interval of window probes */
-#define ORPHAN_DEFAULT 8                 /* what tcp_orphan_retries 0 stands for */
+#define UNSENT_BYTES    (256 * 1024)
+#define BASE_NS         (200 * NS_PER_MS) /* the least interval of window probes */
+#define ABANDON_MOST_NS (10 * NS_PER_SEC) /* a longer interval of probes takes too long */
 
 /* The peer's window is 64 KiB at most, and the own send buffer holds everything. */
 #define BUFFERS                                                                                    \
@@ -30,12 +30,13 @@ static const struct scenario_setting abandoned_settings[] = {
     BUFFERS,
     {SCENARIO_CLIENT, "tcp_early_retrans", "0", false, false},
     {SCENARIO_CLIENT, "tcp_orphan_retries", "2", true, false},
-    {SCENARIO_CLIENT, "tcp_rto_max_ms", "1000", true, false},
+    {SCENARIO_CLIENT, "tcp_rto_max_ms", "1000", true, true},
     {0}};
 
 struct unsent_facts {
     struct linger_facts common;
     struct schedule_settings settings, host;
+    int64_t rto_ns;   /* the connection's own, before any back-off */
     uint32_t unsent;  /* in the send buffer after close */
     bool owned;       /* a descriptor refers to the socket after close */
     int64_t gone_ns;  /* since the run's start: the client's kernel has given up */
@@ -73,6 +74,8 @@ static struct unsent_facts *leave_unsent(struct stage *stage)
     common->before_ack = left.state == TCP_FIN_WAIT1;
     facts->owned = left.entry.inode != 0;
     facts->unsent = left.entry.wqueue;
+    facts->rto_ns =
+        left.entry.has_info ? left.entry.info.rto_ns : schedule_rto_ns(&facts->settings, 0);
     return facts;
 }
 
@@ -121,15 +124,14 @@ const struct scenario linger_close_with_unsent = {
 /* How long after the first window probe an orphan is given up whose peer answers every probe, and
  * never opens its window: tcp_probe_timer() looks at the back-off, because the answers set the
  * count of probes back. */
-static int64_t abandoned_after_ns(const struct schedule_settings *settings, int64_t *probes)
+static int64_t abandoned_after_ns(const struct schedule_settings *settings, int64_t rto_ns)
 {
-    int64_t rto_ns = schedule_rto_ns(settings, 0), after_ns = 0;
+    int64_t after_ns = 0;
 
     for (int backoff = 1;; backoff++) {
         int64_t base_ns = rto_ns > BASE_NS ? rto_ns : BASE_NS;
         int64_t now_ns = rto_ns << backoff, next_ns = base_ns << backoff;
         after_ns += next_ns < settings->rto_max_ns ? next_ns : settings->rto_max_ns;
-        *probes = backoff;
         if ((now_ns >= settings->rto_max_ns && backoff >= settings->orphan_retries) ||
             backoff == 24)
             return after_ns;
@@ -140,18 +142,23 @@ static void run_abandoned(struct stage *stage)
 {
     struct unsent_facts *facts = leave_unsent(stage);
     struct linger_facts *common = &facts->common;
-    struct actor *server = stage_server(stage);
-    int64_t probes, end_ns = clock_mono_ns() +
-                             abandoned_after_ns(&facts->settings, &probes) * 5 / 4 +
-                             2 * LINGER_PATIENCE_NS;
+    struct act_socket left = {0};
 
-    while (client_socket(stage, common->port).state && clock_mono_ns() < end_ns &&
-           !stage_failed(stage))
+    if (facts->settings.rto_max_ns > ABANDON_MOST_NS && !stage->request->real_time)
+        stage_fail(stage, "this kernel has no tcp_rto_max_ms (Linux 6.15), and without it this "
+                          "takes minutes: give --real-time");
+    int64_t plan_ns = abandoned_after_ns(&facts->settings, facts->rto_ns);
+    int64_t end_ns = clock_mono_ns() + plan_ns * 5 / 4 + 2 * LINGER_PATIENCE_NS;
+    do {
         poll(NULL, 0, 2);
+        left = client_socket(stage, common->port);
+        /* Acknowledgements that were under way may still change it. */
+        facts->rto_ns = left.state && left.entry.has_info ? left.entry.info.rto_ns : facts->rto_ns;
+    } while (left.state && clock_mono_ns() < end_ns && !stage_failed(stage));
     facts->gone_ns = clock_mono_ns() - stage->started_mono_ns;
-    common->client = client_socket(stage, common->port).state;
+    common->client = left.state;
     facts->peer = linger_state(stage, LAB_SERVER, common->port, TCP_ESTABLISHED);
-    common->end = linger_read(server, 1);
+    common->end = linger_read(stage_server(stage), 1);
     common->server = linger_state(stage, LAB_SERVER, common->port, 0);
 }
 
@@ -172,8 +179,8 @@ static void check_abandoned(struct stage *stage)
 {
     const struct unsent_facts *facts = stage_facts(stage, sizeof *facts);
     const struct linger_facts *common = &facts->common;
-    int64_t probes, host_probes, plan_ns = abandoned_after_ns(&facts->settings, &probes);
-    int64_t host_ns = abandoned_after_ns(&facts->host, &host_probes);
+    int64_t plan_ns = abandoned_after_ns(&facts->settings, facts->rto_ns);
+    int64_t host_ns = abandoned_after_ns(&facts->host, schedule_rto_ns(&facts->host, 0));
     int64_t first_ns = first_probe(stage);
     int64_t took_ns = first_ns == RESULT_UNKNOWN ? RESULT_UNKNOWN : facts->gone_ns - first_ns;
 
@@ -211,6 +218,13 @@ static const struct scenario_setting dead_settings[] = {
     {SCENARIO_CLIENT, "tcp_orphan_retries", "2", true, false},
     {0}};
 
+/* The model's socket that has the connection's retransmission timeout. */
+static struct schedule_socket dead_socket(const struct unsent_facts *facts)
+{
+    int64_t rtt_ns = facts->rto_ns - schedule_rto_ns(&facts->settings, 0);
+    return (struct schedule_socket){.rtt_ns = rtt_ns > 0 ? rtt_ns : 0};
+}
+
 static void run_dead(struct stage *stage)
 {
     struct unsent_facts *facts =
@@ -223,7 +237,9 @@ static void run_dead(struct stage *stage)
     facts->settings = stage_settings(stage, LAB_CLIENT);
     facts->host = stage_host_settings(stage);
     facts->host.tail_loss_probe = false;
-    schedule_orphan(&plan, &facts->settings, NULL);
+    facts->rto_ns = DO(client, ACT_INFO).info.rto_ns;
+    struct schedule_socket socket = dead_socket(facts);
+    schedule_orphan(&plan, &facts->settings, &socket);
     client_socket(stage, common->port);
     stage_cut(stage);
     DO(client, ACT_WRITE_ALL, .bytes = common->bytes);
@@ -250,7 +266,8 @@ static void check_dead(struct stage *stage)
     struct schedule plan, host;
     int64_t took_ns = sent ? facts->gone_ns - sent_ns[0] : RESULT_UNKNOWN;
 
-    schedule_orphan(&plan, &facts->settings, NULL);
+    struct schedule_socket socket = dead_socket(facts);
+    schedule_orphan(&plan, &facts->settings, &socket);
     schedule_orphan(&host, &facts->host, NULL);
     stage_check_rc(stage, "close", "0", &common->call, "0");
     stage_check_text(stage, "state_after_close", "FIN-WAIT-1", stage_state_name(common->after));

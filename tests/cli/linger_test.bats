@@ -29,6 +29,9 @@ try() {
     try close --delay soon
     assert_status 2
     assert_stderr_has "--delay"
+    try close --delay 2s
+    assert_status 2
+    assert_stderr_has "100ms"
     try close --socket-option client:SO_LINGER=on,half
     assert_status 2
     assert_stderr_has "SO_LINGER"
