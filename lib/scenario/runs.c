@@ -155,8 +155,8 @@ static void count_outcome(struct runner *runner, struct tally *tally, const char
         (struct result_outcome){arena_copy(&runner->report->arena, text), 1};
 }
 
-/* A child that did not come to its end: the run says nothing. */
-static void mourn(const struct runner *runner, const struct run *run, int status)
+/* The run says nothing. */
+static void set_inconclusive(const struct runner *runner, const struct run *run, const char *why)
 {
     const struct scenario_job *job = &runner->plan->jobs[run->job];
     struct run_memory *memory = run->memory;
@@ -168,16 +168,23 @@ static void mourn(const struct runner *runner, const struct run *run, int status
         .title = job->scenario->title,
         .verdict = RESULT_INCONCLUSIVE,
         .duration_ns = RESULT_UNKNOWN,
+        .why = why,
+        .error = {.code = FINDING_INCONCLUSIVE, .message = why},
         .attempts = 1,
         .runs = 1};
-    memory->result.why =
-        WIFSIGNALED(status)
-            ? arena_printf(&memory->arena, "The process that ran it was killed by SIG%s.",
-                           sigabbrev_np(WTERMSIG(status)))
-            : arena_printf(&memory->arena, "The process that ran it ended with status %d.",
-                           WEXITSTATUS(status));
-    memory->result.error =
-        (struct result_error){.code = FINDING_INCONCLUSIVE, .message = memory->result.why};
+}
+
+/* A child that did not come to its end. */
+static void mourn(const struct runner *runner, const struct run *run, int status)
+{
+    struct arena *arena = &run->memory->arena;
+
+    set_inconclusive(runner, run,
+                     WIFSIGNALED(status)
+                         ? arena_printf(arena, "The process that ran it was killed by SIG%s.",
+                                        sigabbrev_np(WTERMSIG(status)))
+                         : arena_printf(arena, "The process that ran it ended with status %d.",
+                                        WEXITSTATUS(status)));
 }
 
 static void keep(struct tally *tally, struct run_memory *memory)
@@ -214,7 +221,12 @@ static void finish(struct runner *runner, struct run *run, int status)
 
     run->pid = 0;
     runner->running--;
-    if (memory->finished && memory->rc) {
+    if (memory->finished && memory->rc == -ETIMEDOUT) {
+        /* A machine that is too busy to build the lab in time is not one that refuses it. */
+        set_inconclusive(
+            runner, run,
+            arena_printf(&memory->arena, "The run could not begin: %s.", memory->error.text));
+    } else if (memory->finished && memory->rc) {
         runner->done++;
         tally->done++;
         refuse(runner, memory);
