@@ -248,21 +248,69 @@ static void body_row(struct paint *paint, int indent, const struct columns *colu
     }
 }
 
+/* The width that no word needs to be broken for. */
+static int least_width(const struct columns *columns)
+{
+    int total = 0;
+
+    for (size_t i = 0; i < columns->count; i++)
+        total += (i ? GAP : 0) +
+                 (columns->word[i] < columns->width[i] ? columns->word[i] : columns->width[i]);
+    return total;
+}
+
+/* Takes the first column out: where all would break words, it stands on lines of its own. */
+static const char *take_first(struct columns *columns)
+{
+    const char *first = columns->key[0];
+
+    columns->count--;
+    memmove(columns->key, columns->key + 1, columns->count * sizeof columns->key[0]);
+    memmove(columns->width, columns->width + 1, columns->count * sizeof columns->width[0]);
+    memmove(columns->word, columns->word + 1, columns->count * sizeof columns->word[0]);
+    return first;
+}
+
+static void name_row(struct paint *paint, int indent, const struct result_value *name)
+{
+    cleanup(buf) struct buf text = {0};
+
+    if (name)
+        put_value(&text, name);
+    paint_to(paint, indent);
+    paint_wrap(paint, PAINT_BOLD, indent, buf_str(&text));
+    paint->out->failed |= text.failed;
+}
+
+static void align(const struct columns *columns, const struct result_map *rows, size_t count,
+                  bool *right)
+{
+    for (size_t i = 0; i < columns->count; i++) {
+        right[i] = true;
+        for (size_t row = 0; row < count; row++) {
+            const struct result_value *value = result_get(&rows[row], columns->key[i]);
+            right[i] = right[i] && (!value || value->kind == RESULT_NULL || is_number(value));
+        }
+    }
+}
+
 void show_table(struct paint *paint, int indent, const struct result_map *rows, size_t count)
 {
     struct columns columns = {0};
     bool right[COLUMNS_MAX] = {false};
+    const char *name = NULL;
 
     measure(&columns, rows, count);
-    squeeze(&columns, paint->width - indent);
-    for (size_t i = 0; i < columns.count; i++) {
-        right[i] = true;
-        for (size_t row = 0; row < count; row++) {
-            const struct result_value *value = result_get(&rows[row], columns.key[i]);
-            right[i] = right[i] && (!value || value->kind == RESULT_NULL || is_number(value));
-        }
+    if (columns.count > 2 && least_width(&columns) > paint->width - indent) {
+        name = take_first(&columns);
+        indent += GAP;
     }
+    squeeze(&columns, paint->width - indent);
+    align(&columns, rows, count, right);
     head(paint, indent, &columns, right);
-    for (size_t row = 0; row < count; row++)
+    for (size_t row = 0; row < count; row++) {
+        if (name)
+            name_row(paint, indent - GAP, result_get(&rows[row], name));
         body_row(paint, indent, &columns, right, &rows[row]);
+    }
 }

@@ -326,6 +326,19 @@ static const struct result_scenario *summarised(const struct report *report, siz
                : NULL;
 }
 
+static bool of_one_family(const struct report *report)
+{
+    int64_t family = 0;
+
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_scenario *scenario = summarised(report, i);
+        if (scenario && family && scenario->family != family)
+            return false;
+        family = scenario ? scenario->family : family;
+    }
+    return true;
+}
+
 /* The same scenario over the other family, which came out the same. */
 static bool same_row(const struct result_scenario *a, const struct result_scenario *b)
 {
@@ -373,13 +386,15 @@ void show_summary(struct paint *paint, const struct report *report)
     struct arena arena = {0};
     struct result_map *rows = arena_alloc(&arena, (report->result_count + 1) * sizeof *rows);
     size_t count = 0, all = 0;
+    bool one = of_one_family(report);
 
     for (size_t i = 0; rows && i < report->result_count; i++) {
         const struct result_scenario *scenario = summarised(report, i);
         if (!scenario)
             continue;
         bool both = same_row(scenario, summarised(report, i + 1));
-        summary_row(&arena, &rows[count++], scenario, both ? scenario->scenario : scenario->name);
+        summary_row(&arena, &rows[count++], scenario,
+                    both || one ? scenario->scenario : scenario->name);
         all += both ? 2 : 1;
         i += both;
     }
