@@ -92,7 +92,7 @@ const struct scenario linger_shutdown_read = {
             "too. Sending goes on, and the peer is told nothing (sections 6.6 and 7.5, figure "
             "7.12).",
     .here = "The buffer is kept: read gives what is there, and the end of stream where it would "
-            "wait. Nothing goes to the peer; a blocked read wakes up with 0.",
+            "wait. Nothing goes to the peer.",
     .differs = "Linux discards nothing.",
     .settings = linger_settings,
     .loopback = true,
