@@ -112,6 +112,8 @@ bool backlog_await_half_open(struct stage *stage, uint16_t port, int64_t count);
 bool backlog_await_established(struct stage *stage, uint16_t port, int64_t count);
 bool backlog_await_unread(struct stage *stage, uint16_t port, int64_t bytes);
 bool backlog_await(struct stage *stage, const char *condition);
+/* The same, given up when the other one comes true. */
+bool backlog_await_unless(struct stage *stage, const char *condition, const char *unless);
 
 /* That what was done since then was quick enough for no SYN to have been sent again (1 s);
  * otherwise the run says nothing. */

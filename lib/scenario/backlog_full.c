@@ -53,8 +53,8 @@ static void run_accept_queue_full(struct stage *stage)
     backlog_look(stage, STAGE_PORT, "one accepted");
     stage_unfault(stage, held);
     facts->connect = actor_end(client, STAGE_LIMIT_NS);
-    if (!facts->connect.rc)
-        backlog_await_queue(stage, STAGE_PORT, FULL_QUEUED);
+    facts->watch.gave_up |= facts->connect.rc != 0;
+    backlog_await_queue(stage, STAGE_PORT, FULL_QUEUED);
     backlog_look(stage, STAGE_PORT, "third SYN in");
     facts->accepted += backlog_accept(stage, server, 0, 2, FULL_QUEUED);
     backlog_look(stage, STAGE_PORT, "all accepted");
@@ -192,7 +192,7 @@ static void run_ack_dropped(struct stage *stage)
     struct actor *client = stage_client(stage), *server = stage_server(stage);
 
     facts->write = DO(client, ACT_WRITE, .slot = ACK_SUBJECT, .bytes = ACK_DATA_BYTES);
-    backlog_await(stage, "delivered c>s:data#2");
+    backlog_await_unless(stage, "delivered c>s:data#2", "seen s>c:rst");
     backlog_await(stage, "seen s>c:syn-ack");
     facts->client_state = DO(client, ACT_INFO, .slot = ACK_SUBJECT).rc;
     facts->after = backlog_look(stage, STAGE_PORT, "ACK, data dropped");

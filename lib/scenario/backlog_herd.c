@@ -223,7 +223,6 @@ static int64_t do_settle(struct actor_self *self, const struct act *act, struct 
 struct herd_facts {
     struct backlog_watch watch;
     struct herd_count counts[MODES];
-    int connected[MODES];
 };
 
 static bool settle(struct stage *stage, int woken, int accepted, struct herd_count *out)
@@ -244,8 +243,10 @@ static void connect_one(struct stage *stage, size_t index, int number, struct he
     int slot = 1 + (int)index * CONNECTIONS + number;
 
     stage_from_here(stage);
-    facts->connected[index] +=
-        DO(stage_client(stage), ACT_CONNECT, .slot = slot, .port = port).rc == 0;
+    if (DO(stage_client(stage), ACT_CONNECT, .slot = slot, .port = port).rc) {
+        facts->watch.gave_up = true;
+        return;
+    }
     backlog_await(stage, "delivered c>s:ack");
     if (modes[index].epoll) {
         backlog_await_queue(stage, port, 1);

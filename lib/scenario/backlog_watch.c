@@ -155,7 +155,7 @@ static void list_counters(struct stage *stage, const struct backlog_watch *watch
 
     bool moved = false;
 
-    for (size_t i = 0; i < BACKLOG_COUNTERS; i++) {
+    for (enum backlog_counter i = 0; i < BACKLOG_COUNTERS; i++) {
         if (!backlog_rise(first, last, i))
             continue;
         if (!moved)
@@ -183,7 +183,7 @@ static void summarize(struct stage *stage, const struct backlog_watch *watch)
         half_open =
             server->states[TCP_SYN_RECV] > half_open ? server->states[TCP_SYN_RECV] : half_open;
     }
-    for (size_t i = 0; i < BACKLOG_COUNTERS; i++)
+    for (enum backlog_counter i = 0; i < BACKLOG_COUNTERS; i++)
         if (backlog_rise(first, last, i) > 0)
             moved = arena_printf(stage->arena, "%s%s%s +%d", moved, *moved ? ", " : "",
                                  counter_names[i], (int)backlog_rise(first, last, i));
@@ -283,6 +283,19 @@ bool backlog_await(struct stage *stage, const char *condition)
     return false;
 }
 
+bool backlog_await_unless(struct stage *stage, const char *condition, const char *unless)
+{
+    struct backlog_watch *watch = backlog_watch(stage);
+    int64_t end_ns = clock_mono_ns() + STAGE_LIMIT_NS;
+
+    while (!stage_failed(stage) && !watch->gave_up) {
+        if (stage_saw(stage, condition, 20 * NS_PER_MS))
+            return true;
+        watch->gave_up = stage_saw(stage, unless, 0) || clock_mono_ns() >= end_ns;
+    }
+    return false;
+}
+
 #define RESENT_NS (900 * NS_PER_MS) /* before the first SYN is sent again */
 
 void backlog_in_time(struct stage *stage, int64_t since_mono_ns)
@@ -295,12 +308,15 @@ void backlog_in_time(struct stage *stage, int64_t since_mono_ns)
 
 int backlog_fill(struct stage *stage, uint16_t port, int first, int count)
 {
+    struct backlog_watch *watch = backlog_watch(stage);
     struct actor *client = stage_client(stage);
     int64_t before = survey(stage, LAB_SERVER, port, false).queue;
     int connected = 0;
 
     for (int i = 0; i < count; i++) {
-        connected += DO(client, ACT_CONNECT, .slot = first + i, .port = port).rc == 0;
+        bool good = DO(client, ACT_CONNECT, .slot = first + i, .port = port).rc == 0;
+        connected += good;
+        watch->gave_up |= !good;
         backlog_await_queue(stage, port, before + i + 1);
     }
     return connected;
