@@ -109,6 +109,11 @@ static void complain_of_totals(const struct looking *looking)
 {
     const struct probe_totals *totals = &looking->totals;
 
+    if (totals->capture_failure && (looking->common->verbose || totals->captured))
+        output_complain(looking->command, "%s: %s; what a capture adds is missing",
+                        totals->captured ? "not all packets were captured"
+                                         : "packets were not captured",
+                        totals->capture_failure);
     if (totals->at_once)
         output_complain(looking->command,
                         "%zu targets at once instead of %" PRId64
@@ -155,6 +160,7 @@ static struct reach_plan plan_of(const struct looking *looking)
         .hops = options->hops,
         .hop_timeout_ns = options->hop_timeout_ns,
         .parallel = (size_t)options->parallel,
+        .pcap = common->pcap,
         .settings = connect_schedule_settings()};
 }
 
@@ -190,6 +196,8 @@ static int look(struct looking *looking)
     int rc = reach_run(&plan, looking->targets.items, looking->targets.count,
                        &looking->report->arena, &sink, &interrupt_stop, &looking->totals, &error);
     progress_end(&looking->progress);
+    if (looking->totals.captured)
+        looking->report->capture = RESULT_CAPTURE_PCAP;
     diagnose_rest(looking);
     complain_of_totals(looking);
     experiment_end(looking->report);

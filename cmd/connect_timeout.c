@@ -63,9 +63,13 @@ static int run(struct cli_invocation *invocation)
                         "one, or give --all");
         return STATUS_USAGE;
     }
+    /* A live target has packets, too; a prediction has none. */
+    struct scenario_options lab = options->run;
+    if (!options->live.schedule)
+        lab.common.pcap = NULL;
     const char *stray = invocation->arg_count     ? invocation->args[0]
                         : options->methods.chosen ? "--method"
-                                                  : scenarios_stray(&options->run);
+                                                  : scenarios_stray(&lab);
     if (!stray)
         return connect_live_run(invocation, &options->live, &options->run.common);
     output_complain(invocation->command->name,

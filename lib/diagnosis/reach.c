@@ -119,6 +119,16 @@ static const struct {
                              "listener's accept queue is full, or the address is shared (NAT, a "
                              "load balancer) and the host behind this port is down.",
                              ON_THE_SERVER},
+    [REACH_CASE_NOT_TAKEN] = {"answer-not-taken", FINDING_ANSWER_NOT_TAKEN, RESULT_SIDE_CLIENT,
+                              false,
+                              "Whether this host's firewall drops the SYN,ACK, its check of the "
+                              "way back (rp_filter), or its checksum.",
+                              "nft list ruleset; nstat -az, before and after a try."},
+    [REACH_CASE_NOT_SENT] = {"not-sent", FINDING_SYN_NOT_SENT, RESULT_SIDE_CLIENT, false,
+                             "Whether this host drops its SYNs (a rule, a full or stopped queue, a "
+                             "device without carrier), or sends them on under another address "
+                             "(NAT) or in a tunnel (IPsec).",
+                             "nft list ruleset; ip -s link; ip xfrm policy."},
     [REACH_CASE_SILENT] = {"silent", FINDING_CONNECT_TIMEOUT, RESULT_SIDE_NONE, false,
                            "Whether a filter drops silently, the host is down or does not exist, "
                            "its listener's accept queue is full, or answers are lost on the way "
@@ -273,13 +283,13 @@ static void connected(struct inquest *inquest)
                               ? reach_icmp_name(&inquest->decisive->icmp)
                               : strerrordesc_np(inquest->decisive->number);
         enum reach_answer answer = inquest->decisive->answer;
-        struct finding *finding =
-            reach_conclude(inquest,
-                           answer == REACH_RST     ? REACH_CASE_UNSTEADY
-                           : answer == REACH_RESET ? REACH_CASE_UNSTEADY_RESET
-                                                   : REACH_CASE_UNSTEADY_OTHER,
-                           arena_printf(inquest->arena, "%s failed (%s), the others connected.",
-                                        how_often(inquest, failed), how));
+        struct finding *finding = reach_conclude(
+            inquest,
+            answer == REACH_RST     ? REACH_CASE_UNSTEADY
+            : answer == REACH_RESET ? REACH_CASE_UNSTEADY_RESET
+                                    : REACH_CASE_UNSTEADY_OTHER,
+            arena_printf(inquest->arena, "%s failed (%s), the others connected.%s",
+                         how_often(inquest, failed), how, reach_ttl_remark(inquest)));
         finding->severity = FINDING_WARNING;
         finding->count = (int64_t)failed;
     } else if (inquest->retransmits || inquest->counts[REACH_SILENCE]) {
@@ -290,6 +300,26 @@ static void connected(struct inquest *inquest)
 }
 
 /* ---- what did not ---- */
+
+static void refused_by_another(struct inquest *inquest)
+{
+    const struct reach_other *other = &inquest->evidence->other;
+    uint8_t ttl = inquest->decisive->wire.rst_ttl;
+
+    reach_conclude(inquest, REACH_CASE_REFUSED_BEFORE,
+                   arena_printf(inquest->arena,
+                                "The RST arrived with TTL %u, as from %d hops away, but the answer "
+                                "of %s, on the same address, with TTL %u, as from %d: they do not "
+                                "come from one host by one way.",
+                                ttl, reach_ttl_hops(ttl), other->target, other->ttl,
+                                reach_ttl_hops(other->ttl)));
+    inquest->result->cannot_tell =
+        "Whether a firewall forges the RST, the address is shared and its ports lead to different "
+        "hosts (NAT, a load balancer), or ways of different length lead to one host.";
+    inquest->result->would_tell =
+        "--path for both targets: at which hop each answers; a capture on the server: does the "
+        "SYN arrive, and which TTL has its RST?";
+}
 
 static void refused(struct inquest *inquest)
 {
@@ -308,12 +338,17 @@ static void refused(struct inquest *inquest)
                                     hop, other->target, other->hop));
         return;
     }
+    if (!here && reach_other_ttl(evidence)) {
+        refused_by_another(inquest);
+        return;
+    }
     bool listens = here && evidence->listener.seen && !evidence->listener.v6_for_v4;
     const char *what =
         listens ? "This host answered with RST although it has a listener there."
         : here  ? "This host answered with RST: nothing listens on that address and port."
-                : arena_printf(arena, "The SYN was answered with RST after %s.",
-                               reach_span(arena, inquest->decisive->took_ns));
+                : arena_printf(arena, "The SYN was answered with RST after %s.%s",
+                               reach_span(arena, inquest->decisive->took_ns),
+                               reach_ttl_remark(inquest));
     reach_conclude(inquest, REACH_CASE_REFUSED, what);
     if (!here)
         return;
@@ -327,8 +362,9 @@ static void inquire_reset(struct inquest *inquest)
 {
     reach_conclude(inquest, REACH_CASE_RESET,
                    arena_printf(inquest->arena,
-                                "The handshake was complete, and an RST followed within %s.",
-                                reach_span(inquest->arena, inquest->decisive->took_ns)));
+                                "The handshake was complete, and an RST followed within %s.%s",
+                                reach_span(inquest->arena, inquest->decisive->took_ns),
+                                reach_ttl_remark(inquest)));
 }
 
 static void met_itself(struct inquest *inquest)
@@ -413,7 +449,9 @@ static void describe(const struct inquest *inquest)
                                              .took_ns = attempt->took_ns,
                                              .rtt_ns = attempt->rtt_ns,
                                              .syn_retransmits = attempt->syn_retransmits,
-                                             .icmp = reach_icmp_result(inquest->arena, attempt)};
+                                             .wire = reach_wire_result(inquest->arena, attempt)};
+        if (attempt->answer == REACH_ICMP)
+            tries[i].icmp = reach_icmp_result(inquest->arena, &attempt->icmp);
         if (attempt->answer == REACH_CONNECTED &&
             (result->connect_ns == RESULT_UNKNOWN || attempt->took_ns < result->connect_ns))
             result->connect_ns = attempt->took_ns;

@@ -48,6 +48,19 @@ enum reach_icmp_kind reach_icmp_kind(const struct reach_icmp *icmp);
 /* "host-unreachable", "admin-prohibited", …; never NULL. */
 const char *reach_icmp_name(const struct reach_icmp *icmp);
 
+/* What a capture on this host saw of a try. Only what its counts can carry is to be concluded from
+ * it: translation of addresses (NAT) and tunnels of this host change what passes its devices. */
+struct reach_wire {
+    bool seen;       /* there was a capture, and it lost nothing; else the rest says nothing */
+    int64_t syns;    /* of ours that left */
+    int64_t synacks; /* that arrived; of a try that ended in silence only those which the kernel had
+                        all the time in the world to take */
+    bool misfits;    /* a SYN,ACK acknowledged something else than our SYN */
+    uint8_t synack_ttl, rst_ttl; /* or hop limit, as it arrived; 0: none came */
+    bool has_icmp;               /* an ICMP error that quotes our SYN, with its sequence number */
+    struct reach_icmp icmp;
+};
+
 struct reach_try {
     enum reach_answer answer;
     int number; /* errno, positive; 0: none */
@@ -55,7 +68,10 @@ struct reach_try {
     int64_t rtt_ns; /* the kernel's, of a handshake without retransmission; else RESULT_UNKNOWN */
     int64_t syn_retransmits;
     struct reach_icmp icmp; /* REACH_ICMP */
+    struct reach_wire wire;
 };
+/* The TTL with which all tries that were answered in this way were; 0: not known, or several. */
+uint8_t reach_ttl(const struct reach_try *tries, size_t count, enum reach_answer answer);
 
 /* A listener of this host, when a SYN was not answered at once. */
 struct reach_listener {
@@ -70,6 +86,7 @@ struct reach_other {
     enum reach_answer answer;
     bool at_once; /* without a retransmission */
     int64_t hop;  /* at which distance it answered; 0: not known */
+    uint8_t ttl;  /* of its answers; 0: not known */
 };
 
 struct reach_evidence {
@@ -100,8 +117,10 @@ int64_t reach_end_hop(const struct reach_try *hops, size_t count);
 int64_t reach_hop_of(const struct reach_try *hops, size_t count, const char *address);
 /* The path of the evidence for the result, with a sentence about its end; NULL without hops. */
 const struct result_path *reach_path(struct arena *arena, const struct reach_evidence *evidence);
-/* For the result; NULL unless there is an ICMP message. */
-const struct result_icmp *reach_icmp_result(struct arena *arena, const struct reach_try *attempt);
+/* For the result. NULL: out of memory, and without a capture. */
+const struct result_icmp *reach_icmp_result(struct arena *arena, const struct reach_icmp *icmp);
+const struct result_sighting *reach_wire_result(struct arena *arena,
+                                                const struct reach_try *attempt);
 
 /* A handshake's round trip from which on it is worth a finding, and a difference between two. */
 #define REACH_SLOW_NS INT64_C(100000000)

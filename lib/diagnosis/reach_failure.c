@@ -280,20 +280,24 @@ void reach_inquire_silence(struct inquest *inquest)
     const struct reach_other *other = &evidence->other;
 
     predict(inquest);
+    const char *silence =
+        arena_printf(inquest->arena, "%s%s", waited(inquest), reach_wire_silence(inquest));
     if (evidence->route && evidence->route->local) {
         silent_here(inquest);
     } else if (neighbour_fails(evidence)) {
         no_neighbour(inquest);
+    } else if (reach_inquire_wire(inquest, waited(inquest))) {
+        return;
     } else if (other->target) {
         const char *how = other->answer == REACH_RST
                               ? "was refused by RST in the same run, so the host is alive, unless "
                                 "a firewall sent that in its name"
                               : "connected in the same run, so the host is alive";
         reach_conclude(inquest, REACH_CASE_FILTERED,
-                       arena_printf(inquest->arena, "%s %s, on the same address, %s.",
-                                    waited(inquest), other->target, how));
+                       arena_printf(inquest->arena, "%s %s, on the same address, %s.", silence,
+                                    other->target, how));
     } else {
-        struct finding *finding = reach_conclude(inquest, REACH_CASE_SILENT, waited(inquest));
+        struct finding *finding = reach_conclude(inquest, REACH_CASE_SILENT, silence);
         finding->remedy = LOOK_AT_THE_SERVER;
     }
 }

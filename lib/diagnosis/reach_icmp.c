@@ -64,11 +64,9 @@ const char *reach_icmp_name(const struct reach_icmp *icmp)
     return i < ARRAY_SIZE(messages) ? messages[i].name : "unknown";
 }
 
-const struct result_icmp *reach_icmp_result(struct arena *arena, const struct reach_try *attempt)
+const struct result_icmp *reach_icmp_result(struct arena *arena, const struct reach_icmp *icmp)
 {
-    const struct reach_icmp *icmp = &attempt->icmp;
-    struct result_icmp *result =
-        attempt->answer == REACH_ICMP ? arena_alloc(arena, sizeof *result) : NULL;
+    struct result_icmp *result = arena_alloc(arena, sizeof *result);
 
     if (result)
         *result = (struct result_icmp){.from = arena_copy(arena, icmp->from),

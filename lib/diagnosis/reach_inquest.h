@@ -28,6 +28,8 @@ enum reach_case {
     REACH_CASE_NOT_ALLOWED,
     REACH_CASE_NO_ADDRESS,
     REACH_CASE_FILTERED,
+    REACH_CASE_NOT_TAKEN,
+    REACH_CASE_NOT_SENT,
     REACH_CASE_SILENT,
     REACH_CASE_NO_NAME,
     REACH_CASE_UNTRIED,
@@ -55,5 +57,17 @@ const char *reach_span(struct arena *arena, int64_t ns);
 void reach_inquire_icmp(struct inquest *inquest);
 void reach_inquire_local(struct inquest *inquest);
 void reach_inquire_silence(struct inquest *inquest);
+
+/* Whether the RST of the evidence has another sender than the other target's answer, by their TTLs;
+ * and how far away a TTL's sender is, if it began with a usual one. */
+bool reach_other_ttl(const struct reach_evidence *evidence);
+int reach_ttl_hops(uint8_t ttl);
+/* A sentence, with a space before it, on the TTL of the decisive try's RST; or "". */
+const char *reach_ttl_remark(struct inquest *inquest);
+/* Silence in which the capture saw something that the socket did not say: then it concludes, and
+ * says true. `waited` is a sentence. */
+bool reach_inquire_wire(struct inquest *inquest, const char *waited);
+/* A sentence on silence that the capture shares, with a space before it; or "". */
+const char *reach_wire_silence(const struct inquest *inquest);
 
 #endif

@@ -29,10 +29,15 @@ static int weight(const struct reach_evidence *evidence)
     return answered(evidence, REACH_RST);
 }
 
+static bool captured(const struct reach_evidence *evidence)
+{
+    return evidence->try_count && evidence->tries[0].wire.seen;
+}
+
 bool reach_wants_others(const struct reach_evidence *evidence)
 {
     return answered(evidence, REACH_SILENCE) || !at_once(evidence) ||
-           (evidence->hop_count && answered(evidence, REACH_RST));
+           ((evidence->hop_count || captured(evidence)) && answered(evidence, REACH_RST));
 }
 
 static int compare(const void *a, const void *b)
@@ -53,11 +58,12 @@ static void learn(struct reach_evidence *evidence, const struct reach_evidence *
 {
     if (!weight(other) || other->port == evidence->port)
         return;
-    evidence->other = (struct reach_other){
-        .target = other->target,
-        .answer = answered(other, REACH_CONNECTED) ? REACH_CONNECTED : REACH_RST,
-        .at_once = at_once(other),
-        .hop = reach_end_hop(other->hops, other->hop_count)};
+    enum reach_answer answer = answered(other, REACH_CONNECTED) ? REACH_CONNECTED : REACH_RST;
+    evidence->other = (struct reach_other){.target = other->target,
+                                           .answer = answer,
+                                           .ttl = reach_ttl(other->tries, other->try_count, answer),
+                                           .at_once = at_once(other),
+                                           .hop = reach_end_hop(other->hops, other->hop_count)};
 }
 
 /* Sorted, the best witness of an address comes first, and the next is there for itself. */
@@ -68,6 +74,8 @@ void reach_find_others(struct reach_evidence **all, size_t count)
     for (size_t i = 0; i < count; i++)
         if (all[i]->address)
             all[kept++] = all[i];
+    if (!kept)
+        return;
     qsort(all, kept, sizeof(struct reach_evidence *), compare);
     for (size_t first = 0, last; first < kept; first = last) {
         last = first + 1;

@@ -149,12 +149,12 @@ const struct result_path *reach_path(struct arena *arena, const struct reach_evi
     for (size_t i = 0; i < evidence->hop_count; i++) {
         const struct reach_try *hop = &evidence->hops[i];
         bool answered = is_router(hop) || is_end(hop);
-        hops[i] = (struct result_hop){.hop = (int64_t)i + 1,
-                                      .answer = answer_of(hop),
-                                      .rtt_ns = answered && !hop->syn_retransmits ? hop->took_ns
-                                                                                  : RESULT_UNKNOWN,
-                                      .syn_retransmits = hop->syn_retransmits,
-                                      .icmp = reach_icmp_result(arena, hop)};
+        hops[i] = (struct result_hop){
+            .hop = (int64_t)i + 1,
+            .answer = answer_of(hop),
+            .rtt_ns = answered && !hop->syn_retransmits ? hop->took_ns : RESULT_UNKNOWN,
+            .syn_retransmits = hop->syn_retransmits,
+            .icmp = hop->answer == REACH_ICMP ? reach_icmp_result(arena, &hop->icmp) : NULL};
         if (hop->answer == REACH_ICMP)
             hops[i].address = arena_copy(arena, hop->icmp.from);
         else if (is_end(hop))

@@ -186,6 +186,23 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "A filter, or the server.",
          "On the server: ss -ltn (is Recv-Q above Send-Q?), then its firewall. --path shows how "
          "far the SYNs get."},
+    [FINDING_ANSWER_NOT_TAKEN] =
+        {"answer-not-taken", "the answer arrived here, and this host dropped it", FINDING_ERROR,
+         "A capture on this host saw the SYN,ACK arrive, yet the connection stayed in SYN-SENT: a "
+         "packet is captured before the host's firewall, its check of the way back (rp_filter) "
+         "and TCP itself look at it, and one of them dropped it. The target and the way are in "
+         "order.",
+         "This host's firewall or routing; or, where the SYN,ACK acknowledges something else than "
+         "the SYN, the target or something on the way.",
+         "nft list ruleset; sysctl net.ipv4.conf.all.rp_filter; nstat -az before and after a try."},
+    [FINDING_SYN_NOT_SENT] =
+        {"syn-not-sent", "the SYN did not leave this host", FINDING_ERROR,
+         "The kernel sent SYNs, and a capture on all devices of this host saw none of them leave: "
+         "a firewall of this host or a queue of its device dropped them, the device has no "
+         "carrier, "
+         "or they left under another address (NAT) or inside a tunnel (IPsec).",
+         "This host's firewall, device or tunnel.",
+         "ip -s link (NO-CARRIER, dropped); tc -s qdisc; nft list ruleset; ip xfrm policy."},
     [FINDING_CONNECTION_REJECTED] =
         {"connection-rejected", "a firewall rejects, and says so by ICMP", FINDING_ERROR,
          "The SYN was answered with an ICMP message that says 'prohibited' or 'port unreachable'. "
@@ -387,7 +404,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "More than one cause fits what was measured, or the measurements were too noisy to tell. "
          "The summary says which causes remain, and what would tell them apart.",
          "Not known.",
-         "A quieter machine, more measurements (--rounds, --repeat), or a look from the other side."},
+         "A quieter machine, more measurements (--rounds, --repeat), or a look from the other "
+         "side."},
 };
 
 const struct finding_entry *finding_entry(enum finding_code code)

@@ -99,7 +99,8 @@ int path_begin(struct path *path)
         path->hops[i].answer = REACH_UNTRIED;
     path->begun = path->end = 0;
     for (size_t i = 0; i < PATH_AT_ONCE; i++)
-        path->syns[i] = (struct syn){.sock = SOCK_INIT, .owner = path, .ended = hop_ended};
+        path->syns[i] = (struct syn){
+            .sock = SOCK_INIT, .sniff = path->sniff, .owner = path, .ended = hop_ended};
     fill(path);
     return busy(path) ? 0 : -ETIME;
 }

@@ -15,7 +15,8 @@ struct path {
     struct loop *loop;
     struct arena *arena;
     struct sock_address to;
-    bool answers; /* the target is known to answer, so that silence is not the end */
+    struct sniff *sniff; /* NULL: none */
+    bool answers;        /* the target is known to answer, so that silence is not the end */
     int64_t hops_max, hop_timeout_ns, deadline_ns;
     struct syn syns[PATH_AT_ONCE];
     int64_t hop_of[PATH_AT_ONCE];

@@ -29,6 +29,7 @@ struct run {
     struct loop_task resolver_task;
     struct route_table *routes; /* NULL: this host's tables cannot be asked */
     struct sock_diag *diag;     /* likewise */
+    struct sniff *sniff;        /* NULL: this user may not capture */
     struct job *jobs;           /* under way */
     struct job *over;           /* to be freed */
 };
@@ -201,6 +202,7 @@ static void begin_path(struct job *job)
     job->path = (struct path){.loop = &job->run->loop,
                               .arena = job->run->arena,
                               .to = job->address,
+                              .sniff = job->run->sniff,
                               .answers = answers,
                               .hops_max = plan->hops,
                               .hop_timeout_ns = plan->hop_timeout_ns,
@@ -224,6 +226,7 @@ static void keep_try(struct job *job)
     job->tries = tries;
     tries[job->try_count] = job->syn.result;
     tries[job->try_count].icmp.from = arena_copy(arena, job->syn.result.icmp.from);
+    tries[job->try_count].wire.icmp.from = arena_copy(arena, job->syn.result.wire.icmp.from);
     job->try_count++;
     if (job->syn.source[0])
         job->source = arena_copy(arena, job->syn.source);
@@ -274,8 +277,11 @@ static void begin_job(struct job *job, const struct sock_address *address)
 
     job->address = *address;
     job->evidence->address = arena_copy(job->run->arena, syn_host_text(text, address));
-    job->syn =
-        (struct syn){.sock = SOCK_INIT, .owner = job, .ended = try_ended, .waits = try_waits};
+    job->syn = (struct syn){.sock = SOCK_INIT,
+                            .sniff = job->run->sniff,
+                            .owner = job,
+                            .ended = try_ended,
+                            .waits = try_waits};
     find_route(job);
     begin_try(job);
 }
@@ -360,6 +366,75 @@ static int begin_target(struct run *run, size_t index)
     return 0;
 }
 
+/* ---- the capture ---- */
+
+static void saw(void *context, const struct segment *segment, int64_t real_ns)
+{
+    struct run *run = context;
+
+    for (struct job *job = run->jobs; job; job = job->next)
+        if (syn_saw(&job->syn, segment, real_ns))
+            return;
+}
+
+/* Names are not resolved yet: the ports are all that is known. */
+static size_t list_ports(const struct run *run, uint16_t *ports)
+{
+    uint8_t listed[65536 / 8] = {0};
+    size_t count = 0;
+
+    for (size_t i = 0; i < run->count; i++) {
+        uint16_t port = run->targets[i].where.port;
+        if (!(listed[port / 8] >> port % 8 & 1))
+            ports[count++] = port;
+        listed[port / 8] |= (uint8_t)(1u << port % 8);
+    }
+    return count;
+}
+
+static int open_capture(struct run *run, struct error *error)
+{
+    cleanup(mem) uint16_t *ports = calloc(run->count + 1, sizeof *ports);
+    struct error reason = {0};
+
+    if (!ports)
+        return error_sys(error, ENOMEM, "%zu targets", run->count);
+    if (!run->plan->pcap && run->parallel > REACH_CAPTURE_MAX) {
+        run->totals->capture_failure = "too many targets at once";
+        return 0;
+    }
+    const struct sniff_settings settings = {.ports = ports,
+                                            .port_count = list_ports(run, ports),
+                                            .whole = run->plan->pcap,
+                                            .path = run->plan->pcap,
+                                            .saw = saw,
+                                            .context = run};
+    int rc = sniff_open(&run->sniff, &run->loop, &settings, &reason);
+    run->totals->captured = !rc;
+    if (!rc)
+        return 0;
+    run->totals->capture_failure = arena_copy(run->arena, reason.text);
+    if (run->plan->pcap && error)
+        *error = reason;
+    return run->plan->pcap ? rc : 0;
+}
+
+/* A capture that broke says nothing from then on; the rest of the run was none the worse. */
+static int close_capture(struct run *run, struct error *error)
+{
+    struct error reason = {0};
+
+    if (sniff_lost(run->sniff))
+        run->totals->capture_failure = "packets came faster than they were read";
+    int rc = sniff_close(run->sniff, &reason);
+    if (!rc)
+        return 0;
+    run->totals->capture_failure = arena_copy(run->arena, reason.text);
+    if (run->plan->pcap && error)
+        *error = reason;
+    return run->plan->pcap ? rc : 0;
+}
+
 /* ---- the run ---- */
 
 static bool over(const struct run *run, const volatile sig_atomic_t *stop)
@@ -416,7 +491,7 @@ static int open_run(struct run *run, struct error *error)
         run->diag = NULL;
     loop_task_init(&run->resolver_task, resolver_wakes);
     rc = loop_watch(&run->loop, &run->resolver_task, resolver_fd(run->resolver), EPOLLIN);
-    return rc ? error_sys(error, -rc, "epoll_ctl") : 0;
+    return rc ? error_sys(error, -rc, "epoll_ctl") : open_capture(run, error);
 }
 
 int reach_run(const struct reach_plan *plan, const struct probe_target *targets, size_t count,
@@ -449,6 +524,7 @@ int reach_run(const struct reach_plan *plan, const struct probe_target *targets,
     route_close(run->routes);
     if (run->diag)
         sock_diag_close(run->diag);
+    int kept = close_capture(run, rc ? NULL : error);
     loop_close(&run->loop);
-    return rc;
+    return rc ? rc : kept;
 }

@@ -23,6 +23,7 @@ struct reach_plan {
     int64_t hops;           /* at most so many */
     int64_t hop_timeout_ns; /* patience with each hop: the kernel sends again after 1 s */
     size_t parallel;        /* targets at once */
+    const char *pcap;       /* keep the packets in this file; NULL: not */
     struct schedule_settings settings; /* passed on to the diagnosis */
 };
 
@@ -32,9 +33,15 @@ struct reach_sink {
     void (*done)(void *context, struct reach_evidence *evidence);
 };
 
+/* Where this user may, the run is captured: the tries' `wire` has what was seen, and `totals` says
+ * whether (captured) or why not (capture_failure). More targets at once than REACH_CAPTURE_MAX are
+ * not, unless the packets are to be kept. */
+#define REACH_CAPTURE_MAX 256
+
 /* Asks all targets. The limit of open descriptors is raised to the hard limit. *stop (may be NULL)
  * becoming non-zero ends the run: what is under way is then told as far as it came. `totals` is
- * kept up to date. 0, or a negative errno when nothing could be run at all. */
+ * kept up to date. 0, or a negative errno when nothing could be run at all, or packets that are to
+ * be kept could not be (before anything is sent, or at the end). */
 int reach_run(const struct reach_plan *plan, const struct probe_target *targets, size_t count,
               struct arena *arena, const struct reach_sink *sink, const volatile sig_atomic_t *stop,
               struct probe_totals *totals, struct error *error);

@@ -21,6 +21,11 @@
 /* Whole packets are for the file; a ladder needs headers only, and many fit in a small ring. */
 #define FILE_RING_BYTES   (32u << 20)
 #define LADDER_SNAP_BYTES 256
+/* A filter has room for so many ports; with more it lets all of them through. */
+#define FILTER_PORTS_MAX 64
+/* TCP's flags; pcap-filter's tcp[] knows no IPv6. */
+#define SYN_OR_RST  "(tcp[13] & 6 != 0 or (ip6 proto 6 and ip6[53] & 6 != 0))"
+#define ICMP_ERRORS "(icmp and icmp[0] != 0 and icmp[0] != 8) or (ip6 proto 58 and ip6[40] < 128)"
 
 struct sniff {
     struct loop_task task;
@@ -28,8 +33,10 @@ struct sniff {
     struct capture *capture;
     struct capture_writer *writer;
     struct trace_strip *strip;
-    uint16_t server_port, present_port;
-    uint8_t ours[65536 / 8]; /* local ports, a bit each */
+    void (*saw)(void *context, const struct segment *segment, int64_t real_ns);
+    void *context;
+    uint16_t present_port;
+    uint8_t ours[65536 / 8], servers[65536 / 8]; /* ports here and there, a bit each */
     uint64_t seen;
     struct error failure;
 };
@@ -143,11 +150,51 @@ static int find_place(const struct sniff_settings *settings, char device[IFNAMSI
     return filter->failed ? error_sys(error, ENOMEM, "cannot capture") : 0;
 }
 
+/* Every device, and a filter for the ports. Evidence needs no more than how connections begin. */
+static int find_ports(const struct sniff_settings *settings, struct buf *filter,
+                      struct error *error)
+{
+    size_t named = settings->port_count <= FILTER_PORTS_MAX ? settings->port_count : 0;
+
+    buf_printf(filter, "(%s", settings->whole ? "tcp" : SYN_OR_RST);
+    for (size_t i = 0; i < named; i++)
+        buf_printf(filter, "%stcp port %u", i ? " or " : " and (", settings->ports[i]);
+    buf_printf(filter, "%s) or %s", named ? ")" : "", ICMP_ERRORS);
+    return filter->failed ? error_sys(error, ENOMEM, "cannot capture") : 0;
+}
+
 /* ---- what ---- */
 
-static bool is_ours(const struct sniff *sniff, uint16_t port)
+static bool has(const uint8_t ports[65536 / 8], uint16_t port)
 {
-    return sniff->ours[port / 8] >> port % 8 & 1;
+    return ports[port / 8] >> port % 8 & 1;
+}
+
+static void add(uint8_t ports[65536 / 8], uint16_t port)
+{
+    ports[port / 8] |= (uint8_t)(1u << port % 8);
+}
+
+/* The local port of the connection that it belongs to, or that it quotes; 0: none of ours. */
+static uint16_t local_port_of(const struct sniff *sniff, const struct segment *segment,
+                              bool *from_client)
+{
+    const struct packet_quote *quote = &segment->icmp.quote;
+    uint16_t from = segment->source.port, to = segment->destination.port;
+    bool quotes = segment->kind == PACKET_ICMP && segment->icmp.is_error && quote->has_ports &&
+                  quote->protocol == IPPROTO_TCP;
+
+    *from_client = false;
+    if (quotes)
+        return has(sniff->servers, quote->destination.port) && has(sniff->ours, quote->source.port)
+                   ? quote->source.port
+                   : 0;
+    if (segment->kind != PACKET_TCP)
+        return 0;
+    *from_client = has(sniff->servers, to) && has(sniff->ours, from);
+    if (*from_client)
+        return from;
+    return has(sniff->servers, from) && has(sniff->ours, to) ? to : 0;
 }
 
 static void append(struct sniff *sniff, const struct capture_packet *packet,
@@ -166,18 +213,15 @@ static void append(struct sniff *sniff, const struct capture_packet *packet,
 static int take_one(struct sniff *sniff, const struct capture_packet *packet)
 {
     struct segment segment;
+    bool from_client;
 
     packet_decode(&segment, packet->link, packet->bytes, packet->captured_len, packet->wire_len);
-    if (segment.kind != PACKET_TCP)
-        return 0;
-    bool from_client =
-        segment.destination.port == sniff->server_port && is_ours(sniff, segment.source.port);
-    bool from_server =
-        segment.source.port == sniff->server_port && is_ours(sniff, segment.destination.port);
-    if (!from_client && !from_server)
+    uint16_t local_port = local_port_of(sniff, &segment, &from_client);
+    if (!local_port)
         return 0;
     sniff->seen++;
-    uint16_t local_port = from_client ? segment.source.port : segment.destination.port;
+    if (sniff->saw)
+        sniff->saw(sniff->context, &segment, packet->real_ns);
     if (local_port == sniff->present_port)
         append(sniff, packet, &segment, from_client);
     return sniff->writer ? capture_writer_add(sniff->writer, packet, &sniff->failure) : 0;
@@ -210,7 +254,13 @@ void sniff_connection(struct sniff *sniff, int fd)
         return;
     uint16_t port = sock_address_port(&local);
     sniff->present_port = port;
-    sniff->ours[port / 8] |= (uint8_t)(1u << port % 8);
+    add(sniff->ours, port);
+}
+
+void sniff_into(struct sniff *sniff, struct trace_strip *strip)
+{
+    if (sniff)
+        sniff->strip = strip;
 }
 
 void sniff_forget(struct sniff *sniff, const struct trace_strip *strip)
@@ -246,9 +296,10 @@ int sniff_failed(const struct sniff *sniff, struct error *error)
 
 static int start(struct sniff *sniff, const struct sniff_settings *settings, struct error *error)
 {
-    char device[IFNAMSIZ];
+    char device[IFNAMSIZ] = EVERYWHERE;
     cleanup(buf) struct buf filter = {0};
-    int rc = find_place(settings, device, &filter, error);
+    int rc = settings->count ? find_place(settings, device, &filter, error)
+                             : find_ports(settings, &filter, error);
 
     if (rc)
         return rc;
@@ -275,7 +326,12 @@ int sniff_open(struct sniff **out, struct loop *loop, const struct sniff_setting
         return error_sys(error, ENOMEM, "cannot capture");
     sniff->loop = loop;
     sniff->strip = settings->strip;
-    sniff->server_port = sock_address_port(settings->addresses);
+    sniff->saw = settings->saw;
+    sniff->context = settings->context;
+    if (settings->count)
+        add(sniff->servers, sock_address_port(settings->addresses));
+    for (size_t i = 0; i < settings->port_count; i++)
+        add(sniff->servers, settings->ports[i]);
     loop_task_init(&sniff->task, wakes);
     int rc = start(sniff, settings, error);
     if (rc) {

@@ -1,5 +1,5 @@
-/* The packets of a run's own connections: into a capture file, and into the strip of the round that
- * is under way.
+/* The packets of a run's own connections: into a capture file, into the strip of the round that is
+ * under way, and to whoever looks at them.
  *
  * The capture is open before the first SYN leaves, and is read from the loop and wherever a round
  * begins or ends. Other processes may talk to the same server: a packet counts when its local port
@@ -9,6 +9,7 @@
 
 #include "netkit/error.h"
 #include "netkit/sock.h"
+#include "packet/packet.h"
 #include "probe/loop.h"
 #include "trace/trace.h"
 
@@ -18,10 +19,18 @@ struct sniff;
 struct sniff_settings {
     const struct sock_address *addresses; /* that will be connected to, all with the same port */
     size_t count;
+    /* Instead of addresses, which are not known yet: packets of connections to these ports on every
+     * device, and ICMP errors about them. */
+    const uint16_t *ports;
+    size_t port_count;
+    bool whole; /* with ports: all of each connection, not only its SYNs and RSTs */
     const struct sock_address *source; /* that is bound to; NULL: the kernel chooses */
     const char *interface;             /* likewise */
     const char *path;                  /* of the capture file; NULL: none */
     struct trace_strip *strip;         /* NULL: none */
+    /* Is shown each packet of ours, and ICMP errors that quote one; NULL: nobody. */
+    void (*saw)(void *context, const struct segment *segment, int64_t real_ns);
+    void *context;
 };
 
 /* Opens the capture on the interface of the route; where that is not clear, on all. The errors of
@@ -32,6 +41,8 @@ int sniff_open(struct sniff **out, struct loop *loop, const struct sniff_setting
                struct error *error);
 /* A socket has its local port: its packets count, and from now on the strip is its. */
 void sniff_connection(struct sniff *sniff, int fd);
+/* From now on the strip is this one. */
+void sniff_into(struct sniff *sniff, struct trace_strip *strip);
 /* Reads what has been captured until now. */
 void sniff_take(struct sniff *sniff);
 /* The strip is about to be freed. */

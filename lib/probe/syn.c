@@ -8,6 +8,11 @@
 #include <string.h>
 
 #define QUEUED_MAX 8 /* ICMP errors taken at a time */
+/* A device on top of another one (a bridge, a VLAN) shows a segment twice; TCP sends it again after
+ * 200 ms at the earliest. */
+#define TWICE_NS (100 * NS_PER_MS)
+/* The kernel takes a segment in the moment after it was captured. */
+#define TAKEN_NS (100 * NS_PER_MS)
 
 const char *syn_host_text(char *out, const struct sock_address *address)
 {
@@ -48,11 +53,25 @@ static void take_counts(struct syn *syn)
         result->rtt_ns = info.rtt_ns;
 }
 
+/* What was captured until now. A SYN,ACK that came at the last moment says nothing of a kernel that
+ * did not take it. */
+static void take_captured(struct syn *syn)
+{
+    struct reach_wire *wire = &syn->result.wire;
+
+    sniff_take(syn->sniff);
+    wire->seen = syn->sniff && !sniff_failed(syn->sniff, NULL) && !sniff_lost(syn->sniff);
+    if (syn->result.answer == REACH_SILENCE && wire->synacks &&
+        clock_real_ns() - syn->first_synack_real_ns < TAKEN_NS)
+        wire->synacks = 0;
+}
+
 static void end(struct syn *syn, enum reach_answer answer, int number)
 {
     syn->result.answer = answer;
     syn->result.number = number;
     take_counts(syn);
+    take_captured(syn);
     close_sock(syn);
     syn->ended(syn);
 }
@@ -123,10 +142,19 @@ static void answered(struct syn *syn)
         end(syn, answer_of(-rc), -rc);
 }
 
+static bool is_answered(const struct syn *syn)
+{
+    int state = sock_tcp_state(syn->sock.fd);
+    return state != TCP_SYN_SENT && state != TCP_SYN_RECV;
+}
+
 static void timed(struct syn *syn)
 {
     if (syn->sock.fd < 0) { /* it failed at once */
         end(syn, syn->result.answer, syn->result.number);
+    } else if (is_answered(syn)) { /* we wake up late */
+        loop_timer(syn->loop, &syn->task, clock_mono_ns() + 10 * NS_PER_MS);
+        answered(syn);
     } else if (clock_mono_ns() >= syn->deadline_ns) {
         end(syn, REACH_SILENCE, 0);
     } else {
@@ -169,8 +197,11 @@ static int start(struct syn *syn)
     int rc = sock_connect_start(&syn->sock, &syn->to);
     if (rc && rc != -EINPROGRESS)
         return rc;
-    if (!sock_local_address(syn->sock.fd, &local))
+    sniff_connection(syn->sniff, syn->sock.fd);
+    if (!sock_local_address(syn->sock.fd, &local)) {
         syn_host_text(syn->source, &local);
+        syn->local_port = sock_address_port(&local);
+    }
     return loop_watch(syn->loop, &syn->task, syn->sock.fd, EPOLLOUT);
 }
 
@@ -189,7 +220,9 @@ void syn_begin(struct syn *syn, struct loop *loop, const struct sock_address *to
     syn->going = true;
     syn->sock = (struct sock)SOCK_INIT;
     syn->result = (struct reach_try){.answer = REACH_UNTRIED};
-    syn->source[0] = syn->from[0] = '\0';
+    syn->source[0] = syn->from[0] = syn->wire_from[0] = '\0';
+    syn->local_port = 0;
+    syn->syn_real_ns = syn->synack_real_ns = CLOCK_NONE;
     syn->deadline_ns = deadline_ns;
     loop_task_init(&syn->task, wakes);
     syn->started_ns = clock_mono_ns();
@@ -217,5 +250,94 @@ void syn_cut(struct syn *syn)
     if (syn->sock.fd >= 0)
         syn->result.answer = REACH_SILENCE;
     take_counts(syn);
+    take_captured(syn);
     close_sock(syn);
+}
+
+/* ---- what was captured ---- */
+
+static bool is_peer(const struct syn *syn, const struct packet_endpoint *end, uint8_t family)
+{
+    struct sock_address to = syn->to;
+
+    sock_address_unmap(&to);
+    bool v6 = sock_family(&to) == AF_INET6;
+    const void *address = v6 ? (const void *)&to.v6.sin6_addr : &to.v4.sin_addr;
+    return family == (v6 ? 6 : 4) && end->port == sock_address_port(&to) &&
+           !memcmp(end->address, address, v6 ? 16 : 4);
+}
+
+static bool again(int64_t *last_real_ns, int64_t real_ns)
+{
+    bool twice = *last_real_ns != CLOCK_NONE && real_ns - *last_real_ns < TWICE_NS;
+
+    if (!twice)
+        *last_real_ns = real_ns;
+    return twice;
+}
+
+static void saw_ours(struct syn *syn, const struct segment *segment, int64_t real_ns)
+{
+    struct reach_wire *wire = &syn->result.wire;
+
+    if ((segment->flags & (SEGMENT_SYN | SEGMENT_ACK)) != SEGMENT_SYN ||
+        again(&syn->syn_real_ns, real_ns))
+        return;
+    syn->sequence = segment->seq;
+    wire->syns++;
+}
+
+static void saw_theirs(struct syn *syn, const struct segment *segment, int64_t real_ns)
+{
+    struct reach_wire *wire = &syn->result.wire;
+
+    if (segment->flags & SEGMENT_RST) {
+        wire->rst_ttl = wire->rst_ttl ? wire->rst_ttl : segment->ttl;
+    } else if ((segment->flags & SEGMENT_SYN) && (segment->flags & SEGMENT_ACK) &&
+               !again(&syn->synack_real_ns, real_ns)) {
+        if (!wire->synacks++)
+            syn->first_synack_real_ns = real_ns;
+        wire->misfits |= wire->syns && segment->ack != syn->sequence + 1;
+        wire->synack_ttl = wire->synack_ttl ? wire->synack_ttl : segment->ttl;
+    }
+}
+
+static void saw_icmp(struct syn *syn, const struct segment *segment)
+{
+    struct reach_wire *wire = &syn->result.wire;
+    const struct packet_quote *quote = &segment->icmp.quote;
+
+    if (wire->has_icmp || !quote->has_seq || !wire->syns || quote->seq != syn->sequence)
+        return;
+    packet_address_text(syn->wire_from, sizeof syn->wire_from, segment->family,
+                        segment->source.address);
+    wire->has_icmp = true;
+    wire->icmp = (struct reach_icmp){.v6 = segment->family == 6,
+                                     .type = segment->icmp.type,
+                                     .code = segment->icmp.code,
+                                     .from = syn->wire_from,
+                                     .ours = !strcmp(syn->wire_from, syn->source)};
+}
+
+bool syn_saw(struct syn *syn, const struct segment *segment, int64_t real_ns)
+{
+    const struct packet_quote *quote = &segment->icmp.quote;
+
+    if (!syn->going || !syn->local_port)
+        return false;
+    if (segment->kind == PACKET_ICMP) {
+        if (quote->source.port != syn->local_port ||
+            !is_peer(syn, &quote->destination, quote->family))
+            return false;
+        saw_icmp(syn, segment);
+    } else if (segment->source.port == syn->local_port &&
+               is_peer(syn, &segment->destination, segment->family)) {
+        saw_ours(syn, segment, real_ns);
+    } else if (segment->destination.port == syn->local_port &&
+               is_peer(syn, &segment->source, segment->family)) {
+        saw_theirs(syn, segment, real_ns);
+    } else {
+        return false;
+    }
+    return true;
 }

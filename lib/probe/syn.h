@@ -10,18 +10,24 @@
 
 #include "diagnosis/reach.h"
 #include "netkit/sock.h"
-#include "probe/loop.h"
+#include "probe/sniff.h"
 
 struct syn {
     struct loop_task task; /* the first member */
     struct loop *loop;
     struct sock sock;
     struct sock_address to;
+    struct sniff *sniff; /* NULL: none; kept by syn_begin() */
     bool going;
     int64_t started_ns, deadline_ns;
-    struct reach_try result;            /* when it has ended; icmp.from is `from` */
-    char from[SOCK_ADDRESS_TEXT_MAX];   /* the sender of the ICMP message */
-    char source[SOCK_ADDRESS_TEXT_MAX]; /* our own address, once the kernel has chosen; or "" */
+    struct reach_try result;               /* when it has ended; the senders of ICMP are here: */
+    char from[SOCK_ADDRESS_TEXT_MAX];      /* of the one that the socket reported */
+    char wire_from[SOCK_ADDRESS_TEXT_MAX]; /* of the one that was captured */
+    char source[SOCK_ADDRESS_TEXT_MAX];    /* our own address, once the kernel has chosen; or "" */
+    uint16_t local_port;
+    uint32_t sequence;                   /* of our SYN, once it was captured */
+    int64_t syn_real_ns, synack_real_ns; /* of the last ones that were captured */
+    int64_t first_synack_real_ns;
     void *owner;
     /* Called once, from the loop: the socket is closed, and `result` is filled. The syn may be
      * begun again or freed. */
@@ -37,6 +43,10 @@ void syn_begin(struct syn *syn, struct loop *loop, const struct sock_address *to
                int64_t deadline_ns);
 /* Ends it at once, as silence so far; `ended` is not called. Nothing when it is not going. */
 void syn_cut(struct syn *syn);
+
+/* A captured packet. Whether it belongs to this connect, or is an ICMP error about it: then it is
+ * counted. */
+bool syn_saw(struct syn *syn, const struct segment *segment, int64_t real_ns);
 
 /* An address without its port. Returns out, which has SOCK_ADDRESS_TEXT_MAX bytes. */
 const char *syn_host_text(char *out, const struct sock_address *address);

@@ -255,6 +255,16 @@ static const struct report_field icmp_fields[] = {
     END,
 };
 
+static const struct report_field sighting_fields[] = {
+    {"syns", NULL, FIELD_INTEGER, PLACE(result_sighting, syns)},
+    {"synacks", NULL, FIELD_INTEGER, PLACE(result_sighting, synacks)},
+    {"synack_ttl", NULL, FIELD_INTEGER, PLACE(result_sighting, synack_ttl)},
+    {"rst_ttl", NULL, FIELD_INTEGER, PLACE(result_sighting, rst_ttl)},
+    {"icmp", NULL, FIELD_POINTER, PLACE(result_sighting, icmp),
+     .element_bytes = sizeof(struct result_icmp), .fields = icmp_fields},
+    END,
+};
+
 static const struct report_field try_fields[] = {
     {"answer", NULL, FIELD_TEXT, PLACE(result_reach_try, answer)},
     {"errno", NULL, FIELD_ERRNO, PLACE(result_reach_try, number)},
@@ -263,6 +273,8 @@ static const struct report_field try_fields[] = {
     {"syn_retransmits", NULL, FIELD_INTEGER, PLACE(result_reach_try, syn_retransmits)},
     {"icmp", NULL, FIELD_POINTER, PLACE(result_reach_try, icmp),
      .element_bytes = sizeof(struct result_icmp), .fields = icmp_fields},
+    {"captured", NULL, FIELD_POINTER, PLACE(result_reach_try, wire),
+     .element_bytes = sizeof(struct result_sighting), .fields = sighting_fields},
     END,
 };
 

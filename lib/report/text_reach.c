@@ -61,6 +61,15 @@ static void put_icmp(struct buf *out, const struct result_icmp *icmp)
         buf_add_str(out, ", which is this host");
 }
 
+static void put_ttls(struct buf *out, const struct result_sighting *wire)
+{
+    if (wire->synack_ttl != RESULT_UNKNOWN)
+        buf_printf(out, ", TTL %" PRId64, wire->synack_ttl);
+    if (wire->rst_ttl != RESULT_UNKNOWN && wire->rst_ttl != wire->synack_ttl)
+        buf_printf(out, ", TTL %" PRId64 "%s", wire->rst_ttl,
+                   wire->synack_ttl != RESULT_UNKNOWN ? " of the RST" : "");
+}
+
 /* What came back of one try, in words. */
 static void put_answer(struct buf *out, const struct result_reach_try *attempt)
 {
@@ -86,6 +95,8 @@ static void put_answer(struct buf *out, const struct result_reach_try *attempt)
                    attempt->syn_retransmits == 1 ? "" : "s");
     if (attempt->number)
         buf_printf(out, ", %s", error_name(attempt->number));
+    if (attempt->wire)
+        put_ttls(out, attempt->wire);
 }
 
 static void show_tries(struct paint *paint, const struct result_reach *reach)

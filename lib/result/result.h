@@ -428,6 +428,13 @@ struct result_icmp {
     bool ours; /* this host made it itself */
 };
 
+/* What a capture on this host saw of a try. */
+struct result_sighting {
+    int64_t syns, synacks;          /* that left, and that arrived */
+    int64_t synack_ttl, rst_ttl;    /* RESULT_UNKNOWN: none came */
+    const struct result_icmp *icmp; /* an error about the SYN; NULL: none came */
+};
+
 /* One connect. */
 struct result_reach_try {
     const char *answer; /* "connected", "rst", "icmp", "none", … */
@@ -435,7 +442,8 @@ struct result_reach_try {
     int64_t took_ns;
     int64_t rtt_ns; /* the kernel's own, of SYN and SYN,ACK */
     int64_t syn_retransmits;
-    const struct result_icmp *icmp; /* NULL: none came */
+    const struct result_icmp *icmp;     /* NULL: none came */
+    const struct result_sighting *wire; /* NULL: it was not captured */
 };
 
 /* A SYN that was to live for so many hops. */

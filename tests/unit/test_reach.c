@@ -508,6 +508,14 @@ static struct reach_try random_try(uint32_t *seed)
                                        .code = (uint8_t)random_below(seed, 17),
                                        .from = senders[random_below(seed, 4)],
                                        .ours = random_below(seed, 2)};
+    attempt.wire = (struct reach_wire){.seen = random_below(seed, 2),
+                                       .syns = random_below(seed, 3),
+                                       .synacks = random_below(seed, 2),
+                                       .misfits = random_below(seed, 2),
+                                       .synack_ttl = (uint8_t)random_below(seed, 256),
+                                       .rst_ttl = (uint8_t)random_below(seed, 256),
+                                       .has_icmp = random_below(seed, 2),
+                                       .icmp = attempt.icmp};
     return attempt;
 }
 
@@ -535,7 +543,8 @@ static void any_evidence_has_a_case(void **state)
             evidence.other = (struct reach_other){.target = "db:80",
                                                   .answer = REACH_CONNECTED,
                                                   .at_once = random_below(&seed, 2),
-                                                  .hop = random_below(&seed, 8)};
+                                                  .hop = random_below(&seed, 8),
+                                                  .ttl = (uint8_t)random_below(&seed, 256)};
         diagnose(&out, &evidence);
         /* What connects is never said not to, and the other way round. */
         bool connected = false;

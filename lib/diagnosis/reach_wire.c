@@ -1,0 +1,201 @@
+/* What a capture on this host adds. It saw what the socket does not say: how far the answers had
+ * come, answers that the kernel did not take, and whether our SYNs left at all.
+ *
+ * A TTL is no proof of a sender: ways differ by a router, and some hosts give their resets another
+ * one. It decides only beside the answer of another port of the same address; elsewhere it is told
+ * as evidence. */
+#include "diagnosis/reach_inquest.h"
+
+#include <inttypes.h>
+
+static uint8_t ttl_of(const struct reach_try *attempt)
+{
+    const struct reach_wire *wire = &attempt->wire;
+
+    if (!wire->seen)
+        return 0;
+    return attempt->answer == REACH_CONNECTED ? wire->synack_ttl
+           : attempt->answer == REACH_RST     ? wire->rst_ttl
+                                              : 0;
+}
+
+uint8_t reach_ttl(const struct reach_try *tries, size_t count, enum reach_answer answer)
+{
+    uint8_t ttl = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (tries[i].answer != answer)
+            continue;
+        uint8_t one = ttl_of(&tries[i]);
+        if (!one || (ttl && one != ttl))
+            return 0;
+        ttl = one;
+    }
+    return ttl;
+}
+
+/* Senders start from one of these (Linux, BSD and macOS: 64; Windows: 128; routers: 255). */
+static int initial(uint8_t ttl)
+{
+    return ttl <= 64 ? 64 : ttl <= 128 ? 128 : 255;
+}
+
+int reach_ttl_hops(uint8_t ttl)
+{
+    return initial(ttl) - ttl;
+}
+
+/* Hosts that are as far away and start from another TTL may be one host. Of two refusals the
+ * nearer one is not the host's, if any. */
+bool reach_other_ttl(const struct reach_evidence *evidence)
+{
+    const struct reach_other *other = &evidence->other;
+    uint8_t ttl = reach_ttl(evidence->tries, evidence->try_count, REACH_RST);
+
+    if (!ttl || !other->target || !other->ttl || ttl == other->ttl)
+        return false;
+    int ours = reach_ttl_hops(ttl), theirs = reach_ttl_hops(other->ttl);
+    return other->answer == REACH_CONNECTED ? ours != theirs : ours < theirs;
+}
+
+const char *reach_ttl_remark(struct inquest *inquest)
+{
+    const struct reach_evidence *evidence = inquest->evidence;
+    const struct reach_wire *wire = &inquest->decisive->wire;
+    struct arena *arena = inquest->arena;
+    uint8_t rst = wire->seen ? wire->rst_ttl : 0;
+    uint8_t synack = wire->synack_ttl;
+
+    if (!synack)
+        synack = reach_ttl(evidence->tries, evidence->try_count, REACH_CONNECTED);
+    if (!rst)
+        return "";
+    if (synack && synack != rst)
+        return arena_printf(arena,
+                            " Captured here, the RST has TTL %u and the SYN,ACK %u, which suggests "
+                            "that they have two senders, and does not prove it.",
+                            rst, synack);
+    if (evidence->other.target && evidence->other.ttl && evidence->other.ttl != rst)
+        return arena_printf(arena,
+                            " Captured here, the RST has TTL %u, and the answer of %s, on the same "
+                            "address, %u.",
+                            rst, evidence->other.target, evidence->other.ttl);
+    return "";
+}
+
+/* ---- silence ---- */
+
+#define AT_THIS_HOST                                                                               \
+    "nft list ruleset; iptables -S; sysctl net.ipv4.conf.all.rp_filter; nstat -az, before and "    \
+    "after: TcpInCsumErrors, TcpExtIPReversePathFilter, TcpExtTCPACKSkippedSynRecv."
+
+static void not_taken(struct inquest *inquest, const char *waited)
+{
+    const struct reach_wire *wire = &inquest->decisive->wire;
+    const char *times = wire->synacks == 1
+                            ? "once"
+                            : arena_printf(inquest->arena, "%" PRId64 " times", wire->synacks);
+    struct finding *finding = reach_conclude(
+        inquest, REACH_CASE_NOT_TAKEN,
+        arena_printf(inquest->arena,
+                     "%s Yet the SYN,ACK arrived at this host (captured %s, TTL %u)%s: the target "
+                     "answers, and this host drops it.",
+                     waited, times, wire->synack_ttl,
+                     wire->misfits ? ", but acknowledges something else than this SYN" : ""));
+
+    finding->remedy = AT_THIS_HOST;
+    if (!wire->misfits)
+        return;
+    finding->side = RESULT_SIDE_NETWORK;
+    inquest->result->cannot_tell =
+        "Whether the target remembers an older connection from the same port, or something on the "
+        "way changes sequence numbers.";
+    inquest->result->would_tell = "A capture on the server, beside one here (--pcap).";
+}
+
+static void not_sent(struct inquest *inquest, const char *waited)
+{
+    const struct result_route *route = inquest->evidence->route;
+
+    reach_conclude(inquest, REACH_CASE_NOT_SENT,
+                   arena_printf(inquest->arena,
+                                "%s And none was seen to leave this host (captured on all its "
+                                "devices%s%s).",
+                                waited, route && route->device ? "; the route says " : "",
+                                route && route->device ? route->device : ""))
+        ->remedy = "ip -s link (state, dropped); tc -s qdisc; nft list ruleset; iptables -t nat "
+                   "-S; ip xfrm policy.";
+}
+
+/* The error that was captured becomes the answer of the try. */
+static void unreported(struct inquest *inquest)
+{
+    const struct reach_try *silent = inquest->decisive;
+    struct reach_try heard = *silent;
+
+    heard.answer = REACH_ICMP;
+    heard.icmp = silent->wire.icmp;
+    inquest->decisive = &heard;
+    reach_inquire_icmp(inquest);
+    inquest->decisive = silent;
+    struct finding *finding = &inquest->findings->items[inquest->findings->count - 1];
+    finding->summary =
+        arena_printf(inquest->arena,
+                     "%s It was captured here; the socket did not report it: this host drops ICMP.",
+                     finding->summary);
+    inquest->result->error.message = finding->summary;
+}
+
+bool reach_inquire_wire(struct inquest *inquest, const char *waited)
+{
+    const struct reach_wire *wire = &inquest->decisive->wire;
+    bool icmp = wire->has_icmp && reach_icmp_kind(&wire->icmp) != REACH_ICMP_OTHER;
+
+    if (!wire->seen)
+        return false;
+    if (icmp)
+        unreported(inquest);
+    else if (wire->synacks)
+        not_taken(inquest, waited);
+    else if (!wire->syns)
+        not_sent(inquest, waited);
+    else
+        return false;
+    return true;
+}
+
+const char *reach_wire_silence(const struct inquest *inquest)
+{
+    const struct reach_wire *wire = &inquest->decisive->wire;
+    int64_t sent = inquest->result->syns_sent;
+
+    if (!wire->seen)
+        return "";
+    if (wire->syns < sent)
+        return arena_printf(inquest->arena,
+                            " Captured here: %" PRId64 " of the %" PRId64
+                            " left this host, and nothing came back.",
+                            wire->syns, sent);
+    return sent == 1 ? " Captured here: it left this host, and nothing came back."
+                     : " Captured here: they left this host, and nothing came back.";
+}
+
+/* ---- for the result ---- */
+
+const struct result_sighting *reach_wire_result(struct arena *arena,
+                                                const struct reach_try *attempt)
+{
+    const struct reach_wire *wire = &attempt->wire;
+    struct result_sighting *result = wire->seen ? arena_alloc(arena, sizeof *result) : NULL;
+
+    if (!result)
+        return NULL;
+    *result = (struct result_sighting){
+        .syns = wire->syns,
+        .synacks = wire->synacks,
+        .synack_ttl = wire->synack_ttl ? wire->synack_ttl : RESULT_UNKNOWN,
+        .rst_ttl = wire->rst_ttl ? wire->rst_ttl : RESULT_UNKNOWN,
+        .icmp = wire->has_icmp ? reach_icmp_result(arena, &wire->icmp) : NULL,
+    };
+    return result;
+}
