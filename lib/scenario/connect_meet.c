@@ -148,8 +148,11 @@ static void close_one(struct stage *stage, int slot)
     DO(stage_server(stage), ACT_CLOSE, .slot = 1);
 }
 
-static int64_t count_time_wait(struct stage *stage)
+/* The peer's FINs have arrived by then. */
+static int64_t count_time_wait(struct stage *stage, int64_t connections)
 {
+    stage_saw(stage, arena_printf(stage->arena, "delivered s>c:fin#%lld", (long long)connections),
+              STAGE_LIMIT_NS);
     struct act_socket found = stage_socket_of(stage, LAB_CLIENT, 0, STAGE_PORT);
     return found.state == TCP_TIME_WAIT ? (int64_t)found.count : 0;
 }
@@ -168,7 +171,7 @@ static void run_address_exhausted(struct stage *stage)
     facts->bound = DO(client, ACT_BIND, .slot = PORTS + 2, .port = 0);
     for (int i = 0; i < PORTS && !facts->further.died; i++)
         close_one(stage, i);
-    facts->time_wait = count_time_wait(stage);
+    facts->time_wait = count_time_wait(stage, facts->connected);
     facts->after_close = DO(client, ACT_CONNECT, .slot = PORTS + 3, .port = STAGE_PORT);
 }
 
