@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define SHORT_NS     (1500 * NS_PER_MS) /* between two SYNs of any schedule */
-#define BEYOND_NS    (3 * NS_PER_SEC)   /* what the long limit adds to the kernel's */
+#define BEYOND_NS    (3 * NS_PER_SEC)   /* what the long limit adds to the kernel's latest end */
 #define ATTEMPTS_MAX (2 * SOCK_CONNECT_METHOD_COUNT)
 
 /* What ends the wait. */
@@ -78,7 +78,8 @@ static void plan_attempt(const struct method_facts *facts, struct attempt *attem
     struct schedule own;
 
     schedule_connect(&own, settings, NULL);
-    int64_t limit_ns = attempt->longer ? own.failed_ns + BEYOND_NS : SHORT_NS;
+    int64_t limit_ns =
+        attempt->longer ? schedule_latest_ns(settings, own.failed_ns) + BEYOND_NS : SHORT_NS;
     attempt->limit_ns = limit_ns;
     if (attempt->method == SOCK_CONNECT_USER_TIMEOUT)
         attempt->socket.user_timeout_ns = limit_ns;
