@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -167,6 +168,7 @@ static _Noreturn void accept_in_child(int listener, int out)
     socklen_t len = sizeof storage;
     uint16_t port = 0;
 
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (accept(listener, (struct sockaddr *)&storage, &len) >= 0 &&
         !sock_address_from(&peer, (struct sockaddr *)&storage, len))
         port = sock_address_port(&peer);

@@ -116,7 +116,7 @@ const struct backlog_sample *backlog_look(struct stage *stage, uint16_t port, co
                                       .at_ns = clock_mono_ns() - stage->started_mono_ns,
                                       .server = survey(stage, LAB_SERVER, port, true),
                                       .client = survey(stage, LAB_CLIENT, port, false)};
-    stage_mark(stage, "%s: accept queue %d of %d", when, (int)sample->server.queue,
+    stage_mark(stage, "%s: %d queued, limit %d", when, (int)sample->server.queue,
                (int)sample->server.limit);
     return sample;
 }
