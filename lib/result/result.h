@@ -354,9 +354,11 @@ struct result_scenario {
     struct result_wire wire;
     const char *const *notes;
     size_t note_count;
-    int64_t attempts; /* runs until one was not inconclusive */
-    bool final;       /* it is inconclusive, and would be again */
-    int64_t runs;     /* with --repeat: how many, and how they came out */
+    enum result_side side; /* of the finding, where a program is to blame; and what to change */
+    const char *remedy;    /* NULL: as the catalogue says */
+    int64_t attempts;      /* runs until one was not inconclusive */
+    bool final;            /* it is inconclusive, and would be again */
+    int64_t runs;          /* with --repeat: how many, and how they came out */
     struct result_outcome *outcomes;
     size_t outcome_count;
     /* For pictures, as in struct result_lab. */

@@ -89,10 +89,19 @@ void stage_explain(struct stage *stage, const char *why)
 
 void stage_blame(struct stage *stage, enum finding_code code, const char *summary)
 {
-    if (stage->blame != FINDING_NONE)
+    stage->blame_counts = stage->blame == FINDING_NONE;
+    if (!stage->blame_counts)
         return;
     stage->blame = code;
     stage->blame_text = arena_copy(stage->arena, summary);
+}
+
+void stage_remedy(struct stage *stage, enum result_side side, const char *remedy)
+{
+    if (!stage->blame_counts)
+        return;
+    stage->side = side;
+    stage->remedy = arena_copy(stage->arena, remedy);
 }
 
 /* ---- The exchange ---- */

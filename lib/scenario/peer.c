@@ -327,6 +327,14 @@ static enum preset preset_of(enum peer_kind kind)
     return PRESET_CONNECT;
 }
 
+void peer_request(const struct peer_plan *plan, struct buf *out)
+{
+    if (plan->request)
+        buf_add(out, plan->request, plan->request_bytes);
+    else
+        preset_request(out, preset_of(plan->ask), "/", "server");
+}
+
 static int read_answer(struct sock *sock, const struct until *until, int64_t deadline_ns,
                        struct act_reply *reply)
 {
@@ -360,12 +368,9 @@ int64_t peer_ask(struct actor_self *self, const struct act *act, struct act_repl
 
     memcpy(&question, act->data, sizeof question);
     const struct peer_plan *plan = question.plan;
-    if (plan->request) {
-        buf_add(&text, plan->request, plan->request_bytes);
-    } else {
-        preset_request(&text, preset_of(plan->ask), "/", "server");
+    peer_request(plan, &text);
+    if (!plan->request)
         until_parse(preset_info(preset_of(plan->ask))->until, &until, NULL);
-    }
     size_t bytes = text.len_bytes * (size_t)question.share / 1000;
     ssize_t wrote = sock_write(sock, text.data, bytes, MSG_NOSIGNAL);
     if (wrote < 0)

@@ -6,6 +6,7 @@
 #ifndef SCENARIO_PEER_H
 #define SCENARIO_PEER_H
 
+#include "base/buf.h"
 #include "netkit/error.h"
 #include "scenario/actor.h"
 
@@ -54,6 +55,9 @@ struct peer_job {
     bool deaf; /* reads nothing */
 };
 int64_t peer_serve(struct actor_self *self, const struct act *act, struct act_reply *reply);
+
+/* The bytes of a whole request. */
+void peer_request(const struct peer_plan *plan, struct buf *out);
 
 /* Asks on slot 0, connected before: writes `share` of 1000 of the request, and reads the answer
  * when that is all. Returns 1: a whole answer came, 0: the peer ended before, -errno; -ETIME within

@@ -81,6 +81,7 @@ static int describe(struct stage *stage)
                                   .ipv4 = stage->family == AF_INET,
                                   .ipv6 = stage->family == AF_INET6,
                                   .resolve_neighbours = stage->scenario->resolve_neighbours,
+                                  .no_states = stage->scenario->crowded,
                                   .trace = stage->trace,
                                   .seed = request->seed};
     if (!request->delay_given)

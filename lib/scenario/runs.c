@@ -352,11 +352,13 @@ static void run_jobs(struct runner *runner)
 static void find(struct report *report, const struct result_scenario *scenario)
 {
     struct finding *finding =
-        finding_add(&report->arena, &report->findings, scenario->error.code, RESULT_SIDE_NONE);
+        finding_add(&report->arena, &report->findings, scenario->error.code, scenario->side);
 
     finding->scenario = scenario->scenario;
     finding->about = scenario->name;
     finding->summary = scenario->error.message;
+    if (scenario->remedy)
+        finding->remedy = scenario->remedy;
     result_set_integer(&report->arena, &finding->evidence, "family", scenario->family);
 }
 

@@ -50,6 +50,7 @@ struct scenario {
     bool loopback;           /* it can be run with --no-lab, and then shows something */
     bool resolve_neighbours; /* ARP and ND are its subject */
     bool capture_lo;         /* something happens on a host's loopback */
+    bool crowded;            /* very many connections: their states are not sampled */
     int64_t delay_ns;        /* of the link each way, unless the user says otherwise */
     int64_t lateness_ns;     /* a wire later than this decides nothing; 0: SCENARIO_LATENESS_NS */
     void (*run)(struct stage *stage);

@@ -47,7 +47,10 @@ struct stage {
     uint16_t ports; /* without a lab: see CAST_PORTS */
     bool explained;
     enum finding_code blame; /* see stage_blame() */
-    const char *blame_text;
+    const char *blame_text, *remedy;
+    enum result_side side;
+    size_t crowd;      /* the first connections, of which one is to be shown; 0: all are */
+    bool blame_counts; /* the last one did */
 };
 
 /* ---- Failure */
@@ -151,6 +154,10 @@ void stage_explain(struct stage *stage, const char *why);
 /* What a difference amounts to where it is not the kernel's but a program's: the finding that the
  * result then has, and its summary. The first one counts. */
 void stage_blame(struct stage *stage, enum finding_code code, const char *summary);
+
+/* Who has to change something, and what, where the blame before it counts; without it the
+ * catalogue's remedy stands. */
+void stage_remedy(struct stage *stage, enum result_side side, const char *remedy);
 
 /* ---- In check() */
 

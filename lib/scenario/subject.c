@@ -161,9 +161,9 @@ static ssize_t read_small(const char *path, char *out, size_t size)
 
 static char state_of(const char *pid)
 {
-    char path[64], text[512];
+    char path[96], text[512];
 
-    snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
+    snprintf(path, sizeof path, "/proc/%.60s/stat", pid);
     read_small(path, text, sizeof text);
     const char *end = strrchr(text, ')'); /* the name may hold anything */
     return end && end[1] ? end[2] : '?';
@@ -238,6 +238,90 @@ struct subject_census subject_census(struct stage *stage, uint32_t inode)
     else
         stage_fail(stage, "counting the processes: %s", strerror((int)-reply.rc));
     return census;
+}
+
+/* ---- Standing still, likewise ---- */
+
+#define FREEZE_NS (5 * NS_PER_SEC)
+
+static bool stands(const char *pid)
+{
+    char path[64], task[320];
+    bool all = true;
+
+    snprintf(path, sizeof path, "/proc/%.20s/task", pid);
+    DIR *directory = opendir(path);
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        if (!is_number(entry->d_name))
+            continue;
+        snprintf(task, sizeof task, "%.20s/task/%.20s", pid, entry->d_name);
+        all &= strchr("TtZX?", state_of(task)) != NULL; /* '?': it has ended */
+    }
+    if (directory)
+        closedir(directory);
+    return all;
+}
+
+/* → how many did not stand yet */
+static int64_t stop_others(void)
+{
+    DIR *directory = opendir("/proc");
+    int64_t running = 0;
+
+    if (!directory)
+        return 1;
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (!is_number(entry->d_name) || is_ours(entry->d_name) || stands(entry->d_name))
+            continue;
+        kill(atoi(entry->d_name), SIGSTOP);
+        running++;
+    }
+    closedir(directory);
+    return running;
+}
+
+/* What they fork meanwhile is found by the next walk. */
+static int64_t do_freeze(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    int64_t end_ns = clock_mono_ns() + FREEZE_NS;
+
+    (void)self;
+    (void)act;
+    (void)reply;
+    while (stop_others()) {
+        if (clock_mono_ns() >= end_ns)
+            return -ETIME;
+        poll(NULL, 0, 1);
+    }
+    return 0;
+}
+
+static int64_t do_thaw(struct actor_self *self, const struct act *act, struct act_reply *reply)
+{
+    DIR *directory = opendir("/proc");
+
+    (void)self;
+    (void)act;
+    (void)reply;
+    for (struct dirent *entry; directory && (entry = readdir(directory));)
+        if (is_number(entry->d_name) && !is_ours(entry->d_name))
+            kill(atoi(entry->d_name), SIGCONT);
+    if (directory)
+        closedir(directory);
+    return 0;
+}
+
+void subject_freeze(struct stage *stage)
+{
+    struct actor *watcher = stage_watcher(stage, subject_request(stage)->host);
+
+    if (DO(watcher, ACT_CALL, .function = do_freeze).rc && !stage_failed(stage))
+        stage_fail(stage, "the program could not be stopped (SIGSTOP)");
+}
+
+void subject_thaw(struct stage *stage)
+{
+    DO(stage_watcher(stage, subject_request(stage)->host), ACT_CALL, .function = do_thaw);
 }
 
 /* ---- Sockets, likewise ---- */

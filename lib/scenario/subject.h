@@ -16,7 +16,10 @@ struct subject_request {
     const char *command; /* a line for sh; {host} and {port} stand for the peer's */
     uint16_t port;       /* of the server, whoever that is */
     struct peer_plan peer;
+    bool asks;             /* the peer's request was given */
     int64_t clients;       /* of netkit's, in front of a server */
+    int64_t connections;   /* of a burst; 0: there is none */
+    int64_t per_second;    /* how many of them begin; 0: all at once */
     int64_t max_detect_ns; /* 0: no bound but the patience */
     int64_t patience_ns;   /* how long anything is waited for */
     bool show_output;      /* pass the program's output through, on standard error */
@@ -55,6 +58,11 @@ struct subject_census {
 };
 /* `inode` of a socket to look for, or 0. */
 struct subject_census subject_census(struct stage *stage, uint32_t inode);
+
+/* Stops all its processes, daemons of their own sessions too, and waits until every thread of them
+ * stands; or lets them go on. Where that is impossible the run is given up. */
+void subject_freeze(struct stage *stage);
+void subject_thaw(struct stage *stage);
 
 /* The sockets of the subject's host with that local or remote port, by state. */
 #define SUBJECT_STATES 16

@@ -23,6 +23,24 @@ static const struct result_connection *subject_of(const struct stage *stage)
     return NULL;
 }
 
+/* Of a crowd the first one whose SYN was sent again, or the first, alone. */
+static void keep_one(struct result_connection_list *list, size_t crowd)
+{
+    size_t chosen = 0;
+
+    for (size_t i = 0; i < list->count && i < crowd; i++) {
+        const struct result_texts *flags = &list->items[i].flags;
+        if (flags->count > 1 && !strncmp(flags->items[1], "C>S SYN", 7) &&
+            !strchr(flags->items[1], ',')) {
+            chosen = i;
+            break;
+        }
+    }
+    if (list->count)
+        list->items[0] = list->items[chosen];
+    list->count = list->count > 0;
+}
+
 static void list_exchange(struct stage *stage)
 {
     static const char *const nothing[] = {NULL};
@@ -33,6 +51,11 @@ static void list_exchange(struct stage *stage)
     for (size_t i = 0; i < stage->event_count; i++)
         exchange_feed(&exchange, &stage->events[i]);
     exchange_list(&exchange, &result->connections);
+    if (stage->crowd) {
+        keep_one(&result->connections, stage->crowd);
+        stage->subject_number =
+            result->connections.count ? (uint32_t)result->connections.items[0].number : 0;
+    }
     stage->subject = subject_of(stage);
     result->captured = stage->config.trace != NULL;
     if (result->captured)
@@ -171,8 +194,11 @@ static void judge_difference(struct stage *stage, const struct result_value *exp
         set_verdict(
             stage, RESULT_DIFFERS,
             arena_printf(arena, "%s: expected %s, observed %s.", expected->key, wanted, got));
-    if (result->verdict == RESULT_DIFFERS && stage->blame != FINDING_NONE)
-        result->error.code = stage->blame;
+    if (result->verdict != RESULT_DIFFERS || stage->blame == FINDING_NONE)
+        return;
+    result->error.code = stage->blame;
+    result->side = stage->side;
+    result->remedy = stage->remedy;
 }
 
 static void judge(struct stage *stage, const struct lab_stats *stats)
