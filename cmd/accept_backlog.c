@@ -3,24 +3,88 @@
 #include "backlog_sweep.h"
 #include "commands.h"
 #include "output.h"
+#include "scenario/burst.h"
 #include "scenarios.h"
+#include "subjects.h"
+
+#include <string.h>
+
+#define CONNECTIONS 100    /* of a burst, unless the user says otherwise */
+#define RATE_MAX    100000 /* a second */
 
 struct accept_backlog_options {
     struct scenario_options run;
     struct backlog_sweep_options sweep;
     struct backlog_live_options live;
+    struct subject_options subject;
 };
+
+#define OF struct accept_backlog_options
+
+/* --rate is the link's elsewhere: in front of it stands what the word means for a burst. */
+static const struct cli_group burst_group = {
+    "The burst",
+    {
+        {.name = "connections",
+         CLI_INTEGER(OF, subject.connections),
+         .min = 1,
+         .max = 4000,
+         .value = "N",
+         .needs = "server",
+         .help = "So many clients connect to your server: 100 without this option."},
+        {.name = "rate",
+         CLI_SIZE(OF, run.faults.rate_bytes),
+         .min = 1,
+         .value = "N|SIZE",
+         .help = "With --server: so many of them a second, from 1 to 100000; without it, all at "
+                 "once. With a scenario: the link carries this many bytes a second, each way."},
+        {0},
+    }};
+
+static int run_burst(struct cli_invocation *invocation, const struct accept_backlog_options *given)
+{
+    static const struct subject_sets burst = {{[LAB_SERVER] = &burst_servers}};
+    struct subject_options subject = given->subject;
+    struct scenario_options lab = given->run;
+    const char *stray = backlog_live_wanted(&given->live) ? "a live listener"
+                        : given->sweep.given              ? "--backlog"
+                                                          : NULL;
+
+    if (stray) {
+        output_complain(invocation->command->name,
+                        "--server plays a burst of connections to a program of yours, in a lab; %s "
+                        "has no part in it",
+                        stray);
+        return STATUS_USAGE;
+    }
+    if (lab.faults.rate_bytes > RATE_MAX) {
+        output_complain(invocation->command->name,
+                        "--rate: with --server it is how many connections begin in a second, from "
+                        "1 to %d",
+                        RATE_MAX);
+        return STATUS_USAGE;
+    }
+    if (!subject.connections)
+        subject.connections = CONNECTIONS;
+    subject.per_second = lab.faults.rate_bytes;
+    lab.faults.rate_bytes = 0;
+    subject.suite = !invocation->arg_count && !lab.common.all;
+    return subjects_run(invocation, &burst, &lab, &subject);
+}
 
 static int run(struct cli_invocation *invocation)
 {
     const struct accept_backlog_options *options = invocation->options;
     const struct scenario_options *lab = &options->run;
 
+    if (subjects_wanted(&options->subject))
+        return run_burst(invocation, options);
     if (!backlog_live_wanted(&options->live) && !invocation->arg_count && !lab->common.all &&
         !lab->common.list) {
         output_complain(invocation->command->name,
                         "nothing to do: say what to watch (--listener [HOST]:PORT, --pid PID or "
-                        "--all-listeners), or name a scenario (--list has them), or give --all");
+                        "--all-listeners), or name a scenario (--list has them), or give --all, "
+                        "or --server for a burst to a program of yours");
         return STATUS_USAGE;
     }
     if (!backlog_live_wanted(&options->live))
@@ -46,8 +110,16 @@ static const char *word(size_t index)
 
 static const struct cli_fragment fragments[] = {
     {&backlog_live_group, offsetof(struct accept_backlog_options, live), NULL},
+    {&subject_group, offsetof(struct accept_backlog_options, subject),
+     "client serve after clients max-detect suite"},
+    {&burst_group, 0, NULL},
     {&backlog_sweep_group, offsetof(struct accept_backlog_options, sweep), NULL},
-    SCENARIO_FRAGMENTS(struct accept_backlog_options, run),
+    {&common_scenarios, offsetof(struct accept_backlog_options, run.common), NULL},
+    {&fault_link, offsetof(struct accept_backlog_options, run.faults), "rate"},
+    {&fault_rules, offsetof(struct accept_backlog_options, run.faults), NULL},
+    {&scenario_hosts, offsetof(struct accept_backlog_options, run), NULL},
+    {&common_limits, offsetof(struct accept_backlog_options, run.common), NULL},
+    {&common_output, offsetof(struct accept_backlog_options, run.common), "prometheus"},
     {0},
 };
 
@@ -60,6 +132,9 @@ static const char *const description[] = {
     "With the name of a scenario it reproduces, between two hosts of a private lab, how the queues "
     "fill and overflow, what the clients see of it, and which ways of accepting, sharing and "
     "handing over a listener lose connections. No privilege is needed for either.",
+    "With --server it plays a burst of connections to a program of yours in such a lab: how many "
+    "connects succeed at once, how many wait for a SYN that is sent again, how many fail, and how "
+    "many connections its queue really holds.",
     NULL};
 
 static const struct cli_example examples[] = {
@@ -75,6 +150,9 @@ static const struct cli_example examples[] = {
     {"netkit accept-backlog accept-queue-full --diagram",
      "What a server that accepts too slowly does to its clients."},
     {"netkit accept-backlog --all --repeat 20", "Every scenario, twenty times."},
+    {"netkit accept-backlog --server 'exec python3 -m http.server 8000' --port 8000 --connections "
+     "200",
+     "Does this server's backlog hold two hundred connections that come at once?"},
     {0},
 };
 
@@ -95,7 +173,8 @@ const struct cli_command accept_backlog_command = {
     .group = "Look at a live service",
     .summary = "watch a listener's queues, or reproduce how they overflow and lose connections",
     .usage = "[OPTION]... --listener [HOST]:PORT\n[OPTION]... --pid PID\n[OPTION]... "
-             "--all-listeners\n[OPTION]... SCENARIO...\n--all [OPTION]...\n--list",
+             "--all-listeners\n[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n"
+             "--server COMMAND --port PORT [OPTION]...",
     .description = description,
     .positional = {.name = "SCENARIO",
                    .help = "what to reproduce; --list has them all",

@@ -49,6 +49,7 @@ const char *scenarios_stray(const struct scenario_options *options)
         {options->sysctls.count, "--sysctl"},
         {options->socket_options.count, "--socket-option"},
         {options->faults.delay_given, "--delay"},
+        {options->faults.rate_bytes, "--rate"},
         {options->faults.items.count, "a fault"},
         {common_diagram(common) != COMMON_DIAGRAM_NONE, "a diagram"},
         {common->timeline, "--timeline"},

@@ -185,9 +185,15 @@ static void list_parameters(struct arena *arena, struct result_map *map, const v
 
     result_set_text(arena, map, client ? "client" : "server", request->command);
     result_set_integer(arena, map, "port", request->port);
-    result_set_integer(arena, map, "clients", client ? RESULT_UNKNOWN : request->clients);
-    result_set_integer(arena, map, "max_detect_ns",
-                       request->max_detect_ns ? request->max_detect_ns : RESULT_UNKNOWN);
+    if (request->connections) {
+        result_set_integer(arena, map, "connections", request->connections);
+        result_set_integer(arena, map, "per_second",
+                           request->per_second ? request->per_second : RESULT_UNKNOWN);
+    } else {
+        result_set_integer(arena, map, "clients", client ? RESULT_UNKNOWN : request->clients);
+        result_set_integer(arena, map, "max_detect_ns",
+                           request->max_detect_ns ? request->max_detect_ns : RESULT_UNKNOWN);
+    }
     result_set_integer(arena, map, "patience_ns", request->patience_ns);
 }
 
@@ -200,7 +206,10 @@ static struct subject_request request_of(const struct subject_options *options,
         .host = client ? LAB_CLIENT : LAB_SERVER,
         .command = client ? options->client : options->server,
         .port = (uint16_t)(options->port ? options->port : 8000),
+        .asks = options->request != NULL,
         .clients = options->clients ? options->clients : 1,
+        .connections = options->connections,
+        .per_second = options->per_second,
         .max_detect_ns = options->max_detect_ns,
         .patience_ns = common->timeout_set ? common->timeout_ns
                        : client            ? PATIENCE_NS

@@ -14,6 +14,7 @@ struct subject_options {
     struct peer_point after;
     int64_t clients, max_detect_ns;
     bool suite;
+    int64_t connections, per_second; /* of a command that has a burst; else 0 */
 };
 
 /* --client, --server, --port, --serve, --request; and --after, --clients, --max-detect, --suite,

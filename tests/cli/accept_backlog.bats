@@ -61,3 +61,38 @@ table = json.loads(sys.argv[1])["results"][0]["tables"][0]
 assert [(row["backlog"], row["queued"]) for row in table["rows"]] == [(3, 4)], table
 EOF
 }
+
+@test "a burst wants a server, its port, and sensible numbers" {
+    try --connections 10
+    assert_status 2
+    assert_stderr_has "--server"
+    try --server true
+    assert_status 2
+    assert_stderr_has "--port"
+    for bad in --connections=0 --connections=4001 --connections=x --rate=0 --rate=100001 --rate=x; do
+        try --server true --port 80 "$bad"
+        assert_status 2
+        assert_stderr_has "${bad%%=*}"
+    done
+    try --server '' --port 80
+    assert_status 2
+    assert_stderr_has "empty command"
+}
+
+@test "a burst, a live listener and the scenarios are three things" {
+    try --server true --port 80 --listener :80
+    assert_status 2
+    assert_stderr_has "a live listener has no part in it"
+    try --server true --port 80 --backlog 4
+    assert_status 2
+    assert_stderr_has "--backlog has no part in it"
+    try --server true --port 80 sweep
+    assert_status 2
+    assert_stderr_has "no scenario 'sweep'"
+    try --server true --port 80 --no-lab
+    assert_status 2
+    assert_stderr_has "--no-lab"
+    try --listener :80 --rate 1k
+    assert_status 2
+    assert_stderr_has "--rate belongs to"
+}
