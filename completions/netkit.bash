@@ -13,7 +13,7 @@ _netkit_options() # command
     connect-timeout) echo '--target --targets --tries --connect-timeout --parallel --resolve --path --max-hops --hop-timeout --schedule --kernel-setting --method --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     linger-test) echo '--bytes --client --server --port --serve --request --suite --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     crash-sim) echo '--matrix --client --server --port --serve --request --after --clients --max-detect --suite --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
-    accept-backlog) echo '--listener --pid --all-listeners --interval --backlog --list --all --jobs --repeat --no-lab --real-time --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
+    accept-backlog) echo '--listener --pid --all-listeners --interval --server --port --request --connections --rate --backlog --list --all --jobs --repeat --no-lab --real-time --delay --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --sysctl --socket-option --timeout --ipv4 -4 --ipv6 -6 --json --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     lab) echo '--server --client --wait-listen --no-wait --sysctl --delay --rate --mtu --drop --hold --late --duplicate --reorder --corrupt --answer-rst --answer-icmp --cut --count --nth --dir --probability --window --faults --seed --dual-stack --timeout --ipv4 -4 --ipv6 -6 --connection --json --prometheus --format --output -o --diagram --diagram-file --timeline --pcap --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     doctor) echo '--root --timeout --ipv4 -4 --ipv6 -6 --json --prometheus --format --output -o --fail-on --quiet -q --verbose -v --color --help -h --version -V' ;;
     explain) echo '--help -h --version -V' ;;
@@ -206,11 +206,15 @@ _netkit_value() # command, and option or "argument"
     'accept-backlog --listener') echo 'host ' ;;
     'accept-backlog --pid') echo 'nothing ' ;;
     'accept-backlog --interval') echo 'nothing ' ;;
+    'accept-backlog --server') echo 'nothing ' ;;
+    'accept-backlog --port') echo 'nothing ' ;;
+    'accept-backlog --request') echo 'nothing ' ;;
+    'accept-backlog --connections') echo 'nothing ' ;;
+    'accept-backlog --rate') echo 'nothing ' ;;
     'accept-backlog --backlog') echo 'nothing ' ;;
     'accept-backlog --jobs') echo 'nothing ' ;;
     'accept-backlog --repeat') echo 'nothing ' ;;
     'accept-backlog --delay') echo 'nothing ' ;;
-    'accept-backlog --rate') echo 'nothing ' ;;
     'accept-backlog --mtu') echo 'nothing ' ;;
     'accept-backlog --drop') echo 'nothing ' ;;
     'accept-backlog --hold') echo 'nothing ' ;;
