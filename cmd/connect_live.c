@@ -161,6 +161,7 @@ static struct reach_plan plan_of(const struct looking *looking)
         .hop_timeout_ns = options->hop_timeout_ns,
         .parallel = (size_t)options->parallel,
         .pcap = common->pcap,
+        .keep_strip = common_diagram(common) != COMMON_DIAGRAM_NONE || common->timeline,
         .settings = connect_schedule_settings()};
 }
 
@@ -202,8 +203,16 @@ static int look(struct looking *looking)
     complain_of_totals(looking);
     experiment_end(looking->report);
     complain_of_failures(looking);
-    if (rc)
-        output_complain(looking->command, "%s", error.text);
+    struct common_options plain = *looking->common;
+    if (rc) {
+        output_complain(looking->command, "%s%s",
+                        rc == -EPERM ? "--pcap, --diagram and --timeline show packets: " : "",
+                        error.text);
+        plain.diagram = COMMON_DIAGRAM_NONE;
+        plain.diagram_file = NULL;
+        plain.timeline = false;
+        looking->stream.options = &plain;
+    }
     status = rc ? STATUS_MACHINE : status_of(looking);
     return interrupt_status(experiment_stream_deliver(&looking->stream, looking->report, status));
 }

@@ -65,8 +65,11 @@ static int run(struct cli_invocation *invocation)
     }
     /* A live target has packets, too; a prediction has none. */
     struct scenario_options lab = options->run;
-    if (!options->live.schedule)
-        lab.common.pcap = NULL;
+    if (!options->live.schedule) {
+        lab.common.pcap = lab.common.diagram_file = NULL;
+        lab.common.diagram = COMMON_DIAGRAM_NONE;
+        lab.common.timeline = false;
+    }
     const char *stray = invocation->arg_count     ? invocation->args[0]
                         : options->methods.chosen ? "--method"
                                                   : scenarios_stray(&lab);

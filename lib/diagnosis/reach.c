@@ -438,6 +438,7 @@ static void describe(const struct inquest *inquest)
     result->port = evidence->port;
     result->resolve_ns = evidence->resolve_ns;
     result->route = evidence->route;
+    result->strip = evidence->strip;
     result->path = reach_path(inquest->arena, evidence);
     if (evidence->try_count)
         result->syn_retransmits = inquest->retransmits;

@@ -103,6 +103,7 @@ struct reach_evidence {
     const struct reach_try *hops; /* SYNs with a rising time to live; the first one is hop 1 */
     size_t hop_count;
     struct schedule_settings settings; /* this machine's */
+    const struct trace_strip *strip;   /* passed on to the result; NULL: none */
 };
 
 /* Whether the diagnosis should wait for the other targets of the run. */

@@ -30,8 +30,9 @@ struct run {
     struct route_table *routes; /* NULL: this host's tables cannot be asked */
     struct sock_diag *diag;     /* likewise */
     struct sniff *sniff;        /* NULL: this user may not capture */
-    struct job *jobs;           /* under way */
-    struct job *over;           /* to be freed */
+    size_t strips;
+    struct job *jobs; /* under way */
+    struct job *over; /* to be freed */
 };
 
 struct job {
@@ -49,6 +50,8 @@ struct job {
     struct reach_listener listener;
     const char *source;
     struct reach_evidence *evidence;
+    struct trace_strip *strip;       /* NULL: not kept */
+    uint16_t ports[REACH_TRIES_MAX]; /* that the tries were made from */
 };
 
 /* ---- jobs ---- */
@@ -163,6 +166,7 @@ static void finish(struct job *job)
     evidence->route = job->route;
     evidence->listener = job->listener;
     evidence->source = job->source;
+    evidence->strip = job->strip;
     if (job->on_path) {
         evidence->hops = job->path.hops;
         evidence->hop_count = path_count(&job->path);
@@ -227,6 +231,8 @@ static void keep_try(struct job *job)
     tries[job->try_count] = job->syn.result;
     tries[job->try_count].icmp.from = arena_copy(arena, job->syn.result.icmp.from);
     tries[job->try_count].wire.icmp.from = arena_copy(arena, job->syn.result.wire.icmp.from);
+    if (job->try_count < REACH_TRIES_MAX)
+        job->ports[job->try_count] = job->syn.local_port;
     job->try_count++;
     if (job->syn.source[0])
         job->source = arena_copy(arena, job->syn.source);
@@ -237,6 +243,8 @@ static void begin_try(struct job *job)
     const struct reach_plan *plan = job->run->plan;
     int64_t until_ns = clock_mono_ns() + plan->try_timeout_ns;
 
+    job->syn.strip = job->strip;
+    job->syn.connection = (uint32_t)job->try_count + 1;
     syn_begin(&job->syn, &job->run->loop, &job->address, 0,
               until_ns < plan->deadline_ns ? until_ns : plan->deadline_ns);
 }
@@ -258,6 +266,7 @@ static void try_ended(struct syn *syn)
     struct job *job = syn->owner;
 
     keep_try(job);
+    sniff_take(job->run->sniff);
     if (job->try_count && wants_another(job))
         begin_try(job);
     else if (has_path(job))
@@ -282,6 +291,10 @@ static void begin_job(struct job *job, const struct sock_address *address)
                             .owner = job,
                             .ended = try_ended,
                             .waits = try_waits};
+    if (job->run->plan->keep_strip && job->run->strips++ < REACH_STRIPS_MAX)
+        job->strip = arena_alloc(job->run->arena, sizeof *job->strip);
+    if (job->strip)
+        trace_strip_reset(job->strip);
     find_route(job);
     begin_try(job);
 }
@@ -368,13 +381,29 @@ static int begin_target(struct run *run, size_t index)
 
 /* ---- the capture ---- */
 
-static void saw(void *context, const struct segment *segment, int64_t real_ns)
+/* A connection's last segments come when the next try is under way. */
+static void keep_packet(struct job *job, const struct sniff_packet *packet)
+{
+    size_t i = job->try_count + job->syn.going;
+
+    if (!job->strip || !i || !syn_has_peer(&job->syn, packet))
+        return;
+    while (i-- > 0)
+        if ((i < job->try_count ? job->ports[i] : job->syn.local_port) == packet->local_port) {
+            sniff_record(job->strip, (uint32_t)i + 1, packet);
+            return;
+        }
+}
+
+static void saw(void *context, const struct sniff_packet *packet)
 {
     struct run *run = context;
 
-    for (struct job *job = run->jobs; job; job = job->next)
-        if (syn_saw(&job->syn, segment, real_ns))
+    for (struct job *job = run->jobs; job; job = job->next) {
+        keep_packet(job, packet);
+        if (syn_saw(&job->syn, packet))
             return;
+    }
 }
 
 /* Names are not resolved yet: the ports are all that is known. */
@@ -396,16 +425,17 @@ static int open_capture(struct run *run, struct error *error)
 {
     cleanup(mem) uint16_t *ports = calloc(run->count + 1, sizeof *ports);
     struct error reason = {0};
+    bool must = run->plan->pcap || run->plan->keep_strip;
 
     if (!ports)
         return error_sys(error, ENOMEM, "%zu targets", run->count);
-    if (!run->plan->pcap && run->parallel > REACH_CAPTURE_MAX) {
+    if (!must && run->parallel > REACH_CAPTURE_MAX) {
         run->totals->capture_failure = "too many targets at once";
         return 0;
     }
     const struct sniff_settings settings = {.ports = ports,
                                             .port_count = list_ports(run, ports),
-                                            .whole = run->plan->pcap,
+                                            .whole = must,
                                             .path = run->plan->pcap,
                                             .saw = saw,
                                             .context = run};
@@ -414,9 +444,9 @@ static int open_capture(struct run *run, struct error *error)
     if (!rc)
         return 0;
     run->totals->capture_failure = arena_copy(run->arena, reason.text);
-    if (run->plan->pcap && error)
+    if (must && error)
         *error = reason;
-    return run->plan->pcap ? rc : 0;
+    return must ? rc : 0;
 }
 
 /* A capture that broke says nothing from then on; the rest of the run was none the worse. */

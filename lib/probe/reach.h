@@ -24,6 +24,7 @@ struct reach_plan {
     int64_t hop_timeout_ns; /* patience with each hop: the kernel sends again after 1 s */
     size_t parallel;        /* targets at once */
     const char *pcap;       /* keep the packets in this file; NULL: not */
+    bool keep_strip;        /* keep the calls and packets of each target, for a ladder */
     struct schedule_settings settings; /* passed on to the diagnosis */
 };
 
@@ -37,11 +38,12 @@ struct reach_sink {
  * whether (captured) or why not (capture_failure). More targets at once than REACH_CAPTURE_MAX are
  * not, unless the packets are to be kept. */
 #define REACH_CAPTURE_MAX 256
+#define REACH_STRIPS_MAX  64 /* more targets have no strip */
 
 /* Asks all targets. The limit of open descriptors is raised to the hard limit. *stop (may be NULL)
  * becoming non-zero ends the run: what is under way is then told as far as it came. `totals` is
  * kept up to date. 0, or a negative errno when nothing could be run at all, or packets that are to
- * be kept could not be (before anything is sent, or at the end). */
+ * be kept cannot be (before anything is sent, or at the end). */
 int reach_run(const struct reach_plan *plan, const struct probe_target *targets, size_t count,
               struct arena *arena, const struct reach_sink *sink, const volatile sig_atomic_t *stop,
               struct probe_totals *totals, struct error *error);

@@ -33,7 +33,7 @@ struct sniff {
     struct capture *capture;
     struct capture_writer *writer;
     struct trace_strip *strip;
-    void (*saw)(void *context, const struct segment *segment, int64_t real_ns);
+    void (*saw)(void *context, const struct sniff_packet *packet);
     void *context;
     uint16_t present_port;
     uint8_t ours[65536 / 8], servers[65536 / 8]; /* ports here and there, a bit each */
@@ -197,33 +197,34 @@ static uint16_t local_port_of(const struct sniff *sniff, const struct segment *s
     return has(sniff->servers, from) && has(sniff->ours, to) ? to : 0;
 }
 
-static void append(struct sniff *sniff, const struct capture_packet *packet,
-                   const struct segment *segment, bool from_client)
+void sniff_record(struct trace_strip *strip, uint32_t connection, const struct sniff_packet *packet)
 {
-    struct trace_event event = {
-        .at_real_ns = packet->real_ns, .kind = TRACE_SEGMENT, .side = TRACE_WIRE, .connection = 1};
+    struct trace_event event = {.at_real_ns = packet->real_ns,
+                                .kind = TRACE_SEGMENT,
+                                .side = TRACE_WIRE,
+                                .connection = connection};
 
-    capture_describe(&event.segment, segment, packet->wire_len);
-    event.segment.from_client = from_client;
+    capture_describe(&event.segment, packet->segment, packet->packet->wire_len);
+    event.segment.from_client = packet->from_client;
     event.segment.fate = TRACE_OBSERVED;
     event.segment.departed_real_ns = packet->real_ns;
-    trace_strip_append(sniff->strip, &event);
+    trace_strip_append(strip, &event);
 }
 
 static int take_one(struct sniff *sniff, const struct capture_packet *packet)
 {
     struct segment segment;
-    bool from_client;
+    struct sniff_packet ours = {&segment, packet, .real_ns = packet->real_ns};
 
     packet_decode(&segment, packet->link, packet->bytes, packet->captured_len, packet->wire_len);
-    uint16_t local_port = local_port_of(sniff, &segment, &from_client);
-    if (!local_port)
+    ours.local_port = local_port_of(sniff, &segment, &ours.from_client);
+    if (!ours.local_port)
         return 0;
     sniff->seen++;
     if (sniff->saw)
-        sniff->saw(sniff->context, &segment, packet->real_ns);
-    if (local_port == sniff->present_port)
-        append(sniff, packet, &segment, from_client);
+        sniff->saw(sniff->context, &ours);
+    if (ours.local_port == sniff->present_port)
+        sniff_record(sniff->strip, 1, &ours);
     return sniff->writer ? capture_writer_add(sniff->writer, packet, &sniff->failure) : 0;
 }
 
@@ -255,12 +256,6 @@ void sniff_connection(struct sniff *sniff, int fd)
     uint16_t port = sock_address_port(&local);
     sniff->present_port = port;
     add(sniff->ours, port);
-}
-
-void sniff_into(struct sniff *sniff, struct trace_strip *strip)
-{
-    if (sniff)
-        sniff->strip = strip;
 }
 
 void sniff_forget(struct sniff *sniff, const struct trace_strip *strip)

@@ -14,6 +14,16 @@
 #include "trace/trace.h"
 
 struct sniff;
+struct capture_packet;
+
+/* A packet of ours, or an ICMP error that quotes one. Valid during the call. */
+struct sniff_packet {
+    const struct segment *segment;
+    const struct capture_packet *packet;
+    int64_t real_ns;
+    uint16_t local_port;
+    bool from_client;
+};
 
 /* Memory belongs to the caller; only the strip must outlive the call. */
 struct sniff_settings {
@@ -28,8 +38,7 @@ struct sniff_settings {
     const char *interface;             /* likewise */
     const char *path;                  /* of the capture file; NULL: none */
     struct trace_strip *strip;         /* NULL: none */
-    /* Is shown each packet of ours, and ICMP errors that quote one; NULL: nobody. */
-    void (*saw)(void *context, const struct segment *segment, int64_t real_ns);
+    void (*saw)(void *context, const struct sniff_packet *packet); /* NULL: nobody looks */
     void *context;
 };
 
@@ -41,8 +50,9 @@ int sniff_open(struct sniff **out, struct loop *loop, const struct sniff_setting
                struct error *error);
 /* A socket has its local port: its packets count, and from now on the strip is its. */
 void sniff_connection(struct sniff *sniff, int fd);
-/* From now on the strip is this one. */
-void sniff_into(struct sniff *sniff, struct trace_strip *strip);
+/* For who is shown packets: into a strip of its own. NULL is allowed. */
+void sniff_record(struct trace_strip *strip, uint32_t connection,
+                  const struct sniff_packet *packet);
 /* Reads what has been captured until now. */
 void sniff_take(struct sniff *sniff);
 /* The strip is about to be freed. */

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "probe/witness.h"
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -174,6 +175,16 @@ static void wakes(struct loop_task *task, uint32_t events)
         timed(syn);
 }
 
+static void record(void *context, const struct sock_call *call)
+{
+    const struct syn *syn = context;
+
+    if (call->stage == SOCK_CALL_RETURNED &&
+        (call->verb == SOCK_VERB_CONNECT || call->verb == SOCK_VERB_CONNECT_RESULT ||
+         call->verb == SOCK_VERB_CLOSE))
+        witness_record(syn->strip, syn->connection, call);
+}
+
 static int prepare(struct syn *syn, int hop_limit)
 {
     const int one = 1;
@@ -219,6 +230,9 @@ void syn_begin(struct syn *syn, struct loop *loop, const struct sock_address *to
     syn->to = *to;
     syn->going = true;
     syn->sock = (struct sock)SOCK_INIT;
+    syn->observer = (struct sock_observer){record, syn};
+    if (syn->strip)
+        syn->sock.observer = &syn->observer;
     syn->result = (struct reach_try){.answer = REACH_UNTRIED};
     syn->source[0] = syn->from[0] = syn->wire_from[0] = '\0';
     syn->local_port = 0;
@@ -319,25 +333,26 @@ static void saw_icmp(struct syn *syn, const struct segment *segment)
                                      .ours = !strcmp(syn->wire_from, syn->source)};
 }
 
-bool syn_saw(struct syn *syn, const struct segment *segment, int64_t real_ns)
+bool syn_has_peer(const struct syn *syn, const struct sniff_packet *packet)
 {
-    const struct packet_quote *quote = &segment->icmp.quote;
+    const struct segment *segment = packet->segment;
 
-    if (!syn->going || !syn->local_port)
+    if (segment->kind == PACKET_ICMP)
+        return is_peer(syn, &segment->icmp.quote.destination, segment->icmp.quote.family);
+    return is_peer(syn, packet->from_client ? &segment->destination : &segment->source,
+                   segment->family);
+}
+
+bool syn_saw(struct syn *syn, const struct sniff_packet *packet)
+{
+    if (!syn->going || !syn->local_port || packet->local_port != syn->local_port ||
+        !syn_has_peer(syn, packet))
         return false;
-    if (segment->kind == PACKET_ICMP) {
-        if (quote->source.port != syn->local_port ||
-            !is_peer(syn, &quote->destination, quote->family))
-            return false;
-        saw_icmp(syn, segment);
-    } else if (segment->source.port == syn->local_port &&
-               is_peer(syn, &segment->destination, segment->family)) {
-        saw_ours(syn, segment, real_ns);
-    } else if (segment->destination.port == syn->local_port &&
-               is_peer(syn, &segment->source, segment->family)) {
-        saw_theirs(syn, segment, real_ns);
-    } else {
-        return false;
-    }
+    if (packet->segment->kind == PACKET_ICMP)
+        saw_icmp(syn, packet->segment);
+    else if (packet->from_client)
+        saw_ours(syn, packet->segment, packet->real_ns);
+    else
+        saw_theirs(syn, packet->segment, packet->real_ns);
     return true;
 }

@@ -24,7 +24,10 @@ struct syn {
     char from[SOCK_ADDRESS_TEXT_MAX];      /* of the one that the socket reported */
     char wire_from[SOCK_ADDRESS_TEXT_MAX]; /* of the one that was captured */
     char source[SOCK_ADDRESS_TEXT_MAX];    /* our own address, once the kernel has chosen; or "" */
-    uint16_t local_port;
+    struct trace_strip *strip; /* its calls go there, as those of `connection`; NULL: nowhere */
+    uint32_t connection;
+    struct sock_observer observer;
+    uint16_t local_port;                 /* 0: none yet */
     uint32_t sequence;                   /* of our SYN, once it was captured */
     int64_t syn_real_ns, synack_real_ns; /* of the last ones that were captured */
     int64_t first_synack_real_ns;
@@ -46,7 +49,9 @@ void syn_cut(struct syn *syn);
 
 /* A captured packet. Whether it belongs to this connect, or is an ICMP error about it: then it is
  * counted. */
-bool syn_saw(struct syn *syn, const struct segment *segment, int64_t real_ns);
+bool syn_saw(struct syn *syn, const struct sniff_packet *packet);
+/* Whether it is from or to the same peer, or about that. */
+bool syn_has_peer(const struct syn *syn, const struct sniff_packet *packet);
 
 /* An address without its port. Returns out, which has SOCK_ADDRESS_TEXT_MAX bytes. */
 const char *syn_host_text(char *out, const struct sock_address *address);

@@ -1,9 +1,10 @@
 /* What the application and the kernel say about a round goes two ways: into the round's builder,
  * which reduces it, and, when a ladder was asked for, into the strip that the ladder is drawn from.
  */
-#include "probe/target.h"
+#include "probe/witness.h"
 
 #include "base/cleanup.h"
+#include "probe/target.h"
 #include <errno.h>
 #include <string.h>
 
@@ -14,12 +15,12 @@ static void copy_word(char *out, const char *word)
     strncpy(out, word, TRACE_WORD_MAX - 1);
 }
 
-static void record_call(struct target *target, const struct sock_call *call)
+void witness_record(struct trace_strip *strip, uint32_t connection, const struct sock_call *call)
 {
     struct trace_event event = {.at_real_ns = call->returned_real_ns,
                                 .kind = TRACE_CALL,
                                 .side = TRACE_CLIENT,
-                                .connection = 1};
+                                .connection = connection};
     event.call = (struct trace_call){.entered_real_ns = call->entered_real_ns,
                                      .entered_mono_ns = call->entered_mono_ns,
                                      .returned_mono_ns = call->returned_mono_ns,
@@ -29,7 +30,7 @@ static void record_call(struct target *target, const struct sock_call *call)
                                      .requested_bytes = (uint64_t)call->requested_bytes,
                                      .offset_bytes = (uint64_t)call->stream_offset};
     copy_word(event.call.verb, sock_verb_name(call->verb));
-    trace_strip_append(target->strip, &event);
+    trace_strip_append(strip, &event);
 }
 
 void witness_call(void *context, const struct sock_call *call)
@@ -43,7 +44,7 @@ void witness_call(void *context, const struct sock_call *call)
     target->returned_mono_ns = call->returned_mono_ns;
     if (target->strip && call->error != EAGAIN &&
         (call->verb == SOCK_VERB_READ || call->verb == SOCK_VERB_WRITE))
-        record_call(target, call);
+        witness_record(target->strip, 1, call);
 }
 
 static void record_stamp(struct target *target, enum trace_stamp_kind what, int64_t at_real_ns,

@@ -119,6 +119,22 @@ static bool scenario_run(struct picture *picture, const struct result_scenario *
     return true;
 }
 
+static bool tries(struct picture *picture, const struct result_reach *reach)
+{
+    if (!reach->strip || !reach->strip->count)
+        return false;
+    buf_printf(&picture->title, "%s: %s", reach->target, reach->reach_case);
+    if (reach->try_count > 1)
+        buf_printf(&picture->title, ", %zu tries", reach->try_count);
+    if (reach->address)
+        buf_printf(&picture->server, strchr(reach->address, ':') ? "[%s]:%" PRId64 : "%s:%" PRId64,
+                   reach->address, reach->port);
+    picture->source = (struct ladder_source){.events = reach->strip->events,
+                                             .count = reach->strip->count,
+                                             .lost = reach->strip->dropped};
+    return true;
+}
+
 static const char *text_or_null(const struct buf *text)
 {
     return text->len_bytes ? buf_str(text) : NULL;
@@ -138,8 +154,10 @@ static bool picture_of(struct picture *picture, const struct result *result)
         break;
     case RESULT_MACHINE: /* no conversation */
     case RESULT_LISTENER:
-    case RESULT_REACH:
     case RESULT_SCHEDULE:
+        break;
+    case RESULT_REACH:
+        any = tries(picture, &result->reach);
         break;
     case RESULT_SCENARIO:
         any = scenario_run(picture, &result->scenario);

@@ -347,7 +347,7 @@ struct result_scenario {
     size_t timing_count;
     struct result_table *tables;
     size_t table_count;
-    struct result_map summary;   /* its row in the summary of all scenarios of the command */
+    struct result_map summary; /* its row in the summary of all scenarios of the command */
     bool overview; /* it sums up all others: shown in full after them, instead of that summary */
     struct result_fault *faults; /* the user's */
     size_t fault_count;
@@ -490,7 +490,8 @@ struct result_reach {
     /* Silence: how many SYNs the kernel's settings make in the time that was waited, how many there
      * were, and when connect() would have given up. */
     int64_t syns_least, syns_most, syns_sent, gives_up_ns;
-    const char *cannot_tell; /* NULL: all is told */
+    const struct trace_strip *strip; /* calls and packets of the tries; NULL: not kept */
+    const char *cannot_tell;         /* NULL: all is told */
     const char *would_tell;
 };
 

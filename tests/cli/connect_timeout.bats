@@ -38,7 +38,7 @@ field() {
     refused "refused belongs to what is reproduced in a lab" --target :80 refused
     refused "--repeat belongs to what is reproduced in a lab" --target :80 --repeat 2
     refused "a fault belongs to what is reproduced in a lab" --target :80 --drop syn
-    refused "a diagram belongs to what is reproduced in a lab" --target :80 --diagram
+    refused "a diagram belongs to what is reproduced in a lab" --schedule --diagram
     refused "--pcap belongs to what is reproduced in a lab" --schedule --pcap x
 }
 

@@ -148,6 +148,18 @@ class Files(Case):
                 self.assertEqual(flags.count((family, bits)), 2, flags)
             self.assertIn((family, 0x11), flags)  # FIN: all of the connection is there
 
+    def test_the_tries_are_drawn(self):
+        self.stack.enter_context(listening(self.row["s"], 80))
+        run = self.run_netkit("--diagram", "--timeline", "--tries", "2")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        report = json.loads(run.stdout)
+        for family in FAMILIES:
+            self.assertIn(f"{place(self.row.last(family, 2), 80)}: accepted, 2 tries",
+                          report["diagram"])  # fmt: skip
+        for words in ("#1 connect() = ", "#1 C>S SYN ", "#1 S>C SYN,ACK ", "#2 C>S SYN ",
+                      "#2 S>C SYN,ACK ", "#2 C>S FIN"):  # fmt: skip
+            self.assertEqual(report["timeline"].count(words), len(FAMILIES), words)
+
     def test_a_file_that_cannot_be_written(self):
         run = self.run_netkit("--pcap", os.path.join(self.folder, "missing", "x.pcap"))
         self.assertEqual(run.returncode, 3)
@@ -164,9 +176,13 @@ class Files(Case):
             self.assertEqual(result["case"], "accepted")
             self.assertEqual([t["captured"] for t in result["tries"]], [None] * 3)
         self.assertEqual(self.run_netkit(before=WITHOUT).stderr, "")
-        run = self.run_netkit("--pcap", self.file, before=WITHOUT)
-        self.assertEqual(run.returncode, 3)
-        self.assertIn("setcap", run.stderr)
+        for args in (["--pcap", self.file], ["--diagram"], ["--timeline"]):
+            run = self.run_netkit(*args, before=WITHOUT)
+            self.assertEqual(run.returncode, 3)
+            self.assertIn(f"{args[0]}", run.stderr)
+            self.assertIn("setcap", run.stderr)
+            self.assertEqual(run.stderr.count("\n"), 1, run.stderr)
+            self.assertEqual(json.loads(run.stdout)["results"], [])
         self.assertFalse(os.path.exists(self.file))
 
 
