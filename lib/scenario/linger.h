@@ -83,6 +83,12 @@ static inline bool linger_is_small(const struct linger_facts *facts)
     return facts->bytes <= LINGER_BYTES;
 }
 
+/* A time of the kernel's own, not before it, and noticed later by what a machine with many times
+ * the work that it can do makes of it. */
+#define LINGER_LATE_NS (2 * NS_PER_SEC)
+void linger_expect_time(struct stage *stage, const char *key,
+                        const struct schedule_settings *settings, int64_t planned_ns);
+
 /* A row of the summary. */
 struct linger_row {
     const char *returned; /* what the call waited for */

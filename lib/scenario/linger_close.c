@@ -137,7 +137,7 @@ static void check_way(struct stage *stage)
     if (way->call != WAY_EXIT)
         stage_observe_integer(stage, "took_ns", took_ns);
     if (way->returns == WAY_TIME_UP)
-        stage_expect_time(stage, "took_ns", &facts->settings, LINGER_SECONDS * NS_PER_SEC);
+        linger_expect_time(stage, "took_ns", &facts->settings, LINGER_SECONDS * NS_PER_SEC);
     if (way->call == WAY_SHUTDOWN)
         stage_check_rc(stage, "client_reads_at_the_end", "EOF", &facts->read, "EOF");
     stage_check_integer(stage, "delivered_bytes", common->bytes, common->end.bytes);

@@ -149,6 +149,15 @@ void linger_finish(struct stage *stage, struct linger_facts *facts, int expected
     facts->server = linger_state(stage, LAB_SERVER, facts->port, 0);
 }
 
+void linger_expect_time(struct stage *stage, const char *key,
+                        const struct schedule_settings *settings, int64_t planned_ns)
+{
+    int64_t min_ns = planned_ns - 2 * settings->tick_ns;
+
+    stage_expect_range(stage, key, min_ns > 0 ? min_ns : 0,
+                       schedule_latest_ns(settings, planned_ns) + LINGER_LATE_NS);
+}
+
 /* ---- The summary ---- */
 
 static const char *who_waits(const struct linger_row *row)

@@ -191,7 +191,7 @@ static void check_abandoned(struct stage *stage)
     stage_expect_range(stage, "lost_bytes", 1, common->bytes);
     stage_observe_integer(stage, "delivered_bytes", common->end.bytes);
     stage_observe_integer(stage, "lost_bytes", common->bytes - common->end.bytes);
-    stage_expect_time(stage, "given_up_ns", &facts->settings, plan_ns);
+    linger_expect_time(stage, "given_up_ns", &facts->settings, plan_ns);
     stage_observe_integer(stage, "given_up_ns", took_ns);
     stage_timing(stage, "given up after the first window probe", plan_ns, took_ns, host_ns);
     linger_summarise_facts(stage, common, "at once");
@@ -268,12 +268,12 @@ static void expect_schedule(struct stage *stage, const struct unsent_facts *fact
     socket.rtt_ns += facts->rto_ns / 8;
     schedule_orphan(&late, &facts->settings, &socket);
     stage_expect_integer(stage, "transmissions", (int64_t)plan->sent_count);
-    stage_expect_time(stage, "given_up_ns", &facts->settings, plan->failed_ns);
+    linger_expect_time(stage, "given_up_ns", &facts->settings, plan->failed_ns);
     if (late.sent_count == plan->sent_count)
         return;
     stage_expect_range(stage, "transmissions", (int64_t)late.sent_count, (int64_t)plan->sent_count);
     stage_expect_range(stage, "given_up_ns", plan->sent_ns[plan->sent_count - 1],
-                       schedule_latest_ns(&facts->settings, plan->failed_ns) + NS_PER_SEC);
+                       schedule_latest_ns(&facts->settings, plan->failed_ns) + LINGER_LATE_NS);
 }
 
 static void check_dead(struct stage *stage)
@@ -436,11 +436,11 @@ static void check_fin_wait(struct stage *stage)
     stage_check_text(stage, "orphan_before", "FIN-WAIT-2",
                      stage_state_name(facts->of[BY_SETTING].before));
     stage_check_text(stage, "orphan_end", "none", stage_state_name(facts->of[BY_SETTING].end));
-    stage_expect_time(stage, "orphan_lives_ns", &facts->settings, facts->timeout_ns);
+    linger_expect_time(stage, "orphan_lives_ns", &facts->settings, facts->timeout_ns);
     stage_observe_integer(stage, "orphan_lives_ns", facts->of[BY_SETTING].gone_ns);
     stage_expect_range(stage, "orphan_timer_ns", 0, facts->timeout_ns * 9 / 8 + 100 * NS_PER_MS);
     stage_observe_integer(stage, "orphan_timer_ns", facts->of[BY_SETTING].left_ns);
-    stage_expect_time(stage, "with_tcp_linger2_ns", &facts->settings, linger2_ns);
+    linger_expect_time(stage, "with_tcp_linger2_ns", &facts->settings, linger2_ns);
     stage_observe_integer(stage, "with_tcp_linger2_ns", facts->of[BY_OPTION].gone_ns);
     stage_check_text(stage, "with_an_owner", "FIN-WAIT-2", stage_state_name(facts->of[OWNED].end));
     stage_check_bool(stage, "late_fin_meets_rst", true, facts->late_fin_reset);

@@ -120,7 +120,7 @@ static void check_wait(struct stage *stage)
     stage_check_rc(stage, "listen_after_bind", "0", &facts->listen, "0");
     if (stage->request->real_time) {
         const struct schedule_settings settings = schedule_defaults;
-        stage_expect_time(stage, "time_wait_ns", &settings, TIME_WAIT_NS);
+        linger_expect_time(stage, "time_wait_ns", &settings, TIME_WAIT_NS);
         stage_observe_integer(stage, "time_wait_ns", facts->waited_ns);
     }
     linger_summarise_facts(stage, common, "at once");
