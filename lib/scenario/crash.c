@@ -146,6 +146,26 @@ static struct result_map *row(struct stage *stage, const char *call, const char 
     return map;
 }
 
+/* Which call told first: the scenario's row in the table of all. */
+static void sum_up(struct stage *stage, const char *key, const char *returned,
+                   const struct act_reply *reply)
+{
+    static const char *const no_news[] = {"ok", "0", "whole", "none", "OUT"};
+    const struct crash_facts *facts = crash_facts(stage);
+    struct result_map *map = stage_summary(stage);
+    bool known = reply && reply->returned_ns > 0;
+
+    if (!facts->at_ns || map->count)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(no_news); i++)
+        if (!strcmp(returned, no_news[i]))
+            return;
+    result_set_text(stage->arena, map, "told_by", key);
+    result_set_text(stage->arena, map, "returned", returned);
+    result_set_integer(stage->arena, map, "after_ns",
+                       known ? reply->returned_ns - facts->at_ns : RESULT_UNKNOWN);
+}
+
 static void add_times(struct stage *stage, struct result_map *map, const struct act_reply *reply)
 {
     const struct crash_facts *facts = crash_facts(stage);
@@ -165,6 +185,7 @@ void crash_call(struct stage *stage, const char *key, const char *expected,
                                      : act_rc_name(reply->rc, zero);
 
     stage_check_text(stage, key, expected, name);
+    sum_up(stage, key, name, reply);
     if (reply->rc > 0 && reply->bytes == reply->rc)
         name = arena_printf(stage->arena, "%lld bytes", (long long)reply->bytes);
     add_times(stage, row(stage, key, name), reply);
@@ -200,6 +221,7 @@ void crash_poll(struct stage *stage, const char *key, const char *expected,
         if (reply->rc & poll_names[i].bit)
             text = arena_printf(stage->arena, "%s%s%s", text, *text ? " " : "", poll_names[i].name);
     stage_check_text(stage, key, expected, text);
+    sum_up(stage, key, text, reply);
     add_times(stage, row(stage, key, text), reply);
 }
 
@@ -218,6 +240,7 @@ void crash_blocked(struct stage *stage, const char *key, struct actor *actor)
     const char *state = actor_busy(actor) ? "still blocked" : "it returned";
 
     stage_check_text(stage, key, "still blocked", state);
+    sum_up(stage, key, state, NULL);
     struct result_map *map = row(stage, key, state);
     result_set_integer(stage->arena, map, "took_ns", RESULT_UNKNOWN);
     result_set_integer(stage->arena, map, "after_it_ns",
@@ -259,27 +282,45 @@ static void expect_no_back_off(struct stage *stage, const struct schedule *plan,
                        schedule_latest_ns(&facts->settings, plan->failed_ns) + NS_PER_SEC);
 }
 
+static void check_transmissions(struct stage *stage, const char *word, const struct schedule *plan,
+                                const struct schedule *host)
+{
+    const struct crash_facts *facts = crash_facts(stage);
+    int64_t seen_ns[SCHEDULE_SENT_MAX], took_ns = facts->returned_ns - facts->entered_ns;
+    size_t seen = stage_times(stage, word, LAB_FROM_CLIENT, seen_ns, SCHEDULE_SENT_MAX);
+
+    if (facts->socket.unreachable_v4)
+        expect_no_back_off(stage, plan, seen);
+    else
+        stage_check_integer(stage, "transmissions", (int64_t)plan->sent_count, (int64_t)seen);
+    for (size_t i = 1; i < plan->sent_count && i < SCHEDULE_SENT_MAX; i++)
+        stage_timing(stage, arena_printf(stage->arena, "transmission %zu", i + 1), plan->sent_ns[i],
+                     i < seen ? seen_ns[i] - seen_ns[0] : RESULT_UNKNOWN,
+                     i < host->sent_count ? host->sent_ns[i] : RESULT_UNKNOWN);
+    stage_timing(stage, "the failure", plan->failed_ns, took_ns, host->failed_ns);
+    stage_observe_integer(stage, "failed_after_ns", took_ns);
+    if (!facts->socket.unreachable_v4)
+        stage_expect_time(stage, "failed_after_ns", &facts->settings, plan->failed_ns);
+}
+
 void crash_check_send(struct stage *stage)
 {
     const struct crash_facts *facts = crash_facts(stage);
     struct schedule plan, host;
-    int64_t seen_ns[SCHEDULE_SENT_MAX], took_ns = facts->returned_ns - facts->entered_ns;
-    size_t seen = stage_times(stage, "data", LAB_FROM_CLIENT, seen_ns, SCHEDULE_SENT_MAX);
 
     schedule_send(&plan, &facts->settings, &facts->socket);
     schedule_send(&host, &facts->host, &facts->socket);
-    if (facts->socket.unreachable_v4)
-        expect_no_back_off(stage, &plan, seen);
-    else
-        stage_check_integer(stage, "transmissions", (int64_t)plan.sent_count, (int64_t)seen);
-    for (size_t i = 1; i < plan.sent_count && i < SCHEDULE_SENT_MAX; i++)
-        stage_timing(stage, arena_printf(stage->arena, "transmission %zu", i + 1), plan.sent_ns[i],
-                     i < seen ? seen_ns[i] - seen_ns[0] : RESULT_UNKNOWN,
-                     i < host.sent_count ? host.sent_ns[i] : RESULT_UNKNOWN);
-    stage_timing(stage, "the failure", plan.failed_ns, took_ns, host.failed_ns);
-    stage_observe_integer(stage, "failed_after_ns", took_ns);
-    if (!facts->socket.unreachable_v4)
-        stage_expect_time(stage, "failed_after_ns", &facts->settings, plan.failed_ns);
+    check_transmissions(stage, "data", &plan, &host);
+}
+
+void crash_check_orphan(struct stage *stage)
+{
+    const struct crash_facts *facts = crash_facts(stage);
+    struct schedule plan, host;
+
+    schedule_orphan(&plan, &facts->settings, &facts->socket);
+    schedule_orphan(&host, &facts->host, &facts->socket);
+    check_transmissions(stage, "fin", &plan, &host);
 }
 
 /* The last segment of the server before it went away: keepalive counts from it. */

@@ -15,7 +15,7 @@ extern const struct scenario crash_process_idle, crash_process_unread, crash_pro
     crash_process_writing, crash_process_select;
 /* crash_host.c: the server's host does, or cannot be reached. */
 extern const struct scenario crash_host_sending, crash_host_receiving, crash_host_idle,
-    crash_host_keepalive, crash_host_user_timeout, crash_host_unreachable;
+    crash_host_keepalive, crash_host_closing, crash_host_user_timeout, crash_host_unreachable;
 /* crash_reboot.c: it comes back. */
 extern const struct scenario crash_reboot_sending, crash_reboot_reading, crash_reboot_keepalive;
 /* crash_close.c: it says goodbye, and then? */
@@ -88,6 +88,8 @@ void crash_no_timer(struct stage *stage, enum lab_host host, uint16_t local_port
 
 /* The client's data segments, and the failure, as schedule_send() has it. */
 void crash_check_send(struct stage *stage);
+/* The same of its FINs, which nobody owns any more, and schedule_orphan(). */
+void crash_check_orphan(struct stage *stage);
 /* The probes since the last segment from the server, and the failure (`ends`; else the first probe
  * is what brings the news). */
 void crash_check_keepalive(struct stage *stage, bool ends);

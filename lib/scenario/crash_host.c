@@ -50,6 +50,47 @@ const struct scenario crash_host_sending = {
     .check = crash_check_send,
 };
 
+/* ---- host-crash-closing ---- */
+
+static void run_closing(struct stage *stage)
+{
+    struct crash_facts *facts = crash_facts(stage);
+    struct actor *client = stage_client(stage);
+    struct schedule plan;
+
+    crash_connected(stage);
+    schedule_orphan(&plan, &facts->settings, &facts->socket);
+    stage_cut(stage);
+    crash_happens(stage);
+    struct act_reply reply = DO(client, ACT_CLOSE);
+    crash_call(stage, "close", "0", &reply, "0");
+    facts->entered_ns = reply.entered_ns;
+    struct act_socket orphan = stage_socket_of(stage, LAB_CLIENT, 0, STAGE_PORT);
+    stage_check_text(stage, "state_left", "FIN-WAIT-1", stage_state_name(orphan.state));
+    int64_t end_ns = clock_mono_ns() + plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS;
+    while (orphan.state && !stage_failed(stage) && clock_mono_ns() < end_ns) {
+        stage_pass(stage, 5 * NS_PER_MS);
+        orphan = stage_socket_of(stage, LAB_CLIENT, 0, STAGE_PORT);
+    }
+    facts->returned_ns = clock_mono_ns();
+    stage_check_text(stage, "state_at_last", "none", stage_state_name(orphan.state));
+}
+
+const struct scenario crash_host_closing = {
+    .name = "host-crash-closing",
+    .title = "the server's host crashes, and the client closes: an orphan",
+    .book = NULL,
+    .here = "close returns at once, and nobody is told how it ended. The kernel keeps the socket "
+            "in FIN-WAIT-1 and sends the FIN again for a while: tcp_orphan_retries, where 0 "
+            "stands for 8, which is a time of 102.2 s or more. With SO_LINGER close would wait.",
+    .settings =
+        (const struct scenario_setting[]){{SCENARIO_BOTH, "tcp_orphan_retries", "2", true, false},
+                                          {0}},
+    .delay_ns = CRASH_DELAY_NS,
+    .run = run_closing,
+    .check = crash_check_orphan,
+};
+
 /* ---- host-crash-user-timeout ---- */
 
 static void run_user_timeout(struct stage *stage)

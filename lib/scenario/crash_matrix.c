@@ -254,6 +254,7 @@ static void summarise(struct stage *stage, const struct cell *cell)
     bool timer = outcome->ends != AT_ONCE && outcome->ends != NEVER;
     struct result_map *map = stage_summary(stage);
 
+    *map = (struct result_map){0}; /* a cell has a row of another kind */
     result_set_text(stage->arena, map, "situation", crash_situations[cell->situation]);
     result_set_text(stage->arena, map, "peer", crash_fates[cell->fate]);
     result_set_text(stage->arena, map, "call", outcome->call);

@@ -10,6 +10,7 @@ static const struct scenario *const items[] = {
     &crash_process_select,
     &crash_close_wait,
     &crash_host_sending,
+    &crash_host_closing,
     &crash_host_receiving,
     &crash_host_idle,
     &crash_host_keepalive,
