@@ -64,6 +64,8 @@ static void check_accept_queue_full(struct stage *stage)
 {
     const struct full_facts *facts = stage_facts(stage, sizeof *facts);
     int64_t took_ns = facts->connect.returned_ns - facts->connect.entered_ns;
+    int64_t tick_ns = 2 * facts->settings.tick_ns, syn_ns[8];
+    size_t syns = stage_times(stage, "syn", LAB_FROM_CLIENT, syn_ns, 8);
     struct schedule plan, host;
 
     schedule_connect(&plan, &facts->settings, NULL);
@@ -72,7 +74,10 @@ static void check_accept_queue_full(struct stage *stage)
     stage_check_bool(stage, "connect_waits", true, facts->waited);
     stage_check_integer(stage, "half_open", 0, facts->after->server.states[TCP_SYN_RECV]);
     stage_check_rc(stage, "connect", "0", &facts->connect, "0");
-    stage_expect_time(stage, "connect_took_ns", &facts->settings, plan.sent_ns[2]);
+    stage_expect_time(stage, "third_syn_ns", &facts->settings, plan.sent_ns[2]);
+    stage_observe_integer(stage, "third_syn_ns",
+                          syns >= 3 ? syn_ns[2] - syn_ns[0] : RESULT_UNKNOWN);
+    stage_check_bool(stage, "connect_returns_after_it", true, took_ns >= plan.sent_ns[2] - tick_ns);
     stage_observe_integer(stage, "connect_took_ns", took_ns);
     stage_timing(stage, "connect returns", plan.sent_ns[2], took_ns, host.sent_ns[2]);
     stage_check_integer(stage, "accepted", FULL_SUBJECT, facts->accepted);
