@@ -55,4 +55,48 @@ int64_t crowd_begin(struct actor_self *self, const struct act *act, struct act_r
 int64_t crowd_tend(struct actor_self *self, const struct act *act, struct act_reply *reply);
 int64_t crowd_end(struct actor_self *self, const struct act *act, struct act_reply *reply);
 
+/* ---- What the run leaves to the verdict (burst.c, burst_verdict.c) */
+
+enum burst_counter {
+    BURST_OVERFLOWS,
+    BURST_DROPS,
+    BURST_HALF_OPEN_DROPS,
+    BURST_COOKIES,
+    BURST_OPENED,
+    BURST_COUNTERS
+};
+
+/* The listener that the clients reach: several share a port by SO_REUSEPORT. */
+struct burst_look {
+    int64_t listeners, queue, limit;
+    int64_t half_open; /* on the port */
+};
+
+struct burst_counts {
+    int64_t of[BURST_COUNTERS];
+};
+
+struct burst_facts {
+    struct subject subject;
+    struct burst_counts before, after;
+    struct burst_look look; /* the last one of the burst */
+    int64_t queue_max, somaxconn;
+    struct crowd_state state;
+    struct crowd_result result;
+    int64_t drained_ns; /* from the last connect that succeeded until the queue was empty */
+    bool drained;
+    /* With the server stopped: */
+    int64_t holds; /* RESULT_UNKNOWN: could not be found */
+    bool drained_again;
+    const char *why_unknown;
+};
+
+/* During the burst. */
+static inline int64_t burst_rise(const struct burst_facts *facts, enum burst_counter counter)
+{
+    return facts->after.of[counter] - facts->before.of[counter];
+}
+
+void burst_check(struct stage *stage);
+
 #endif
