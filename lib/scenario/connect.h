@@ -28,6 +28,9 @@ extern const struct scenario connect_fast_open;
  * and at 0 and 1 s, the end at 3 s, where no SYN should go unanswered. */
 extern const struct scenario_setting connect_few_retries[], connect_one_retry[];
 
+/* For check(): the scenario's row in the summary of all, from the connect that it is about. */
+void connect_summary(struct stage *stage, const struct act_reply *connect);
+
 /* A name as a key of JSON: "admin-prohibited" is admin_prohibited. */
 const char *connect_key(struct stage *stage, const char *text);
 

@@ -2,6 +2,7 @@
 #include "scenario/connect.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 const struct scenario_setting connect_few_retries[] = {
@@ -63,6 +64,30 @@ void connect_check_schedule(struct stage *stage)
     }
 }
 
+/* In whole seconds, so that both families say the same. */
+static const char *about(struct stage *stage, int64_t took_ns)
+{
+    int64_t seconds = (took_ns + NS_PER_SEC / 2) / NS_PER_SEC;
+    return seconds ? arena_printf(stage->arena, "%" PRId64 " s", seconds) : "at once";
+}
+
+void connect_summary(struct stage *stage, const struct act_reply *connect)
+{
+    struct result_map *summary = stage_summary(stage);
+    int64_t seen_ns[1];
+    size_t syns = stage_times(stage, "syn", LAB_FROM_CLIENT, seen_ns, 1);
+
+    result_set_text(stage->arena, summary, "connect", act_rc_name(connect->rc, "0"));
+    result_set_text(stage->arena, summary, "after",
+                    about(stage, connect->returned_ns - connect->entered_ns));
+    if (stage->result->captured)
+        result_set_integer(stage->arena, summary, "SYNs", (int64_t)syns);
+    result_set_text(stage->arena, summary, "the book",
+                    !stage->scenario->book     ? "nothing"
+                    : stage->scenario->differs ? "something else"
+                                               : "the same");
+}
+
 /* ---- accepted ---- */
 
 static void run_accepted(struct stage *stage)
@@ -79,6 +104,9 @@ static void run_accepted(struct stage *stage)
 
 static void check_accepted(struct stage *stage)
 {
+    const struct connect_facts *facts = stage_facts(stage, sizeof *facts);
+
+    connect_summary(stage, &facts->connect);
     stage_expect_flags(stage, "C>S SYN", "S>C SYN,ACK", "C>S ACK", NULL);
     stage_expect_states(stage, LAB_CLIENT, "SYN-SENT", "ESTABLISHED", NULL);
     stage_expect_states(stage, LAB_SERVER, "SYN-RECEIVED", "ESTABLISHED", NULL);
@@ -106,6 +134,7 @@ static void check_refused(struct stage *stage)
 {
     const struct connect_facts *facts = stage_facts(stage, sizeof *facts);
 
+    connect_summary(stage, &facts->connect);
     stage_check_rc(stage, "connect", "ECONNREFUSED", &facts->connect, "0");
     stage_observe_integer(stage, "took_ns", facts->connect.returned_ns - facts->connect.entered_ns);
     stage_check_text(stage, "state_left", "CLOSED", stage_state_name((int)facts->state_left));

@@ -104,6 +104,7 @@ static void check_interrupted(struct stage *stage)
 {
     const struct interrupted_facts *facts = stage_facts(stage, sizeof *facts);
 
+    connect_summary(stage, &facts->first);
     stage_check_rc(stage, "connect", "EINTR", &facts->first, "0");
     stage_check_rc(stage, "again_not_blocking", "EALREADY", &facts->not_blocking, "0");
     stage_check_rc(stage, "again_and_a_signal", "EINTR", &facts->second, "0");
@@ -164,6 +165,7 @@ static void check_reuse_after_failure(struct stage *stage)
 {
     const struct reuse_facts *facts = stage_facts(stage, sizeof *facts);
 
+    connect_summary(stage, &facts->refused);
     stage_check_rc(stage, "blocking_connect", "ECONNREFUSED", &facts->refused, "0");
     stage_check_rc(stage, "blocking_connect_again", "0", &facts->again, "0");
     stage_check_rc(stage, "not_blocking_connect", "EINPROGRESS", &facts->started, "0");
@@ -230,6 +232,7 @@ static void check_nonblocking(struct stage *stage)
 {
     const struct nonblocking_facts *facts = stage_facts(stage, sizeof *facts);
 
+    connect_summary(stage, &facts->start);
     stage_check_rc(stage, "connect", "EINPROGRESS", &facts->start, "0");
     stage_check_integer(stage, "writable_early", 0, facts->early.rc);
     stage_check_bool(stage, "writable_only", true, facts->writable.rc == POLLOUT);

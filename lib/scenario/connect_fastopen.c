@@ -127,6 +127,7 @@ static void check_fast_open(struct stage *stage)
 {
     const struct fastopen_facts *facts = stage_facts(stage, sizeof *facts);
 
+    connect_summary(stage, &facts->connect[ACCEPTED]);
     stage_check_rc(stage, "connect", "0", &facts->connect[ACCEPTED], "0");
     stage_check_bool(stage, "connect_sends_a_syn", false, facts->syn_before_write);
     stage_check_bool(stage, "read_before_the_last_ack", true, facts->read_before_ack);

@@ -73,6 +73,7 @@ static void check_icmp(struct stage *stage)
     const struct icmp_facts *facts = stage_facts(stage, sizeof *facts);
     const struct icmp_case *cases = cases_of(stage);
 
+    connect_summary(stage, &facts->first.connect);
     stage_check_rc(stage, "connect", cases->error, &facts->first.connect, "0");
     stage_observe_integer(stage, "took_ns",
                           facts->first.connect.returned_ns - facts->first.connect.entered_ns);
@@ -199,6 +200,7 @@ static void check_no_neighbour(struct stage *stage)
     int64_t planned_ns = facts->solicitations * facts->interval_ms * NS_PER_MS;
     int64_t took_ns = connect->returned_ns - connect->entered_ns;
 
+    connect_summary(stage, connect);
     stage_check_rc(stage, "connect", "EHOSTUNREACH", connect, "0");
     stage_expect_time(stage, "took_ns", &facts->first.settings, planned_ns);
     stage_observe_integer(stage, "took_ns", took_ns);

@@ -38,6 +38,7 @@ static void check_syn_lost(struct stage *stage)
 
     schedule_connect(&plan, &facts->try.settings, &facts->try.socket);
     schedule_connect(&host, &facts->try.host, &facts->try.socket);
+    connect_summary(stage, &facts->try.connect);
     stage_check_rc(stage, "connect", "0", &facts->try.connect, "0");
     stage_expect_flags(stage, "C>S SYN x", "C>S SYN x", "C>S SYN", "S>C SYN,ACK", "C>S ACK", NULL);
     stage_expect_time(stage, "took_ns", &facts->try.settings, plan.sent_ns[SYNS_LOST]);
@@ -114,6 +115,7 @@ static void check_synack_lost(struct stage *stage)
     struct schedule plan;
 
     schedule_accept(&plan, &facts->server);
+    connect_summary(stage, &facts->try.connect);
     stage_check_rc(stage, "connect", "0", &facts->try.connect, "0");
     stage_check_rc(stage, "accept", "0", &facts->accept, "0");
     stage_expect_flags_begin(stage, "C>S SYN", "S>C SYN,ACK x", NULL);
@@ -189,6 +191,7 @@ static void check_last_ack_lost(struct stage *stage)
     int64_t seen_ns[4] = {0};
     size_t seen = stage_times(stage, "syn-ack", LAB_FROM_SERVER, seen_ns, 4);
 
+    connect_summary(stage, connect);
     stage_check_rc(stage, "connect", "0", connect, "0");
     stage_check_rc(stage, "accept", "0", &facts->server.accept, "0");
     stage_expect_flags(stage, "C>S SYN", "S>C SYN,ACK", "C>S ACK x", "S>C SYN,ACK", "C>S ACK",
@@ -251,6 +254,7 @@ static void check_synack_late(struct stage *stage)
     int64_t seen_ns[8];
 
     schedule_connect(&plan, &facts->try.settings, NULL);
+    connect_summary(stage, &facts->try.connect);
     stage_check_rc(stage, "connect", "0", &facts->try.connect, "0");
     stage_expect_time(stage, "took_ns", &facts->try.settings, plan.sent_ns[1]);
     stage_observe_integer(stage, "took_ns", took_ns(&facts->try.connect));

@@ -37,6 +37,7 @@ static void check_simultaneous_open(struct stage *stage)
     const struct both_facts *facts = stage_facts(stage, sizeof *facts);
     int64_t times[4];
 
+    connect_summary(stage, &facts->connect[LAB_CLIENT]);
     stage_check_rc(stage, "client_connect", "0", &facts->connect[LAB_CLIENT], "0");
     stage_check_rc(stage, "server_connect", "0", &facts->connect[LAB_SERVER], "0");
     stage_check_integer(stage, "connections", 1, (int64_t)stage->result->connections.count);
@@ -100,6 +101,7 @@ static void check_self_connect(struct stage *stage)
 {
     const struct self_facts *facts = stage_facts(stage, sizeof *facts);
 
+    connect_summary(stage, &facts->connect);
     stage_check_rc(stage, "connect", "0", &facts->connect, "0");
     stage_check_bool(stage, "both_ends_are_one", true, facts->same);
     stage_check_integer(stage, "own_bytes_read_back", 10, facts->read.bytes);
@@ -162,6 +164,7 @@ static void run_address_exhausted(struct stage *stage)
     struct exhausted_facts *facts = stage_facts(stage, sizeof *facts);
     struct actor *client = stage_client(stage), *server = stage_server(stage);
 
+    stage_subject(stage, PORTS + 2); /* the one more, which the wire never sees */
     DO(server, ACT_LISTEN, .port = STAGE_PORT, .number = 16);
     DO(server, ACT_LISTEN, .slot = 2, .port = CLIENT_PORT, .number = 16);
     for (int i = 0; i < PORTS; i++)
@@ -179,6 +182,7 @@ static void check_address_exhausted(struct stage *stage)
 {
     const struct exhausted_facts *facts = stage_facts(stage, sizeof *facts);
 
+    connect_summary(stage, &facts->further);
     stage_check_integer(stage, "connected", PORTS, facts->connected);
     stage_check_rc(stage, "one_more", "EADDRNOTAVAIL", &facts->further, "0");
     stage_check_rc(stage, "to_another_port", "0", &facts->elsewhere, "0");

@@ -273,6 +273,7 @@ static void check_blackhole(struct stage *stage)
 {
     const struct method_facts *facts = stage_facts(stage, sizeof *facts);
 
+    connect_summary(stage, &facts->try.connect);
     stage_check_rc(stage, "connect", "ETIMEDOUT", &facts->try.connect, "0");
     connect_check_schedule(stage);
     if (!facts->count)

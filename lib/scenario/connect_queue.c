@@ -43,6 +43,7 @@ static void check_accept_queue_full(struct stage *stage)
     schedule_connect(&plan, &facts->try.settings, NULL);
     schedule_connect(&host, &facts->try.host, NULL);
     int64_t took_ns = facts->try.connect.returned_ns - facts->try.connect.entered_ns;
+    connect_summary(stage, &facts->try.connect);
     stage_check_rc(stage, "first_connect", "0", &facts->filler, "0");
     stage_check_bool(stage, "connect_waits", true, facts->waits);
     stage_check_integer(stage, "listen_overflows", 2, facts->overflows);
@@ -116,6 +117,7 @@ static void check_reset_late(struct stage *stage)
 {
     const struct reset_facts *facts = stage_facts(stage, sizeof *facts);
 
+    connect_summary(stage, &facts->connect);
     stage_check_rc(stage, "connect", "0", &facts->connect, "0");
     stage_check_bool(stage, "readable", true, facts->readable.rc > 0);
     stage_check_rc(stage, "read", "ECONNRESET", &facts->read, "EOF");
@@ -175,6 +177,7 @@ static void check_deferred_accept(struct stage *stage)
     struct schedule plan;
 
     schedule_accept(&plan, &facts->server);
+    connect_summary(stage, &facts->connect);
     stage_check_rc(stage, "connect", "0", &facts->connect, "0");
     stage_check_integer(stage, "acceptable_before_data", 0, facts->early.rc);
     stage_check_integer(stage, "acks_put_off", 1, facts->dropped);

@@ -47,6 +47,15 @@ try() {
     assert_stderr_has "--repeat"
     try refused --repeat 0
     assert_status 2
+    try blackhole --method carrier-pigeon
+    assert_status 2
+    assert_stderr_has "user-timeout"
+    try refused --method poll
+    assert_status 2
+    assert_stderr_has "blackhole"
+    try --target 127.0.0.1:9 --method poll
+    assert_status 2
+    assert_stderr_has "--method"
     try blackhole --no-lab
     assert_status 2
     assert_stderr_has "needs the lab"
