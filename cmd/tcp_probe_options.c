@@ -75,7 +75,7 @@ static int parse_byte(const char *text, int64_t max, int64_t *out, struct error 
 
 static int parse_tos(const char *text, void *field, struct error *error)
 {
-    int64_t value;
+    int64_t value = 0;
     int rc = parse_byte(text, 255, &value, error);
     if (!rc)
         *(int *)field = (int)value;
@@ -85,7 +85,7 @@ static int parse_tos(const char *text, void *field, struct error *error)
 /* RFC 2474: the six upper bits. */
 static int parse_dscp(const char *text, void *field, struct error *error)
 {
-    int64_t value;
+    int64_t value = 0;
     int rc = parse_byte(text, 63, &value, error);
     if (!rc)
         *(int *)field = (int)value << 2;

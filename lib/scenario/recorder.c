@@ -7,7 +7,7 @@
 
 static void copy_word(char *out, const char *word)
 {
-    strncpy(out, word, TRACE_WORD_MAX - 1);
+    memcpy(out, word, strnlen(word, TRACE_WORD_MAX - 1)); /* the rest is zero */
 }
 
 static const char *verb_of(const struct sock_call *call, char *room, size_t size)
