@@ -1,7 +1,7 @@
 /* The kernel's counters of what it refused or dropped, and the interfaces.
  *
- * A counter runs since its network namespace was made, so one that is not zero is history: a note. One that rises while it is
- * looked at is a problem now. */
+ * A counter runs since its network namespace was made, so one that is not zero is history: a note.
+ * One that rises while it is looked at is a problem now. */
 #include "diagnosis/machine_internal.h"
 
 #include "base/cleanup.h"

@@ -64,8 +64,9 @@ enum round_stamp_kind { ROUND_QUEUED, ROUND_SENT, ROUND_ACKED };
 #define ROUND_STAMP_KINDS 3
 
 #define ROUND_WRITES_MAX 32
-#define ROUND_WRITES_FEW 2 /* of nearly every round: ten thousand builders have room for no more   \
-                            */
+#define ROUND_WRITES_FEW                                                                           \
+    2 /* of nearly every round: ten thousand builders have room for no more                        \
+       */
 struct round_write {
     uint64_t end_bytes;
     int64_t entered_ns, returned_ns;

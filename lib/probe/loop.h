@@ -50,9 +50,9 @@ void loop_forget(struct loop *loop, struct loop_task *task);
 void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns);
 
 /* Waits once, until something happens, the next timer, or at most until `until_ns`, and calls back.
- * *stop (may be NULL) is set by signal handlers: a signal ends the wait, one that comes right before
- * it within a tenth of a second. 0, -EINTR when a signal came or *stop is set, or another negative
- * errno when waiting is not possible at all. */
+ * *stop (may be NULL) is set by signal handlers: a signal ends the wait, one that comes right
+ * before it within a tenth of a second. 0, -EINTR when a signal came or *stop is set, or another
+ * negative errno when waiting is not possible at all. */
 int loop_turn(struct loop *loop, int64_t until_ns, const volatile sig_atomic_t *stop);
 
 #endif

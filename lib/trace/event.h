@@ -44,8 +44,8 @@ struct trace_call {
     int32_t pid;
     bool pending;
     uint16_t local_port, remote_port; /* of the socket; 0: not known */
-    uint64_t requested_bytes; /* 0 where the call has no length */
-    uint64_t offset_bytes;    /* of the first byte concerned, for reads and writes */
+    uint64_t requested_bytes;         /* 0 where the call has no length */
+    uint64_t offset_bytes;            /* of the first byte concerned, for reads and writes */
 };
 
 enum trace_stamp_kind {
