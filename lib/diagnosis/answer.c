@@ -275,6 +275,26 @@ static struct gap_verdict inquire_gap(const struct inquiry *inquiry, const struc
     return own;
 }
 
+static bool blamed_our_hold(const struct inquiry *inquiry)
+{
+    for (size_t i = 0; i < inquiry->findings->count; i++)
+        if (inquiry->findings->items[i].code == FINDING_NAGLE_DELAYED_ACK &&
+            inquiry->findings->items[i].side == RESULT_SIDE_CLIENT)
+            return true;
+    return false;
+}
+
+/* A server that is late only after it had to wait for a write that we held, and never where nothing
+ * is held, does not think: it had gone to sleep, and a busy machine was slow to wake it. What an
+ * option removes belongs to the stall. */
+static bool goes_with_our_hold(const struct inquiry *inquiry, const struct delay *think)
+{
+    if (!think->present || !blamed_our_hold(inquiry))
+        return false;
+    struct change change = inquiry_change(inquiry, SERVICE_NODELAY, MEASURE_THINK, think);
+    return change.effect == EFFECT_CLEAR && change.remaining_ns < inquiry->evidence->stall_ns;
+}
+
 void inquire_answer(const struct inquiry *inquiry)
 {
     struct service_rounds baseline = inquiry->evidence->arms[SERVICE_BASELINE];
@@ -282,6 +302,8 @@ void inquire_answer(const struct inquiry *inquiry)
     struct delay think = inquiry_delay(inquiry, baseline, MEASURE_THINK);
     enum cork cork = judge_cork(inquiry);
 
+    if (goes_with_our_hold(inquiry, &think))
+        think = (struct delay){0};
     if (cork != CORK_NO) {
         report_cork(inquiry, cork);
         return;

@@ -38,6 +38,8 @@ struct habit {
     int64_t wakeup_ns;  /* how late our process is, at most */
     int percent;        /* of the rounds that do any of this; 0: all */
     int64_t our_ack_ns; /* our delayed ACK; 0: 40 to 44 ms */
+    int percent_late;   /* of the rounds that are held: the server wakes up late, by late_ns */
+    int64_t late_ns;
 };
 
 static struct round quiet(const struct habit *habit)
@@ -119,8 +121,11 @@ static struct round make(const struct habit *habit, enum service_arm arm, bool f
     bool nodelay = arm == SERVICE_NODELAY || arm == SERVICE_BOTH || arm == SERVICE_SINGLE_WRITE;
 
     if (!habit->percent || chance(100) < habit->percent) {
-        if (habit->client_nagle && !nodelay && !first)
+        if (habit->client_nagle && !nodelay && !first) {
             add_hold(&round, habit);
+            if (chance(100) < habit->percent_late)
+                add_think(&round, habit->late_ns);
+        }
         if (habit->think_ns)
             add_think(&round, habit->think_ns + chance(MS));
         if (habit->pause_ns || habit->server_nagle)
@@ -319,6 +324,21 @@ static void a_request_in_two_writes(void **state)
            FINDING_NAGLE_DELAYED_ACK);
     expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_CLIENT, 39 * MS, 46 * MS);
     expect(&(struct habit){LOOPBACK, .client_nagle = true, .server_ack_ns = 0}, FINDING_NONE);
+}
+
+/* The server of a busy machine wakes up late when it had to wait, and not where nothing is held. */
+static void late_only_behind_our_hold(void **state)
+{
+    struct habit habit = {LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS,
+                          .percent_late = 30, .late_ns = 45 * MS};
+    (void)state;
+    expect(&habit, FINDING_NAGLE_DELAYED_ACK);
+    expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_CLIENT, 39 * MS, 46 * MS);
+    assert_null(found(FINDING_SERVER_THINK_TIME));
+    /* One that thinks, whether we hold or not, is still named. */
+    habit.think_ns = 40 * MS;
+    expect(&habit, FINDING_NAGLE_DELAYED_ACK);
+    assert_non_null(found(FINDING_SERVER_THINK_TIME));
 }
 
 static void a_server_that_thinks(void **state)
@@ -699,6 +719,7 @@ int main(void)
         TEST(tickets_on_new_connections),
         TEST(think_time_on_new_connections),
         TEST(a_request_in_two_writes),
+        TEST(late_only_behind_our_hold),
         TEST(a_server_that_thinks),
         TEST(half_an_answer_and_sleep),
         TEST(both_at_once),
