@@ -37,16 +37,18 @@
         .answer = REACH_SILENCE, .took_ns = 10 * S, .rtt_ns = RESULT_UNKNOWN,                      \
         .syn_retransmits = (times)                                                                 \
     }
-#define ICMP(sender, t, c, code_of_errno)                                                          \
+#define ICMP_FROM(sender, own, t, c, code_of_errno)                                                \
     {                                                                                              \
         .answer = REACH_ICMP, .number = (code_of_errno), .took_ns = MS, .rtt_ns = RESULT_UNKNOWN,  \
         .icmp = {                                                                                  \
             .type = (t),                                                                           \
             .code = (c),                                                                           \
             .from = (sender),                                                                      \
-            .ours = !strcmp(sender, OURS)                                                          \
+            .ours = (own)                                                                          \
         }                                                                                          \
     }
+#define ICMP(sender, t, c, code_of_errno) ICMP_FROM(sender, false, t, c, code_of_errno)
+#define OUR_ICMP(t, c, code_of_errno)     ICMP_FROM(OURS, true, t, c, code_of_errno)
 #define LOCAL(code_of_errno)                                                                       \
     {                                                                                              \
         .answer = REACH_REFUSED, .number = (code_of_errno), .rtt_ns = RESULT_UNKNOWN               \
@@ -193,14 +195,12 @@ static void what_fails(void **state)
          ICMP(ROUTER, 3, 3, ECONNREFUSED)},
         {"rejected", FINDING_CONNECTION_REJECTED, RESULT_SIDE_SERVER,
          ICMP(TARGET, 3, 3, ECONNREFUSED)},
-        {"rejected", FINDING_CONNECTION_REJECTED, RESULT_SIDE_CLIENT,
-         ICMP(OURS, 3, 3, ECONNREFUSED)},
+        {"rejected", FINDING_CONNECTION_REJECTED, RESULT_SIDE_CLIENT, OUR_ICMP(3, 3, ECONNREFUSED)},
         {"host-unreachable", FINDING_HOST_UNREACHABLE, RESULT_SIDE_NONE,
          ICMP(ROUTER, 3, 1, EHOSTUNREACH)},
         {"host-unreachable", FINDING_HOST_UNREACHABLE, RESULT_SIDE_NONE,
          ICMP(TARGET, 3, 1, EHOSTUNREACH)},
-        {"no-neighbour", FINDING_HOST_UNREACHABLE, RESULT_SIDE_NONE,
-         ICMP(OURS, 3, 1, EHOSTUNREACH)},
+        {"no-neighbour", FINDING_HOST_UNREACHABLE, RESULT_SIDE_NONE, OUR_ICMP(3, 1, EHOSTUNREACH)},
         {"network-unreachable", FINDING_NETWORK_UNREACHABLE, RESULT_SIDE_NETWORK,
          ICMP(ROUTER, 3, 0, ENETUNREACH)},
         {"routing-loop", FINDING_ROUTING_LOOP, RESULT_SIDE_NETWORK,
@@ -281,7 +281,7 @@ static const struct result_route here = {.device = "lo", .local = true};
 static void a_neighbour_that_is_not_there(void **state)
 {
     (void)state;
-    static const struct reach_try icmp[] = {ICMP(OURS, 3, 1, EHOSTUNREACH)};
+    static const struct reach_try icmp[] = {OUR_ICMP(3, 1, EHOSTUNREACH)};
     static const struct reach_try brief[] = {SILENCE(0)};
     struct reach_evidence evidence = with(icmp, 1), short_of = with(brief, 1);
     struct diagnosed out;
