@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "scenario/cast.h"
 #include "scenario/stage_internal.h"
+#include "scenario/stall.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -182,11 +183,13 @@ int scenario_perform(const struct scenario *scenario, int family,
                           .arena = arena,
                           .result = out};
     struct lab_stats stats = {0};
+    struct stall stall;
 
     begin(&stage);
     int rc = trace_open(&stage.trace, TRACE_EVENTS, error);
     if (rc)
         return rc;
+    stall_begin(&stall);
     if (request->no_lab) {
         stage.ports = cast_free_ports(stage.family);
         if (!stage.ports)
@@ -196,6 +199,7 @@ int scenario_perform(const struct scenario *scenario, int family,
         rc = play_in_lab(&stage, &stats, error);
     }
     actors_free(&stage);
+    stage.stalled_ns = stall_end(&stall);
     if (!rc)
         stage_conclude(&stage, &stats);
     out->duration_ns = clock_mono_ns() - stage.started_mono_ns;

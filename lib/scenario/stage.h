@@ -46,6 +46,7 @@ struct stage {
     uint32_t subject_number;
     uint16_t ports; /* without a lab: see CAST_PORTS */
     bool explained;
+    int64_t stalled_ns; /* the longest that a process had to wait for a processor */
     enum finding_code blame; /* see stage_blame() */
     const char *blame_text, *remedy;
     enum result_side side;

@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "scenario/recorder.h"
 #include "scenario/stage_internal.h"
+#include "scenario/stall.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -188,6 +189,12 @@ static void judge_difference(struct stage *stage, const struct result_value *exp
                                  "The wire was %" PRId64 " ms late, so that %s = %s instead of %s "
                                  "says nothing.",
                                  stats->late_max_ns / NS_PER_MS, expected->key, got, wanted));
+    else if (stage->stalled_ns > STALL_MOST_NS)
+        set_verdict(stage, RESULT_INCONCLUSIVE,
+                    arena_printf(arena,
+                                 "The machine let a process wait for %" PRId64 " ms, so that %s = "
+                                 "%s instead of %s says nothing.",
+                                 stage->stalled_ns / NS_PER_MS, expected->key, got, wanted));
     else if (stage->blame != FINDING_NONE)
         set_verdict(stage, RESULT_DIFFERS, stage->blame_text);
     else
