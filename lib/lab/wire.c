@@ -99,7 +99,10 @@ static int attach(struct wire *wire, enum lab_host host, int namespace, struct e
     capture_close(wire->loopback[host]);
     wire->loopback[host] = NULL;
     if (!rc && wire->plan->host[host].capture_lo) {
-        rc = capture_open_live(&wire->loopback[host], &live, error);
+        /* The supervisor configures the host meanwhile, and may not have come to it yet. */
+        rc = link_up(wire->links[host], live.device, error);
+        if (!rc)
+            rc = capture_open_live(&wire->loopback[host], &live, error);
         if (!rc)
             rc = watch(wire, capture_fd(wire->loopback[host]), error);
     }
