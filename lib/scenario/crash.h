@@ -45,6 +45,7 @@ struct crash_facts {
     int64_t at_ns;       /* CLOCK_MONOTONIC, when it happened */
     int64_t entered_ns;  /* the call that put the data under way */
     int64_t returned_ns; /* the call that told */
+    int64_t stalled_ns;  /* the longest that this process overslept while it waited for that */
     struct schedule_settings settings, host;
     struct schedule_socket socket;
 };
@@ -71,6 +72,11 @@ void crash_entered(struct stage *stage, enum lab_host host, const char *verb);
  * "EOF", "nothing". */
 void crash_call(struct stage *stage, const char *key, const char *expected,
                 const struct act_reply *reply, const char *zero);
+/* Waits for a call that a timer of the kernel's ends. A machine that stands still meanwhile decides
+ * nothing: see crash_check_…(). */
+struct act_reply crash_end(struct stage *stage, struct actor *actor, int64_t limit_ns);
+/* After a reboot: the host has to be up again, by far, when the first probe comes. */
+void crash_booted_in_time(struct stage *stage);
 /* The same where the actor should have died of a signal ("SIGPIPE"). */
 void crash_death(struct stage *stage, const char *key, const char *expected, struct actor *actor);
 /* A poll: which of POLLIN, POLLOUT, … came. */

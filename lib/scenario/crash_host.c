@@ -17,7 +17,7 @@ static void send_and_wait(struct stage *stage, const char *news)
     crash_call(stage, "write", "ok", &reply, "0");
     facts->entered_ns = reply.entered_ns;
     BEGIN(client, ACT_READ, .bytes = 100);
-    reply = actor_end(client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
+    reply = crash_end(stage, client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
     crash_call(stage, "read", news, &reply, "EOF");
     facts->returned_ns = reply.returned_ns;
     reply = DO(client, ACT_READ, .bytes = 100);
@@ -200,7 +200,8 @@ static void run_keepalive(struct stage *stage)
     crash_happens(stage);
     schedule_keepalive(&plan, &facts->settings, &facts->socket);
     BEGIN(client, ACT_READ, .bytes = 100);
-    struct act_reply reply = actor_end(client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
+    struct act_reply reply =
+        crash_end(stage, client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
     crash_call(stage, "read", "ETIMEDOUT", &reply, "EOF");
     facts->returned_ns = reply.returned_ns;
     reply = DO(client, ACT_READ, .bytes = 100);

@@ -187,9 +187,11 @@ static struct act_reply hear(struct stage *stage, const struct cell *cell)
             return reply;
         }
         BEGIN(client, ACT_READ, .bytes = 100);
-        return actor_end(client, limit_ns(stage, ends));
+        return crash_end(stage, client, limit_ns(stage, ends));
     }
-    reply = actor_end(client, limit_ns(stage, ends));
+    if (ends == FIRST_PROBE)
+        crash_booted_in_time(stage);
+    reply = crash_end(stage, client, limit_ns(stage, ends));
     if (cell->situation == CRASH_RECEIVING)
         return reply;
     crash_call(stage, "poll", "ok", &reply, "nothing");

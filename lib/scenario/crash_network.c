@@ -90,7 +90,7 @@ static void run_nat(struct stage *stage)
     crash_call(stage, "write_silence", "ok", &reply, "0");
     facts->entered_ns = reply.entered_ns;
     BEGIN(client, ACT_READ, .slot = 2, .bytes = 100);
-    reply = actor_end(client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
+    reply = crash_end(stage, client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
     facts->returned_ns = reply.returned_ns;
     crash_call(stage, "read_silence", "ETIMEDOUT", &reply, "EOF");
     for (int i = 0; i < 2; i++) {

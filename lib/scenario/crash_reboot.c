@@ -89,10 +89,9 @@ static void run_keepalive(struct stage *stage)
     crash_happens(stage);
     stage_reboot(stage, LAB_SERVER);
     schedule_keepalive(&plan, &facts->settings, &facts->socket);
-    /* The host has to be up again when the first probe comes. */
-    if (clock_mono_ns() - facts->at_ns > plan.sent_ns[0] - 500 * NS_PER_MS)
-        stage_fail(stage, "the host took too long to boot");
-    struct act_reply reply = actor_end(client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
+    crash_booted_in_time(stage);
+    struct act_reply reply =
+        crash_end(stage, client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
     crash_call(stage, "read", "ECONNRESET", &reply, "EOF");
     facts->returned_ns = reply.returned_ns;
 }
