@@ -53,6 +53,7 @@ static const struct {
                          "with less traffic."},
     [REACH_CASE_LATE] = {"answered-late", FINDING_LATE_SYNACK, RESULT_SIDE_NONE, true,
                          "Whether something on the way held the SYN or its answer, the host did, "
+                         "the answer was lost and the host sent another (after a second), "
                          "or this machine stood still.",
                          "--path: whether the routers before it answer quickly at the same time; a "
                          "capture on the server: how long after the SYN the SYN,ACK leaves."},
