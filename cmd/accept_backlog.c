@@ -3,9 +3,9 @@
 #include "backlog_sweep.h"
 #include "commands.h"
 #include "output.h"
-#include "scenario/burst.h"
+#include "scenario/programs/sut_burst.h"
 #include "scenarios.h"
-#include "subjects.h"
+#include "sut_options.h"
 
 #include <string.h>
 
@@ -16,13 +16,13 @@ struct accept_backlog_options {
     struct scenario_options run;
     struct backlog_sweep_options sweep;
     struct backlog_live_options live;
-    struct subject_options subject;
+    struct sut_options subject;
 };
 
 #define OF struct accept_backlog_options
 
 /* --rate is the link's elsewhere: in front of it stands what the word means for a burst. */
-static const struct cli_group burst_group = {
+static const struct cli_group sut_burst_group = {
     "The burst",
     {
         {.name = "connections",
@@ -43,8 +43,8 @@ static const struct cli_group burst_group = {
 
 static int run_burst(struct cli_invocation *invocation, const struct accept_backlog_options *given)
 {
-    static const struct subject_sets burst = {{[LAB_SERVER] = &burst_servers}};
-    struct subject_options subject = given->subject;
+    static const struct sut_sets burst = {{[LAB_SERVER] = &sut_burst_servers}};
+    struct sut_options subject = given->subject;
     struct scenario_options lab = given->run;
     const char *stray = backlog_live_wanted(&given->live) ? "a live listener"
                         : given->sweep.given              ? "--backlog"
@@ -69,7 +69,7 @@ static int run_burst(struct cli_invocation *invocation, const struct accept_back
     subject.per_second = lab.faults.rate_bytes;
     lab.faults.rate_bytes = 0;
     subject.suite = !invocation->arg_count && !lab.common.all;
-    return subjects_run(invocation, &burst, &lab, &subject);
+    return suts_run(invocation, &burst, &lab, &subject);
 }
 
 static int run(struct cli_invocation *invocation)
@@ -77,7 +77,7 @@ static int run(struct cli_invocation *invocation)
     const struct accept_backlog_options *options = invocation->options;
     const struct scenario_options *lab = &options->run;
 
-    if (subjects_wanted(&options->subject))
+    if (suts_wanted(&options->subject))
         return run_burst(invocation, options);
     if (!backlog_live_wanted(&options->live) && !invocation->arg_count && !lab->common.all &&
         !lab->common.list) {
@@ -110,9 +110,9 @@ static const char *word(size_t index)
 
 static const struct cli_fragment fragments[] = {
     {&backlog_live_group, offsetof(struct accept_backlog_options, live), NULL},
-    {&subject_group, offsetof(struct accept_backlog_options, subject),
+    {&sut_group, offsetof(struct accept_backlog_options, subject),
      "client serve after clients max-detect suite"},
-    {&burst_group, 0, NULL},
+    {&sut_burst_group, 0, NULL},
     {&backlog_sweep_group, offsetof(struct accept_backlog_options, sweep), NULL},
     {&common_scenarios, offsetof(struct accept_backlog_options, run.common), NULL},
     {&fault_link, offsetof(struct accept_backlog_options, run.faults), "rate"},

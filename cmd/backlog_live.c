@@ -1,10 +1,10 @@
 /* Watching live listeners: until the time is up, a signal comes, or nothing is left to watch. */
 #include "backlog_live.h"
 
-#include "experiment.h"
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
+#include "report_session.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -31,7 +31,7 @@ struct watch {
     const struct backlog_live_options *options;
     const struct common_options *common;
     struct report *report;
-    struct experiment_stream stream;
+    struct report_session_stream stream;
     struct progress progress;
     struct listener_probe *probe;
     struct sock_target *targets;
@@ -74,7 +74,7 @@ static int open_probe(struct watch *watch, struct error *error)
         .target_count = watch->options->listeners.count,
         .pid = watch->options->pid,
         .all = watch->options->all,
-        .family = experiment_family(watch->common),
+        .family = report_session_family(watch->common),
     };
 
     return listener_probe_open(&watch->probe, &choice, error);
@@ -151,7 +151,7 @@ static void stream_sample(struct watch *watch)
     struct listener_view view;
     int64_t at_ns = RESULT_UNKNOWN;
 
-    if (!experiment_stream_wanted(&watch->stream))
+    if (!report_session_stream_wanted(&watch->stream))
         return;
     bool each = count_listeners(watch) <= ALWAYS_STREAM;
     for (size_t at = 0; listener_probe_next(watch->probe, &at, &view);) {
@@ -176,7 +176,7 @@ static void stream_sample(struct watch *watch)
     }
     if (at_ns != RESULT_UNKNOWN)
         stream_counters(watch, &lines, at_ns);
-    experiment_stream_line(&watch->stream, &lines);
+    report_session_stream_line(&watch->stream, &lines);
 }
 
 /* ---- while it goes on: a line for people ---- */
@@ -306,9 +306,9 @@ static int deliver(struct watch *watch)
     const struct report *report = watch->report;
 
     for (size_t i = 0; i < report->result_count; i++)
-        experiment_stream_result(&watch->stream, report->results[i]);
-    int status = experiment_fails(watch->common, report) ? STATUS_FINDING : STATUS_OK;
-    return interrupt_status(experiment_stream_deliver(&watch->stream, watch->report, status));
+        report_session_stream_result(&watch->stream, report->results[i]);
+    int status = report_session_fails(watch->common, report) ? STATUS_FINDING : STATUS_OK;
+    return interrupt_status(report_session_stream_deliver(&watch->stream, watch->report, status));
 }
 
 static int run_watch(struct watch *watch)
@@ -320,7 +320,7 @@ static int run_watch(struct watch *watch)
         output_complain(COMMAND, "%s", error.text);
         return status_of_failure(rc);
     }
-    int status = experiment_stream_begin(&watch->stream, COMMAND, watch->common);
+    int status = report_session_stream_begin(&watch->stream, COMMAND, watch->common);
     if (status != STATUS_OK)
         return status;
     watch->progress = progress_begin(!watch->common->quiet);
@@ -330,12 +330,12 @@ static int run_watch(struct watch *watch)
         rc = listener_probe_conclude(watch->probe, watch->report, &error);
     if (rc) {
         output_complain(COMMAND, "%s", error.text);
-        experiment_stream_abandon(&watch->stream);
+        report_session_stream_abandon(&watch->stream);
         return STATUS_MACHINE;
     }
     if (watch->report->result_count)
         add_notes(watch);
-    experiment_end(watch->report);
+    report_session_end(watch->report);
     return deliver(watch);
 }
 
@@ -353,7 +353,7 @@ int backlog_live_run(const struct cli_invocation *invocation,
     int status = STATUS_USAGE;
 
     watch.until_ns = watch.started_ns + (common->timeout_set ? common->timeout_ns : TIMEOUT_NS);
-    experiment_begin(&report, invocation);
+    report_session_begin(&report, invocation);
     list_parameters(&watch);
     interrupt_catch();
     if (parse_targets(&watch, &error))

@@ -3,7 +3,7 @@
 #include "output.h"
 
 #include "base/units.h"
-#include "scenario/backlog.h"
+#include "scenario/backlog/backlog.h"
 #include <errno.h>
 #include <limits.h>
 #include <string.h>

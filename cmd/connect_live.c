@@ -1,10 +1,10 @@
 #include "connect_live.h"
 
 #include "connect_schedule.h"
-#include "experiment.h"
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
+#include "report_session.h"
 #include "targets.h"
 
 #include "base/clock.h"
@@ -26,7 +26,7 @@ struct looking {
     struct probe_totals totals;
     struct reach_evidence **all; /* of targets that were tried */
     size_t all_count;
-    struct experiment_stream stream;
+    struct report_session_stream stream;
     struct progress progress;
 };
 
@@ -40,7 +40,7 @@ static void diagnose(struct looking *looking, const struct reach_evidence *evide
     if (!result)
         return;
     reach_diagnose(&report->arena, evidence, &result->reach, &report->findings);
-    experiment_stream_result(&looking->stream, result);
+    report_session_stream_result(&looking->stream, result);
 }
 
 static void keep(struct looking *looking, struct reach_evidence *evidence)
@@ -152,7 +152,7 @@ static struct reach_plan plan_of(const struct looking *looking)
     const struct common_options *common = looking->common;
 
     return (struct reach_plan){
-        .family = experiment_family(common),
+        .family = report_session_family(common),
         .tries = options->tries,
         .try_timeout_ns = options->try_timeout_ns,
         .deadline_ns = common->timeout_set ? clock_mono_ns() + common->timeout_ns : INT64_MAX,
@@ -175,7 +175,7 @@ static int status_of(const struct looking *looking)
         reached += report->results[i]->reach.ok;
     if (!reached && !report->interrupted)
         return STATUS_UNREACHED;
-    return experiment_fails(looking->common, report) ? STATUS_FINDING : STATUS_OK;
+    return report_session_fails(looking->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 
 static int look(struct looking *looking)
@@ -186,7 +186,7 @@ static int look(struct looking *looking)
                  isatty(STDOUT_FILENO);
     struct error error = {0};
 
-    int status = experiment_stream_begin(&looking->stream, looking->command, looking->common);
+    int status = report_session_stream_begin(&looking->stream, looking->command, looking->common);
     if (status)
         return status;
     list_parameters(looking);
@@ -201,7 +201,7 @@ static int look(struct looking *looking)
         looking->report->capture = RESULT_CAPTURE_PCAP;
     diagnose_rest(looking);
     complain_of_totals(looking);
-    experiment_end(looking->report);
+    report_session_end(looking->report);
     complain_of_failures(looking);
     struct common_options plain = *looking->common;
     if (rc) {
@@ -214,7 +214,8 @@ static int look(struct looking *looking)
         looking->stream.options = &plain;
     }
     status = rc ? STATUS_MACHINE : status_of(looking);
-    return interrupt_status(experiment_stream_deliver(&looking->stream, looking->report, status));
+    return interrupt_status(
+        report_session_stream_deliver(&looking->stream, looking->report, status));
 }
 
 static int look_at_targets(struct looking *looking)
@@ -224,7 +225,7 @@ static int look_at_targets(struct looking *looking)
                                            .arg_count = options->target.count,
                                            .file = options->targets,
                                            .resolve = options->resolve,
-                                           .family = experiment_family(looking->common)};
+                                           .family = report_session_family(looking->common)};
     struct error error = {0};
 
     if (target_list_collect(&looking->targets, &looking->report->arena, &sources, &error)) {
@@ -232,7 +233,7 @@ static int look_at_targets(struct looking *looking)
         return STATUS_USAGE;
     }
     int status = look(looking);
-    experiment_stream_abandon(&looking->stream);
+    report_session_stream_abandon(&looking->stream);
     return status;
 }
 
@@ -247,8 +248,8 @@ static int show_schedule(struct report *report, const char *command,
         output_complain(command, "%s", error.text);
         return rc == -EINVAL ? STATUS_USAGE : STATUS_MACHINE;
     }
-    experiment_end(report);
-    return experiment_deliver(command, common, report, STATUS_OK);
+    report_session_end(report);
+    return report_session_deliver(command, common, report, STATUS_OK);
 }
 
 bool connect_live_wanted(const struct connect_live_options *options)
@@ -266,7 +267,7 @@ int connect_live_run(const struct cli_invocation *invocation,
                               .common = common,
                               .report = &report};
 
-    experiment_begin(&report, invocation);
+    report_session_begin(&report, invocation);
     int status = options->schedule ? show_schedule(&report, looking.command, options, common)
                                    : look_at_targets(&looking);
     report_free(&report);

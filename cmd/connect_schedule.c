@@ -11,8 +11,8 @@
 
 /* What decides over a connect's SYNs: sysctls, then options of a socket. */
 struct plan {
-    struct schedule_settings settings;
-    struct schedule_socket socket;
+    struct kernel_timers_settings settings;
+    struct kernel_timers_socket socket;
 };
 
 #define OF(member) offsetof(struct plan, member)
@@ -52,12 +52,12 @@ static struct machine *read_machine(struct arena *arena)
     return machine;
 }
 
-struct schedule_settings connect_schedule_settings(void)
+struct kernel_timers_settings connect_schedule_settings(void)
 {
     cleanup(arena) struct arena arena = {0};
     const struct machine *machine = read_machine(&arena);
 
-    return machine ? machine_schedule(machine) : schedule_defaults;
+    return machine ? machine_schedule(machine) : kernel_timers_defaults;
 }
 
 static bool machine_has(const struct machine *machine, const char *path)
@@ -120,10 +120,10 @@ static void list_settings(struct report *report, struct result_schedule *result,
 }
 
 static void list_syns(struct report *report, struct result_schedule *result,
-                      const struct schedule *schedule)
+                      const struct kernel_timers *schedule)
 {
-    size_t count =
-        schedule->sent_count < SCHEDULE_SENT_MAX ? schedule->sent_count : SCHEDULE_SENT_MAX;
+    size_t count = schedule->sent_count < KERNEL_TIMERS_SENT_MAX ? schedule->sent_count
+                                                                 : KERNEL_TIMERS_SENT_MAX;
     struct result_syn *syns = arena_alloc(&report->arena, count * sizeof *syns);
 
     for (size_t i = 0; syns && i < count; i++)
@@ -140,9 +140,9 @@ int connect_schedule_report(struct report *report, const struct cli_list *given,
 {
     cleanup(arena) struct arena arena = {0};
     const struct machine *machine = read_machine(&arena);
-    struct plan plan = {.settings = machine ? machine_schedule(machine) : schedule_defaults};
+    struct plan plan = {.settings = machine ? machine_schedule(machine) : kernel_timers_defaults};
     bool told[ARRAY_SIZE(knobs)] = {false};
-    struct schedule schedule;
+    struct kernel_timers schedule;
 
     for (size_t i = 0; i < given->count; i++) {
         int rc = take(&plan, given->words[i], told, error);
@@ -152,10 +152,10 @@ int connect_schedule_report(struct report *report, const struct cli_list *given,
     struct result *result = report_add(report, RESULT_SCHEDULE);
     if (!result)
         return error_sys(error, ENOMEM, "a schedule");
-    schedule_connect(&schedule, &plan.settings, &plan.socket);
+    kernel_timers_connect(&schedule, &plan.settings, &plan.socket);
     result->schedule.name = "connect to a host that does not answer";
     result->schedule.failed_ns = schedule.failed_ns;
-    result->schedule.failed_latest_ns = schedule_latest_ns(&plan.settings, schedule.failed_ns);
+    result->schedule.failed_latest_ns = kernel_timers_latest_ns(&plan.settings, schedule.failed_ns);
     list_syns(report, &result->schedule, &schedule);
     list_settings(report, &result->schedule, &plan, machine, told);
     return 0;

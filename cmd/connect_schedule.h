@@ -3,11 +3,11 @@
 #define CMD_CONNECT_SCHEDULE_H
 
 #include "cli/cli.h"
-#include "diagnosis/schedule.h"
+#include "diagnosis/kernel_timers.h"
 #include "result/result.h"
 
 /* This machine's settings, read now. */
-struct schedule_settings connect_schedule_settings(void);
+struct kernel_timers_settings connect_schedule_settings(void);
 
 /* Adds the schedule of a connect to the report, with `given` (NAME=VALUE) in the place of what the
  * machine has. -EINVAL: a usage error. */

@@ -1,15 +1,15 @@
 /* netkit crash-sim: one side dies, and what the other sees of it. */
 #include "commands.h"
 #include "output.h"
-#include "scenario/crash_matrix.h"
-#include "scenario/trial.h"
+#include "scenario/crash/crash_matrix.h"
+#include "scenario/programs/sut_crash.h"
 #include "scenarios.h"
-#include "subjects.h"
+#include "sut_options.h"
 
 struct crash_options {
     bool matrix;
     struct scenario_options run;
-    struct subject_options subject;
+    struct sut_options subject;
 };
 
 #define OF struct crash_options
@@ -42,7 +42,7 @@ static int run_matrix(struct cli_invocation *invocation, const struct crash_opti
         return refuse("and --all are two runs: give one of them");
     if (all.common.no_lab)
         return refuse("needs the lab: not with --no-lab");
-    if (subjects_wanted(&options->subject))
+    if (suts_wanted(&options->subject))
         return refuse("is netkit's own client: not with a program of yours");
     all.common.all = true;
     return scenarios_run(invocation, &scenario_crash_matrix, &all, &extra);
@@ -50,14 +50,14 @@ static int run_matrix(struct cli_invocation *invocation, const struct crash_opti
 
 static int run(struct cli_invocation *invocation)
 {
-    static const struct subject_sets trials = {
-        {[LAB_CLIENT] = &trial_clients, [LAB_SERVER] = &trial_servers}};
+    static const struct sut_sets trials = {
+        {[LAB_CLIENT] = &sut_crash_clients, [LAB_SERVER] = &sut_crash_servers}};
     const struct crash_options *options = invocation->options;
 
     if (options->matrix && !options->run.common.list)
         return run_matrix(invocation, options);
-    if (subjects_wanted(&options->subject))
-        return subjects_run(invocation, &trials, &options->run, &options->subject);
+    if (suts_wanted(&options->subject))
+        return suts_run(invocation, &trials, &options->run, &options->subject);
     return scenarios_run(invocation, &scenario_crash, &options->run, NULL);
 }
 
@@ -76,7 +76,7 @@ static const char *const description[] = {
 
 static const struct cli_fragment fragments[] = {
     {&what, 0, NULL},
-    {&subject_group, offsetof(struct crash_options, subject), NULL},
+    {&sut_group, offsetof(struct crash_options, subject), NULL},
     SCENARIO_FRAGMENTS(struct crash_options, run),
     {0}};
 

@@ -3,9 +3,9 @@
  * Reading a machine is the probe's, judging it the diagnosis's. What the probe may not know, the
  * lab and libpcap, is tried here. */
 #include "commands.h"
-#include "experiment.h"
 #include "interrupt.h"
 #include "output.h"
+#include "report_session.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -139,7 +139,8 @@ static int status_of(const struct visit *visit)
 {
     if (machine_refuses(visit->report) || !visit->report->result_count)
         return STATUS_MACHINE;
-    return experiment_fails(&visit->options->common, visit->report) ? STATUS_FINDING : STATUS_OK;
+    return report_session_fails(&visit->options->common, visit->report) ? STATUS_FINDING
+                                                                        : STATUS_OK;
 }
 
 /* A machine reads the report; a person who looks at the log should find the reason there too. */
@@ -172,13 +173,13 @@ static int run(struct cli_invocation *invocation)
     }
     if (options->common.timeout_set)
         visit.deadline_ns = clock_mono_ns() + options->common.timeout_ns;
-    experiment_begin(&report, invocation);
+    report_session_begin(&report, invocation);
     list_parameters(&visit);
     interrupt_catch();
     examine(&visit);
-    experiment_end(&report);
+    report_session_end(&report);
     complain(&visit);
-    int status = experiment_deliver("doctor", &options->common, &report, status_of(&visit));
+    int status = report_session_deliver("doctor", &options->common, &report, status_of(&visit));
     report_free(&report);
     return interrupt_status(status);
 }

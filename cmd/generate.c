@@ -10,9 +10,9 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "scenario/ending.h"
+#include "scenario/programs/sut_close.h"
+#include "scenario/programs/sut_crash.h"
 #include "scenario/scenario.h"
-#include "scenario/trial.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -115,7 +115,7 @@ static const struct block command_page[] = {{MAN_BLOCK("OPTIONS"), cli_render_ma
 /* What is played with a program of the user's, by where that runs: names and titles. */
 static const struct {
     const struct scenario_set *clients, *servers;
-} subjects[] = {{&trial_clients, &trial_servers}, {&ending_clients, &ending_servers}};
+} subjects[] = {{&sut_crash_clients, &sut_crash_servers}, {&sut_close_clients, &sut_close_servers}};
 
 static void render_titles(struct buf *out, const struct scenario_set *set)
 {
@@ -150,7 +150,7 @@ static void render_servers(struct buf *out, const struct cli_command *command)
             render_titles(out, subjects[i].servers);
 }
 
-static const struct block subject_page[] = {
+static const struct block sut_page[] = {
     {MAN_BLOCK("CLIENTS"), render_clients}, {MAN_BLOCK("SERVERS"), render_servers}, {0}};
 
 static const struct block scenario_page[] = {{MAN_BLOCK("SCENARIOS"), render_scenarios}, {0}};
@@ -269,7 +269,7 @@ static int write_blocks(struct generator *generator, const char *name, const str
     if (!rc && command && set_of(command))
         rc = replace_blocks(&text, scenario_page, command, error);
     if (!rc && command && has_subjects(command))
-        rc = replace_blocks(&text, subject_page, command, error);
+        rc = replace_blocks(&text, sut_page, command, error);
     if (rc)
         error_add(error, "%s", buf_str(&path));
     return rc ? rc : settle(generator, buf_str(&path), &text, error);

@@ -1,14 +1,14 @@
 /* netkit lab: two programs against each other, with a wire between them that does what it is told.
  */
 #include "commands.h"
-#include "experiment.h"
-#include "hosts.h"
+#include "host_options.h"
 #include "interrupt.h"
 #include "lab_options.h"
 #include "output.h"
+#include "report_session.h"
 
 #include "base/clock.h"
-#include "scenario/programs.h"
+#include "scenario/programs/programs.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -150,7 +150,7 @@ static int status_of(const struct lab_options *options, const struct report *rep
     if (outcome->pcap.code)
         return STATUS_MACHINE;
     bool lost = report->result_count && report->results[0]->lab.wire.lost;
-    return lost || experiment_fails(&options->common, report) ? STATUS_FINDING : STATUS_OK;
+    return lost || report_session_fails(&options->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 
 /* A machine reads the report; a person who looks at the log should find the reason there too. */
@@ -212,14 +212,14 @@ static int run_lab(const struct lab_options *options, const struct programs_plan
         programs_outcome_free(&outcome);
         return interrupt_status(rc == -EINVAL ? STATUS_USAGE : STATUS_MACHINE);
     }
-    experiment_end(report);
+    report_session_end(report);
     complain_of_failures(options, report);
     if (outcome.pcap.code)
         output_complain(lab_command.name, "%s", outcome.pcap.text);
     separate(options);
     const struct common_options common = with_ladder(&options->common, report);
-    int status =
-        experiment_deliver(lab_command.name, &common, report, status_of(options, report, &outcome));
+    int status = report_session_deliver(lab_command.name, &common, report,
+                                        status_of(options, report, &outcome));
     programs_outcome_free(&outcome);
     return interrupt_status(status);
 }
@@ -233,7 +233,7 @@ static int run(struct cli_invocation *invocation)
     struct error error = {0};
     int status = STATUS_USAGE;
 
-    experiment_begin(&report, invocation);
+    report_session_begin(&report, invocation);
     if (make_plan(options, &report.arena, &plan, &error)) {
         output_complain(lab_command.name, "%s", error.text);
     } else {

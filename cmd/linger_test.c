@@ -2,15 +2,15 @@
  * caller, reproduced. */
 #include "commands.h"
 #include "output.h"
-#include "scenario/ending.h"
-#include "scenario/linger.h"
+#include "scenario/linger/linger.h"
+#include "scenario/programs/sut_close.h"
 #include "scenarios.h"
-#include "subjects.h"
+#include "sut_options.h"
 
 struct linger_options {
     int64_t bytes; /* 0: each scenario's own idea */
     struct scenario_options run;
-    struct subject_options subject;
+    struct sut_options subject;
 };
 
 #define OF           struct linger_options
@@ -38,14 +38,14 @@ static void list_parameters(struct arena *arena, struct result_map *map, const v
 
 static int run(struct cli_invocation *invocation)
 {
-    static const struct subject_sets endings = {
-        {[LAB_CLIENT] = &ending_clients, [LAB_SERVER] = &ending_servers}};
+    static const struct sut_sets endings = {
+        {[LAB_CLIENT] = &sut_close_clients, [LAB_SERVER] = &sut_close_servers}};
     const struct linger_options *options = invocation->options;
     const struct scenario_extra extra = {
         .bytes = options->bytes, .own = options, .parameters = list_parameters};
 
-    if (subjects_wanted(&options->subject))
-        return subjects_run(invocation, &endings, &options->run, &options->subject);
+    if (suts_wanted(&options->subject))
+        return suts_run(invocation, &endings, &options->run, &options->subject);
     if (options->run.faults.delay_ns <= DELAY_MAX_NS)
         return scenarios_run(invocation, &scenario_linger, &options->run, &extra);
     output_complain(invocation->command->name,
@@ -69,7 +69,7 @@ static const char *const description[] = {
 
 static const struct cli_fragment fragments[] = {
     {&what, 0, NULL},
-    {&subject_group, offsetof(struct linger_options, subject), "after clients max-detect"},
+    {&sut_group, offsetof(struct linger_options, subject), "after clients max-detect"},
     SCENARIO_FRAGMENTS(struct linger_options, run),
     {0}};
 

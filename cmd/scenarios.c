@@ -1,10 +1,10 @@
 #include "scenarios.h"
 
-#include "experiment.h"
-#include "hosts.h"
+#include "host_options.h"
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
+#include "report_session.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -274,7 +274,7 @@ static int status_of(const struct scenario_options *options, const struct report
 {
     if (runs->refused)
         return STATUS_MACHINE;
-    return runs->not_ok || runs->timed_out || experiment_fails(&options->common, report)
+    return runs->not_ok || runs->timed_out || report_session_fails(&options->common, report)
                ? STATUS_FINDING
                : STATUS_OK;
 }
@@ -318,12 +318,12 @@ static int run_selection(const struct scenario_set *set, const struct scenario_o
         output_complain(set->command, "%s", error.text);
         status = rc == -EINVAL || rc == -ENOSPC ? STATUS_USAGE : STATUS_MACHINE;
     } else {
-        experiment_end(report);
+        report_session_end(report);
         if (extra && extra->conclude)
             extra->conclude(report);
         complain(set->command, &runs);
         status =
-            experiment_deliver(set->command, common, report, status_of(options, report, &runs));
+            report_session_deliver(set->command, common, report, status_of(options, report, &runs));
     }
     report_free(report);
     scenario_runs_free(&runs);
@@ -353,7 +353,7 @@ int scenarios_run(struct cli_invocation *invocation, const struct scenario_set *
         output_complain(set->command, "--no-lab leaves out %zu scenario%s that need the lab",
                         selection.left_out, selection.left_out == 1 ? "" : "s");
     request.several = selection.count > 1;
-    experiment_begin(&report, invocation);
+    report_session_begin(&report, invocation);
     list_parameters(options, &report);
     if (extra && extra->parameters)
         extra->parameters(&report.arena, &report.parameters, extra->own);

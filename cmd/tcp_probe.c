@@ -1,9 +1,9 @@
 /* netkit tcp-probe: one live service, every part of the conversation timed. */
 #include "commands.h"
-#include "experiment.h"
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
+#include "report_session.h"
 #include "targets.h"
 #include "tcp_probe_options.h"
 
@@ -35,8 +35,8 @@ struct probing {
     struct probe_plan plan;
     FILE *record;
     bool record_failed;
-    struct judge judge;
-    struct experiment_stream stream;
+    struct thresholds judge;
+    struct report_session_stream stream;
     struct progress progress;
 };
 
@@ -197,7 +197,7 @@ static int check_pcap(const struct probing *probing, struct error *error)
 
 static uint32_t arms_of(const struct tcp_probe_options *options)
 {
-    return options->no_interventions ? 1u << SERVICE_BASELINE : options->arms;
+    return options->no_interventions ? 1u << ARM_BASELINE : options->arms;
 }
 
 /* How each connection is made. */
@@ -258,7 +258,7 @@ static void make_plan(struct probing *probing)
     plan->duration_ns = options->duration_set ? options->duration_ns : INT64_MAX;
     plan->new_connection = options->new_connection;
     plan->arms = arms_of(options);
-    plan->family = experiment_family(&options->common);
+    plan->family = report_session_family(&options->common);
     plan->connect_timeout_ns = options->connect_timeout_ns;
     plan->response_timeout_ns = options->response_timeout_ns;
     plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
@@ -308,8 +308,8 @@ static void conclude(struct probing *probing, struct result *result)
 {
     const struct probe_totals *totals = &probing->totals;
 
-    judge_result(&probing->judge, probing->report, &result->probe);
-    experiment_stream_result(&probing->stream, result);
+    thresholds_result(&probing->judge, probing->report, &result->probe);
+    report_session_stream_result(&probing->stream, result);
     progress_update(&probing->progress, totals->done, probing->targets.count, totals->failed,
                     totals->in_flight);
 }
@@ -320,10 +320,10 @@ static void on_done(void *context, const struct probe_outcome *outcome)
     struct report *report = probing->report;
     struct result *result = report_add(report, RESULT_PROBE);
 
-    service_diagnose(&report->arena, outcome->evidence, &report->findings);
+    probe_verdict(&report->arena, outcome->evidence, &report->findings);
     if (outcome->evidence->unfinished)
         keep_round(probing, &(struct record_round){.target = outcome->evidence->target,
-                                                   .arm = SERVICE_BASELINE,
+                                                   .arm = ARM_BASELINE,
                                                    .unfinished = true,
                                                    .round = *outcome->evidence->unfinished});
     if (probing->totals.captured)
@@ -357,8 +357,7 @@ static void list_parameters(const struct probing *probing)
                        probing->plan.by_time ? RESULT_UNKNOWN : options->rounds);
     result_set_integer(arena, map, "warmup", options->warmup);
     result_set_bool(arena, map, "new_connection", options->new_connection);
-    result_set_bool(arena, map, "interventions",
-                    (probing->plan.arms & ~(1u << SERVICE_BASELINE)) != 0);
+    result_set_bool(arena, map, "interventions", (probing->plan.arms & ~(1u << ARM_BASELINE)) != 0);
     result_set_bool(arena, map, "tls", options->tls);
     result_set_integer(arena, map, "stall_ns", options->stall_ns);
 }
@@ -453,7 +452,7 @@ static int status_of(const struct probing *probing)
     }
     if (!reached && !report->interrupted)
         return STATUS_UNREACHED;
-    return experiment_fails(&probing->options->common, report) ? STATUS_FINDING : STATUS_OK;
+    return report_session_fails(&probing->options->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 
 /* Results that come as lines on the same terminal show the progress themselves. */
@@ -468,15 +467,16 @@ static bool wants_progress(const struct probing *probing)
 /* `status`: how the experiment itself went. The worst that can be said of the run wins. */
 static int conclude_run(struct probing *probing, int status)
 {
-    int judged = judge_end(&probing->judge, probing->report);
+    int judged = thresholds_end(&probing->judge, probing->report);
 
-    experiment_end(probing->report);
+    report_session_end(probing->report);
     complain_of_failures(probing);
     if (judged)
         status = judged;
     else if (!status)
         status = status_of(probing);
-    return interrupt_status(experiment_stream_deliver(&probing->stream, probing->report, status));
+    return interrupt_status(
+        report_session_stream_deliver(&probing->stream, probing->report, status));
 }
 
 static int run_probe(struct probing *probing)
@@ -491,9 +491,10 @@ static int run_probe(struct probing *probing)
     }
     make_plan(probing);
     list_parameters(probing);
-    int status = judge_begin(&probing->judge, command, &probing->options->judge, probing->report);
+    int status =
+        thresholds_begin(&probing->judge, command, &probing->options->judge, probing->report);
     if (!status)
-        status = experiment_stream_begin(&probing->stream, command, &probing->options->common);
+        status = report_session_stream_begin(&probing->stream, command, &probing->options->common);
     if (status)
         return status;
     interrupt_catch();
@@ -522,17 +523,17 @@ static int run(struct cli_invocation *invocation)
                                            .file = options->targets,
                                            .resolve = options->resolve,
                                            .all_addresses = options->all_addresses,
-                                           .family = experiment_family(&options->common)};
+                                           .family = report_session_family(&options->common)};
     struct error error = {0};
 
-    experiment_begin(&report, invocation);
+    report_session_begin(&report, invocation);
     int status = STATUS_USAGE;
     if (target_list_collect(&probing.targets, &report.arena, &sources, &error))
         output_complain(invocation->command->name, "%s", error.text);
     else
         status = run_probe(&probing);
-    experiment_stream_abandon(&probing.stream);
-    judge_free(&probing.judge);
+    report_session_stream_abandon(&probing.stream);
+    thresholds_free(&probing.judge);
     buf_free(&probing.request);
     report_free(&report);
     return status;

@@ -17,11 +17,11 @@ static const struct cli_word presets[] = {
 };
 
 static const struct cli_word arms[] = {
-    {"baseline", SERVICE_BASELINE, "as you described the client"},
-    {"nodelay", SERVICE_NODELAY, "with TCP_NODELAY: our Nagle off"},
-    {"quickack", SERVICE_QUICKACK, "with TCP_QUICKACK: our delayed ACK off"},
-    {"nodelay+quickack", SERVICE_BOTH, "with both"},
-    {"single-write", SERVICE_SINGLE_WRITE, "the whole request in one write"},
+    {"baseline", ARM_BASELINE, "as you described the client"},
+    {"nodelay", ARM_NODELAY, "with TCP_NODELAY: our Nagle off"},
+    {"quickack", ARM_QUICKACK, "with TCP_QUICKACK: our delayed ACK off"},
+    {"nodelay+quickack", ARM_BOTH, "with both"},
+    {"single-write", ARM_SINGLE_WRITE, "the whole request in one write"},
     {0},
 };
 

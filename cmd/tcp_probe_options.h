@@ -3,11 +3,11 @@
 #define CMD_TCP_PROBE_OPTIONS_H
 
 #include "common.h"
-#include "diagnosis/service.h"
-#include "judge.h"
+#include "diagnosis/probe_verdict.h"
 #include "probe/preset.h"
 #include "probe/probe.h"
 #include "probe/until.h"
+#include "thresholds.h"
 
 struct tcp_probe_split {
     size_t pieces[PROBE_PIECES_MAX];
@@ -45,13 +45,13 @@ struct tcp_probe_options {
     bool duration_set;
     int64_t duration_ns;
     /* interventions */
-    uint32_t arms; /* bits 1 << enum service_arm */
+    uint32_t arms; /* bits 1 << enum probe_arm */
     bool no_interventions;
     int64_t stall_ns;
     /* limits */
     int64_t connect_timeout_ns, response_timeout_ns;
     const char *record;
-    struct judge_options judge;
+    struct thresholds_options judge;
     struct common_options common;
 };
 

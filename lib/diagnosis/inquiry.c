@@ -37,7 +37,7 @@ struct sample {
     size_t count;
 };
 
-static void take(struct sample *sample, struct service_rounds rounds, enum measure what)
+static void take(struct sample *sample, struct arm_rounds rounds, enum measure what)
 {
     sample->count = rounds.count < ROUNDS_MAX ? rounds.count : ROUNDS_MAX;
     for (size_t i = 0; i < sample->count; i++)
@@ -59,7 +59,7 @@ static int64_t upper_median(const struct sample *sample, double share)
     return sample->count ? stats_quantile(sample->sorted, sample->count, 1 - share / 2) : 0;
 }
 
-struct delay inquiry_delay(const struct inquiry *inquiry, struct service_rounds rounds,
+struct delay inquiry_delay(const struct inquiry *inquiry, struct arm_rounds rounds,
                            enum measure what)
 {
     int64_t floor = inquiry->evidence->stall_ns;
@@ -76,7 +76,7 @@ struct delay inquiry_delay(const struct inquiry *inquiry, struct service_rounds 
         /* In most rounds: only a machine whose own wake-ups are as slow casts doubt, the same share
          * of them. */
         struct sample wakeups;
-        take(&wakeups, inquiry->evidence->arms[SERVICE_BASELINE], MEASURE_WAKEUP);
+        take(&wakeups, inquiry->evidence->arms[ARM_BASELINE], MEASURE_WAKEUP);
         delay.present = delay.typical_ns >= 2 * upper_median(&wakeups, delay.share);
         delay.doubtful = !delay.present;
     } else if (delay.share >= SERVICE_SHARE && sample.count >= INQUIRY_ENOUGH_ROUNDS) {
@@ -87,16 +87,16 @@ struct delay inquiry_delay(const struct inquiry *inquiry, struct service_rounds 
     return delay;
 }
 
-struct change inquiry_change(const struct inquiry *inquiry, enum service_arm arm, enum measure what,
+struct change inquiry_change(const struct inquiry *inquiry, enum probe_arm arm, enum measure what,
                              const struct delay *delay)
 {
-    const struct service_evidence *evidence = inquiry->evidence;
+    const struct probe_evidence *evidence = inquiry->evidence;
     struct change change = {.effect = EFFECT_UNKNOWN, .p_value = 1};
     struct sample before, after;
 
     if (evidence->arms[arm].count < INQUIRY_ENOUGH_ROUNDS)
         return change;
-    take(&before, evidence->arms[SERVICE_BASELINE], what);
+    take(&before, evidence->arms[ARM_BASELINE], what);
     take(&after, evidence->arms[arm], what);
     change.p_value = stats_compare(before.sorted, before.count, after.sorted, after.count).p_value;
     change.remaining_ns = upper_median(&after, delay->share);
@@ -109,7 +109,7 @@ struct change inquiry_change(const struct inquiry *inquiry, enum service_arm arm
     return change;
 }
 
-void inquiry_learn_noise(struct inquiry *inquiry, struct service_rounds rounds)
+void inquiry_learn_noise(struct inquiry *inquiry, struct arm_rounds rounds)
 {
     struct sample wakeups;
 
@@ -145,11 +145,11 @@ void inquiry_prove(const struct inquiry *inquiry, struct finding *finding, const
 }
 
 void inquiry_prove_change(const struct inquiry *inquiry, struct finding *finding,
-                          enum service_arm arm, const struct change *change)
+                          enum probe_arm arm, const struct change *change)
 {
     if (change->effect == EFFECT_UNKNOWN)
         return;
-    result_set_text(inquiry->arena, &finding->evidence, "arm", service_arm_name(arm));
+    result_set_text(inquiry->arena, &finding->evidence, "arm", probe_arm_name(arm));
     inquiry_prove(inquiry, finding, "arm_removes_ns", change->removed_ns);
     inquiry_prove(inquiry, finding, "arm_leaves_ns", change->remaining_ns);
     result_set_real(inquiry->arena, &finding->evidence, "p_value", change->p_value);
@@ -170,7 +170,7 @@ void inquiry_inconclusive(const struct inquiry *inquiry, const char *format, ...
 
 size_t inquiry_rounds(const struct inquiry *inquiry)
 {
-    return inquiry->evidence->arms[SERVICE_BASELINE].count;
+    return inquiry->evidence->arms[ARM_BASELINE].count;
 }
 
 bool inquiry_has(const struct finding_list *list, enum finding_code code)

@@ -7,7 +7,7 @@
 #ifndef DIAGNOSIS_INQUIRY_H
 #define DIAGNOSIS_INQUIRY_H
 
-#include "diagnosis/service.h"
+#include "diagnosis/probe_verdict.h"
 
 enum measure {
     MEASURE_HOLD,
@@ -46,19 +46,19 @@ struct change {
 
 struct inquiry {
     struct arena *arena;
-    const struct service_evidence *evidence;
+    const struct probe_evidence *evidence;
     struct finding_list *findings;
     int64_t noise_typical_ns, noise_high_ns; /* our own wake-ups: median, and one in ten */
 };
 
 int64_t inquiry_measure(const struct round *round, enum measure what);
 
-struct delay inquiry_delay(const struct inquiry *inquiry, struct service_rounds rounds,
+struct delay inquiry_delay(const struct inquiry *inquiry, struct arm_rounds rounds,
                            enum measure what);
-struct change inquiry_change(const struct inquiry *inquiry, enum service_arm arm, enum measure what,
+struct change inquiry_change(const struct inquiry *inquiry, enum probe_arm arm, enum measure what,
                              const struct delay *delay);
 /* Learns the machine's noise from the rounds' wake-ups. */
-void inquiry_learn_noise(struct inquiry *inquiry, struct service_rounds rounds);
+void inquiry_learn_noise(struct inquiry *inquiry, struct arm_rounds rounds);
 /* How many rounds the baseline has. */
 size_t inquiry_rounds(const struct inquiry *inquiry);
 
@@ -69,14 +69,14 @@ struct finding *inquiry_add(const struct inquiry *inquiry, enum finding_code cod
 void inquiry_prove(const struct inquiry *inquiry, struct finding *finding, const char *key,
                    int64_t value);
 void inquiry_prove_change(const struct inquiry *inquiry, struct finding *finding,
-                          enum service_arm arm, const struct change *change);
+                          enum probe_arm arm, const struct change *change);
 __attribute__((format(printf, 2, 3))) void inquiry_inconclusive(const struct inquiry *inquiry,
                                                                 const char *format, ...);
 bool inquiry_has(const struct finding_list *list, enum finding_code code);
 
 /* The questions: our own writes (client.c), the server's answer (answer.c). */
 void inquire_hold(const struct inquiry *inquiry);
-bool inquire_window(const struct inquiry *inquiry, struct service_rounds rounds);
+bool inquire_window(const struct inquiry *inquiry, struct arm_rounds rounds);
 void inquire_answer(const struct inquiry *inquiry);
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef DIAGNOSIS_MACHINE_H
 #define DIAGNOSIS_MACHINE_H
 
-#include "diagnosis/schedule.h"
+#include "diagnosis/kernel_timers.h"
 #include "netkit/error.h"
 #include "result/result.h"
 
@@ -82,7 +82,7 @@ struct machine {
 void machine_examine(const struct machine *machine, struct report *report);
 
 /* The machine's own schedules; what is not known has the kernel's default. */
-struct schedule_settings machine_schedule(const struct machine *machine);
+struct kernel_timers_settings machine_schedule(const struct machine *machine);
 
 /* Whether something that netkit needs was found not to work. */
 bool machine_refuses(const struct report *report);

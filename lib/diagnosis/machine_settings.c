@@ -19,7 +19,7 @@
 
 struct view {
     const struct machine *machine;
-    struct schedule_settings schedule;
+    struct kernel_timers_settings schedule;
     const struct machine_value *value;
     int64_t number; /* the first of the value */
     struct line *line;
@@ -55,7 +55,7 @@ static const char *effect(struct view *view, int64_t ns)
 }
 
 /* "0, 1, 3, 7": whole seconds, which is what a schedule without a round trip has. */
-static const char *seconds_of(struct view *view, const struct schedule *schedule)
+static const char *seconds_of(struct view *view, const struct kernel_timers *schedule)
 {
     cleanup(buf) struct buf text = {0};
 
@@ -70,9 +70,9 @@ static const char *seconds_of(struct view *view, const struct schedule *schedule
 
 static void syn_retries(struct view *view)
 {
-    struct schedule schedule;
+    struct kernel_timers schedule;
 
-    schedule_connect(&schedule, &view->schedule, NULL);
+    kernel_timers_connect(&schedule, &view->schedule, NULL);
     means(view, "connect() to a host that stays silent fails after at least %s (SYNs at %s s)",
           effect(view, schedule.failed_ns), seconds_of(view, &schedule));
     if (schedule.failed_ns < 7 * NS_PER_SEC)
@@ -201,9 +201,9 @@ static void syncookies(struct view *view)
 
 static void synack_retries(struct view *view)
 {
-    struct schedule schedule;
+    struct kernel_timers schedule;
 
-    schedule_accept(&schedule, &view->schedule);
+    kernel_timers_accept(&schedule, &view->schedule);
     means(view,
           "a handshake that the client does not complete is forgotten after %s (SYN,ACKs at "
           "%s s)",
@@ -231,12 +231,12 @@ static void abort_on_overflow(struct view *view)
 static void retries1(struct view *view)
 {
     means(view, "after %s of retransmissions in vain the kernel looks for another route",
-          effect(view, schedule_retries_ns(&view->schedule, view->number)));
+          effect(view, kernel_timers_retries_ns(&view->schedule, view->number)));
 }
 
 static void retries2(struct view *view)
 {
-    int64_t least_ns = schedule_retries_ns(&view->schedule, view->number);
+    int64_t least_ns = kernel_timers_retries_ns(&view->schedule, view->number);
 
     means(view, "a dead peer is noticed after at least %s while data is unacknowledged",
           effect(view, least_ns));
@@ -252,7 +252,7 @@ static void retries2(struct view *view)
 
 static void rto_min_us(struct view *view)
 {
-    int64_t first_ns = schedule_rto_ns(&view->schedule, 0);
+    int64_t first_ns = kernel_timers_rto_ns(&view->schedule, 0);
 
     means(view, "a lost segment that nothing follows is sent again after %s at the earliest",
           effect(view, first_ns));
@@ -287,9 +287,9 @@ static void keepalive_intvl(struct view *view)
 
 static void keepalive_probes(struct view *view)
 {
-    struct schedule schedule;
+    struct kernel_timers schedule;
 
-    schedule_keepalive(&schedule, &view->schedule, NULL);
+    kernel_timers_keepalive(&schedule, &view->schedule, NULL);
     means(view,
           "with SO_KEEPALIVE, a dead peer of an idle connection is noticed after %s; without "
           "it, never",
@@ -298,9 +298,9 @@ static void keepalive_probes(struct view *view)
 
 static void orphan_retries(struct view *view)
 {
-    struct schedule schedule;
+    struct kernel_timers schedule;
 
-    schedule_orphan(&schedule, &view->schedule, NULL);
+    kernel_timers_orphan(&schedule, &view->schedule, NULL);
     means(view, "%sa closed socket whose data or FIN nobody acknowledges stays for at least %s",
           view->number ? "" : "0 stands for 8: ", effect(view, schedule.failed_ns));
 }
@@ -544,9 +544,9 @@ static void take(const struct machine *machine, const char *path, int64_t unit_n
                                                            : value->numbers[0] * unit_ns;
 }
 
-struct schedule_settings machine_schedule(const struct machine *machine)
+struct kernel_timers_settings machine_schedule(const struct machine *machine)
 {
-    struct schedule_settings out = schedule_defaults;
+    struct kernel_timers_settings out = kernel_timers_defaults;
     int64_t early = 3, with_sack = 1;
 
     /* A kernel that lacks this setting lacks the behaviour too. */
@@ -581,7 +581,7 @@ static bool makes_sense(const struct machine_value *value, bool text)
 
 void machine_examine_settings(const struct machine *machine, struct report *report)
 {
-    struct schedule_settings schedule = machine_schedule(machine);
+    struct kernel_timers_settings schedule = machine_schedule(machine);
 
     for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
         const struct machine_value *value = &machine->settings[i];

@@ -4,7 +4,7 @@
  * an answer proves: a connection, then an ICMP message (its sender names itself), then our own
  * kernel's refusal, then an RST (which anybody can send in the target's name), then silence, which
  * proves least, and is narrowed down by what else is known: this host's tables, other targets. */
-#include "diagnosis/reach_inquest.h"
+#include "diagnosis/reach_internal.h"
 
 #include "base/clock.h"
 #include "base/units.h"

@@ -11,7 +11,7 @@
 #ifndef DIAGNOSIS_REACH_H
 #define DIAGNOSIS_REACH_H
 
-#include "diagnosis/schedule.h"
+#include "diagnosis/kernel_timers.h"
 #include "result/result.h"
 
 enum reach_answer {
@@ -102,8 +102,8 @@ struct reach_evidence {
     struct reach_other other;
     const struct reach_try *hops; /* SYNs with a rising time to live; the first one is hop 1 */
     size_t hop_count;
-    struct schedule_settings settings; /* this machine's */
-    const struct trace_strip *strip;   /* passed on to the result; NULL: none */
+    struct kernel_timers_settings settings; /* this machine's */
+    const struct trace_strip *strip;        /* passed on to the result; NULL: none */
 };
 
 /* Whether the diagnosis should wait for the other targets of the run. */

@@ -1,6 +1,6 @@
 /* Connects that fail without an answer from the target: an ICMP message, our own kernel's no,
  * silence. */
-#include "diagnosis/reach_inquest.h"
+#include "diagnosis/reach_internal.h"
 
 #include "base/clock.h"
 #include <errno.h>
@@ -215,13 +215,13 @@ void reach_inquire_local(struct inquest *inquest)
 static void predict(struct inquest *inquest)
 {
     struct result_reach *result = inquest->result;
-    const struct schedule_settings *settings = &inquest->evidence->settings;
-    struct schedule schedule;
+    const struct kernel_timers_settings *settings = &inquest->evidence->settings;
+    struct kernel_timers schedule;
     int64_t least = 0, most = 0;
 
-    schedule_connect(&schedule, settings, NULL);
-    for (size_t i = 0; i < schedule.sent_count && i < SCHEDULE_SENT_MAX; i++) {
-        int64_t latest_ns = i ? schedule_latest_ns(settings, schedule.sent_ns[i]) : 0;
+    kernel_timers_connect(&schedule, settings, NULL);
+    for (size_t i = 0; i < schedule.sent_count && i < KERNEL_TIMERS_SENT_MAX; i++) {
+        int64_t latest_ns = i ? kernel_timers_latest_ns(settings, schedule.sent_ns[i]) : 0;
         least += latest_ns <= inquest->decisive->took_ns;
         most += schedule.sent_ns[i] <= inquest->decisive->took_ns;
     }

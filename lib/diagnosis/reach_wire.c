@@ -4,7 +4,7 @@
  * A TTL is no proof of a sender: ways differ by a router, and some hosts give their resets another
  * one. It decides only beside the answer of another port of the same address; elsewhere it is told
  * as evidence. */
-#include "diagnosis/reach_inquest.h"
+#include "diagnosis/reach_internal.h"
 
 #include <inttypes.h>
 

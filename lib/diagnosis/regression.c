@@ -2,8 +2,8 @@
 
 #include "base/stats.h"
 #include "base/units.h"
+#include "diagnosis/probe_verdict.h"
 #include "diagnosis/sample.h"
-#include "diagnosis/service.h"
 #include <inttypes.h>
 
 static const char *span(struct arena *arena, int64_t ns)

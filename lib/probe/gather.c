@@ -10,7 +10,7 @@
 static size_t own_rounds(const struct target *target)
 {
     const struct probe_plan *plan = target->run->plan;
-    return plan->new_connection || plan->connect_only ? SERVICE_ARMS : SERVICE_BASELINE;
+    return plan->new_connection || plan->connect_only ? PROBE_ARMS : ARM_BASELINE;
 }
 
 static int64_t total_of(const struct round *round)
@@ -23,7 +23,7 @@ static int64_t wire_of(const struct round *round)
     return round->wire_ns;
 }
 
-static int64_t *sorted(struct service_rounds rounds, int64_t (*value)(const struct round *),
+static int64_t *sorted(struct arm_rounds rounds, int64_t (*value)(const struct round *),
                        size_t *count)
 {
     int64_t *values = malloc((rounds.count ? rounds.count : 1) * sizeof *values);
@@ -37,7 +37,7 @@ static int64_t *sorted(struct service_rounds rounds, int64_t (*value)(const stru
     return values;
 }
 
-static struct result_latency latency(struct service_rounds rounds,
+static struct result_latency latency(struct arm_rounds rounds,
                                      int64_t (*value)(const struct round *))
 {
     struct result_latency out = {RESULT_UNKNOWN, RESULT_UNKNOWN, RESULT_UNKNOWN, RESULT_UNKNOWN,
@@ -57,7 +57,7 @@ static struct result_latency latency(struct service_rounds rounds,
 /* Medians of single parts would not add up. So the parts are averaged over the rounds in the middle
  * (those between the fourth and the sixth decile of the duration), and scaled to add up to the
  * median exactly. */
-static void break_down(struct service_rounds rounds, int64_t p50_ns, struct result_breakdown *out)
+static void break_down(struct arm_rounds rounds, int64_t p50_ns, struct result_breakdown *out)
 {
     double sums[RESULT_PARTS] = {0}, all = 0;
     size_t count;
@@ -85,20 +85,20 @@ static void break_down(struct service_rounds rounds, int64_t p50_ns, struct resu
     out->part_ns[largest] += left; /* what rounding left over */
 }
 
-static void list_arms(struct arena *arena, const struct service_evidence *evidence,
+static void list_arms(struct arena *arena, const struct probe_evidence *evidence,
                       struct result_probe *result)
 {
     size_t count = 0;
 
-    for (int arm = 0; arm < SERVICE_ARMS; arm++)
+    for (int arm = 0; arm < PROBE_ARMS; arm++)
         count += evidence->arms[arm].count > 0;
     result->arms = arena_alloc(arena, count * sizeof *result->arms);
-    for (int arm = 0; arm < SERVICE_ARMS && result->arms; arm++) {
+    for (int arm = 0; arm < PROBE_ARMS && result->arms; arm++) {
         if (!evidence->arms[arm].count)
             continue;
         struct result_latency of = latency(evidence->arms[arm], total_of);
         result->arms[result->arm_count++] =
-            (struct result_arm){.name = service_arm_name((enum service_arm)arm),
+            (struct result_arm){.name = probe_arm_name((enum probe_arm)arm),
                                 .rounds = (int64_t)evidence->arms[arm].count,
                                 .p50_ns = of.p50_ns,
                                 .p99_ns = of.p99_ns};
@@ -242,27 +242,26 @@ static const char *name_connection(const struct target *target)
         sock_address_format(to, sizeof to, &target->addresses.items[target->address_index]));
 }
 
-static struct service_rounds take_rounds(struct gathered *gathered, size_t index,
-                                         const struct store *store)
+static struct arm_rounds take_rounds(struct gathered *gathered, size_t index,
+                                     const struct store *store)
 {
     gathered->rounds[index] = store_expand(store);
-    return (struct service_rounds){gathered->rounds[index],
-                                   gathered->rounds[index] ? store->count : 0};
+    return (struct arm_rounds){gathered->rounds[index], gathered->rounds[index] ? store->count : 0};
 }
 
 static void gather_evidence(struct target *target, struct gathered *gathered)
 {
     const struct probe_plan *plan = target->run->plan;
-    struct service_evidence *evidence = &gathered->evidence;
+    struct probe_evidence *evidence = &gathered->evidence;
 
-    *evidence = (struct service_evidence){
+    *evidence = (struct probe_evidence){
         .target = target->asked->name,
         .connection = name_connection(target),
         .new_connections = plan->new_connection || plan->connect_only,
-        .fresh = take_rounds(gathered, SERVICE_ARMS, &target->fresh),
-        .fresh_quickack = take_rounds(gathered, SERVICE_ARMS + 1, &target->fresh_quickack),
+        .fresh = take_rounds(gathered, PROBE_ARMS, &target->fresh),
+        .fresh_quickack = take_rounds(gathered, PROBE_ARMS + 1, &target->fresh_quickack),
         .persists = target->persists,
-        .interventions = (plan->arms & ~(1u << SERVICE_BASELINE)) != 0,
+        .interventions = (plan->arms & ~(1u << ARM_BASELINE)) != 0,
         .stamps_queued = target->stamps & SOCK_STAMP_SCHED,
         .stamps_acked = target->stamps & SOCK_STAMP_ACK,
         .request_writes = (uint32_t)plan->piece_count + 1,
@@ -281,7 +280,7 @@ static void gather_evidence(struct target *target, struct gathered *gathered)
         .error_message = target->failure.message,
         .unfinished = target->unfinished,
     };
-    for (size_t arm = 0; arm < SERVICE_ARMS; arm++)
+    for (size_t arm = 0; arm < PROBE_ARMS; arm++)
         evidence->arms[arm] = take_rounds(gathered, arm, &target->arms[arm]);
 }
 
@@ -336,8 +335,8 @@ void gather(struct target *target, struct result_probe *result, struct gathered 
     look_at_capture(target->run);
     gather_evidence(target, gathered);
     size_t which = own_rounds(target);
-    struct service_rounds own =
-        which == SERVICE_ARMS ? gathered->evidence.fresh : gathered->evidence.arms[which];
+    struct arm_rounds own =
+        which == PROBE_ARMS ? gathered->evidence.fresh : gathered->evidence.arms[which];
     *result = (struct result_probe){
         .target = target->asked->name,
         .address = place_of(target),

@@ -24,10 +24,10 @@ static void set_flag(struct sock *sock, int option)
 
 static void apply_arm(const struct target *target, struct sock *sock)
 {
-    enum service_arm arm = target->session.arm;
+    enum probe_arm arm = target->session.arm;
     const int small = SMALL_MSS;
 
-    if (arm == SERVICE_NODELAY || arm == SERVICE_BOTH)
+    if (arm == ARM_NODELAY || arm == ARM_BOTH)
         set_flag(sock, TCP_NODELAY);
     if (arm == SERVICE_SMALL_MSS)
         sock_setsockopt(sock, IPPROTO_TCP, TCP_MAXSEG, &small, sizeof small);

@@ -9,7 +9,7 @@
 #define PROBE_PROBE_H
 
 #include "base/arena.h"
-#include "diagnosis/service.h"
+#include "diagnosis/probe_verdict.h"
 #include "netkit/sock.h"
 #include "probe/secure.h"
 #include "probe/until.h"
@@ -34,7 +34,7 @@ struct probe_plan {
     int64_t duration_ns; /* bound on each target; INT64_MAX: none */
     bool by_time;        /* fill the duration; `rounds` is then only a cap */
     bool new_connection;
-    uint32_t arms; /* bits 1 << enum service_arm; the baseline is always run */
+    uint32_t arms; /* bits 1 << enum probe_arm; the baseline is always run */
 
     int family; /* AF_UNSPEC, AF_INET, AF_INET6 */
     int64_t connect_timeout_ns, response_timeout_ns;
@@ -74,7 +74,7 @@ struct probe_target {
 
 struct probe_round {
     const char *target;
-    enum service_arm arm;
+    enum probe_arm arm;
     bool fresh;  /* the first round of its connection, on user's wish or the server's habit */
     bool own;    /* one of the user's rounds, each on a connection of its own */
     bool warmup; /* not part of any result */
@@ -82,10 +82,10 @@ struct probe_round {
 };
 
 struct probe_outcome {
-    size_t index;                      /* which target */
-    bool complete;                     /* false: the run ended before all rounds were had */
-    struct result_probe *result;       /* in the arena */
-    struct service_evidence *evidence; /* valid during the callback only */
+    size_t index;                    /* which target */
+    bool complete;                   /* false: the run ended before all rounds were had */
+    struct result_probe *result;     /* in the arena */
+    struct probe_evidence *evidence; /* valid during the callback only */
     struct arena *arena;
 };
 

@@ -25,7 +25,7 @@ struct reach_plan {
     size_t parallel;        /* targets at once */
     const char *pcap;       /* keep the packets in this file; NULL: not */
     bool keep_strip;        /* keep the calls and packets of each target, for a ladder */
-    struct schedule_settings settings; /* passed on to the diagnosis */
+    struct kernel_timers_settings settings; /* passed on to the diagnosis */
 };
 
 struct reach_sink {

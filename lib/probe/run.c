@@ -12,7 +12,7 @@
 static void release(struct target *target)
 {
     sniff_forget(target->run->sniff, target->strip);
-    for (int arm = 0; arm < SERVICE_ARMS; arm++)
+    for (int arm = 0; arm < PROBE_ARMS; arm++)
         store_free(&target->arms[arm]);
     store_free(&target->fresh);
     store_free(&target->fresh_quickack);

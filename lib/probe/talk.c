@@ -73,7 +73,7 @@ void talk_acknowledge_at_once(struct target *target)
 {
     int one = 1;
 
-    if (target->session.arm == SERVICE_QUICKACK || target->session.arm == SERVICE_BOTH)
+    if (target->session.arm == ARM_QUICKACK || target->session.arm == ARM_BOTH)
         setsockopt(target->sock.fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
 }
 
@@ -109,7 +109,7 @@ static size_t piece_size(const struct target *target)
     const struct probe_plan *plan = target->run->plan;
     size_t left = target->request_bytes - target->request_sent_bytes + target->piece_sent_bytes;
 
-    if (target->session.arm == SERVICE_SINGLE_WRITE || target->piece >= plan->piece_count)
+    if (target->session.arm == ARM_SINGLE_WRITE || target->piece >= plan->piece_count)
         return left;
     return plan->pieces[target->piece] < left ? plan->pieces[target->piece] : left;
 }
@@ -173,7 +173,7 @@ static void learn(struct target *target)
 
     sock_tcp_info(target->sock.fd, &info);
     note_rtt(target, &info);
-    if (target->phase == TALK_RECEIVING && target->session.arm == SERVICE_BASELINE) {
+    if (target->phase == TALK_RECEIVING && target->session.arm == ARM_BASELINE) {
         target->info = info;
         target->has_info = true;
     }
@@ -350,7 +350,7 @@ static void send_pieces(struct target *target)
         target->piece++;
         target->piece_sent_bytes = 0;
         if (plan->gap_ns && target->request_sent_bytes < target->request_bytes &&
-            target->session.arm != SERVICE_SINGLE_WRITE) {
+            target->session.arm != ARM_SINGLE_WRITE) {
             target->phase = TALK_PAUSING;
             target->pause_end_ns = later_by(clock_mono_ns(), plan->gap_ns);
             if (target->phase_deadline_ns < INT64_MAX - plan->gap_ns)

@@ -43,7 +43,7 @@ static int64_t max64(int64_t a, int64_t b)
 
 static bool arm_wanted(const struct target *target, int arm)
 {
-    return arm == SERVICE_BASELINE || target->run->plan->arms >> arm & 1;
+    return arm == ARM_BASELINE || target->run->plan->arms >> arm & 1;
 }
 
 static bool by_time(const struct target *target)
@@ -95,7 +95,7 @@ static int arms_to_run(const struct target *target)
  * arm has had its share when the rest is filled with more of them. */
 static void set_pace(struct target *target)
 {
-    int64_t typical = typical_round(&target->arms[SERVICE_BASELINE]);
+    int64_t typical = typical_round(&target->arms[ARM_BASELINE]);
     int64_t pace = max64(1, typical + target->run->plan->interval_ns);
     int64_t rounds = baseline_rounds(target);
     int64_t others = arms_to_run(target) - 1;
@@ -115,7 +115,7 @@ static int64_t warmup_of(const struct target *target)
 {
     int64_t warmup = target->run->plan->warmup;
 
-    if (target->quota && typical_round(&target->arms[SERVICE_BASELINE]) >= SLOW_ROUND_NS)
+    if (target->quota && typical_round(&target->arms[ARM_BASELINE]) >= SLOW_ROUND_NS)
         return min64(warmup, WARMUP_SLOW);
     return warmup;
 }
@@ -131,7 +131,7 @@ static void reopen(struct target *target)
         talk_open(target);
 }
 
-static void start_session(struct target *target, enum service_arm arm, int64_t rounds)
+static void start_session(struct target *target, enum probe_arm arm, int64_t rounds)
 {
     target->session = (struct session){.arm = arm, .warmup = warmup_of(target), .rounds = rounds};
     reopen(target);
@@ -140,14 +140,14 @@ static void start_session(struct target *target, enum service_arm arm, int64_t r
 /* Whether only the baseline is run, because nothing else was asked for. */
 static bool alone(const struct target *target)
 {
-    return !(target->run->plan->arms & ~(1u << SERVICE_BASELINE));
+    return !(target->run->plan->arms & ~(1u << ARM_BASELINE));
 }
 
 /* Whether the baseline has anything that another arm could explain. */
 static bool suspicious(const struct target *target)
 {
-    struct round *rounds = store_expand(&target->arms[SERVICE_BASELINE]);
-    size_t count = target->arms[SERVICE_BASELINE].count, slow = 0;
+    struct round *rounds = store_expand(&target->arms[ARM_BASELINE]);
+    size_t count = target->arms[ARM_BASELINE].count, slow = 0;
 
     for (size_t i = 0; rounds && i < count; i++)
         slow += rounds[i].total_ns >= target->run->plan->stall_ns;
@@ -158,7 +158,7 @@ static bool suspicious(const struct target *target)
 static int64_t rounds_kept(const struct target *target)
 {
     size_t count = 0;
-    for (int arm = 0; arm < SERVICE_ARMS; arm++)
+    for (int arm = 0; arm < PROBE_ARMS; arm++)
         count += target->arms[arm].count;
     return (int64_t)count;
 }
@@ -172,19 +172,19 @@ static bool next_arm_session(struct target *target)
     if (alone(target)) {
         if (target->step++)
             return false;
-        start_session(target, SERVICE_BASELINE, baseline_rounds(target));
+        start_session(target, ARM_BASELINE, baseline_rounds(target));
         return true;
     }
     if (!target->step) { /* a few rounds first, to learn the pace */
         target->step = 1;
-        start_session(target, SERVICE_BASELINE, min64(FIRST_LOOK, baseline_rounds(target)));
+        start_session(target, ARM_BASELINE, min64(FIRST_LOOK, baseline_rounds(target)));
         return true;
     }
     if (!target->blocks && target->run->plan->arms_on_suspicion && !suspicious(target)) {
         /* At scale the arms are for those that need them; the rest of the baseline is enough. */
-        int64_t rest = baseline_rounds(target) - (int64_t)target->arms[SERVICE_BASELINE].count;
+        int64_t rest = baseline_rounds(target) - (int64_t)target->arms[ARM_BASELINE].count;
         if (rest > 0)
-            start_session(target, SERVICE_BASELINE, rest);
+            start_session(target, ARM_BASELINE, rest);
         return rest > 0;
     }
     if (!target->blocks)
@@ -194,11 +194,11 @@ static bool next_arm_session(struct target *target)
         int block = (target->step - 1) / ARMS;
         int arm = ((target->step - 1) % ARMS + block) % ARMS;
         int64_t left = baseline_rounds(target) - min64(FIRST_LOOK, baseline_rounds(target));
-        int64_t rounds = share(arm == SERVICE_BASELINE ? left : target->quota,
-                               block % target->blocks, target->blocks);
+        int64_t rounds = share(arm == ARM_BASELINE ? left : target->quota, block % target->blocks,
+                               target->blocks);
         target->step++;
         if (rounds && arm_wanted(target, arm)) {
-            start_session(target, (enum service_arm)arm, rounds);
+            start_session(target, (enum probe_arm)arm, rounds);
             return true;
         }
     }
@@ -210,9 +210,9 @@ static bool next_cork_session(struct target *target)
 {
     if (alone(target) || target->arms[SERVICE_SMALL_MSS].count)
         return false;
-    cleanup(mem) struct round *rounds = store_expand(&target->arms[SERVICE_BASELINE]);
-    if (!rounds || !service_suspects_cork(
-                       (struct service_rounds){rounds, target->arms[SERVICE_BASELINE].count}))
+    cleanup(mem) struct round *rounds = store_expand(&target->arms[ARM_BASELINE]);
+    if (!rounds ||
+        !probe_verdict_suspects_cork((struct arm_rounds){rounds, target->arms[ARM_BASELINE].count}))
         return false;
     start_session(target, SERVICE_SMALL_MSS, ARM_ROUNDS_MIN / 2);
     return true;
@@ -271,12 +271,12 @@ int64_t target_time_left_ns(const struct target *target)
 
 static bool measured_any(const struct target *target)
 {
-    return target->fresh.count || target->arms[SERVICE_BASELINE].count;
+    return target->fresh.count || target->arms[ARM_BASELINE].count;
 }
 
 static int64_t rounds_measured(const struct target *target)
 {
-    return (int64_t)(target->fresh.count + target->arms[SERVICE_BASELINE].count);
+    return (int64_t)(target->fresh.count + target->arms[ARM_BASELINE].count);
 }
 
 void target_time_over(struct target *target)
@@ -305,14 +305,14 @@ static void next_session(struct target *target)
 {
     bool only_fresh =
         target->run->plan->connect_only || (target->run->plan->new_connection && alone(target));
-    bool own = target->fresh_arm == SERVICE_BASELINE;
+    bool own = target->fresh_arm == ARM_BASELINE;
     bool other_half = by_time(target) && own && target->fresh.count && !only_fresh &&
                       target_time_left_ns(target) < target->run->plan->duration_ns / 2;
     if (other_half)
         target->fresh_left = 0;
-    if (!target->fresh_left && own && !only_fresh && arm_wanted(target, SERVICE_QUICKACK) &&
+    if (!target->fresh_left && own && !only_fresh && arm_wanted(target, ARM_QUICKACK) &&
         paused_when_fresh(target)) {
-        target->fresh_arm = SERVICE_QUICKACK;
+        target->fresh_arm = ARM_QUICKACK;
         target->fresh_left = ARM_ROUNDS_MIN;
     }
     if (target->fresh_left) {
@@ -347,16 +347,16 @@ static void keep_slow_round(struct target *target, const struct store *store,
 
 static void measured(struct target *target, const struct round *round)
 {
-    enum service_arm arm = target->session.arm;
-    struct store *store = !target->fresh_left       ? &target->arms[arm]
-                          : arm == SERVICE_QUICKACK ? &target->fresh_quickack
-                                                    : &target->fresh;
+    enum probe_arm arm = target->session.arm;
+    struct store *store = !target->fresh_left   ? &target->arms[arm]
+                          : arm == ARM_QUICKACK ? &target->fresh_quickack
+                                                : &target->fresh;
 
     if (!store_add(store, round)) {
         target_failed(target, FINDING_INCONCLUSIVE, ENOMEM, "out of memory for rounds");
         return;
     }
-    if (target->session.arm == SERVICE_BASELINE)
+    if (target->session.arm == ARM_BASELINE)
         keep_slow_round(target, store, round);
     target->session.rounds--;
     target->fresh_left -= target->fresh_left > 0;

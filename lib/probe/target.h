@@ -35,7 +35,7 @@ struct failure {
 };
 
 struct session {
-    enum service_arm arm;
+    enum probe_arm arm;
     int64_t warmup, rounds; /* still to do */
 };
 
@@ -105,7 +105,7 @@ struct target {
     int64_t quota;        /* rounds of each arm but the baseline */
     int64_t timed_rounds; /* the baseline's in all blocks, when --duration bounds the run */
     int64_t fresh_left;
-    enum service_arm fresh_arm;
+    enum probe_arm fresh_arm;
     int64_t started_ns;
     bool finished, postponed;
     bool cut_short; /* by the run's deadline */
@@ -114,7 +114,7 @@ struct target {
     struct round *unfinished; /* when the run ended, or the server's time did; or NULL */
 
     /* What was measured. */
-    struct store arms[SERVICE_ARMS];
+    struct store arms[PROBE_ARMS];
     struct store fresh, fresh_quickack;
     int64_t resolve_ns, connect_ns, handshake_rtt_ns, min_rtt_ns;
     int64_t fallback_ns; /* how long other addresses kept us from the one that won; 0: not at all */
@@ -237,8 +237,8 @@ void target_time_over(struct target *target);
 
 /* gather.c */
 struct gathered {
-    struct service_evidence evidence;
-    struct round *rounds[SERVICE_ARMS + 2]; /* what it points to */
+    struct probe_evidence evidence;
+    struct round *rounds[PROBE_ARMS + 2]; /* what it points to */
 };
 void gather(struct target *target, struct result_probe *result, struct gathered *gathered);
 void gather_free(struct gathered *gathered);

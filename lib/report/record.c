@@ -46,26 +46,26 @@ static const struct field round_fields[] = {
 };
 
 static const struct field evidence_fields[] = {
-    FIELD(struct service_evidence, target, KIND_TEXT),
-    FIELD(struct service_evidence, connection, KIND_TEXT),
-    FIELD(struct service_evidence, new_connections, KIND_BOOL),
-    FIELD(struct service_evidence, persists, KIND_BOOL),
-    FIELD(struct service_evidence, interventions, KIND_BOOL),
-    FIELD(struct service_evidence, stamps_queued, KIND_BOOL),
-    FIELD(struct service_evidence, stamps_acked, KIND_BOOL),
-    FIELD(struct service_evidence, request_writes, KIND_U32),
-    FIELD(struct service_evidence, mss_bytes, KIND_U32),
-    FIELD(struct service_evidence, small_mss_bytes, KIND_U32),
-    FIELD(struct service_evidence, stall_ns, KIND_TIME),
-    FIELD(struct service_evidence, rtt_ns, KIND_TIME),
-    FIELD(struct service_evidence, resolve_ns, KIND_TIME),
-    FIELD(struct service_evidence, fallback_ns, KIND_TIME),
-    FIELD(struct service_evidence, fallback, KIND_TEXT),
-    FIELD(struct service_evidence, syn_retransmits, KIND_U32),
-    FIELD(struct service_evidence, slow_connects, KIND_U32),
-    FIELD(struct service_evidence, connections, KIND_U32),
-    FIELD(struct service_evidence, error, KIND_CODE),
-    FIELD(struct service_evidence, error_message, KIND_TEXT),
+    FIELD(struct probe_evidence, target, KIND_TEXT),
+    FIELD(struct probe_evidence, connection, KIND_TEXT),
+    FIELD(struct probe_evidence, new_connections, KIND_BOOL),
+    FIELD(struct probe_evidence, persists, KIND_BOOL),
+    FIELD(struct probe_evidence, interventions, KIND_BOOL),
+    FIELD(struct probe_evidence, stamps_queued, KIND_BOOL),
+    FIELD(struct probe_evidence, stamps_acked, KIND_BOOL),
+    FIELD(struct probe_evidence, request_writes, KIND_U32),
+    FIELD(struct probe_evidence, mss_bytes, KIND_U32),
+    FIELD(struct probe_evidence, small_mss_bytes, KIND_U32),
+    FIELD(struct probe_evidence, stall_ns, KIND_TIME),
+    FIELD(struct probe_evidence, rtt_ns, KIND_TIME),
+    FIELD(struct probe_evidence, resolve_ns, KIND_TIME),
+    FIELD(struct probe_evidence, fallback_ns, KIND_TIME),
+    FIELD(struct probe_evidence, fallback, KIND_TEXT),
+    FIELD(struct probe_evidence, syn_retransmits, KIND_U32),
+    FIELD(struct probe_evidence, slow_connects, KIND_U32),
+    FIELD(struct probe_evidence, connections, KIND_U32),
+    FIELD(struct probe_evidence, error, KIND_CODE),
+    FIELD(struct probe_evidence, error_message, KIND_TEXT),
 };
 
 /* A target's name comes from the command line and may hold any bytes; JSON is UTF-8. */
@@ -167,8 +167,8 @@ int record_round_line(struct buf *out, const struct record_round *record, struct
 {
     json_t *object =
         json_pack("{s:s, s:s, s:b, s:b, s:b, s:b}", "type", "round", "arm",
-                  service_arm_name(record->arm), "fresh", record->fresh, "own", record->own,
-                  "warmup", record->warmup, "unfinished", record->unfinished);
+                  probe_arm_name(record->arm), "fresh", record->fresh, "own", record->own, "warmup",
+                  record->warmup, "unfinished", record->unfinished);
     json_t *parts = json_object();
 
     json_object_set_new(object, "target", text_value(record->target));
@@ -180,7 +180,7 @@ int record_round_line(struct buf *out, const struct record_round *record, struct
     return append(out, object, error);
 }
 
-int record_evidence_line(struct buf *out, const struct service_evidence *evidence,
+int record_evidence_line(struct buf *out, const struct probe_evidence *evidence,
                          struct error *error)
 {
     json_t *object = json_pack("{s:s}", "type", "evidence");
@@ -197,13 +197,13 @@ static int parse_round(struct arena *arena, const json_t *object, struct record_
 
     *record = (struct record_round){
         .target = arena_copy(arena, json_string_value(json_object_get(object, "target"))),
-        .arm = arm ? service_arm_by_name(arm) : SERVICE_ARMS,
+        .arm = arm ? probe_arm_by_name(arm) : PROBE_ARMS,
         .fresh = json_is_true(json_object_get(object, "fresh")),
         .own = json_is_true(json_object_get(object, "own")),
         .warmup = json_is_true(json_object_get(object, "warmup")),
         .unfinished = json_is_true(json_object_get(object, "unfinished")),
     };
-    if (record->arm == SERVICE_ARMS)
+    if (record->arm == PROBE_ARMS)
         return error_set(error, EINVAL, "\"arm\" is none that is known");
     for (int part = 0; part < RESULT_PARTS; part++) {
         const json_t *value = json_object_get(parts, result_part_key((enum result_part)part));
@@ -217,7 +217,7 @@ static int parse_round(struct arena *arena, const json_t *object, struct record_
 }
 
 int record_parse(struct arena *arena, const char *line, enum record_type *type,
-                 struct record_round *round, struct service_evidence *evidence, struct error *error)
+                 struct record_round *round, struct probe_evidence *evidence, struct error *error)
 {
     json_error_t trouble;
     json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, &trouble);
@@ -231,7 +231,7 @@ int record_parse(struct arena *arena, const char *line, enum record_type *type,
         rc = parse_round(arena, object, round, error);
     } else if (name && !strcmp(name, "evidence")) {
         *type = RECORD_EVIDENCE;
-        *evidence = (struct service_evidence){0};
+        *evidence = (struct probe_evidence){0};
         rc = read_fields(arena, object, evidence_fields, ARRAY_SIZE(evidence_fields), evidence,
                          error);
     } else {

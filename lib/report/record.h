@@ -9,12 +9,12 @@
 #define REPORT_RECORD_H
 
 #include "base/buf.h"
-#include "diagnosis/service.h"
+#include "diagnosis/probe_verdict.h"
 #include "netkit/error.h"
 
 struct record_round {
     const char *target;
-    enum service_arm arm;
+    enum probe_arm arm;
     bool fresh;      /* the first of its connection */
     bool own;        /* on a connection of its own because the user wished so */
     bool warmup;     /* part of no result */
@@ -24,7 +24,7 @@ struct record_round {
 
 /* Append a line with its newline. -ENOMEM. */
 int record_round_line(struct buf *out, const struct record_round *round, struct error *error);
-int record_evidence_line(struct buf *out, const struct service_evidence *evidence,
+int record_evidence_line(struct buf *out, const struct probe_evidence *evidence,
                          struct error *error);
 
 enum record_type { RECORD_ROUND, RECORD_EVIDENCE };
@@ -32,7 +32,6 @@ enum record_type { RECORD_ROUND, RECORD_EVIDENCE };
 /* Reads one line. Texts come from the arena; evidence->arms and fresh are left empty. -EINVAL with
  * what is wrong with it. */
 int record_parse(struct arena *arena, const char *line, enum record_type *type,
-                 struct record_round *round, struct service_evidence *evidence,
-                 struct error *error);
+                 struct record_round *round, struct probe_evidence *evidence, struct error *error);
 
 #endif

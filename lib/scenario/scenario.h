@@ -2,9 +2,9 @@
  *
  * A scenario is one row (struct scenario) of its command's table: name, what happens, what the book
  * says, what Linux does, the settings that it depends on, run() and check(). run() plays it on a
- * stage (scenario/stage.h): two hosts, processes on them that make real calls, and the wire.
- * check() then says what had to be observed, from documented behaviour and the settings that were
- * read at run time. The engine compares, and gives the verdict:
+ * testbed (scenario/engine/testbed.h): two hosts, processes on them that make real calls, and the
+ * wire. check() then says what had to be observed, from documented behaviour and the settings that
+ * were read at run time. The engine compares, and gives the verdict:
  *
  *     ok            everything that was expected was observed
  *     differs       something was not
@@ -23,7 +23,7 @@
 #include "result/result.h"
 #include <signal.h>
 
-struct stage;
+struct testbed;
 
 /* Hosts that something is for. */
 #define SCENARIO_CLIENT 1u
@@ -35,9 +35,10 @@ struct scenario_setting {
     unsigned hosts;
     const char *name;
     const char *value;
-    bool timer;    /* with --real-time, this host's own value instead */
-    bool optional; /* this kernel may lack it */
+    unsigned flags; /* SETTING_… */
 };
+#define SETTING_TIMER    1u /* with --real-time, this host's own value instead */
+#define SETTING_OPTIONAL 2u /* this kernel may lack it */
 
 struct scenario {
     const char *name;    /* "linger-zero" */
@@ -53,10 +54,17 @@ struct scenario {
     bool crowded;            /* very many connections: their states are not sampled */
     int64_t delay_ns;        /* of the link each way, unless the user says otherwise */
     int64_t lateness_ns;     /* a wire later than this decides nothing; 0: SCENARIO_LATENESS_NS */
-    void (*run)(struct stage *stage);
-    void (*check)(struct stage *stage); /* may be NULL: run() has said all */
-    const void *arg;                    /* for rows that share their functions */
+    /* Acts, and says what has to be observed where it acts. What needs the whole trace comes after
+     * testbed_finish(), which the engine calls when play() has not. */
+    void (*play)(struct testbed *bed);
+    void (*check)(struct testbed *bed); /* may be NULL: play() has said all */
+    /* What the whole trace must show of the scenario's connection; NULL: play() says it, or nobody.
+     * Lists end with NULL: FLAGS("C>S SYN", "S>C SYN,ACK"), STATES("SYN-SENT", "ESTABLISHED"). */
+    const char *const *flags, *const *client_states, *const *server_states;
+    const void *arg; /* for rows that share their functions */
 };
+#define FLAGS(...)           ((const char *const[]){__VA_ARGS__, NULL})
+#define STATES(...)          FLAGS(__VA_ARGS__)
 #define SCENARIO_LATENESS_NS (INT64_C(150) * 1000 * 1000)
 
 /* The scenarios of one command, in the order of --list. */
@@ -111,7 +119,7 @@ const char *scenario_pcap_path(struct arena *arena, const struct scenario_reques
  * and nothing to lose: a scenario may install signal handlers. Fills *out from the arena. Returns
  * 0, whatever the verdict; -EPERM where this system grants no namespaces (with the remedy), or
  * another negative errno for what the user asked wrongly (a fault, a setting). */
-int scenario_perform(const struct scenario *scenario, int family,
+int scenario_run_one(const struct scenario *scenario, int family,
                      const struct scenario_request *request, struct arena *arena,
                      struct result_scenario *out, struct error *error);
 

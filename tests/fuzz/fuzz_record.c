@@ -9,7 +9,7 @@
 static int parse(struct arena *arena, const char *line, struct buf *out)
 {
     static struct record_round round;
-    static struct service_evidence evidence;
+    static struct probe_evidence evidence;
     enum record_type type;
     struct error error = {0};
     int rc = record_parse(arena, line, &type, &round, &evidence, &error);

@@ -12,7 +12,7 @@ struct rounds {
 };
 
 static struct arena arena;
-static struct rounds arms[SERVICE_ARMS], fresh, fresh_quickack;
+static struct rounds arms[PROBE_ARMS], fresh, fresh_quickack;
 static struct round unfinished;
 
 static void keep(struct rounds *list, const struct round *round)
@@ -22,7 +22,7 @@ static void keep(struct rounds *list, const struct round *round)
         list->items[list->count++] = *round;
 }
 
-static int read_line(const char *line, struct service_evidence *evidence, bool *ended,
+static int read_line(const char *line, struct probe_evidence *evidence, bool *ended,
                      struct error *error)
 {
     struct record_round record;
@@ -34,9 +34,9 @@ static int read_line(const char *line, struct service_evidence *evidence, bool *
     else if (!rc && record.unfinished)
         unfinished = record.round;
     else if (!rc && !record.warmup)
-        keep(!record.own                      ? &arms[record.arm]
-             : record.arm == SERVICE_QUICKACK ? &fresh_quickack
-                                              : &fresh,
+        keep(!record.own                  ? &arms[record.arm]
+             : record.arm == ARM_QUICKACK ? &fresh_quickack
+                                          : &fresh,
              &record.round);
     return rc;
 }
@@ -66,7 +66,7 @@ static void print_findings(const struct finding_list *findings)
 
 int main(int argc, char **argv)
 {
-    struct service_evidence evidence = {0};
+    struct probe_evidence evidence = {0};
     struct finding_list findings = {0};
     struct error error = {0};
     cleanup(file) FILE *file = argc == 3 ? fopen(argv[2], "re") : NULL;
@@ -87,12 +87,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: it has no line of evidence\n", argv[2]);
         return 1;
     }
-    for (int arm = 0; arm < SERVICE_ARMS; arm++)
-        evidence.arms[arm] = (struct service_rounds){arms[arm].items, arms[arm].count};
-    evidence.fresh = (struct service_rounds){fresh.items, fresh.count};
-    evidence.fresh_quickack = (struct service_rounds){fresh_quickack.items, fresh_quickack.count};
+    for (int arm = 0; arm < PROBE_ARMS; arm++)
+        evidence.arms[arm] = (struct arm_rounds){arms[arm].items, arms[arm].count};
+    evidence.fresh = (struct arm_rounds){fresh.items, fresh.count};
+    evidence.fresh_quickack = (struct arm_rounds){fresh_quickack.items, fresh_quickack.count};
     evidence.unfinished = unfinished.total_ns ? &unfinished : NULL;
-    service_diagnose(&arena, &evidence, &findings);
+    probe_verdict(&arena, &evidence, &findings);
     print_findings(&findings);
     arena_free(&arena);
     return fflush(stdout) ? 1 : 0;

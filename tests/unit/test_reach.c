@@ -69,7 +69,7 @@ static struct reach_evidence with(const struct reach_try *tries, size_t count)
                                    .source = OURS,
                                    .tries = tries,
                                    .try_count = count,
-                                   .settings = schedule_defaults};
+                                   .settings = kernel_timers_defaults};
 }
 
 /* What holds of every diagnosis. */

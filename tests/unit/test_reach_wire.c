@@ -54,7 +54,7 @@ static struct reach_evidence with(const struct reach_try *tries, size_t count)
                                    .tries = tries,
                                    .try_count = count,
                                    .route = &by_gateway,
-                                   .settings = schedule_defaults};
+                                   .settings = kernel_timers_defaults};
 }
 
 struct diagnosed {

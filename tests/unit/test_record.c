@@ -31,7 +31,7 @@ static struct record_round some_round(void)
 
     memset(&record, 0, sizeof record); /* padding too: the test compares bytes */
     record.target = "host:7";
-    record.arm = (enum service_arm)chance(SERVICE_ARMS);
+    record.arm = (enum probe_arm)chance(PROBE_ARMS);
     record.fresh = chance(2);
     record.own = chance(2);
     record.warmup = chance(2);
@@ -63,7 +63,7 @@ static struct record_round some_round(void)
     return record;
 }
 
-static int parse(const char *line, struct record_round *round, struct service_evidence *evidence)
+static int parse(const char *line, struct record_round *round, struct probe_evidence *evidence)
 {
     enum record_type type;
     struct error error = {0};
@@ -90,9 +90,9 @@ static void rounds_come_back(void **state)
     }
 }
 
-static struct service_evidence some_evidence(void)
+static struct probe_evidence some_evidence(void)
 {
-    struct service_evidence evidence;
+    struct probe_evidence evidence;
 
     memset(&evidence, 0, sizeof evidence);
     evidence.target = "[fe80::1%eth0]:80 \"quoted\" \\ \xc3\xa9";
@@ -118,7 +118,7 @@ static void evidence_comes_back(void **state)
 {
     (void)state;
     for (int i = 0; i < 2000; i++) {
-        struct service_evidence out = some_evidence(), in;
+        struct probe_evidence out = some_evidence(), in;
         cleanup(buf) struct buf line = {0};
         memset(&in, 0x5a, sizeof in);
         assert_int_equal(record_evidence_line(&line, &out, NULL), 0);
@@ -144,7 +144,7 @@ static void evidence_comes_back(void **state)
 static void targets_that_are_no_utf8(void **state)
 {
     struct record_round out = some_round(), in;
-    struct service_evidence evidence = some_evidence();
+    struct probe_evidence evidence = some_evidence();
     cleanup(buf) struct buf lines = {0};
     (void)state;
     out.target = evidence.target = evidence.error_message = "h\xff\n\xc3:80";
@@ -161,7 +161,7 @@ static void targets_that_are_no_utf8(void **state)
 static void refuse(const char *line, const char *from, const char *to)
 {
     struct record_round round;
-    struct service_evidence evidence;
+    struct probe_evidence evidence;
     cleanup(buf) struct buf damaged = {0};
     const char *at = strstr(line, from);
 
@@ -177,11 +177,11 @@ static void refuse(const char *line, const char *from, const char *to)
 static void damage_is_refused(void **state)
 {
     struct record_round round = some_round();
-    struct service_evidence evidence = some_evidence();
+    struct probe_evidence evidence = some_evidence();
     cleanup(buf) struct buf line = {0};
     (void)state;
     round.round.retransmits = 7;
-    round.arm = SERVICE_QUICKACK;
+    round.arm = ARM_QUICKACK;
     record_round_line(&line, &round, NULL);
     refuse(line.data, "\"round\"", "\"square\"");
     refuse(line.data, "\"round\"", "7");

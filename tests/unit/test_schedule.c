@@ -2,7 +2,7 @@
  * Documentation/networking/ip-sysctl.rst says of it. */
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "diagnosis/schedule.h"
+#include "diagnosis/kernel_timers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,8 @@
 #define S  NS_PER_SEC
 #define MS NS_PER_MS
 
-static void assert_seconds(const struct schedule *schedule, const int64_t *seconds, size_t count)
+static void assert_seconds(const struct kernel_timers *schedule, const int64_t *seconds,
+                           size_t count)
 {
     assert_int_equal(schedule->sent_count, count);
     for (size_t i = 0; i < count; i++)
@@ -29,15 +30,16 @@ static void assert_seconds(const struct schedule *schedule, const int64_t *secon
 /* A measured time: what the kernel did can only be later than planned, and not much. */
 static void assert_explains(int64_t planned_ns, int64_t measured_ns)
 {
-    assert_in_range(measured_ns, planned_ns, schedule_latest_ns(&schedule_defaults, planned_ns));
+    assert_in_range(measured_ns, planned_ns,
+                    kernel_timers_latest_ns(&kernel_timers_defaults, planned_ns));
 }
 
 static void a_connect_fails_after_131_seconds(void **state)
 {
-    struct schedule schedule;
+    struct kernel_timers schedule;
 
     (void)state;
-    schedule_connect(&schedule, &schedule_defaults, NULL);
+    kernel_timers_connect(&schedule, &kernel_timers_defaults, NULL);
     assert_sent_at(&schedule, 0, 1, 2, 3, 4, 5, 7, 11, 19, 35, 67);
     assert_int_equal(schedule.failed_ns, 131 * S);
     assert_explains(schedule.failed_ns, 134 * S);
@@ -45,12 +47,12 @@ static void a_connect_fails_after_131_seconds(void **state)
 
 static void without_linear_timeouts_after_127(void **state)
 {
-    struct schedule_settings old = schedule_defaults;
-    struct schedule schedule;
+    struct kernel_timers_settings old = kernel_timers_defaults;
+    struct kernel_timers schedule;
 
     (void)state;
     old.syn_linear_timeouts = 0;
-    schedule_connect(&schedule, &old, NULL);
+    kernel_timers_connect(&schedule, &old, NULL);
     assert_sent_at(&schedule, 0, 1, 3, 7, 15, 31, 63);
     assert_int_equal(schedule.failed_ns, 127 * S);
 }
@@ -65,9 +67,9 @@ static void a_small_count_of_syns_is_a_time(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(seen); i++) {
-        struct schedule_socket socket = {.syn_count = seen[i].count};
-        struct schedule schedule;
-        schedule_connect(&schedule, &schedule_defaults, &socket);
+        struct kernel_timers_socket socket = {.syn_count = seen[i].count};
+        struct kernel_timers schedule;
+        kernel_timers_connect(&schedule, &kernel_timers_defaults, &socket);
         assert_int_equal(schedule.sent_count, seen[i].sent);
         assert_explains(schedule.failed_ns, seen[i].measured_ms * MS);
     }
@@ -81,9 +83,9 @@ static void a_user_timeout_ends_a_connect_after_the_first_timer(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(seen); i++) {
-        struct schedule_socket socket = {.user_timeout_ns = seen[i].timeout_ms * MS};
-        struct schedule schedule;
-        schedule_connect(&schedule, &schedule_defaults, &socket);
+        struct kernel_timers_socket socket = {.user_timeout_ns = seen[i].timeout_ms * MS};
+        struct kernel_timers schedule;
+        kernel_timers_connect(&schedule, &kernel_timers_defaults, &socket);
         assert_int_equal(schedule.failed_ns, seen[i].planned_ms * MS);
         assert_explains(schedule.failed_ns, seen[i].measured_ms * MS);
     }
@@ -91,56 +93,56 @@ static void a_user_timeout_ends_a_connect_after_the_first_timer(void **state)
 
 static void the_longest_wait_bounds_the_syns_too(void **state)
 {
-    struct schedule_settings settings = schedule_defaults;
-    struct schedule schedule;
+    struct kernel_timers_settings settings = kernel_timers_defaults;
+    struct kernel_timers schedule;
 
     (void)state;
     settings.rto_max_ns = 4 * S;
     settings.syn_retries = 4;
     settings.syn_linear_timeouts = 0;
-    schedule_connect(&schedule, &settings, NULL);
+    kernel_timers_connect(&schedule, &settings, NULL);
     assert_sent_at(&schedule, 0, 1, 3, 7, 11);
     assert_int_equal(schedule.failed_ns, 15 * S);
 }
 
 static void a_half_open_request_is_forgotten_after_63_seconds(void **state)
 {
-    struct schedule schedule;
+    struct kernel_timers schedule;
 
     (void)state;
-    schedule_accept(&schedule, &schedule_defaults);
+    kernel_timers_accept(&schedule, &kernel_timers_defaults);
     assert_sent_at(&schedule, 0, 1, 3, 7, 15, 31);
     assert_int_equal(schedule.failed_ns, 63 * S);
 }
 
 static void retries2_is_924_6_seconds(void **state)
 {
-    struct schedule_settings settings = schedule_defaults;
-    struct schedule schedule;
+    struct kernel_timers_settings settings = kernel_timers_defaults;
+    struct kernel_timers schedule;
 
     (void)state;
-    assert_int_equal(schedule_retries_ns(&settings, 15), 924600 * MS);
-    assert_int_equal(schedule_retries_ns(&settings, 8), 102200 * MS);
-    assert_int_equal(schedule_retries_ns(&settings, 3), 3000 * MS);
-    assert_int_equal(schedule_retries_ns(&settings, 0), 200 * MS);
-    schedule_send(&schedule, &settings, NULL);
+    assert_int_equal(kernel_timers_retries_ns(&settings, 15), 924600 * MS);
+    assert_int_equal(kernel_timers_retries_ns(&settings, 8), 102200 * MS);
+    assert_int_equal(kernel_timers_retries_ns(&settings, 3), 3000 * MS);
+    assert_int_equal(kernel_timers_retries_ns(&settings, 0), 200 * MS);
+    kernel_timers_send(&schedule, &settings, NULL);
     assert_in_range(schedule.failed_ns, 924600 * MS, 930000 * MS);
     /* RFC 1122 asks for at least 100 s; 8 is the smallest setting that gives them. */
     settings.retries2 = 8;
-    schedule_send(&schedule, &settings, NULL);
+    kernel_timers_send(&schedule, &settings, NULL);
     assert_in_range(schedule.failed_ns, 102200 * MS, 105000 * MS);
 }
 
 static void a_lower_longest_wait_shortens_retries2(void **state)
 {
-    struct schedule_settings settings = schedule_defaults;
-    struct schedule schedule;
+    struct kernel_timers_settings settings = kernel_timers_defaults;
+    struct kernel_timers schedule;
 
     (void)state;
     settings.rto_max_ns = 1 * S;
     /* 0.2, 0.4, 0.8, then a second each: (8 - 1) * 0.2 + 13 * 1. */
-    assert_int_equal(schedule_retries_ns(&settings, 15), 14400 * MS);
-    schedule_send(&schedule, &settings, NULL);
+    assert_int_equal(kernel_timers_retries_ns(&settings, 15), 14400 * MS);
+    kernel_timers_send(&schedule, &settings, NULL);
     assert_in_range(schedule.failed_ns, 14400 * MS, 16000 * MS);
 }
 
@@ -148,10 +150,10 @@ static void a_lower_longest_wait_shortens_retries2(void **state)
 static void retransmissions_come_when_they_were_seen(void **state)
 {
     static const int64_t seen_ms[] = {0, 210, 420, 840, 1670, 3300, 6700, 13300};
-    struct schedule schedule;
+    struct kernel_timers schedule;
 
     (void)state;
-    schedule_send(&schedule, &schedule_defaults, NULL);
+    kernel_timers_send(&schedule, &kernel_timers_defaults, NULL);
     for (size_t i = 0; i < ARRAY_SIZE(seen_ms); i++)
         assert_explains(schedule.sent_ns[i], seen_ms[i] * MS);
     for (size_t i = 1; i < schedule.sent_count; i++)
@@ -161,11 +163,11 @@ static void retransmissions_come_when_they_were_seen(void **state)
 
 static void a_user_timeout_runs_from_the_first_retransmission(void **state)
 {
-    struct schedule_socket socket = {.user_timeout_ns = 3 * S};
-    struct schedule schedule;
+    struct kernel_timers_socket socket = {.user_timeout_ns = 3 * S};
+    struct kernel_timers schedule;
 
     (void)state;
-    schedule_send(&schedule, &schedule_defaults, &socket);
+    kernel_timers_send(&schedule, &kernel_timers_defaults, &socket);
     assert_int_equal(schedule.failed_ns, 3408 * MS);
     assert_explains(schedule.failed_ns, 3420 * MS);
 }
@@ -173,20 +175,20 @@ static void a_user_timeout_runs_from_the_first_retransmission(void **state)
 /* RFC 6069 as Linux has it: as seen over 103 s, when a router answered every segment. */
 static void an_unreachable_host_undoes_the_back_off(void **state)
 {
-    struct schedule_settings settings = schedule_defaults;
-    struct schedule_socket socket = {.rtt_ns = 60 * MS, .unreachable_v4 = true};
-    struct schedule schedule;
+    struct kernel_timers_settings settings = kernel_timers_defaults;
+    struct kernel_timers_socket socket = {.rtt_ns = 60 * MS, .unreachable_v4 = true};
+    struct kernel_timers schedule;
 
     (void)state;
     settings.retries2 = 2;
-    schedule_send(&schedule, &settings, &socket);
+    kernel_timers_send(&schedule, &settings, &socket);
     assert_int_equal(schedule.sent_count, 8);
     for (size_t i = 1; i < schedule.sent_count; i++)
         assert_int_equal(schedule.sent_ns[i] - schedule.sent_ns[i - 1], 264 * MS);
     assert_int_equal(schedule.failed_ns, 8 * 264 * MS);
     /* After 256 of them the kernel's counter is 0 again, and one back-off stays. */
     settings.retries2 = 8;
-    schedule_send(&schedule, &settings, &socket);
+    kernel_timers_send(&schedule, &settings, &socket);
     assert_in_range(schedule.sent_count, 321, 325);
     assert_int_equal(schedule.sent_ns[259] - schedule.sent_ns[258], 2 * 264 * MS);
     assert_in_range(schedule.failed_ns, 102728 * MS, 104 * S);
@@ -194,39 +196,39 @@ static void an_unreachable_host_undoes_the_back_off(void **state)
 
 static void an_orphan_lasts_for_a_hundred_seconds(void **state)
 {
-    struct schedule_settings settings = schedule_defaults;
-    struct schedule schedule;
+    struct kernel_timers_settings settings = kernel_timers_defaults;
+    struct kernel_timers schedule;
 
     (void)state;
-    schedule_orphan(&schedule, &settings, NULL);
+    kernel_timers_orphan(&schedule, &settings, NULL);
     assert_explains(schedule.failed_ns, 107 * S);
     settings.orphan_retries = 1;
-    schedule_orphan(&schedule, &settings, NULL);
+    kernel_timers_orphan(&schedule, &settings, NULL);
     /* 600 ms since the first retransmission, looked at when one is due: 408 + 408 + 816. */
     assert_int_equal(schedule.failed_ns, 1632 * MS);
     /* With the back-off at its end the kernel takes it for dead: 0 is 0 then. */
     settings.orphan_retries = 0;
     settings.rto_max_ns = 1 * S;
-    schedule_orphan(&schedule, &settings, NULL);
+    kernel_timers_orphan(&schedule, &settings, NULL);
     assert_in_range(schedule.failed_ns, 1000 * MS, 3000 * MS);
 }
 
 static void keepalive_gives_up_after_two_hours_and_eleven_minutes(void **state)
 {
-    struct schedule_socket quick = {
+    struct kernel_timers_socket quick = {
         .keepalive_time_ns = 2 * S, .keepalive_intvl_ns = 1 * S, .keepalive_probes = 3};
-    struct schedule schedule;
+    struct kernel_timers schedule;
 
     (void)state;
-    schedule_keepalive(&schedule, &schedule_defaults, NULL);
+    kernel_timers_keepalive(&schedule, &kernel_timers_defaults, NULL);
     assert_int_equal(schedule.sent_count, 9);
     assert_int_equal(schedule.failed_ns, (7200 + 75 * 9) * S);
-    schedule_keepalive(&schedule, &schedule_defaults, &quick);
+    kernel_timers_keepalive(&schedule, &kernel_timers_defaults, &quick);
     assert_sent_at(&schedule, 2, 3, 4);
     assert_int_equal(schedule.failed_ns, 5 * S);
     /* A user timeout takes the place of the count. */
     quick.user_timeout_ns = 1 * S;
-    schedule_keepalive(&schedule, &schedule_defaults, &quick);
+    kernel_timers_keepalive(&schedule, &kernel_timers_defaults, &quick);
     assert_sent_at(&schedule, 2);
     assert_int_equal(schedule.failed_ns, 3 * S);
 }
@@ -234,31 +236,31 @@ static void keepalive_gives_up_after_two_hours_and_eleven_minutes(void **state)
 static void the_timeout_is_the_round_trip_above_the_least(void **state)
 {
     (void)state;
-    assert_int_equal(schedule_rto_ns(&schedule_defaults, 0), 204 * MS);
-    assert_int_equal(schedule_rto_ns(&schedule_defaults, 50 * MS), 252 * MS);
-    assert_int_equal(schedule_rto_ns(&schedule_defaults, 500 * S), 120 * S);
+    assert_int_equal(kernel_timers_rto_ns(&kernel_timers_defaults, 0), 204 * MS);
+    assert_int_equal(kernel_timers_rto_ns(&kernel_timers_defaults, 50 * MS), 252 * MS);
+    assert_int_equal(kernel_timers_rto_ns(&kernel_timers_defaults, 500 * S), 120 * S);
 }
 
 /* Whatever a file said that was read as a setting. */
 static void nonsense_ends_too(void **state)
 {
     static const int64_t values[] = {INT64_MIN, -1, 0, 1, 255, INT64_MAX};
-    struct schedule schedule;
+    struct kernel_timers schedule;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
         int64_t v = values[i];
-        struct schedule_settings settings = {v, v, v, v, v, v, v, v, v, v, v, v, i % 2};
-        struct schedule_socket socket = {0, v, v, v, v, v, i % 2};
-        schedule_connect(&schedule, &settings, &socket);
+        struct kernel_timers_settings settings = {v, v, v, v, v, v, v, v, v, v, v, v, i % 2};
+        struct kernel_timers_socket socket = {0, v, v, v, v, v, i % 2};
+        kernel_timers_connect(&schedule, &settings, &socket);
         assert_in_range(schedule.sent_count, 1, 2 * 255 + 2);
-        schedule_accept(&schedule, &settings);
+        kernel_timers_accept(&schedule, &settings);
         assert_in_range(schedule.sent_count, 1, 256);
-        schedule_send(&schedule, &settings, &socket);
+        kernel_timers_send(&schedule, &settings, &socket);
         assert_true(schedule.failed_ns > 0);
-        schedule_orphan(&schedule, &settings, &socket);
+        kernel_timers_orphan(&schedule, &settings, &socket);
         assert_true(schedule.failed_ns > 0);
-        schedule_keepalive(&schedule, &settings, &socket);
+        kernel_timers_keepalive(&schedule, &settings, &socket);
         assert_true(schedule.failed_ns > 0);
     }
 }

@@ -1,7 +1,7 @@
 /* The verdicts, from synthetic rounds: each row of what must come out, and what must never. A round
  * is made by a small model of a conversation; what the kernel would have seen follows from it. */
 #include "base/clock.h"
-#include "diagnosis/service.h"
+#include "diagnosis/probe_verdict.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -104,7 +104,7 @@ static void add_hold(struct round *round, const struct habit *habit)
     round->held_ack_delay_ns = habit->server_ack_ns;
 }
 
-static void add_cork(struct round *round, const struct habit *habit, enum service_arm arm)
+static void add_cork(struct round *round, const struct habit *habit, enum probe_arm arm)
 {
     uint64_t segment = arm == SERVICE_SMALL_MSS ? 76 : 32768;
 
@@ -114,11 +114,11 @@ static void add_cork(struct round *round, const struct habit *habit, enum servic
     round->arrivals = round->wait_after_bytes ? 2 : 1;
 }
 
-static struct round make(const struct habit *habit, enum service_arm arm, bool first)
+static struct round make(const struct habit *habit, enum probe_arm arm, bool first)
 {
     struct round round = quiet(habit);
-    bool quickack = first || arm == SERVICE_QUICKACK || arm == SERVICE_BOTH;
-    bool nodelay = arm == SERVICE_NODELAY || arm == SERVICE_BOTH || arm == SERVICE_SINGLE_WRITE;
+    bool quickack = first || arm == ARM_QUICKACK || arm == ARM_BOTH;
+    bool nodelay = arm == ARM_NODELAY || arm == ARM_BOTH || arm == ARM_SINGLE_WRITE;
 
     if (!habit->percent || chance(100) < habit->percent) {
         if (habit->client_nagle && !nodelay && !first) {
@@ -138,28 +138,28 @@ static struct round make(const struct habit *habit, enum service_arm arm, bool f
     return round;
 }
 
-static struct round store[SERVICE_ARMS + 1][512];
+static struct round store[PROBE_ARMS + 1][512];
 
-static struct service_evidence evidence_of(const struct habit *habit, size_t rounds, size_t others)
+static struct probe_evidence evidence_of(const struct habit *habit, size_t rounds, size_t others)
 {
-    struct service_evidence evidence = {.target = "host:7",
-                                        .persists = true,
-                                        .interventions = others > 0,
-                                        .stamps_queued = true,
-                                        .stamps_acked = true,
-                                        .request_writes = habit->client_nagle ? 2 : 1,
-                                        .mss_bytes = 32768,
-                                        .stall_ns = 10 * MS,
-                                        .rtt_ns = habit->rtt_ns,
-                                        .resolve_ns = 40 * US};
+    struct probe_evidence evidence = {.target = "host:7",
+                                      .persists = true,
+                                      .interventions = others > 0,
+                                      .stamps_queued = true,
+                                      .stamps_acked = true,
+                                      .request_writes = habit->client_nagle ? 2 : 1,
+                                      .mss_bytes = 32768,
+                                      .stall_ns = 10 * MS,
+                                      .rtt_ns = habit->rtt_ns,
+                                      .resolve_ns = 40 * US};
 
-    for (int arm = 0; arm < SERVICE_ARMS; arm++) {
-        size_t count = arm == SERVICE_BASELINE ? rounds : others;
-        if (arm == SERVICE_SMALL_MSS && !service_suspects_cork(evidence.arms[SERVICE_BASELINE]))
+    for (int arm = 0; arm < PROBE_ARMS; arm++) {
+        size_t count = arm == ARM_BASELINE ? rounds : others;
+        if (arm == SERVICE_SMALL_MSS && !probe_verdict_suspects_cork(evidence.arms[ARM_BASELINE]))
             count = 0;
         for (size_t i = 0; i < count; i++)
-            store[arm][i] = make(habit, (enum service_arm)arm, false);
-        evidence.arms[arm] = (struct service_rounds){store[arm], count};
+            store[arm][i] = make(habit, (enum probe_arm)arm, false);
+        evidence.arms[arm] = (struct arm_rounds){store[arm], count};
         if (arm == SERVICE_SMALL_MSS && count)
             evidence.small_mss_bytes = 76;
     }
@@ -171,12 +171,12 @@ static struct service_evidence evidence_of(const struct habit *habit, size_t rou
 static struct arena arena;
 static struct finding_list findings;
 
-static void diagnose(const struct service_evidence *evidence)
+static void diagnose(const struct probe_evidence *evidence)
 {
     arena_free(&arena);
     arena = (struct arena){0};
     findings = (struct finding_list){0};
-    service_diagnose(&arena, evidence, &findings);
+    probe_verdict(&arena, evidence, &findings);
     assert_false(arena.failed);
     for (size_t i = 0; i < findings.count; i++)
         assert_true(findings.items[i].summary && *findings.items[i].summary);
@@ -200,7 +200,7 @@ static void expect_verdict(enum finding_code code)
 
 static void expect(const struct habit *habit, enum finding_code code)
 {
-    struct service_evidence evidence = evidence_of(habit, ROUNDS, ROUNDS);
+    struct probe_evidence evidence = evidence_of(habit, ROUNDS, ROUNDS);
     diagnose(&evidence);
     expect_verdict(code);
 }
@@ -237,13 +237,13 @@ static void two_writes_with_nodelay(void **state)
 }
 
 /* Fresh connections: the first exchange of each, and the arms on persistent ones. */
-static struct service_evidence on_new_connections(const struct habit *habit, size_t others)
+static struct probe_evidence on_new_connections(const struct habit *habit, size_t others)
 {
-    struct service_evidence evidence = evidence_of(habit, others ? 20 : 0, others);
+    struct probe_evidence evidence = evidence_of(habit, others ? 20 : 0, others);
     evidence.new_connections = true;
     for (size_t i = 0; i < ROUNDS; i++)
-        store[SERVICE_ARMS][i] = make(habit, SERVICE_BASELINE, true);
-    evidence.fresh = (struct service_rounds){store[SERVICE_ARMS], ROUNDS};
+        store[PROBE_ARMS][i] = make(habit, ARM_BASELINE, true);
+    evidence.fresh = (struct arm_rounds){store[PROBE_ARMS], ROUNDS};
     return evidence;
 }
 
@@ -251,7 +251,7 @@ static void two_writes_on_new_connections(void **state)
 {
     struct habit habit = {LOOPBACK, .server_nagle = true};
     (void)state;
-    struct service_evidence evidence = on_new_connections(&habit, 20);
+    struct probe_evidence evidence = on_new_connections(&habit, 20);
     diagnose(&evidence);
     expect_verdict(FINDING_STALL_WHEN_PERSISTENT);
     expect_cost(FINDING_STALL_WHEN_PERSISTENT, RESULT_SIDE_SERVER, 39 * MS, 46 * MS);
@@ -259,7 +259,7 @@ static void two_writes_on_new_connections(void **state)
     /* What was not tried is never plain ok, where it could stall. */
     evidence = on_new_connections(&habit, 0);
     for (size_t i = 0; i < ROUNDS; i++)
-        store[SERVICE_ARMS][i].arrivals = 2;
+        store[PROBE_ARMS][i].arrivals = 2;
     diagnose(&evidence);
     expect_verdict(FINDING_INCONCLUSIVE);
     /* A server that closes anyway has no persistent connections that could. */
@@ -280,10 +280,10 @@ static void tickets_on_new_connections(void **state)
     struct habit habit = {LOOPBACK, .server_nagle = true};
     static struct round quick[10];
     (void)state;
-    struct service_evidence evidence = on_new_connections(&(struct habit){LOOPBACK}, 20);
+    struct probe_evidence evidence = on_new_connections(&(struct habit){LOOPBACK}, 20);
     for (size_t i = 0; i < ROUNDS; i++) {
-        struct round *round = &store[SERVICE_ARMS][i];
-        *round = make(&habit, SERVICE_BASELINE, false);
+        struct round *round = &store[PROBE_ARMS][i];
+        *round = make(&habit, ARM_BASELINE, false);
         round->arrivals = 1;
         round->wait_ns = round->gap_ns;
         round->wait_after_bytes = 0;
@@ -292,15 +292,15 @@ static void tickets_on_new_connections(void **state)
     diagnose(&evidence);
     expect_verdict(FINDING_INCONCLUSIVE);
     for (size_t i = 0; i < 10; i++)
-        quick[i] = make(&(struct habit){LOOPBACK}, SERVICE_QUICKACK, false);
-    evidence.fresh_quickack = (struct service_rounds){quick, 10};
+        quick[i] = make(&(struct habit){LOOPBACK}, ARM_QUICKACK, false);
+    evidence.fresh_quickack = (struct arm_rounds){quick, 10};
     diagnose(&evidence);
     expect_verdict(FINDING_NAGLE_DELAYED_ACK);
     expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_SERVER, 39 * MS, 46 * MS);
     assert_non_null(strstr(found(FINDING_NAGLE_DELAYED_ACK)->summary, "session tickets"));
     /* When acknowledging at once changes nothing, the server thinks. */
     for (size_t i = 0; i < 10; i++)
-        quick[i] = store[SERVICE_ARMS][i];
+        quick[i] = store[PROBE_ARMS][i];
     diagnose(&evidence);
     expect_verdict(FINDING_SERVER_THINK_TIME);
     assert_non_null(strstr(found(FINDING_SERVER_THINK_TIME)->summary, "began to answer"));
@@ -311,7 +311,7 @@ static void think_time_on_new_connections(void **state)
 {
     struct habit habit = {LOOPBACK, .think_ns = 40 * MS};
     (void)state;
-    struct service_evidence evidence = on_new_connections(&habit, 20);
+    struct probe_evidence evidence = on_new_connections(&habit, 20);
     diagnose(&evidence);
     expect_verdict(FINDING_SERVER_THINK_TIME);
     assert_int_equal(findings.count, 1);
@@ -399,7 +399,7 @@ static void a_cork(void **state)
     expect(&(struct habit){LOOPBACK, .server_nagle = true, .our_ack_ns = 200 * MS},
            FINDING_NAGLE_DELAYED_ACK);
     /* Without arms nobody can tell. */
-    struct service_evidence evidence =
+    struct probe_evidence evidence =
         evidence_of(&(struct habit){LOOPBACK, .cork_ns = 203 * MS}, ROUNDS, 0);
     diagnose(&evidence);
     expect_verdict(FINDING_INCONCLUSIVE);
@@ -407,7 +407,7 @@ static void a_cork(void **state)
 
 static void a_server_that_does_not_read(void **state)
 {
-    struct service_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, ROUNDS, ROUNDS);
+    struct probe_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, ROUNDS, ROUNDS);
     (void)state;
     for (int arm = 0; arm < SERVICE_SMALL_MSS; arm++)
         for (size_t i = 0; i < ROUNDS; i++) {
@@ -419,14 +419,14 @@ static void a_server_that_does_not_read(void **state)
     expect_verdict(FINDING_RECEIVE_WINDOW_LIMITED);
     assert_null(found(FINDING_NAGLE_DELAYED_ACK));
     for (size_t i = 0; i < ROUNDS; i++)
-        store[SERVICE_BASELINE][i].zero_window = true;
+        store[ARM_BASELINE][i].zero_window = true;
     diagnose(&evidence);
     expect_verdict(FINDING_ZERO_WINDOW);
 }
 
 static void a_window_that_stays_closed(void **state)
 {
-    struct service_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, 0, 0);
+    struct probe_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, 0, 0);
     struct round unfinished = {.rwnd_limited_ns = 600 * MS, .zero_window = true};
     (void)state;
     evidence.unfinished = &unfinished;
@@ -450,7 +450,7 @@ static void failures_are_told_as_errors(void **state)
                  {FINDING_RESPONSE_TRUNCATED, RESULT_SIDE_SERVER}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct service_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, 0, 0);
+        struct probe_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, 0, 0);
         evidence.error = cases[i].code;
         evidence.error_message = "it failed";
         diagnose(&evidence);
@@ -464,7 +464,7 @@ static void failures_are_told_as_errors(void **state)
 /* A failure after some rounds does not hide what those showed. */
 static void a_failure_in_the_middle(void **state)
 {
-    struct service_evidence evidence =
+    struct probe_evidence evidence =
         evidence_of(&(struct habit){LOOPBACK, .server_nagle = true}, ROUNDS, ROUNDS);
     (void)state;
     evidence.error = FINDING_CONNECTION_RESET;
@@ -476,13 +476,13 @@ static void a_failure_in_the_middle(void **state)
 
 static void around_the_rounds(void **state)
 {
-    struct service_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, ROUNDS, ROUNDS);
+    struct probe_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, ROUNDS, ROUNDS);
     (void)state;
     evidence.syn_retransmits = 2;
     evidence.slow_connects = 1;
     evidence.resolve_ns = 5000 * MS;
     evidence.rtt_ns = 180 * MS;
-    store[SERVICE_BASELINE][3].retransmits = 1;
+    store[ARM_BASELINE][3].retransmits = 1;
     diagnose(&evidence);
     assert_non_null(found(FINDING_SYN_RETRANSMISSION));
     assert_non_null(found(FINDING_SLOW_RESOLVE));
@@ -490,7 +490,7 @@ static void around_the_rounds(void **state)
     assert_non_null(found(FINDING_RETRANSMISSION));
     evidence.resolve_ns = evidence.rtt_ns = NONE;
     evidence.syn_retransmits = evidence.slow_connects = 0;
-    store[SERVICE_BASELINE][3].total_ns = 210 * MS;
+    store[ARM_BASELINE][3].total_ns = 210 * MS;
     diagnose(&evidence);
     assert_int_equal(findings.count, 1);
     assert_non_null(found(FINDING_RETRANSMISSION_TIMEOUT));
@@ -498,11 +498,11 @@ static void around_the_rounds(void **state)
 
 static void a_late_ack_that_held_nothing(void **state)
 {
-    struct service_evidence evidence =
+    struct probe_evidence evidence =
         evidence_of(&(struct habit){LOOPBACK, .think_ns = 60 * MS}, ROUNDS, ROUNDS);
     (void)state;
     for (size_t i = 0; i < ROUNDS; i++)
-        store[SERVICE_BASELINE][i].ack_delay_ns = 41 * MS;
+        store[ARM_BASELINE][i].ack_delay_ns = 41 * MS;
     diagnose(&evidence);
     expect_verdict(FINDING_SERVER_THINK_TIME);
     assert_int_equal(found(FINDING_DELAYED_ACK)->cost_ns, 0);
@@ -512,7 +512,7 @@ static void a_late_ack_that_held_nothing(void **state)
 
 static void without_arms_the_server_is_not_blamed_for_nagle(void **state)
 {
-    struct service_evidence evidence =
+    struct probe_evidence evidence =
         evidence_of(&(struct habit){LOOPBACK, .server_nagle = true}, ROUNDS, 0);
     (void)state;
     diagnose(&evidence);
@@ -521,7 +521,7 @@ static void without_arms_the_server_is_not_blamed_for_nagle(void **state)
 
 static void without_stamps_the_client_is_not_blamed_for_nagle(void **state)
 {
-    struct service_evidence evidence = evidence_of(
+    struct probe_evidence evidence = evidence_of(
         &(struct habit){LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS}, ROUNDS, ROUNDS);
     (void)state;
     evidence.stamps_acked = false;
@@ -533,7 +533,7 @@ static void without_stamps_the_client_is_not_blamed_for_nagle(void **state)
 static void a_congestion_window_is_not_nagle(void **state)
 {
     for (size_t others = 0; others <= ROUNDS; others += ROUNDS) {
-        struct service_evidence evidence =
+        struct probe_evidence evidence =
             evidence_of(&(struct habit){.rtt_ns = 30 * MS, .wakeup_ns = 60 * US}, ROUNDS, others);
         (void)state;
         for (int arm = 0; arm < SERVICE_SMALL_MSS; arm++)
@@ -564,7 +564,7 @@ static void few_rounds_claim_little(void **state)
 {
     (void)state;
     for (size_t rounds = 0; rounds < 5; rounds++) {
-        struct service_evidence evidence =
+        struct probe_evidence evidence =
             evidence_of(&(struct habit){LOOPBACK, .server_nagle = true}, rounds, rounds);
         diagnose(&evidence);
         assert_null(found(FINDING_NAGLE_DELAYED_ACK));
@@ -599,9 +599,9 @@ static void a_busy_machine_does_not_blame_the_server(void **state)
     for (seed = 1; seed < 40;) {
         uint32_t first = seed;
         struct habit habit = {.rtt_ns = 8 * US, .wakeup_ns = 30 * MS};
-        struct service_evidence evidence = evidence_of(&habit, ROUNDS, ROUNDS);
+        struct probe_evidence evidence = evidence_of(&habit, ROUNDS, ROUNDS);
         for (size_t i = 0; i < ROUNDS; i++) /* the server is as late as we are */
-            add_think(&store[SERVICE_BASELINE][i], chance(30 * MS));
+            add_think(&store[ARM_BASELINE][i], chance(30 * MS));
         diagnose(&evidence);
         enum finding_code verdict = finding_verdict(&findings);
         if (verdict != FINDING_NONE && verdict != FINDING_INCONCLUSIVE)
@@ -639,7 +639,7 @@ static void random_sleeps_are_never_nagle(void **state)
         if (number % 4 == 0)
             habit.pause_ns = 38 * MS + chance(8 * MS); /* where it looks most alike */
         size_t rounds = 10 + (size_t)chance(40), others = 10 + (size_t)chance(30);
-        struct service_evidence evidence = evidence_of(&habit, rounds, others);
+        struct probe_evidence evidence = evidence_of(&habit, rounds, others);
         diagnose(&evidence);
         if (found(FINDING_NAGLE_DELAYED_ACK) || found(FINDING_CORK_HOLD))
             fail_msg("number %u: pause %lld us, spread %lld us, %d%%: %s", number,
@@ -657,7 +657,7 @@ static void nagles_share_is_never_too_large(void **state)
     for (uint32_t number = 1; number <= 1000; number++) {
         seed = number * 2654435761u;
         struct habit habit = {LOOPBACK, .server_nagle = true, .pause_ns = chance(90 * MS)};
-        struct service_evidence evidence = evidence_of(&habit, ROUNDS, ROUNDS);
+        struct probe_evidence evidence = evidence_of(&habit, ROUNDS, ROUNDS);
         diagnose(&evidence);
         int64_t most = 44 * MS - habit.pause_ns;
         const struct finding *nagle = found(FINDING_NAGLE_DELAYED_ACK);
@@ -679,7 +679,7 @@ static void random_thought_is_never_the_clients_nagle(void **state)
         seed = number * 40503u;
         struct habit habit = {LOOPBACK, .client_nagle = true, .server_ack_ns = 0,
                               .think_ns = chance(200 * MS)};
-        struct service_evidence evidence = evidence_of(&habit, ROUNDS, ROUNDS);
+        struct probe_evidence evidence = evidence_of(&habit, ROUNDS, ROUNDS);
         diagnose(&evidence);
         assert_null(found(FINDING_NAGLE_DELAYED_ACK));
     }
@@ -688,9 +688,9 @@ static void random_thought_is_never_the_clients_nagle(void **state)
 static void arms_have_names(void **state)
 {
     (void)state;
-    for (int arm = 0; arm < SERVICE_ARMS; arm++)
-        assert_int_equal(service_arm_by_name(service_arm_name((enum service_arm)arm)), arm);
-    assert_int_equal(service_arm_by_name("none"), SERVICE_ARMS);
+    for (int arm = 0; arm < PROBE_ARMS; arm++)
+        assert_int_equal(probe_arm_by_name(probe_arm_name((enum probe_arm)arm)), arm);
+    assert_int_equal(probe_arm_by_name("none"), PROBE_ARMS);
 }
 
 static int reset(void **state)

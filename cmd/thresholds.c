@@ -1,0 +1,109 @@
+#include "thresholds.h"
+
+#include "output.h"
+
+#include "base/buf.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Some 20,000 targets; jansson makes ten times as much of it in memory, for a moment. */
+#define BASELINE_MAX (128 << 20)
+
+static int read_baseline(const char *path, struct buf *out, struct error *error)
+{
+    cleanup(file) FILE *file = fopen(path, "rbe");
+    char chunk[65536];
+    size_t got;
+
+    if (!file)
+        return error_sys(error, errno, "--baseline %s", path);
+    buf_init_cap(out, BASELINE_MAX);
+    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0 && !out->failed)
+        buf_add(out, chunk, got);
+    if (ferror(file))
+        return error_sys(error, errno, "--baseline %s", path);
+    if (out->failed)
+        return error_set(error, EFBIG, "--baseline %s: more than %d MiB", path, BASELINE_MAX >> 20);
+    return 0;
+}
+
+int thresholds_begin(struct thresholds *judge, const char *command,
+                     const struct thresholds_options *options, const struct report *report)
+{
+    cleanup(buf) struct buf bytes = {0};
+    struct error error = {0};
+
+    *judge = (struct thresholds){.command = command, .options = options};
+    if (!options->baseline)
+        return STATUS_OK;
+    if (read_baseline(options->baseline, &bytes, &error)) {
+        output_complain(command, "%s", error.text);
+        return STATUS_USAGE;
+    }
+    int rc = baseline_parse(&judge->baseline, buf_str(&bytes), bytes.len_bytes, &error);
+    if (rc) {
+        output_complain(command, "--baseline %s: %s%s", options->baseline,
+                        rc == -EBADMSG ? "the report is damaged: " : "", error.text);
+        return rc == -EPROTOTYPE ? STATUS_USAGE : STATUS_MACHINE;
+    }
+    const char *differs = baseline_differs(&judge->baseline, &report->parameters);
+    if (differs)
+        output_complain(command,
+                        "--baseline %s: that run had another \"%s\", so its rounds are not the "
+                        "same thing",
+                        options->baseline, differs);
+    return STATUS_OK;
+}
+
+static void add_note(struct arena *arena, struct result_probe *probe, const char *note)
+{
+    const char **notes = arena_alloc(arena, (probe->note_count + 1) * sizeof *notes);
+
+    if (!notes)
+        return;
+    if (probe->note_count)
+        memcpy(notes, probe->notes, probe->note_count * sizeof *notes);
+    notes[probe->note_count++] = note;
+    probe->notes = notes;
+}
+
+static void compare(struct thresholds *judge, struct report *report, struct result_probe *probe)
+{
+    const struct baseline_target *target = baseline_find(&judge->baseline, probe->target);
+    const char *note = "The earlier run has no such target: nothing was compared.";
+
+    if (target) {
+        judge->compared++;
+        note = regression_find(&report->arena, &target->before, probe, &report->findings);
+    }
+    if (note)
+        add_note(&report->arena, probe, note);
+}
+
+void thresholds_result(struct thresholds *judge, struct report *report, struct result_probe *probe)
+{
+    if (judge->options->baseline)
+        compare(judge, report, probe);
+    threshold_check_target(&report->arena, &judge->options->limits, probe, &report->checks);
+}
+
+int thresholds_end(struct thresholds *judge, struct report *report)
+{
+    size_t ok = 0;
+
+    for (size_t i = 0; i < report->result_count; i++)
+        ok += report->results[i]->probe.ok;
+    threshold_check_run(&report->arena, &judge->options->limits, ok, report->result_count,
+                        &report->checks);
+    if (!judge->options->baseline || judge->compared || !report->result_count)
+        return STATUS_OK;
+    output_complain(judge->command, "--baseline %s: that run has none of these targets",
+                    judge->options->baseline);
+    return STATUS_USAGE;
+}
+
+void thresholds_free(struct thresholds *judge)
+{
+    baseline_free(&judge->baseline);
+}

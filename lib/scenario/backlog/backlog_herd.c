@@ -1,0 +1,329 @@
+/* The thundering herd: how many of the processes that wait for a connection wake up for one.
+ *
+ * Each that wakes stops at a gate before it accepts, until nobody else will wake. So what is
+ * counted does not depend on who is quick: a process that finds the connection taken by a quicker
+ * one before it wakes would sleep on, and on an idle machine most do. */
+#include "scenario/backlog/backlog.h"
+
+#include "base/cleanup.h"
+#include "scenario/engine/agent_self.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WAITERS       5
+#define CONNECTIONS   4
+#define SETTLE_NS     (10 * NS_PER_SEC)
+#define SETTLED_LOOKS 2 /* in a row */
+
+static const struct mode {
+    const char *key, *name;
+    bool epoll, shared, reuseport;
+    uint32_t events;
+    int woken; /* for each connection */
+} modes[] = {
+    {"accept", "blocking accept", false, false, false, 0, 1},
+    {"shared_level", "one epoll set, level", true, true, false, EPOLLIN, WAITERS},
+    {"shared_edge", "one epoll set, edge", true, true, false, EPOLLIN | EPOLLET, 1},
+    {"own_level", "an epoll set each, level", true, false, false, EPOLLIN, WAITERS},
+    {"own_edge", "an epoll set each, edge", true, false, false, EPOLLIN | EPOLLET, WAITERS},
+    {"exclusive", "the same, EPOLLEXCLUSIVE", true, false, false, EPOLLIN | EPOLLEXCLUSIVE, 1},
+    {"reuseport", "SO_REUSEPORT, epoll", true, false, true, EPOLLIN, 1},
+};
+#define MODES (sizeof modes / sizeof modes[0])
+
+/* ---- In the server: its processes */
+
+enum { STARTING, WAITING, AT_GATE }; /* AT_GATE and above: before so many openings */
+
+struct waiter {
+    atomic_int state, woken, accepted;
+    pid_t pid;
+};
+
+static struct herd {
+    atomic_int gate; /* goes up by one for each opening */
+    struct waiter waiters[WAITERS];
+} * herd;
+
+static int listeners[WAITERS] = {-1, -1, -1, -1, -1};
+static int shared_set = -1;
+
+/* It is opened only when whoever has woken is known to be here. */
+static void wait_at_gate(struct waiter *self)
+{
+    int seen = atomic_load(&herd->gate);
+
+    atomic_store(&self->state, AT_GATE + seen);
+    while (atomic_load(&herd->gate) == seen)
+        syscall(SYS_futex, &herd->gate, FUTEX_WAIT, seen, NULL, NULL, 0);
+}
+
+static int epoll_set(int listener, uint32_t events)
+{
+    struct epoll_event event = {.events = events};
+    int set = epoll_create1(EPOLL_CLOEXEC);
+
+    return epoll_ctl(set, EPOLL_CTL_ADD, listener, &event) ? -1 : set;
+}
+
+static _Noreturn void wait_for_connections(const struct mode *mode, struct waiter *self,
+                                           int listener, pid_t parent)
+{
+    int set = !mode->epoll ? -1 : mode->shared ? shared_set : epoll_set(listener, mode->events);
+    struct epoll_event event;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent || (mode->epoll && set < 0))
+        _exit(1);
+    for (;;) {
+        atomic_store(&self->state, WAITING);
+        if (!mode->epoll) {
+            bool got = accept(listener, NULL, NULL) >= 0;
+            atomic_fetch_add(&self->woken, 1);
+            atomic_fetch_add(&self->accepted, got);
+        } else if (epoll_wait(set, &event, 1, -1) == 1) {
+            atomic_fetch_add(&self->woken, 1);
+            wait_at_gate(self);
+            /* All that is there: an edge-triggered set would not tell again. */
+            while (accept(listener, NULL, NULL) >= 0)
+                atomic_fetch_add(&self->accepted, 1);
+        }
+    }
+}
+
+static int open_listeners(struct agent_self *self, const struct mode *mode, uint16_t port)
+{
+    struct sock_address address;
+    int on = 1, rc = agent_self_address(self, ACT_TO_SELF, port, &address);
+
+    for (int i = 0; !rc && i < (mode->reuseport ? WAITERS : 1); i++) {
+        int fd = socket(self->start.family,
+                        SOCK_STREAM | SOCK_CLOEXEC | (mode->epoll ? SOCK_NONBLOCK : 0), 0);
+        listeners[i] = fd;
+        if (fd < 0 || agent_self_prepare(self, fd) ||
+            (mode->reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on)) ||
+            bind(fd, &address.any, address.len_bytes) || listen(fd, 64))
+            rc = errno ? -errno : -EIO;
+    }
+    return rc;
+}
+
+/* number: the mode */
+static int64_t do_start(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    const struct mode *mode = &modes[act->number];
+    pid_t parent = getpid();
+    int rc = open_listeners(self, mode, act->port);
+
+    (void)reply;
+    herd = mmap(NULL, sizeof *herd, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (rc || herd == MAP_FAILED)
+        return rc ? rc : -errno;
+    shared_set = mode->shared ? epoll_set(listeners[0], mode->events) : -1;
+    for (int i = 0; i < WAITERS; i++) {
+        struct waiter *waiter = &herd->waiters[i];
+        pid_t pid = fork();
+        if (!pid)
+            wait_for_connections(mode, waiter, listeners[mode->reuseport ? i : 0], parent);
+        if (pid < 0)
+            return -errno;
+        waiter->pid = pid; /* by us alone: the memory is shared */
+    }
+    return 0;
+}
+
+static int64_t do_end(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    (void)self;
+    (void)act;
+    (void)reply;
+    for (int i = 0; i < WAITERS; i++) {
+        if (herd->waiters[i].pid > 0) {
+            kill(herd->waiters[i].pid, SIGKILL);
+            waitpid(herd->waiters[i].pid, NULL, 0);
+        }
+        if (listeners[i] >= 0)
+            close(listeners[i]);
+        listeners[i] = -1;
+    }
+    if (shared_set >= 0)
+        close(shared_set);
+    munmap(herd, sizeof *herd);
+    return 0;
+}
+
+static int64_t do_open_gate(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    (void)self;
+    (void)act;
+    (void)reply;
+    atomic_fetch_add(&herd->gate, 1);
+    syscall(SYS_futex, &herd->gate, FUTEX_WAKE, WAITERS, NULL, NULL, 0);
+    return 0;
+}
+
+struct herd_count {
+    int woken[WAITERS], accepted[WAITERS];
+    int all_woken, all_accepted;
+};
+
+static bool settled(struct herd_count *count)
+{
+    int gate = AT_GATE + atomic_load(&herd->gate);
+    bool all = true;
+
+    memset(count, 0, sizeof *count);
+    for (int i = 0; i < WAITERS; i++) {
+        struct waiter *waiter = &herd->waiters[i];
+        int state = atomic_load(&waiter->state);
+        all &= state == gate || (state == WAITING && backlog_sleeps(waiter->pid));
+        count->all_woken += count->woken[i] = atomic_load(&waiter->woken);
+        count->all_accepted += count->accepted[i] = atomic_load(&waiter->accepted);
+    }
+    return all;
+}
+
+/* Waits until nobody runs: each is at the closed gate or asleep in its call, and at least `bytes`
+ * have woken and `number` accepted in all → reply.data. A process that was woken runs from that
+ * moment on, so that nobody is missed. */
+static int64_t do_settle(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    int64_t end_ns = clock_mono_ns() + SETTLE_NS;
+    struct herd_count count, before = {0};
+    int good = 0;
+
+    (void)self;
+    while (good < SETTLED_LOOKS) {
+        bool now =
+            settled(&count) && count.all_woken >= act->bytes && count.all_accepted >= act->number;
+        good = now && (!good || !memcmp(&count, &before, sizeof count)) ? good + 1 : 0;
+        before = count;
+        if (clock_mono_ns() > end_ns)
+            return -ETIME;
+        if (good < SETTLED_LOOKS)
+            poll(NULL, 0, 1);
+    }
+    memcpy(reply->data, &count, sizeof count);
+    return 0;
+}
+
+/* ---- The scenario */
+
+struct herd_facts {
+    struct backlog_watch watch;
+    struct herd_count counts[MODES];
+};
+
+static bool settle(struct testbed *bed, int woken, int accepted, struct herd_count *out)
+{
+    struct act_reply reply = DO(testbed_server(bed), ACT_CALL, .function = do_settle,
+                                .bytes = woken, .number = accepted);
+
+    if (reply.rc == 0)
+        memcpy(out, reply.data, sizeof *out);
+    backlog_watch(bed)->gave_up |= reply.rc == -ETIME;
+    return reply.rc == 0;
+}
+
+static void connect_one(struct testbed *bed, size_t index, int number, struct herd_count *count)
+{
+    struct herd_facts *facts = testbed_facts(bed, sizeof *facts);
+    uint16_t port = (uint16_t)(TESTBED_PORT + index);
+    int slot = 1 + (int)index * CONNECTIONS + number;
+
+    testbed_from_here(bed);
+    if (DO(testbed_client(bed), ACT_CONNECT, .slot = slot, .port = port).rc) {
+        facts->watch.gave_up = true;
+        return;
+    }
+    backlog_await(bed, "delivered c>s:ack");
+    if (modes[index].epoll) {
+        backlog_await_queue(bed, port, 1);
+        if (!settle(bed, count->all_woken + 1, number, count))
+            return;
+        DO(testbed_server(bed), ACT_CALL, .function = do_open_gate);
+    }
+    settle(bed, count->all_woken + !modes[index].epoll, number + 1, count);
+}
+
+static void run_herd(struct testbed *bed)
+{
+    struct herd_facts *facts = testbed_facts(bed, sizeof *facts);
+    struct agent *server = testbed_server(bed);
+
+    for (size_t i = 0; i < MODES && !testbed_failed(bed) && !facts->watch.gave_up; i++) {
+        struct herd_count *count = &facts->counts[i];
+        struct act_reply started = DO(server, ACT_CALL, .function = do_start, .number = (int)i,
+                                      .port = (uint16_t)(TESTBED_PORT + i));
+        if (started.rc)
+            testbed_fail(bed, "the waiting processes: %s", act_rc_name(started.rc, "0"));
+        settle(bed, 0, 0, count);
+        for (int k = 0; k < CONNECTIONS && !facts->watch.gave_up; k++)
+            connect_one(bed, i, k, count);
+        DO(server, ACT_CALL, .function = do_end);
+    }
+}
+
+static void list_mode(struct testbed *bed, const struct mode *mode, const struct herd_count *count)
+{
+    struct result_map *row = testbed_row(bed);
+    int most = 0, some = 0;
+
+    for (int i = 0; i < WAITERS; i++) {
+        most = count->accepted[i] > most ? count->accepted[i] : most;
+        some += count->accepted[i] > 0;
+    }
+    result_set_text(bed->arena, row, "way", mode->name);
+    result_set_integer(bed->arena, row, "processes", WAITERS);
+    result_set_integer(bed->arena, row, "connections", count->all_accepted);
+    result_set_integer(bed->arena, row, "woken", count->all_woken);
+    result_set_integer(bed->arena, row, "in_vain", count->all_woken - count->all_accepted);
+    result_set_integer(bed->arena, row, "had_some", some);
+    result_set_integer(bed->arena, row, "most_by_one", most);
+}
+
+static void check_herd(struct testbed *bed)
+{
+    const struct herd_facts *facts = testbed_facts(bed, sizeof *facts);
+
+    testbed_table(bed, "herd", "Who wakes for a connection, and who gets it");
+    for (size_t i = 0; i < MODES; i++) {
+        const struct herd_count *count = &facts->counts[i];
+        testbed_check_text(
+            bed, modes[i].key,
+            arena_printf(bed->arena, "%d woken for %d", modes[i].woken * CONNECTIONS, CONNECTIONS),
+            arena_printf(bed->arena, "%d woken for %d", count->all_woken, count->all_accepted));
+        list_mode(bed, &modes[i], count);
+    }
+    testbed_expect_flags_begin(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", NULL);
+}
+
+const struct scenario backlog_herd = {
+    .name = "herd",
+    .title = "many processes wait for connections: how many wake up for one",
+    .book = "With several processes blocked in accept on one listener, all wake for each "
+            "connection and all but one sleep again, which costs more the more there are; and all "
+            "that are blocked in select wake, too (section 30.6).",
+    .here = "Blocking accept wakes one process, the one that has waited longest. An epoll set that "
+            "processes share wakes one when it is edge-triggered, and one after another for as "
+            "long as the connection is there when it is level-triggered. With an epoll set each, "
+            "all wake. EPOLLEXCLUSIVE (Linux 4.5) wakes one, but mostly the same: a process gets "
+            "the next connections, too, if it is asleep again by then. SO_REUSEPORT gives each a "
+            "queue, and chance distributes. Here no process accepts before all that will wake "
+            "have; a quick one saves others the trouble, so that idle machines show less.",
+    .differs = "Blocking accept wakes one process only.",
+    .settings = backlog_settings,
+    .play = run_herd,
+    .check = check_herd,
+};

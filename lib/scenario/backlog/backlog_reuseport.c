@@ -1,0 +1,154 @@
+/* SO_REUSEPORT: a queue for each listener, which dies with it, or moves. */
+#include "scenario/backlog/backlog.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define EACH_LEAST 2  /* connections in either queue */
+#define MOST       64 /* connections until that is so: else the odds are against it */
+
+/* Two processes that listen on one port, and what became of their connections when one died. */
+struct share {
+    uint16_t port;
+    int first_slot, count;
+    int64_t queued[2]; /* of the one that dies, of the other */
+    int64_t left;      /* in the other's queue, afterwards */
+    int reset, open;   /* of the clients */
+    int accepted;
+    int first_reset; /* slot */
+};
+
+struct reuseport_facts {
+    struct backlog_watch watch;
+    bool migrates; /* this kernel has tcp_migrate_req */
+    struct share alone, moved;
+    const struct backlog_sample *before, *after;
+};
+
+static void spread(struct testbed *bed, struct share *share, struct agent *const agents[2])
+{
+    struct agent *client = testbed_client(bed);
+
+    for (int i = 0; i < 2; i++) {
+        DO(agents[i], ACT_OPTION, .text = "SO_REUSEPORT=on");
+        DO(agents[i], ACT_LISTEN, .port = share->port, .number = MOST);
+    }
+    while (share->count < MOST && !testbed_failed(bed) && !backlog_watch(bed)->gave_up &&
+           (share->queued[0] < EACH_LEAST || share->queued[1] < EACH_LEAST)) {
+        DO(client, ACT_CONNECT, .slot = share->first_slot + share->count, .port = share->port);
+        backlog_await_queue(bed, share->port, ++share->count);
+        for (int i = 0; i < 2; i++)
+            share->queued[i] = DO(agents[i], ACT_BACKLOG).rc;
+    }
+}
+
+static void look_at_clients(struct testbed *bed, struct share *share)
+{
+    for (int i = 0; i < share->count; i++) {
+        int slot = share->first_slot + i;
+        const char *state = backlog_state_of(bed, testbed_client(bed), slot);
+        if (!strcmp(state, "ECONNRESET") && !share->reset++)
+            share->first_reset = slot;
+        share->open += !strcmp(state, "open");
+    }
+}
+
+static void die(struct testbed *bed, struct share *share, struct agent *const agents[2],
+                int64_t resets)
+{
+    testbed_from_here(bed);
+    agent_signal(agents[0], SIGKILL);
+    backlog_await_queue(bed, share->port, share->count - resets);
+    for (int64_t i = 1; i <= resets && !backlog_watch(bed)->gave_up; i++)
+        backlog_await(bed, arena_printf(bed->arena, "delivered s>c:rst#%d", (int)i));
+    share->left = DO(agents[1], ACT_BACKLOG).rc;
+    look_at_clients(bed, share);
+    backlog_look(bed, share->port, "one has died");
+    share->accepted = backlog_accept(bed, agents[1], 0, 1, (int)share->left);
+}
+
+static void run_reuseport(struct testbed *bed)
+{
+    struct reuseport_facts *facts = testbed_facts(bed, sizeof *facts);
+    struct agent *first[2] = {testbed_server(bed), testbed_actor(bed, LAB_SERVER)};
+    struct agent *second[2] = {testbed_actor(bed, LAB_SERVER), testbed_actor(bed, LAB_SERVER)};
+
+    facts->migrates = DO(first[0], ACT_SETTING, .text = "tcp_migrate_req").rc >= 0;
+    facts->alone = (struct share){.port = TESTBED_PORT, .first_slot = 1};
+    spread(bed, &facts->alone, first);
+    backlog_look(bed, TESTBED_PORT, "two processes");
+    die(bed, &facts->alone, first, facts->alone.queued[0]);
+    testbed_subject(bed, (uint32_t)facts->alone.first_reset);
+
+    if (!facts->migrates)
+        return;
+    backlog_set(bed, LAB_SERVER, "ipv4/tcp_migrate_req", "1");
+    facts->moved = (struct share){.port = TESTBED_PORT + 1, .first_slot = MOST + 1};
+    spread(bed, &facts->moved, second);
+    facts->before = backlog_look(bed, TESTBED_PORT + 1, "tcp_migrate_req");
+    die(bed, &facts->moved, second, 0);
+    facts->after = &facts->watch.samples[facts->watch.count - 1];
+}
+
+static void list_share(struct testbed *bed, const char *setting, const struct share *share)
+{
+    struct result_map *row = testbed_row(bed);
+
+    result_set_text(bed->arena, row, "tcp_migrate_req", setting);
+    result_set_integer(bed->arena, row, "one_has", share->queued[0]);
+    result_set_integer(bed->arena, row, "other_has", share->queued[1]);
+    result_set_integer(bed->arena, row, "reset", share->reset);
+    result_set_integer(bed->arena, row, "left", share->left);
+    result_set_integer(bed->arena, row, "accepted", share->accepted);
+}
+
+/* How many each gets is chance; what must be follows from it. */
+static void check_share(struct testbed *bed, const struct share *share, bool moved,
+                        const char *const keys[3])
+{
+    int64_t lost = moved ? 0 : share->queued[0];
+
+    testbed_check_bool(bed, keys[0], true,
+                       share->queued[0] >= EACH_LEAST && share->queued[1] >= EACH_LEAST);
+    testbed_check_bool(bed, keys[1], true,
+                       share->reset == lost && share->open == share->count - lost);
+    testbed_check_bool(bed, keys[2], true, share->accepted == share->count - lost);
+}
+
+static void check_reuseport(struct testbed *bed)
+{
+    static const char *const alone[] = {"both_have_some", "just_its_own_are_reset",
+                                        "all_others_accepted"};
+    static const char *const moved[] = {"migrate_both_have_some", "migrate_none_is_reset",
+                                        "migrate_all_accepted"};
+    const struct reuseport_facts *facts = testbed_facts(bed, sizeof *facts);
+
+    check_share(bed, &facts->alone, false, alone);
+    testbed_table(bed, "processes", "Two listeners on a port, one dies");
+    list_share(bed, "0", &facts->alone);
+    if (facts->migrates) {
+        check_share(bed, &facts->moved, true, moved);
+        testbed_check_bool(bed, "migrate_counted", true,
+                           backlog_rise(facts->before, facts->after, BACKLOG_MIGRATED) ==
+                               facts->moved.queued[0]);
+        list_share(bed, "1", &facts->moved);
+    }
+    testbed_expect_flags(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C RST,ACK", NULL);
+    backlog_tables(bed);
+}
+
+const struct scenario backlog_reuseport = {
+    .name = "reuseport",
+    .title = "SO_REUSEPORT: a queue for each process, and one dies",
+    .here = "Each listener has a queue of its own; which one a connection goes to is a hash of its "
+            "addresses and ports. When a process dies, the connections in its queue, which their "
+            "clients believe in, are reset; those of the others stay. With tcp_migrate_req (Linux "
+            "5.14) they move to another listener of the port, half-open ones, too "
+            "(TCPMigrateReqSuccess), and none is lost. A slow process makes its own share wait "
+            "although the others are idle.",
+    .settings =
+        (const struct scenario_setting[]){
+            BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_migrate_req", "0", SETTING_OPTIONAL}, {0}},
+    .play = run_reuseport,
+    .check = check_reuseport,
+};

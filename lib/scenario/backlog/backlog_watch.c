@@ -1,0 +1,403 @@
+/* What the scenarios of accept-backlog share; see backlog.h. */
+#include "scenario/backlog/backlog.h"
+
+#include "base/cleanup.h"
+#include "scenario/engine/agent_self.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct scenario_setting backlog_settings[] = {BACKLOG_SETTINGS, {0}};
+
+static const char *const counter_names[BACKLOG_COUNTERS] = {
+    [BACKLOG_OVERFLOWS] = "ListenOverflows",
+    [BACKLOG_DROPS] = "ListenDrops",
+    [BACKLOG_REQ_DROP] = "TCPReqQFullDrop",
+    [BACKLOG_REQ_COOKIES] = "TCPReqQFullDoCookies",
+    [BACKLOG_COOKIES_SENT] = "SyncookiesSent",
+    [BACKLOG_COOKIES_RECV] = "SyncookiesRecv",
+    [BACKLOG_COOKIES_FAIL] = "SyncookiesFailed",
+    [BACKLOG_EMBRYONIC] = "EmbryonicRsts",
+    [BACKLOG_DEFER_DROP] = "TCPDeferAcceptDrop",
+    [BACKLOG_TFO_PASSIVE] = "TCPFastOpenPassive",
+    [BACKLOG_TFO_OVERFLOW] = "TCPFastOpenListenOverflow",
+    [BACKLOG_MIGRATED] = "TCPMigrateReqSuccess",
+    [BACKLOG_MIGRATE_FAIL] = "TCPMigrateReqFailure",
+};
+
+/* ---- Looking ---- */
+
+static int count_socket(void *context, const struct sock_diag_entry *entry)
+{
+    struct backlog_survey *survey = context;
+
+    if (entry->state == TCP_LISTEN) {
+        survey->listeners++;
+        survey->queue += entry->rqueue;
+        survey->limit += entry->wqueue;
+    } else if (entry->state > 0 && entry->state < (int)ARRAY_SIZE(survey->states)) {
+        survey->states[entry->state]++;
+        survey->unread_bytes += entry->rqueue;
+    }
+    return 0;
+}
+
+/* In an agent. flags: whether the port is the own one (the server's), and whether to count. */
+static int64_t do_survey(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct backlog_survey survey = {0};
+    uint16_t port = agent_self_port(self, act->port);
+    bool own = self->host == LAB_SERVER;
+    struct sock_diag_filter filter = {
+        .family = self->start.family, .local_port = own ? port : 0, .remote_port = own ? 0 : port};
+    struct sock_diag *diag;
+    int rc = sock_diag_open(&diag, NULL);
+
+    if (rc)
+        return rc;
+    rc = sock_diag_list(diag, &filter, count_socket, &survey, NULL);
+    sock_diag_close(diag);
+    for (size_t i = 0; act->flags && i < BACKLOG_COUNTERS; i++) {
+        struct act ask = {.verb = ACT_COUNTER};
+        snprintf(ask.text, sizeof ask.text, "TcpExt %s", counter_names[i]);
+        int64_t value = agent_self_counter(self, &ask, reply);
+        survey.counters[i] = value < 0 ? RESULT_UNKNOWN : value; /* an older kernel */
+    }
+    _Static_assert(sizeof survey <= ACT_DATA_MAX, "an answer holds it");
+    memcpy(reply->data, &survey, sizeof survey);
+    return rc;
+}
+
+struct backlog_watch *backlog_watch(struct testbed *bed)
+{
+    return testbed_facts(bed, TESTBED_FACTS_MAX);
+}
+
+static struct agent *eye_of(struct testbed *bed, enum lab_host host)
+{
+    struct backlog_watch *watch = backlog_watch(bed);
+
+    if (!watch->eye[host])
+        watch->eye[host] = testbed_actor(bed, host);
+    return watch->eye[host];
+}
+
+static struct backlog_survey survey(struct testbed *bed, enum lab_host host, uint16_t port,
+                                    bool count)
+{
+    struct backlog_survey seen = {0};
+    struct act_reply reply =
+        DO(eye_of(bed, host), ACT_CALL, .function = do_survey, .port = port, .flags = count);
+
+    if (reply.rc && !testbed_failed(bed))
+        testbed_fail(bed, "looking at the sockets of the %s: %s", lab_host_name(host),
+                     act_rc_name(reply.rc, "0"));
+    if (!reply.rc)
+        memcpy(&seen, reply.data, sizeof seen);
+    return seen;
+}
+
+struct backlog_survey backlog_survey(struct testbed *bed, enum lab_host host, uint16_t port)
+{
+    return survey(bed, host, port, true);
+}
+
+const struct backlog_sample *backlog_look(struct testbed *bed, uint16_t port, const char *when)
+{
+    struct backlog_watch *watch = backlog_watch(bed);
+    struct backlog_sample *sample = &watch->samples[watch->count];
+
+    if (watch->count + 1 < BACKLOG_SAMPLES)
+        watch->count++;
+    *sample = (struct backlog_sample){.when = when,
+                                      .at_ns = clock_mono_ns() - bed->started_mono_ns,
+                                      .server = survey(bed, LAB_SERVER, port, true),
+                                      .client = survey(bed, LAB_CLIENT, port, false)};
+    testbed_mark(bed, "%s: %d queued, limit %d", when, (int)sample->server.queue,
+                 (int)sample->server.limit);
+    return sample;
+}
+
+int64_t backlog_rise(const struct backlog_sample *from, const struct backlog_sample *to,
+                     enum backlog_counter counter)
+{
+    int64_t before = from->server.counters[counter], after = to->server.counters[counter];
+    return before == RESULT_UNKNOWN || after == RESULT_UNKNOWN ? RESULT_UNKNOWN : after - before;
+}
+
+/* ---- Tables ---- */
+
+static void list_queues(struct testbed *bed, const struct backlog_watch *watch)
+{
+    testbed_table(bed, "queues", "The queues over time");
+    for (size_t i = 0; i < watch->count; i++) {
+        const struct backlog_sample *sample = &watch->samples[i];
+        struct result_map *row = testbed_row(bed);
+        result_set_text(bed->arena, row, "when", sample->when);
+        result_set_integer(bed->arena, row, "at_ns", sample->at_ns);
+        result_set_integer(bed->arena, row, "accept_queue", sample->server.queue);
+        result_set_integer(bed->arena, row, "limit", sample->server.limit);
+        result_set_integer(bed->arena, row, "half_open", sample->server.states[TCP_SYN_RECV]);
+        result_set_integer(bed->arena, row, "clients_connected",
+                           sample->client.states[TCP_ESTABLISHED]);
+        result_set_integer(bed->arena, row, "clients_waiting", sample->client.states[TCP_SYN_SENT]);
+    }
+}
+
+static void list_counters(struct testbed *bed, const struct backlog_watch *watch)
+{
+    const struct backlog_sample *first = &watch->samples[0];
+    const struct backlog_sample *last = &watch->samples[watch->count - 1];
+
+    bool moved = false;
+
+    for (enum backlog_counter i = 0; i < BACKLOG_COUNTERS; i++) {
+        if (!backlog_rise(first, last, i))
+            continue;
+        if (!moved)
+            testbed_table(bed, "counters", "The server's counters that moved");
+        moved = true;
+        struct result_map *row = testbed_row(bed);
+        result_set_text(bed->arena, row, "counter", counter_names[i]);
+        result_set_integer(bed->arena, row, "before", first->server.counters[i]);
+        result_set_integer(bed->arena, row, "after", last->server.counters[i]);
+    }
+}
+
+/* The scenario's row in the summary of all. */
+static void summarize(struct testbed *bed, const struct backlog_watch *watch)
+{
+    const struct backlog_sample *first = &watch->samples[0];
+    const struct backlog_sample *last = &watch->samples[watch->count - 1];
+    struct result_map *row = testbed_summary(bed);
+    int64_t queue = 0, half_open = 0;
+    const char *moved = "";
+
+    for (size_t i = 0; i < watch->count; i++) {
+        const struct backlog_survey *server = &watch->samples[i].server;
+        queue = server->queue > queue ? server->queue : queue;
+        half_open =
+            server->states[TCP_SYN_RECV] > half_open ? server->states[TCP_SYN_RECV] : half_open;
+    }
+    for (enum backlog_counter i = 0; i < BACKLOG_COUNTERS; i++)
+        if (backlog_rise(first, last, i) > 0)
+            moved = arena_printf(bed->arena, "%s%s%s +%d", moved, *moved ? ", " : "",
+                                 counter_names[i], (int)backlog_rise(first, last, i));
+    result_set_integer(bed->arena, row, "most_queued", queue);
+    result_set_integer(bed->arena, row, "most_half_open", half_open);
+    result_set_text(bed->arena, row, "counters", *moved ? moved : "-");
+}
+
+void backlog_tables(struct testbed *bed)
+{
+    const struct backlog_watch *watch = backlog_watch(bed);
+
+    if (!watch->count)
+        return;
+    list_queues(bed, watch);
+    list_counters(bed, watch);
+    summarize(bed, watch);
+}
+
+const char *backlog_lengths(struct testbed *bed)
+{
+    const struct backlog_watch *watch = backlog_watch(bed);
+    const char *text = "";
+
+    for (size_t i = 0; i < watch->count; i++)
+        text = arena_printf(bed->arena, "%s%s%d", text, i ? ", " : "",
+                            (int)watch->samples[i].server.queue);
+    return text;
+}
+
+/* ---- Waiting ---- */
+
+static bool await_survey(struct testbed *bed, uint16_t port,
+                         bool (*good)(const struct backlog_survey *now, int64_t value),
+                         int64_t value)
+{
+    struct backlog_watch *watch = backlog_watch(bed);
+    int64_t end_ns = clock_mono_ns() + TESTBED_LIMIT_NS;
+
+    while (!testbed_failed(bed) && !watch->gave_up) {
+        struct backlog_survey now = survey(bed, LAB_SERVER, port, false);
+        if (good(&now, value))
+            return true;
+        watch->gave_up = clock_mono_ns() >= end_ns;
+        poll(NULL, 0, 1);
+    }
+    return false;
+}
+
+static bool is_queue(const struct backlog_survey *now, int64_t value)
+{
+    return now->queue == value;
+}
+
+static bool is_half_open(const struct backlog_survey *now, int64_t value)
+{
+    return now->states[TCP_SYN_RECV] == value;
+}
+
+static bool is_established(const struct backlog_survey *now, int64_t value)
+{
+    return now->states[TCP_ESTABLISHED] == value;
+}
+
+static bool is_unread(const struct backlog_survey *now, int64_t value)
+{
+    return now->unread_bytes == value;
+}
+
+bool backlog_await_queue(struct testbed *bed, uint16_t port, int64_t length)
+{
+    return await_survey(bed, port, is_queue, length);
+}
+
+bool backlog_await_half_open(struct testbed *bed, uint16_t port, int64_t count)
+{
+    return await_survey(bed, port, is_half_open, count);
+}
+
+bool backlog_await_established(struct testbed *bed, uint16_t port, int64_t count)
+{
+    return await_survey(bed, port, is_established, count);
+}
+
+bool backlog_await_unread(struct testbed *bed, uint16_t port, int64_t bytes)
+{
+    return await_survey(bed, port, is_unread, bytes);
+}
+
+bool backlog_await(struct testbed *bed, const char *condition)
+{
+    struct backlog_watch *watch = backlog_watch(bed);
+
+    if (testbed_saw(bed, condition, watch->gave_up ? 0 : TESTBED_LIMIT_NS))
+        return true;
+    watch->gave_up = true;
+    return false;
+}
+
+bool backlog_await_unless(struct testbed *bed, const char *condition, const char *unless)
+{
+    struct backlog_watch *watch = backlog_watch(bed);
+    int64_t end_ns = clock_mono_ns() + TESTBED_LIMIT_NS;
+
+    while (!testbed_failed(bed) && !watch->gave_up) {
+        if (testbed_saw(bed, condition, 20 * NS_PER_MS))
+            return true;
+        watch->gave_up = testbed_saw(bed, unless, 0) || clock_mono_ns() >= end_ns;
+    }
+    return false;
+}
+
+#define RESENT_NS (900 * NS_PER_MS) /* before the first SYN is sent again */
+
+void backlog_in_time(struct testbed *bed, int64_t since_mono_ns)
+{
+    if (clock_mono_ns() - since_mono_ns > RESENT_NS)
+        testbed_fail(bed, "this machine was so busy that SYNs were sent again meanwhile");
+}
+
+/* ---- Doing ---- */
+
+int backlog_fill(struct testbed *bed, uint16_t port, int first, int count)
+{
+    struct backlog_watch *watch = backlog_watch(bed);
+    struct agent *client = testbed_client(bed);
+    int64_t before = survey(bed, LAB_SERVER, port, false).queue;
+    int connected = 0;
+
+    for (int i = 0; i < count; i++) {
+        bool good = DO(client, ACT_CONNECT, .slot = first + i, .port = port).rc == 0;
+        connected += good;
+        watch->gave_up |= !good;
+        backlog_await_queue(bed, port, before + i + 1);
+    }
+    return connected;
+}
+
+int backlog_accept(struct testbed *bed, struct agent *server, int listener, int first, int count)
+{
+    struct backlog_watch *watch = backlog_watch(bed);
+    int accepted = 0;
+
+    for (int i = 0; i < count; i++) {
+        struct act_reply reply = DO(server, ACT_ACCEPT, .slot = listener, .other = first + i,
+                                    .timeout_ns = watch->gave_up ? NS_PER_MS : TESTBED_LIMIT_NS);
+        accepted += reply.rc == 0;
+        watch->gave_up |= reply.rc == -ETIME;
+    }
+    return accepted;
+}
+
+/* In an agent. text: "PATH=VALUE" */
+static int64_t do_set(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    char path[ACT_WORDS_MAX + 16];
+    const char *equals = strchr(act->text, '=');
+
+    (void)self;
+    (void)reply;
+    snprintf(path, sizeof path, "/proc/sys/net/%.*s", (int)(equals - act->text), act->text);
+    cleanup(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    return write(fd, equals + 1, strlen(equals + 1)) < 0 ? -errno : 0;
+}
+
+void backlog_set(struct testbed *bed, enum lab_host host, const char *path, const char *value)
+{
+    struct act act = {.verb = ACT_CALL, .function = do_set};
+
+    snprintf(act.text, sizeof act.text, "%s=%s", path, value);
+    struct act_reply reply = agent_do(eye_of(bed, host), &act);
+    if (reply.rc && !testbed_failed(bed))
+        testbed_fail(bed, "cannot set %s of the %s: %s", path, lab_host_name(host),
+                     act_rc_name(reply.rc, "0"));
+}
+
+const char *backlog_state_of(struct testbed *bed, struct agent *client, int slot)
+{
+    struct act_reply reply =
+        DO(client, ACT_READ, .slot = slot, .bytes = 1, .flags = MSG_DONTWAIT | MSG_PEEK);
+
+    (void)bed;
+    return reply.rc == -EAGAIN ? "open" : reply.rc > 0 ? "data" : act_rc_name(reply.rc, "EOF");
+}
+
+const char *backlog_end_of(struct testbed *bed, struct agent *client, int slot)
+{
+    struct backlog_watch *watch = backlog_watch(bed);
+    struct act_reply reply = DO(client, ACT_POLL, .slot = slot, .number = POLLIN,
+                                .timeout_ns = watch->gave_up ? NS_PER_MS : TESTBED_LIMIT_NS);
+
+    watch->gave_up |= reply.rc == 0;
+    return backlog_state_of(bed, client, slot);
+}
+
+/* ---- Processes, inside an agent ---- */
+
+/* 'S' and the like; 0: there is no such process. */
+static char state_of_process(pid_t pid)
+{
+    char path[40], text[128];
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (len <= 0)
+        return 0;
+    text[len] = '\0';
+    const char *end = strrchr(text, ')');
+    return end && end[1] ? end[2] : 0;
+}
+
+bool backlog_sleeps(pid_t pid)
+{
+    return state_of_process(pid) == 'S';
+}

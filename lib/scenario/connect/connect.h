@@ -1,0 +1,51 @@
+/* The rows of connect-timeout, file by file; connect_set.c lists them. */
+#ifndef SCENARIO_CONNECT_H
+#define SCENARIO_CONNECT_H
+
+#include "scenario/engine/testbed.h"
+
+/* connect_answer.c: what answers a SYN, or nobody. */
+extern const struct scenario connect_accepted, connect_refused;
+/* connect_method.c: nothing comes back, and the ways of bounding the wait. */
+extern const struct scenario connect_blackhole;
+/* connect_icmp.c: an ICMP error answers, a router's or the host's own. */
+extern const struct scenario connect_unreachable_net, connect_unreachable_host,
+    connect_unreachable_port, connect_prohibited, connect_no_neighbour;
+/* connect_lost.c: a segment of the handshake is lost or late. */
+extern const struct scenario connect_syn_lost, connect_synack_lost, connect_last_ack_lost,
+    connect_synack_late;
+/* connect_queue.c: what the listener makes of it. */
+extern const struct scenario connect_accept_queue_full, connect_reset_late, connect_deferred_accept;
+/* connect_meet.c: ports that meet. */
+extern const struct scenario connect_simultaneous_open, connect_self_connect,
+    connect_address_exhausted;
+/* connect_call.c: the call itself. */
+extern const struct scenario connect_interrupted, connect_reuse_after_failure, connect_nonblocking;
+/* connect_fastopen.c */
+extern const struct scenario connect_fast_open;
+
+/* The settings that scenarios with unanswered SYNs pin: SYNs at 0, 1, 2 and 4 s, the end at 8 s;
+ * and at 0 and 1 s, the end at 3 s, where no SYN should go unanswered. */
+extern const struct scenario_setting connect_few_retries[], connect_one_retry[];
+
+/* For check(): the scenario's row in the summary of all, from the connect that it is about. */
+void connect_summary(struct testbed *bed, const struct act_reply *connect);
+
+/* A name as a key of JSON: "admin-prohibited" is admin_prohibited. */
+const char *connect_key(struct testbed *bed, const char *text);
+
+/* Observes the SYNs of the subject against the kernel's schedule: their number, the time of each
+ * (as timings, beside this host's own), and when connect gave up. */
+struct connect_facts {
+    struct act_reply connect;
+    int64_t entered_ns; /* since the run's start */
+    struct kernel_timers_settings settings, host;
+    struct kernel_timers_socket socket;
+    int64_t state_left;
+};
+/* For run(): blocking connect of the client to TESTBED_PORT, with all that is to be known of it. */
+void connect_try(struct testbed *bed, enum act_to to);
+/* For check(): the errno that connect gave and when, as the schedule has it. */
+void connect_check_schedule(struct testbed *bed);
+
+#endif

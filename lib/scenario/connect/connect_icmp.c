@@ -1,0 +1,229 @@
+/* An ICMP error answers the SYN: a router or filter on the way, or the host's own kernel when
+ * nobody on the link answers. */
+#include "scenario/connect/connect.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MESSAGES_MAX 4
+#define DEVICE       "eth0" /* what a host of the lab calls its link */
+
+/* What one message makes of a connect. By net/ipv4/icmp.c (icmp_err_convert) and net/ipv6/icmp.c
+ * (icmpv6_err_convert), which tcp_v4_err() and tcp_v6_err() hand on as they are while the socket is
+ * in SYN-SENT. */
+struct icmp_case {
+    const char *message; /* a name of packet/icmp.h */
+    const char *error;
+};
+
+/* The first is the scenario's subject, the others are its relatives. */
+struct icmp_cases {
+    struct icmp_case ipv4[MESSAGES_MAX + 1], ipv6[MESSAGES_MAX + 1];
+};
+
+struct icmp_facts {
+    struct connect_facts first;
+    struct act_reply others[MESSAGES_MAX];
+};
+
+static const struct icmp_case *cases_of(const struct testbed *bed)
+{
+    const struct icmp_cases *cases = bed->scenario->arg;
+    return bed->family == AF_INET ? cases->ipv4 : cases->ipv6;
+}
+
+static int answer_with(struct testbed *bed, const char *message)
+{
+    return testbed_fault(bed, arena_printf(bed->arena, "answer-icmp syn=%s dir c>s", message));
+}
+
+static void run_icmp(struct testbed *bed)
+{
+    struct icmp_facts *facts = testbed_facts(bed, sizeof *facts);
+    const struct icmp_case *cases = cases_of(bed);
+    int fault = answer_with(bed, cases->message);
+
+    connect_try(bed, ACT_TO_PEER);
+    for (int i = 0; cases[i + 1].message; i++) {
+        testbed_unfault(bed, fault);
+        fault = answer_with(bed, cases[i + 1].message);
+        facts->others[i] =
+            DO(testbed_client(bed), ACT_CONNECT, .slot = i + 1, .port = TESTBED_PORT);
+    }
+}
+
+/* Usually the error ends the connect. When it arrives while the call holds the socket (a busy
+ * machine) the kernel only notes it, and the SYN that is sent again gets the next one. */
+static void check_exchange(struct testbed *bed, const char *message)
+{
+    int64_t seen_ns[KERNEL_TIMERS_SENT_MAX];
+    size_t syns = testbed_times(bed, "syn", LAB_FROM_CLIENT, seen_ns, KERNEL_TIMERS_SENT_MAX);
+    const char *error = arena_printf(bed->arena, "W>C ICMP %s", message);
+
+    if (syns != 2) {
+        testbed_expect_flags(bed, "C>S SYN x", error, NULL);
+        return;
+    }
+    testbed_explain(bed, "The error came while the call still held the socket: the kernel noted it "
+                         "only, and connect ended with the error that answered the second SYN.");
+    testbed_expect_flags(bed, "C>S SYN x", error, "C>S SYN x", error, NULL);
+}
+
+static void check_icmp(struct testbed *bed)
+{
+    const struct icmp_facts *facts = testbed_facts(bed, sizeof *facts);
+    const struct icmp_case *cases = cases_of(bed);
+
+    connect_summary(bed, &facts->first.connect);
+    testbed_check_rc(bed, "connect", cases->error, &facts->first.connect, "0");
+    testbed_observe_integer(bed, "took_ns",
+                            facts->first.connect.returned_ns - facts->first.connect.entered_ns);
+    testbed_check_text(bed, "state_left", "CLOSED",
+                       testbed_state_name((int)facts->first.state_left));
+    check_exchange(bed, cases->message);
+    testbed_table(bed, "messages", "What else may come, and what connect makes of it");
+    for (int i = 0; cases[i].message; i++) {
+        const struct act_reply *reply = i ? &facts->others[i - 1] : &facts->first.connect;
+        struct result_map *row = testbed_row(bed);
+        result_set_text(bed->arena, row, "icmp", cases[i].message);
+        result_set_text(bed->arena, row, "connect", act_rc_name(reply->rc, "0"));
+        if (i)
+            testbed_check_rc(bed, connect_key(bed, cases[i].message), cases[i].error, reply, "0");
+    }
+}
+
+static const char soft_error[] =
+    "A soft error: the kernel keeps it, goes on sending SYNs, and returns it only when no answer "
+    "has come by the end, after 75 s in 4.4BSD (section 4.3).";
+
+static const char at_once[] =
+    "Linux takes any ICMP error that answers a SYN as final, and returns it when it arrives.";
+
+#define ICMP_ROW                                                                                   \
+    .settings = connect_one_retry, .delay_ns = 10 * NS_PER_MS, .play = run_icmp, .check = check_icmp
+
+const struct scenario connect_unreachable_net = {
+    .name = "unreachable-net",
+    .title = "a router knows no way to the network: ICMP network unreachable",
+    .book = soft_error,
+    .here = "connect returns ENETUNREACH when the ICMP error arrives. The same errno at once and "
+            "without a SYN on the wire comes from this host's own routing table.",
+    .differs = at_once,
+    .arg =
+        &(const struct icmp_cases){
+            .ipv4 = {{"net-unreachable", "ENETUNREACH"}, {"net-unknown", "ENETUNREACH"}},
+            .ipv6 = {{"net-unreachable", "ENETUNREACH"}},
+        },
+    ICMP_ROW,
+};
+
+const struct scenario connect_unreachable_host = {
+    .name = "unreachable-host",
+    .title = "the last router gets no answer from the host: ICMP host unreachable",
+    .book = soft_error,
+    .here = "connect returns EHOSTUNREACH when the ICMP error arrives; EHOSTDOWN for the code "
+            "\"host unknown\", which routers hardly send.",
+    .differs = at_once,
+    .arg =
+        &(const struct icmp_cases){
+            .ipv4 = {{"host-unreachable", "EHOSTUNREACH"},
+                     {"host-unknown", "EHOSTDOWN"},
+                     {"ttl-exceeded", "EHOSTUNREACH"}},
+            .ipv6 = {{"host-unreachable", "EHOSTUNREACH"},
+                     {"beyond-scope", "EHOSTUNREACH"},
+                     {"ttl-exceeded", "EHOSTUNREACH"}},
+        },
+    ICMP_ROW,
+};
+
+const struct scenario connect_unreachable_port = {
+    .name = "unreachable-port",
+    .title = "a filter rejects with ICMP port unreachable instead of RST",
+    .book = soft_error,
+    .here = "ECONNREFUSED, as an RST gives it: only the error queue or a capture tells them apart. "
+            "It is what a firewall's REJECT sends where nothing else is asked for. Protocol "
+            "unreachable gives ENOPROTOOPT, the ICMPv6 counterpart (unknown next header) EPROTO.",
+    .differs = at_once,
+    .arg =
+        &(const struct icmp_cases){
+            .ipv4 = {{"port-unreachable", "ECONNREFUSED"}, {"proto-unreachable", "ENOPROTOOPT"}},
+            .ipv6 = {{"port-unreachable", "ECONNREFUSED"}, {"proto-unreachable", "EPROTO"}},
+        },
+    ICMP_ROW,
+};
+
+const struct scenario connect_prohibited = {
+    .name = "prohibited",
+    .title = "a filter says that it does not let the SYN pass: ICMP prohibited",
+    .book = soft_error,
+    .here = "IPv4: EHOSTUNREACH (codes 13 and 10) or ENETUNREACH (code 9), so that the errno looks "
+            "like a missing route. IPv6: EACCES (codes 1, 5 and 6), which says what it is.",
+    .differs = at_once,
+    .arg =
+        &(const struct icmp_cases){
+            .ipv4 = {{"admin-prohibited", "EHOSTUNREACH"},
+                     {"host-prohibited", "EHOSTUNREACH"},
+                     {"net-prohibited", "ENETUNREACH"}},
+            .ipv6 = {{"admin-prohibited", "EACCES"},
+                     {"policy-failed", "EACCES"},
+                     {"reject-route", "EACCES"}},
+        },
+    ICMP_ROW,
+};
+
+/* ---- no-neighbour ---- */
+
+struct neighbour_facts {
+    struct connect_facts first;
+    int64_t solicitations, interval_ms;
+};
+
+static int64_t neighbour_setting(struct testbed *bed, const char *name)
+{
+    return testbed_setting(bed, LAB_CLIENT,
+                           arena_printf(bed->arena, "%s/neigh/" DEVICE "/%s",
+                                        bed->family == AF_INET ? "ipv4" : "ipv6", name));
+}
+
+static void run_no_neighbour(struct testbed *bed)
+{
+    struct neighbour_facts *facts = testbed_facts(bed, sizeof *facts);
+
+    facts->solicitations =
+        neighbour_setting(bed, "mcast_solicit") + neighbour_setting(bed, "app_solicit");
+    facts->interval_ms = neighbour_setting(bed, "retrans_time_ms");
+    connect_try(bed, ACT_TO_NOBODY);
+}
+
+static void check_no_neighbour(struct testbed *bed)
+{
+    const struct neighbour_facts *facts = testbed_facts(bed, sizeof *facts);
+    const struct act_reply *connect = &facts->first.connect;
+    int64_t planned_ns = facts->solicitations * facts->interval_ms * NS_PER_MS;
+    int64_t took_ns = connect->returned_ns - connect->entered_ns;
+
+    connect_summary(bed, connect);
+    testbed_check_rc(bed, "connect", "EHOSTUNREACH", connect, "0");
+    testbed_expect_time(bed, "took_ns", &facts->first.settings, planned_ns);
+    testbed_observe_integer(bed, "took_ns", took_ns);
+    testbed_timing(bed, "the neighbour counts as unreachable", planned_ns, took_ns, RESULT_UNKNOWN);
+    testbed_observe_integer(bed, "solicitations", facts->solicitations);
+    testbed_check_integer(bed, "segments_on_the_wire", 0,
+                          bed->subject ? (int64_t)bed->subject->flags.count : 0);
+}
+
+const struct scenario connect_no_neighbour = {
+    .name = "no-neighbour",
+    .title = "an address on the link that nobody has: no answer to ARP or neighbour discovery",
+    .book = "Connecting to an address of the own subnet that no host has: the ARP requests go "
+            "unanswered, and connect times out (section 4.3).",
+    .here = "EHOSTUNREACH after three solicitations a second apart (mcast_solicit, "
+            "retrans_time_ms). The SYN never leaves the host: it waits for the neighbour's "
+            "address, and the host's own kernel answers it with ICMP host unreachable.",
+    .differs = "Linux gives up when address resolution does, long before the SYNs' own end, and "
+               "says so by another errno.",
+    .settings = connect_few_retries,
+    .resolve_neighbours = true,
+    .play = run_no_neighbour,
+    .check = check_no_neighbour,
+};

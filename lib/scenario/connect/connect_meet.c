@@ -1,0 +1,208 @@
+/* Ports and addresses that meet: both ends connect at once, one end meets itself, none is left. */
+#include "scenario/connect/connect.h"
+
+#include "scenario/engine/agent_self.h"
+#include <errno.h>
+#include <poll.h>
+
+#define CLIENT_PORT (TESTBED_PORT + 1)
+
+/* ---- simultaneous-open ---- */
+
+struct both_facts {
+    struct act_reply connect[LAB_HOSTS], sent, received;
+};
+
+static void run_simultaneous_open(struct testbed *bed)
+{
+    struct both_facts *facts = testbed_facts(bed, sizeof *facts);
+    struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+
+    /* Neither SYN arrives before both have been sent. */
+    testbed_fault(bed, "hold syn=2");
+    DO(client, ACT_BIND, .port = CLIENT_PORT);
+    DO(server, ACT_BIND, .port = TESTBED_PORT);
+    BEGIN(client, ACT_CONNECT, .port = TESTBED_PORT);
+    testbed_wait(bed, "seen c>s:syn");
+    BEGIN(server, ACT_CONNECT, .port = CLIENT_PORT);
+    facts->connect[LAB_CLIENT] = agent_end(client, ACT_LIMIT_NS);
+    facts->connect[LAB_SERVER] = agent_end(server, ACT_LIMIT_NS);
+    facts->sent = DO(client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
+    if (facts->sent.rc == 10 && !facts->connect[LAB_SERVER].rc)
+        facts->received = DO(server, ACT_READ_ALL, .bytes = 10);
+}
+
+static void check_simultaneous_open(struct testbed *bed)
+{
+    const struct both_facts *facts = testbed_facts(bed, sizeof *facts);
+    int64_t times[4];
+
+    connect_summary(bed, &facts->connect[LAB_CLIENT]);
+    testbed_check_rc(bed, "client_connect", "0", &facts->connect[LAB_CLIENT], "0");
+    testbed_check_rc(bed, "server_connect", "0", &facts->connect[LAB_SERVER], "0");
+    testbed_check_integer(bed, "connections", 1, (int64_t)bed->result->connections.count);
+    testbed_expect_flags_begin(bed, "C>S SYN", "S>C SYN", NULL);
+    testbed_check_integer(bed, "client_synacks", 1,
+                          (int64_t)testbed_times(bed, "syn-ack", LAB_FROM_CLIENT, times, 4));
+    testbed_check_integer(bed, "server_synacks", 1,
+                          (int64_t)testbed_times(bed, "syn-ack", LAB_FROM_SERVER, times, 4));
+    testbed_check_integer(bed, "bytes_received", 10, facts->received.bytes);
+    testbed_expect_states(bed, LAB_CLIENT, "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", NULL);
+    testbed_expect_states(bed, LAB_SERVER, "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", NULL);
+}
+
+const struct scenario connect_simultaneous_open = {
+    .name = "simultaneous-open",
+    .title = "both ends connect to each other, and the SYNs cross: one connection, no listener",
+    .book = "Possible, and rare: two SYNs that cross make one connection (section 2.6).",
+    .here = "Both connects return 0. Each end answers the other's SYN with SYN,ACK and passes "
+            "through SYN-RECEIVED. This is how peers behind address translators reach each other.",
+    .settings = connect_few_retries,
+    .play = run_simultaneous_open,
+    .check = check_simultaneous_open,
+};
+
+/* ---- self-connect ---- */
+
+struct self_facts {
+    struct act_reply connect, written, read;
+    bool same;
+};
+
+static int64_t same_ends(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct sock_address local, peer;
+    int fd = self->slots[act->slot].fd;
+
+    (void)reply;
+    return !sock_local_address(fd, &local) && !sock_peer_address(fd, &peer) &&
+           sock_address_equal(&local, &peer);
+}
+
+/* In the lab the only ephemeral port is the target. Without it, the port is taken by bind. */
+static const struct scenario_setting one_port[] = {
+    {SCENARIO_CLIENT, "ip_local_port_range", "7000 7000", 0}, {0}};
+
+static void run_self_connect(struct testbed *bed)
+{
+    struct self_facts *facts = testbed_facts(bed, sizeof *facts);
+    struct agent *client = testbed_client(bed);
+
+    if (!bed->lab)
+        DO(client, ACT_BIND, .port = TESTBED_PORT);
+    facts->connect = DO(client, ACT_CONNECT, .port = TESTBED_PORT, .to = ACT_TO_LOOP);
+    facts->same = DO(client, ACT_CALL, .function = same_ends).rc == 1;
+    facts->written = DO(client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
+    if (facts->written.rc == 10)
+        facts->read = DO(client, ACT_READ_ALL, .bytes = 10);
+}
+
+static void check_self_connect(struct testbed *bed)
+{
+    const struct self_facts *facts = testbed_facts(bed, sizeof *facts);
+
+    connect_summary(bed, &facts->connect);
+    testbed_check_rc(bed, "connect", "0", &facts->connect, "0");
+    testbed_check_bool(bed, "both_ends_are_one", true, facts->same);
+    testbed_check_integer(bed, "own_bytes_read_back", 10, facts->read.bytes);
+}
+
+const struct scenario connect_self_connect = {
+    .name = "self-connect",
+    .title = "nobody listens on a local port, and the ephemeral port is that port: it connects to "
+             "itself",
+    .here =
+        "connect returns 0: the SYN meets the socket that sent it, which is a simultaneous open "
+        "with itself. What is written comes back. It happens to clients that retry a local "
+        "service that is down, whose port lies in ip_local_port_range; afterwards the service "
+        "cannot bind. Compare getsockname with getpeername, or keep services out of the range "
+        "(ip_local_reserved_ports).",
+    .settings = one_port,
+    .loopback = true,
+    .capture_lo = true,
+    .play = run_self_connect,
+    .check = check_self_connect,
+};
+
+/* ---- address-exhausted ---- */
+
+#define PORTS 4 /* of the setting below */
+
+static const struct scenario_setting few_ports[] = {
+    {SCENARIO_CLIENT, "ip_local_port_range", "40000 40003", 0},
+    {SCENARIO_CLIENT, "tcp_tw_reuse", "0", SETTING_OPTIONAL},
+    {SCENARIO_CLIENT, "tcp_syn_retries", "2", SETTING_TIMER},
+    {SCENARIO_CLIENT, "tcp_syn_linear_timeouts", "1", SETTING_TIMER | SETTING_OPTIONAL},
+    {0}};
+
+struct exhausted_facts {
+    int64_t connected;
+    struct act_reply further, elsewhere, bound, after_close;
+    int64_t time_wait;
+};
+
+/* The peer takes part in every ending, so that the client's end is in TIME-WAIT after it. */
+static void close_one(struct testbed *bed, int slot)
+{
+    DO(testbed_client(bed), ACT_CLOSE, .slot = slot);
+    DO(testbed_server(bed), ACT_ACCEPT, .other = 1, .timeout_ns = TESTBED_LIMIT_NS);
+    DO(testbed_server(bed), ACT_READ_ALL, .slot = 1);
+    DO(testbed_server(bed), ACT_CLOSE, .slot = 1);
+}
+
+/* The peer's FINs have arrived by then. */
+static int64_t count_time_wait(struct testbed *bed, int64_t connections)
+{
+    testbed_saw(bed, arena_printf(bed->arena, "delivered s>c:fin#%lld", (long long)connections),
+                TESTBED_LIMIT_NS);
+    struct act_socket found = testbed_socket_of(bed, LAB_CLIENT, 0, TESTBED_PORT);
+    return found.state == TCP_TIME_WAIT ? (int64_t)found.count : 0;
+}
+
+static void run_address_exhausted(struct testbed *bed)
+{
+    struct exhausted_facts *facts = testbed_facts(bed, sizeof *facts);
+    struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+
+    testbed_subject(bed, PORTS + 2); /* the one more, which the wire never sees */
+    DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
+    DO(server, ACT_LISTEN, .slot = 2, .port = CLIENT_PORT, .number = 16);
+    for (int i = 0; i < PORTS; i++)
+        facts->connected += !DO(client, ACT_CONNECT, .slot = i, .port = TESTBED_PORT).rc;
+    facts->further = DO(client, ACT_CONNECT, .slot = PORTS, .port = TESTBED_PORT);
+    facts->elsewhere = DO(client, ACT_CONNECT, .slot = PORTS + 1, .port = CLIENT_PORT);
+    facts->bound = DO(client, ACT_BIND, .slot = PORTS + 2, .port = 0);
+    for (int i = 0; i < PORTS && !facts->further.died; i++)
+        close_one(bed, i);
+    facts->time_wait = count_time_wait(bed, facts->connected);
+    facts->after_close = DO(client, ACT_CONNECT, .slot = PORTS + 3, .port = TESTBED_PORT);
+}
+
+static void check_address_exhausted(struct testbed *bed)
+{
+    const struct exhausted_facts *facts = testbed_facts(bed, sizeof *facts);
+
+    connect_summary(bed, &facts->further);
+    testbed_check_integer(bed, "connected", PORTS, facts->connected);
+    testbed_check_rc(bed, "one_more", "EADDRNOTAVAIL", &facts->further, "0");
+    testbed_check_rc(bed, "to_another_port", "0", &facts->elsewhere, "0");
+    testbed_check_rc(bed, "bind_to_port_0", "EADDRINUSE", &facts->bound, "0");
+    testbed_check_integer(bed, "in_time_wait", PORTS, facts->time_wait);
+    testbed_check_rc(bed, "after_closing_all", "EADDRNOTAVAIL", &facts->after_close, "0");
+    testbed_check_integer(bed, "connections_seen", PORTS + 1,
+                          (int64_t)bed->result->connections.count);
+}
+
+const struct scenario connect_address_exhausted = {
+    .name = "address-exhausted",
+    .title = "every ephemeral port is in use towards this server: no address is left",
+    .here = "EADDRNOTAVAIL at once, without a SYN. A port may be used again towards another "
+            "address or port, for the four together name a connection; bind to port 0 cannot know "
+            "where it will go, and gives EADDRINUSE (IP_BIND_ADDRESS_NO_PORT puts the choice off). "
+            "Connections that this end closed first keep their ports for 60 s in TIME-WAIT "
+            "(tcp_tw_reuse gives them back after a second). Widen ip_local_port_range, keep "
+            "connections open, or add an address.",
+    .settings = few_ports,
+    .play = run_address_exhausted,
+    .check = check_address_exhausted,
+};

@@ -1,0 +1,312 @@
+/* Nothing comes back, and each way of bounding the wait: what the caller sees, after how long, what
+ * went out meanwhile, what is left of the socket.
+ *
+ * Each attempt has a process of its own (an alarm is the process's), its own port of the server, by
+ * which its SYNs are told from the others', and all run at once. A method is tried with a limit
+ * below the kernel's own, and with one above it: that is how it is seen whether it can shorten the
+ * wait, or lengthen it. */
+#include "scenario/connect/connect_method.h"
+
+#include "scenario/connect/connect.h"
+#include "scenario/engine/agent_self.h"
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#define SHORT_NS     (1500 * NS_PER_MS) /* between two SYNs of any schedule */
+#define BEYOND_NS    (3 * NS_PER_SEC)   /* what the long limit adds to the kernel's latest end */
+#define ATTEMPTS_MAX (2 * SOCK_CONNECT_METHOD_COUNT)
+
+/* What ends the wait. */
+enum bound {
+    BOUND_NONE,   /* the kernel's own limit alone */
+    BOUND_CALLER, /* the caller stops waiting; the kernel goes on until the socket is closed */
+    BOUND_KERNEL, /* an option moves the kernel's own limit */
+};
+
+static const struct method {
+    enum bound bound;
+    const char *sees; /* what its own limit makes the last call return */
+    const char *error;
+} methods[SOCK_CONNECT_METHOD_COUNT] = {
+    [SOCK_CONNECT_BLOCKING] = {BOUND_NONE, "-1 ETIMEDOUT", "ETIMEDOUT"},
+    [SOCK_CONNECT_ALARM] = {BOUND_CALLER, "-1 EINTR", "EINTR"},
+    [SOCK_CONNECT_SELECT] = {BOUND_CALLER, "select 0", "EINPROGRESS"},
+    [SOCK_CONNECT_POLL] = {BOUND_CALLER, "poll 0", "EINPROGRESS"},
+    [SOCK_CONNECT_EPOLL] = {BOUND_CALLER, "epoll_wait 0", "EINPROGRESS"},
+    [SOCK_CONNECT_SNDTIMEO] = {BOUND_CALLER, "-1 EINPROGRESS", "EINPROGRESS"},
+    [SOCK_CONNECT_USER_TIMEOUT] = {BOUND_KERNEL, "-1 ETIMEDOUT", "ETIMEDOUT"},
+    [SOCK_CONNECT_SYNCNT] = {BOUND_KERNEL, "-1 ETIMEDOUT", "ETIMEDOUT"},
+};
+
+struct attempt {
+    enum sock_connect_method method;
+    bool longer;
+    struct act_reply reply;
+    struct kernel_timers_socket socket; /* what the method sets, for the model */
+    int64_t limit_ns;                   /* RESULT_UNKNOWN: it has none, or none in time */
+    int64_t retries;
+};
+
+struct method_facts {
+    struct connect_facts try; /* the subject: a blocking connect, with nothing set */
+    struct attempt attempts[ATTEMPTS_MAX];
+    size_t count;
+};
+
+static uint32_t chosen(const struct testbed *bed)
+{
+    const struct connect_methods *own = bed->request->own;
+    return own && own->chosen ? own->chosen : UINT32_MAX;
+}
+
+/* The socket is closed at once, which stops the kernel from trying on. */
+static int64_t attempt_call(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct act timed = *act;
+
+    timed.verb = ACT_CONNECT_TIMED;
+    int64_t rc = agent_self_do(self, &timed, reply);
+    if (self->slots[act->slot].fd >= 0)
+        sock_close(&self->slots[act->slot]);
+    return rc;
+}
+
+static void plan_attempt(const struct method_facts *facts, struct attempt *attempt)
+{
+    const struct kernel_timers_settings *settings = &facts->try.settings;
+    struct kernel_timers own;
+
+    kernel_timers_connect(&own, settings, NULL);
+    int64_t limit_ns =
+        attempt->longer ? kernel_timers_latest_ns(settings, own.failed_ns) + BEYOND_NS : SHORT_NS;
+    attempt->limit_ns = limit_ns;
+    if (attempt->method == SOCK_CONNECT_USER_TIMEOUT)
+        attempt->socket.user_timeout_ns = limit_ns;
+    if (attempt->method != SOCK_CONNECT_SYNCNT)
+        return;
+    attempt->retries = attempt->longer ? settings->syn_retries + 1 : 1;
+    attempt->socket.syn_count = attempt->retries;
+    attempt->limit_ns = RESULT_UNKNOWN;
+}
+
+static void plan_attempts(const struct testbed *bed, struct method_facts *facts)
+{
+    for (unsigned m = 0; m < SOCK_CONNECT_METHOD_COUNT; m++) {
+        if (!(chosen(bed) >> m & 1) || methods[m].bound == BOUND_NONE)
+            continue;
+        for (int longer = 0; longer < 2; longer++) {
+            struct attempt *attempt = &facts->attempts[facts->count++];
+            *attempt =
+                (struct attempt){.method = (enum sock_connect_method)m, .longer = longer != 0};
+            plan_attempt(facts, attempt);
+        }
+    }
+}
+
+static uint16_t port_of(size_t index)
+{
+    return (uint16_t)(TESTBED_PORT + 1 + index);
+}
+
+static int64_t longest_ns(const struct method_facts *facts)
+{
+    int64_t longest = 0;
+
+    for (size_t i = 0; i < facts->count; i++) {
+        const struct attempt *attempt = &facts->attempts[i];
+        struct kernel_timers plan;
+        kernel_timers_connect(&plan, &facts->try.settings, &attempt->socket);
+        longest = plan.failed_ns > longest ? plan.failed_ns : longest;
+    }
+    return longest + longest / 4 + ACT_LIMIT_NS;
+}
+
+static void run_blackhole(struct testbed *bed)
+{
+    struct method_facts *facts = testbed_facts(bed, sizeof *facts);
+    struct agent *agents[ATTEMPTS_MAX];
+
+    facts->try.settings = testbed_settings(bed, LAB_CLIENT);
+    testbed_fault(bed, "drop syn dir c>s");
+    plan_attempts(bed, facts);
+    for (size_t i = 0; i < facts->count; i++)
+        agents[i] = testbed_actor(bed, LAB_CLIENT);
+    testbed_client(bed);
+    testbed_subject(bed, (uint32_t)facts->count + 1);
+    for (size_t i = 0; i < facts->count; i++) {
+        const struct attempt *attempt = &facts->attempts[i];
+        BEGIN(agents[i], ACT_CALL, .function = attempt_call, .port = port_of(i),
+              .number = (int)attempt->method,
+              .timeout_ns = attempt->limit_ns == RESULT_UNKNOWN ? 0 : attempt->limit_ns,
+              .flags = (int)attempt->retries);
+        testbed_wait(bed, arena_printf(bed->arena, "seen c>s:syn#%zu", i + 1));
+    }
+    connect_try(bed, ACT_TO_PEER);
+    for (size_t i = 0; i < facts->count; i++)
+        facts->attempts[i].reply = agent_end(agents[i], longest_ns(facts));
+}
+
+/* ---- What came of it ---- */
+
+static int64_t syns_to(const struct testbed *bed, uint16_t port)
+{
+    int64_t count = 0;
+
+    for (size_t i = 0; i < bed->event_count; i++) {
+        const struct trace_event *event = &bed->events[i];
+        count += event->kind == TRACE_SEGMENT && event->segment.from_client &&
+                 event->segment.destination_port == port && (event->segment.flags & 0x12) == 0x02;
+    }
+    return count;
+}
+
+struct outcome {
+    const char *error, *state;
+    int64_t after_ns, syns;
+};
+
+/* What the kernel's schedule and the method's limit make of it: whichever comes first. */
+static struct outcome predict(const struct method_facts *facts, const struct attempt *attempt)
+{
+    const struct method *method = &methods[attempt->method];
+    struct kernel_timers plan;
+    struct outcome out;
+
+    kernel_timers_connect(&plan, &facts->try.settings, &attempt->socket);
+    out = (struct outcome){"ETIMEDOUT", "CLOSED", plan.failed_ns, (int64_t)plan.sent_count};
+    if (method->bound != BOUND_CALLER || attempt->limit_ns >= plan.failed_ns)
+        return out;
+    out = (struct outcome){method->error, "SYN-SENT", attempt->limit_ns, 0};
+    for (size_t i = 0; i < plan.sent_count; i++)
+        out.syns += plan.sent_ns[i] < attempt->limit_ns;
+    return out;
+}
+
+static struct outcome observe(const struct testbed *bed, const struct attempt *attempt,
+                              uint16_t port)
+{
+    const struct sock_connect_result *result = &attempt->reply.connect;
+
+    return (struct outcome){act_rc_name(-result->error, "0"),
+                            testbed_state_name(result->state_left), result->elapsed_ns,
+                            syns_to(bed, port)};
+}
+
+static const char *outcome_text(struct testbed *bed, const struct outcome *outcome)
+{
+    return arena_printf(bed->arena, "%s after %lld SYNs, socket in %s", outcome->error,
+                        (long long)outcome->syns, outcome->state);
+}
+
+/* From the two attempts and the kernel's own time for the wait. */
+static const char *ability(int64_t own_ns, int64_t short_ns, int64_t long_ns)
+{
+    bool shortens = short_ns<own_ns - NS_PER_SEC, lengthens = long_ns> own_ns + NS_PER_SEC;
+
+    return shortens ? (lengthens ? "both" : "only shorten")
+                    : (lengthens ? "only lengthen" : "neither");
+}
+
+/* What a limit of the caller's could not end comes by SO_ERROR, or from connect itself. */
+static const char *seen_by_caller(struct testbed *bed, const struct attempt *attempt,
+                                  const struct outcome *seen)
+{
+    const struct method *method = &methods[attempt->method];
+    bool polled = attempt->method == SOCK_CONNECT_SELECT || attempt->method == SOCK_CONNECT_POLL ||
+                  attempt->method == SOCK_CONNECT_EPOLL;
+
+    if (!strcmp(seen->error, method->error))
+        return method->sees;
+    return arena_printf(bed->arena, "%s %s", polled ? "SO_ERROR" : "-1", seen->error);
+}
+
+static const char *limit_text(struct testbed *bed, const struct attempt *attempt)
+{
+    if (methods[attempt->method].bound == BOUND_NONE)
+        return "none";
+    if (attempt->retries)
+        return arena_printf(bed->arena, "%lld %s", (long long)attempt->retries,
+                            attempt->retries > 1 ? "retries" : "retry");
+    return arena_printf(bed->arena, "%.1f s", (double)attempt->limit_ns / NS_PER_SEC);
+}
+
+static void add_row(struct testbed *bed, const struct attempt *attempt, const struct outcome *seen,
+                    const char *can)
+{
+    struct arena *arena = bed->arena;
+    struct result_map *row = testbed_row(bed);
+
+    result_set_text(arena, row, "method", sock_connect_methods[attempt->method].name);
+    result_set_text(arena, row, "limit", limit_text(bed, attempt));
+    result_set_text(arena, row, "caller_sees", seen_by_caller(bed, attempt, seen));
+    result_set_integer(arena, row, "after_ns", seen->after_ns);
+    result_set_integer(arena, row, "syns", seen->syns);
+    result_set_text(arena, row, "socket", seen->state);
+    result_set_text(arena, row, "can", can);
+}
+
+static void check_method(struct testbed *bed, const struct method_facts *facts, size_t index)
+{
+    const struct attempt *both = &facts->attempts[index];
+    const char *name = connect_key(bed, sock_connect_methods[both->method].name);
+    struct outcome expected[2], seen[2];
+    struct kernel_timers own;
+
+    kernel_timers_connect(&own, &facts->try.settings, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        expected[i] = predict(facts, &both[i]);
+        seen[i] = observe(bed, &both[i], port_of(index + i));
+    }
+    int64_t own_ns = facts->try.connect.returned_ns - facts->try.connect.entered_ns;
+    const char *can = ability(own_ns, seen[0].after_ns, seen[1].after_ns);
+    testbed_check_text(bed, name, outcome_text(bed, &expected[0]), outcome_text(bed, &seen[0]));
+    testbed_expect_time(bed, arena_printf(bed->arena, "%s_ns", name), &facts->try.settings,
+                        expected[0].after_ns);
+    testbed_observe_integer(bed, arena_printf(bed->arena, "%s_ns", name), seen[0].after_ns);
+    testbed_check_text(bed, arena_printf(bed->arena, "%s_can", name),
+                       ability(own.failed_ns, expected[0].after_ns, expected[1].after_ns), can);
+    for (size_t i = 0; i < 2; i++)
+        add_row(bed, &both[i], &seen[i], can);
+}
+
+static void check_blackhole(struct testbed *bed)
+{
+    const struct method_facts *facts = testbed_facts(bed, sizeof *facts);
+
+    connect_summary(bed, &facts->try.connect);
+    testbed_check_rc(bed, "connect", "ETIMEDOUT", &facts->try.connect, "0");
+    connect_check_schedule(bed);
+    if (!facts->count)
+        return;
+    testbed_table(bed, "methods",
+                  "Ways of bounding it: with a limit below the kernel's own and with one above it");
+    if (chosen(bed) & 1u << SOCK_CONNECT_BLOCKING) {
+        struct attempt blocking = {.method = SOCK_CONNECT_BLOCKING, .limit_ns = RESULT_UNKNOWN};
+        struct outcome seen = {act_rc_name(facts->try.connect.rc, "0"),
+                               testbed_state_name((int)facts->try.state_left),
+                               facts->try.connect.returned_ns - facts->try.connect.entered_ns,
+                               syns_to(bed, TESTBED_PORT)};
+        add_row(bed, &blocking, &seen, "neither");
+    }
+    for (size_t i = 0; i < facts->count; i += 2)
+        check_method(bed, facts, i);
+}
+
+const struct scenario connect_blackhole = {
+    .name = "blackhole",
+    .title = "nothing comes back: a dead host, or a filter that drops; and each way of bounding it",
+    .book = "The SYN is sent again after 6 and 24 s, and ETIMEDOUT is returned after 75 s "
+            "(section 4.3, for 4.4BSD). An alarm or select can make that shorter, and not longer; "
+            "SO_SNDTIMEO is for output, where it gives EWOULDBLOCK (section 14.2).",
+    .here = "SYNs at 0, 1, 2, 3, 4, 5, 7, 11, 19, 35 and 67 s with the settings that Linux has "
+            "since 6.5, and ETIMEDOUT after 131 s or more; before that at 0, 1, 3, 7, 15, 31 and "
+            "63 s, and after 127 s. What decides are tcp_syn_retries, tcp_syn_linear_timeouts and "
+            "TCP_SYNCNT. An alarm, select, poll, epoll and SO_SNDTIMEO (EINPROGRESS) stop the "
+            "caller's wait only: the kernel goes on until the socket is closed. TCP_USER_TIMEOUT "
+            "and TCP_SYNCNT stop the kernel, and only TCP_SYNCNT can make it try longer.",
+    .differs = "Linux tries longer, at intervals that double, and lets settings decide.",
+    .settings = connect_few_retries,
+    .play = run_blackhole,
+    .check = check_blackhole,
+};

@@ -1,0 +1,349 @@
+/* What dead clients leave behind at a server: threads that wait for ever, processes that nobody
+ * waits for. */
+#include "scenario/crash/crash.h"
+
+#include "base/cleanup.h"
+#include "scenario/engine/agent_self.h"
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- client-vanishes: a thread per connection ---- */
+
+#define EACH 12 /* connections with keepalive, and without */
+
+/* Of the server's process. */
+struct thread_of {
+    pthread_t thread;
+    int fd;
+    int64_t rc;
+    int64_t ended_ns; /* CLOCK_MONOTONIC; 0: it still waits */
+};
+static struct thread_of threads[2 * EACH];
+
+struct thread_report {
+    int64_t threads, virtual_kb, resident_kb; /* of the process */
+    int64_t waiting, timed_out, otherwise;    /* of its readers */
+    int64_t first_ns, last_ns;                /* when they ended */
+};
+
+static void *read_for_ever(void *arg)
+{
+    struct thread_of *self = arg;
+    char byte;
+
+    ssize_t got = read(self->fd, &byte, 1);
+    self->rc = got < 0 ? -errno : got;
+    __atomic_store_n(&self->ended_ns, clock_mono_ns(), __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static int64_t status_of(const char *text, const char *name)
+{
+    const char *line = strstr(text, name);
+    return line ? strtoll(line + strlen(name), NULL, 10) : -1;
+}
+
+static void read_status(struct thread_report *report)
+{
+    cleanup(file) FILE *file = fopen("/proc/self/status", "re");
+    char text[8192] = "";
+
+    if (file)
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    report->threads = status_of(text, "\nThreads:");
+    report->virtual_kb = status_of(text, "\nVmSize:");
+    report->resident_kb = status_of(text, "\nVmRSS:");
+}
+
+/* A thread for each of the slots from 1 on; how the process looked before. */
+static int64_t start_threads(struct agent_self *self, const struct act *act,
+                             struct act_reply *reply)
+{
+    struct thread_report report = {0};
+
+    read_status(&report);
+    for (int i = 0; i < act->number; i++) {
+        threads[i].fd = self->slots[1 + i].fd;
+        int rc = pthread_create(&threads[i].thread, NULL, read_for_ever, &threads[i]);
+        if (rc)
+            return -rc;
+    }
+    memcpy(reply->data, &report, sizeof report);
+    return 0;
+}
+
+static int64_t report_threads(struct agent_self *self, const struct act *act,
+                              struct act_reply *reply)
+{
+    struct thread_report report = {0};
+
+    (void)self;
+    read_status(&report);
+    for (int i = 0; i < act->number; i++) {
+        int64_t at_ns = __atomic_load_n(&threads[i].ended_ns, __ATOMIC_ACQUIRE);
+        report.waiting += !at_ns;
+        report.timed_out += at_ns && threads[i].rc == -ETIMEDOUT;
+        report.otherwise += at_ns && threads[i].rc != -ETIMEDOUT;
+        if (at_ns && (!report.first_ns || at_ns < report.first_ns))
+            report.first_ns = at_ns;
+        if (at_ns > report.last_ns)
+            report.last_ns = at_ns;
+    }
+    memcpy(reply->data, &report, sizeof report);
+    return report.timed_out + report.otherwise;
+}
+
+static struct thread_report ask(struct testbed *bed)
+{
+    struct act_reply reply =
+        DO(testbed_server(bed), ACT_CALL, .function = report_threads, .number = 2 * EACH);
+    struct thread_report report;
+
+    memcpy(&report, reply.data, sizeof report);
+    return report;
+}
+
+/* Without keepalive in the even slots, with it in the odd ones. */
+static void fill(struct testbed *bed)
+{
+    static const char *const options[] = {"SO_KEEPALIVE=on", "TCP_KEEPIDLE=1s", "TCP_KEEPINTVL=1s",
+                                          "TCP_KEEPCNT=2"};
+    struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+
+    DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
+    for (int i = 0; i < 2 * EACH; i++) {
+        struct act_reply reply = DO(client, ACT_CONNECT, .slot = i, .port = TESTBED_PORT);
+        if (!reply.rc)
+            reply = DO(server, ACT_ACCEPT, .other = 1 + i, .timeout_ns = TESTBED_LIMIT_NS);
+        if (reply.rc)
+            testbed_fail(bed, "a client cannot connect: %s", act_rc_name(reply.rc, "0"));
+        for (size_t k = 0; i % 2 && k < ARRAY_SIZE(options); k++) {
+            struct act act = {.verb = ACT_OPTION, .slot = 1 + i};
+            snprintf(act.text, sizeof act.text, "%s", options[k]);
+            agent_do(server, &act);
+        }
+    }
+}
+
+static void tell_cost(struct testbed *bed, const struct thread_report *before,
+                      const struct thread_report *full, const struct thread_report *after)
+{
+    static const char *const when[] = {"before the first client", "a thread for each client",
+                                       "after the clients' host is gone"};
+    const struct thread_report *const reports[] = {before, full, after};
+
+    testbed_table(bed, "cost", "What a thread for each connection costs the server");
+    for (size_t i = 0; i < ARRAY_SIZE(reports); i++) {
+        struct result_map *row = testbed_row(bed);
+        result_set_text(bed->arena, row, "when", when[i]);
+        result_set_integer(bed->arena, row, "threads", reports[i]->threads);
+        result_set_integer(bed->arena, row, "virtual_kib", reports[i]->virtual_kb);
+        result_set_integer(bed->arena, row, "resident_kib", reports[i]->resident_kb);
+    }
+    testbed_observe_integer(bed, "virtual_kib_each",
+                            (full->virtual_kb - before->virtual_kb) / (2 * EACH));
+}
+
+static void run_vanishes(struct testbed *bed)
+{
+    struct crash_facts *facts = crash_facts(bed);
+    struct thread_report before, now;
+    struct kernel_timers plan;
+
+    fill(bed);
+    facts->settings = testbed_settings(bed, LAB_SERVER);
+    facts->host = testbed_host_settings(bed);
+    facts->socket = (struct kernel_timers_socket){
+        .keepalive_time_ns = NS_PER_SEC, .keepalive_intvl_ns = NS_PER_SEC, .keepalive_probes = 2};
+    kernel_timers_keepalive(&plan, &facts->settings, &facts->socket);
+    struct act_reply reply =
+        DO(testbed_server(bed), ACT_CALL, .function = start_threads, .number = 2 * EACH);
+    memcpy(&before, reply.data, sizeof before);
+    struct thread_report full = ask(bed);
+    testbed_cut(bed);
+    crash_happens(bed);
+    int64_t end_ns = clock_mono_ns() + plan.failed_ns + TESTBED_LIMIT_NS;
+    for (now = full; now.waiting > EACH && clock_mono_ns() < end_ns; now = ask(bed))
+        testbed_pass(bed, 50 * NS_PER_MS);
+    tell_cost(bed, &before, &full, &now);
+    testbed_check_integer(bed, "ended_with_keepalive", EACH, now.timed_out);
+    testbed_check_integer(bed, "ended_otherwise", 0, now.otherwise);
+    testbed_check_integer(bed, "waiting_for_ever", EACH, now.waiting);
+    /* Keepalive counts from the last segment of each client, all of them before the cut. */
+    testbed_timing(bed, "the last of those with keepalive", plan.failed_ns,
+                   now.last_ns - facts->at_ns, (7200 + 9 * 75) * NS_PER_SEC);
+    testbed_expect_range(bed, "last_ended_ns", 0,
+                         kernel_timers_latest_ns(&facts->settings, plan.failed_ns) + NS_PER_SEC);
+    testbed_observe_integer(bed, "last_ended_ns", now.last_ns - facts->at_ns);
+    crash_no_timer(bed, LAB_SERVER, TESTBED_PORT, 0);
+}
+
+const struct scenario crash_client_vanishes = {
+    .name = "client-vanishes",
+    .title = "the clients' host crashes in front of a server with a thread for each connection",
+    .book = "Half-open connections: a server with SO_KEEPALIVE detects them after two hours, one "
+            "without never does (section 7.5).",
+    .here = "The same. Without keepalive, or a timeout of the server's own, each client that "
+            "vanishes costs a thread with its stack, a descriptor and a socket until the server "
+            "is restarted.",
+    .play = run_vanishes,
+};
+
+/* ---- zombie-children ---- */
+
+#define CHILDREN 5 /* as in the book's figure 5.11 */
+
+enum reaper { NO_REAPER, WAIT_ONCE, WAIT_ALL, IGNORE_SIGCHLD, REAPERS };
+static const struct {
+    const char *what, *key;
+    int64_t zombies;
+} reapers[REAPERS] = {
+    {"no waitpid", "zombies_no_wait", CHILDREN},
+    {"a handler that calls wait once", "zombies_one_wait", CHILDREN - 1},
+    {"a handler that calls waitpid until none is left", "zombies_wait_loop", 0},
+    {"SIGCHLD ignored", "zombies_ignored", 0},
+};
+
+static pid_t children[CHILDREN];
+static int child_count;
+
+static void wait_once(int number)
+{
+    int saved = errno;
+
+    (void)number;
+    wait(NULL);
+    errno = saved;
+}
+
+static void wait_all(int number)
+{
+    int saved = errno;
+
+    (void)number;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+    errno = saved;
+}
+
+static void block_sigchld(int how)
+{
+    sigset_t child;
+
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(how, &child, NULL);
+}
+
+static _Noreturn void serve_one(int fd, pid_t parent)
+{
+    char bytes[64];
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (getppid() == parent && read(fd, bytes, sizeof bytes) > 0)
+        ;
+    _exit(0);
+}
+
+/* Accepts CHILDREN connections, and forks for each. SIGCHLD is kept back until all of them have
+ * ended: so many at once become one signal, which is what makes a single wait() not enough. Returns
+ * how many came. */
+static int64_t serve_by_forking(struct agent_self *self, const struct act *act,
+                                struct act_reply *reply)
+{
+    static void (*const handlers[REAPERS])(int) = {SIG_DFL, wait_once, wait_all, SIG_IGN};
+    struct sigaction action = {.sa_handler = handlers[act->number]};
+    pid_t parent = getpid();
+
+    sigaction(SIGCHLD, &action, NULL);
+    block_sigchld(SIG_BLOCK);
+    for (int i = 0; i < CHILDREN; i++) {
+        struct act accept_one = {
+            .verb = ACT_ACCEPT, .other = 1, .timeout_ns = TESTBED_LIMIT_NS / 3};
+        if (agent_self_do(self, &accept_one, reply))
+            break;
+        pid_t pid = fork();
+        if (!pid)
+            serve_one(self->slots[1].fd, parent);
+        syscall_recorder_note(&self->recorder, "fork", -1, pid < 0 ? -errno : pid);
+        if (pid < 0)
+            return -errno;
+        children[child_count++] = pid;
+        agent_self_do(self, &(struct act){.verb = ACT_CLOSE, .slot = 1}, reply);
+    }
+    return child_count;
+}
+
+/* A child that has ended and was not waited for can be seen without reaping it (WNOWAIT). */
+static bool is_zombie(pid_t pid, int flags)
+{
+    siginfo_t info = {0};
+
+    return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | flags) && info.si_pid == pid;
+}
+
+/* Waits until all children have ended, lets SIGCHLD through, and counts the zombies. */
+static int64_t count_zombies(struct agent_self *self, const struct act *act,
+                             struct act_reply *reply)
+{
+    int64_t zombies = 0;
+
+    (void)self;
+    (void)act;
+    (void)reply;
+    for (int i = 0; i < child_count; i++)
+        is_zombie(children[i], 0);
+    block_sigchld(SIG_UNBLOCK);
+    for (int i = 0; i < child_count; i++)
+        zombies += is_zombie(children[i], WNOHANG);
+    return zombies;
+}
+
+static void run_zombies(struct testbed *bed)
+{
+    struct agent *client = testbed_client(bed);
+    int64_t zombies[REAPERS], forked = 0;
+
+    for (int way = 0; way < REAPERS; way++) {
+        struct agent *server = testbed_actor(bed, LAB_SERVER);
+        uint16_t port = (uint16_t)(TESTBED_PORT + way);
+        DO(server, ACT_LISTEN, .port = port, .number = 16);
+        for (int i = 0; i < CHILDREN; i++)
+            DO(client, ACT_CONNECT, .slot = i, .port = port);
+        struct act_reply reply = DO(server, ACT_CALL, .function = serve_by_forking, .number = way);
+        if (reply.rc < 0)
+            testbed_fail(bed, "the forking server: %s", act_rc_name(reply.rc, "0"));
+        forked += reply.rc;
+        for (int i = 0; i < CHILDREN; i++)
+            DO(client, ACT_CLOSE, .slot = i);
+        zombies[way] = DO(server, ACT_CALL, .function = count_zombies).rc;
+    }
+    testbed_check_integer(bed, "children", (int64_t)REAPERS * CHILDREN, forked);
+    testbed_table(bed, "zombies", "What is left of five children that ended at once");
+    for (int way = 0; way < REAPERS; way++) {
+        struct result_map *row = testbed_row(bed);
+        result_set_text(bed->arena, row, "the server has", reapers[way].what);
+        result_set_integer(bed->arena, row, "children", CHILDREN);
+        result_set_integer(bed->arena, row, "zombies", zombies[way]);
+        testbed_check_integer(bed, reapers[way].key, reapers[way].zombies, zombies[way]);
+    }
+}
+
+const struct scenario crash_zombies = {
+    .name = "zombie-children",
+    .title = "a server forks for each client, and the clients go: zombies, and what prevents them",
+    .book = "Each child that is not waited for stays as a zombie. Signals are not queued: five "
+            "ends at once can be one SIGCHLD, so that a handler with one wait leaves up to four "
+            "zombies; waitpid with WNOHANG in a loop leaves none (sections 5.9 and 5.10).",
+    .here = "The same. Ignoring SIGCHLD (or SA_NOCLDWAIT) leaves none either, as POSIX has it "
+            "since 2001.",
+    .play = run_zombies,
+};

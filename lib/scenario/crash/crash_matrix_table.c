@@ -1,0 +1,175 @@
+/* From the cells of the matrix to its tables. */
+#include "scenario/crash/crash_matrix.h"
+
+#include "base/cleanup.h"
+#include "base/units.h"
+#include <string.h>
+
+static const char *text_of(const struct result_map *map, const char *key)
+{
+    const struct result_value *value = result_get(map, key);
+    return value && value->kind == RESULT_TEXT ? value->text : NULL;
+}
+
+static int64_t number_of(const struct result_map *map, const char *key)
+{
+    const struct result_value *value = result_get(map, key);
+    return value && value->kind == RESULT_INTEGER ? value->integer : RESULT_UNKNOWN;
+}
+
+static const struct result_scenario *find(const struct report *report, int64_t family, int row,
+                                          int column)
+{
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_scenario *cell = &report->results[i]->scenario;
+        const char *situation = text_of(&cell->summary, "situation");
+        const char *peer = text_of(&cell->summary, "peer");
+        if (report->results[i]->type == RESULT_SCENARIO && cell->family == family && situation &&
+            peer && !strcmp(situation, crash_situations[row]) && !strcmp(peer, crash_fates[column]))
+            return cell;
+    }
+    return NULL;
+}
+
+/* ---- What stands in a cell ---- */
+
+static const char *book(struct arena *arena, const struct result_scenario *cell)
+{
+    (void)arena;
+    return cell->book ? cell->book : "-";
+}
+
+static const char *told(struct arena *arena, const struct result_scenario *cell)
+{
+    const char *call = text_of(&cell->summary, "call"), *what = text_of(&cell->summary, "returns");
+
+    if (call && !strcmp(call, "none"))
+        return what ? what : "?";
+    return arena_printf(arena, "%s: %s", call ? call : "?", what ? what : "?");
+}
+
+static const char *duration(struct arena *arena, int64_t ns)
+{
+    char text[32];
+
+    if (ns == RESULT_UNKNOWN)
+        return "?";
+    return arena_copy(arena, units_format_duration(text, sizeof text, ns, "us"));
+}
+
+static const char *measured(struct arena *arena, const struct result_scenario *cell)
+{
+    const char *when = text_of(&cell->summary, "when");
+    const char *after = duration(arena, number_of(&cell->summary, "after_ns"));
+
+    if (when && !strcmp(when, "never"))
+        return "never";
+    if (when && !strcmp(when, "at once"))
+        return arena_printf(arena, "at once: %s", after);
+    return arena_printf(arena, "%s (%s)", after,
+                        duration(arena, number_of(&cell->summary, "predicted_ns")));
+}
+
+static const char *here(struct arena *arena, const struct result_scenario *cell)
+{
+    const char *when = text_of(&cell->summary, "when");
+
+    if (when && (!strcmp(when, "never") || !strcmp(when, "at once")))
+        return when;
+    return duration(arena, number_of(&cell->summary, "this_host_ns"));
+}
+
+static const struct {
+    const char *name, *title;
+    const char *(*text)(struct arena *arena, const struct result_scenario *cell);
+} tables[] = {
+    {"book", "What the book says (reboots and user timeouts apart)", book},
+    {"told", "Which call tells, and what it returns", told},
+    {"after", "After how long, with the settings of the lab (and as predicted)", measured},
+    {"this_host", "After how long with this host's settings", here},
+};
+
+/* ---- The overview of a family ---- */
+
+static void fill(struct report *report, int64_t family, size_t which, struct result_table *table)
+{
+    struct arena *arena = &report->arena;
+
+    table->rows = arena_alloc(arena, CRASH_SITUATIONS * sizeof *table->rows);
+    if (!table->rows)
+        return;
+    table->name = tables[which].name;
+    table->title = tables[which].title;
+    table->row_count = CRASH_SITUATIONS;
+    for (int row = 0; row < CRASH_SITUATIONS; row++) {
+        result_set_text(arena, &table->rows[row], "we_are", crash_situations[row]);
+        for (int column = 0; column < CRASH_FATES; column++) {
+            const struct result_scenario *cell = find(report, family, row, column);
+            result_set_text(arena, &table->rows[row], crash_fates[column],
+                            cell ? tables[which].text(arena, cell) : NULL);
+        }
+    }
+}
+
+static void count(struct report *report, int64_t family, struct result_scenario *overview)
+{
+    int64_t ok = 0, all = 0;
+
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_scenario *cell = &report->results[i]->scenario;
+        if (cell->overview || cell->family != family)
+            continue;
+        all++;
+        ok += cell->verdict == RESULT_OK;
+    }
+    result_set_integer(&report->arena, &overview->expected, "cells_ok", all);
+    result_set_integer(&report->arena, &overview->observed, "cells_ok", ok);
+    overview->verdict = ok == all ? RESULT_OK : RESULT_DIFFERS;
+    if (ok == all)
+        return;
+    overview->why = "Not every cell is as it should be; their own results say why.";
+    overview->error =
+        (struct result_error){.code = FINDING_SCENARIO_DIFFERS, .message = overview->why};
+}
+
+static void add_overview(struct report *report, int64_t family, int64_t duration_ns)
+{
+    struct result *result = report_add(report, RESULT_SCENARIO);
+    struct result_table *filled = arena_alloc(&report->arena, ARRAY_SIZE(tables) * sizeof *filled);
+
+    if (!result || !filled)
+        return;
+    result->scenario = (struct result_scenario){
+        .name = family == 4 ? "matrix (IPv4)" : "matrix (IPv6)",
+        .scenario = "matrix",
+        .family = family,
+        .title = "what we are doing, times what becomes of the peer",
+        .overview = true,
+        .duration_ns = duration_ns,
+        .attempts = 1,
+        .runs = 1,
+        .tables = filled,
+        .table_count = ARRAY_SIZE(tables),
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+        fill(report, family, i, &filled[i]);
+    count(report, family, &result->scenario);
+}
+
+void crash_matrix_tables(struct report *report)
+{
+    size_t cells = report->result_count;
+
+    for (int64_t family = 4; family <= 6; family += 2) {
+        int64_t longest_ns = 0;
+        bool any = false;
+        for (size_t i = 0; i < cells; i++) {
+            const struct result_scenario *cell = &report->results[i]->scenario;
+            any |= cell->family == family;
+            if (cell->family == family && cell->duration_ns > longest_ns)
+                longest_ns = cell->duration_ns;
+        }
+        if (any)
+            add_overview(report, family, longest_ns);
+    }
+}

@@ -1,0 +1,154 @@
+/* What agents can say of their host: ports, settings, counters, sockets. */
+#include "base/cleanup.h"
+#include "probe/machine.h"
+#include "scenario/engine/agent_self.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+uint16_t agent_self_port(const struct agent_self *self, uint16_t port)
+{
+    bool ours = self->start.ports && port >= TESTBED_PORT && port < TESTBED_PORT + AGENT_PORTS;
+    return ours ? (uint16_t)(self->start.ports + port - TESTBED_PORT) : port;
+}
+
+static bool is_free(int family, uint16_t port)
+{
+    struct sock sock = SOCK_INIT;
+    struct sock_address address;
+    bool bound = !sock_address_literal(&address, family == AF_INET ? "127.0.0.1" : "::1", port) &&
+                 !sock_open(&sock, family, 0) && !sock_bind(&sock, &address);
+
+    if (sock.fd >= 0)
+        sock_close(&sock);
+    return bound;
+}
+
+/* Below the ephemeral ports, from a place that depends on the process, so that two runs at once do
+ * not choose the same. */
+uint16_t agent_self_free_ports(int family)
+{
+    for (unsigned i = 0; i < 200; i++) {
+        uint16_t first = (uint16_t)(12000 + ((unsigned)getpid() * 7 + i) % 1000 * AGENT_PORTS);
+        int k = 0;
+        while (k < AGENT_PORTS && is_free(family, (uint16_t)(first + k)))
+            k++;
+        if (k == AGENT_PORTS)
+            return first;
+    }
+    return 0;
+}
+
+int64_t agent_self_settings(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    cleanup(arena) struct arena arena = {0};
+    cleanup(mem) struct machine *machine = calloc(1, sizeof *machine);
+
+    (void)self;
+    (void)act;
+    if (!machine)
+        return -ENOMEM;
+    machine_read_files(machine, "", &arena);
+    machine_read_limits(machine);
+    reply->settings = machine_schedule(machine);
+    return 0;
+}
+
+static int64_t read_file(const char *path, char *out, size_t size)
+{
+    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : 0;
+    size_t used = 0;
+
+    if (fd < 0)
+        return -errno;
+    while (used + 1 < size && (len = read(fd, out + used, size - 1 - used)) > 0)
+        used += (size_t)len;
+    out[used] = '\0';
+    return len < 0 ? -errno : (int64_t)used;
+}
+
+int64_t agent_self_setting(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    char path[ACT_WORDS_MAX + 32];
+
+    (void)self;
+    snprintf(path, sizeof path, "/proc/sys/net/%s%s", strchr(act->text, '/') ? "" : "ipv4/",
+             act->text);
+    int64_t rc = read_file(path, reply->text, sizeof reply->text);
+    return rc < 0 ? rc : strtoll(reply->text, NULL, 10);
+}
+
+/* "TcpExt: Name Name …\nTcpExt: 1 2 …" */
+static int64_t counter_in(const char *text, const char *group, const char *name)
+{
+    size_t group_len = strlen(group), name_len = strlen(name);
+
+    for (const char *line = text; line && *line;) {
+        const char *values = strchr(line, '\n');
+        if (strncmp(line, group, group_len) != 0 || line[group_len] != ':' || !values) {
+            line = values ? values + 1 : NULL;
+            continue;
+        }
+        const char *word = line + group_len + 1, *value = values + 1 + group_len + 1;
+        while (*word == ' ' && *value == ' ') {
+            word++, value++;
+            if (!strncmp(word, name, name_len) && (word[name_len] == ' ' || word[name_len] == '\n'))
+                return strtoll(value, NULL, 10);
+            word += strcspn(word, " \n");
+            value += strcspn(value, " \n");
+        }
+        line = strchr(values + 1, '\n');
+        line = line ? line + 1 : NULL;
+    }
+    return -ENOENT;
+}
+
+int64_t agent_self_counter(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    static const char *const files[] = {"/proc/net/netstat", "/proc/net/snmp"};
+    static char text[32768];
+    char group[ACT_WORDS_MAX];
+    const char *blank = strchr(act->text, ' ');
+    int64_t rc = -ENOENT;
+
+    (void)self;
+    (void)reply;
+    if (!blank)
+        return -EINVAL;
+    snprintf(group, sizeof group, "%.*s", (int)(blank - act->text), act->text);
+    for (size_t i = 0; i < ARRAY_SIZE(files) && rc < 0; i++)
+        if (read_file(files[i], text, sizeof text) > 0)
+            rc = counter_in(text, group, blank + 1);
+    return rc;
+}
+
+static int take_socket(void *context, const struct sock_diag_entry *entry)
+{
+    struct act_socket *found = context;
+
+    found->entry = *entry;
+    found->state = entry->state;
+    found->count++;
+    return 0;
+}
+
+int64_t agent_self_diag(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct sock_diag *diag;
+    struct sock_diag_filter filter = {.family = self->start.family,
+                                      .local_port = agent_self_port(self, act->port),
+                                      .remote_port = agent_self_port(self, (uint16_t)act->number),
+                                      .want_info = true};
+    int rc = sock_diag_open(&diag, NULL);
+
+    if (!rc) {
+        rc = sock_diag_list(diag, &filter, take_socket, &reply->socket, NULL);
+        sock_diag_close(diag);
+    }
+    return rc ? rc : reply->socket.state;
+}

@@ -1,0 +1,56 @@
+/* An agent from inside: what the functions see that ACT_CALL runs, and how an agent's process
+ * begins. */
+#ifndef SCENARIO_CAST_H
+#define SCENARIO_CAST_H
+
+#include "scenario/engine/agent.h"
+#include "scenario/engine/syscall_recorder.h"
+#include "scenario/engine/testbed.h"
+
+#define AGENT_OPTIONS_MAX 16
+
+/* What an agent has to know; copied into its process. */
+struct agent_start {
+    int family;
+    bool lab;
+    uint16_t ports; /* without a lab: where TESTBED_PORT and the ports after it really are */
+    struct {
+        char text[ACT_WORDS_MAX]; /* "SO_LINGER=on,1s", set on each socket that it opens */
+    } options[AGENT_OPTIONS_MAX];
+    size_t option_count;
+};
+
+struct agent_self {
+    struct agent_start start;
+    enum lab_host host;
+    struct syscall_recorder recorder;
+    struct sock slots[AGENT_SLOTS];
+};
+
+/* Without a lab the ports of this machine may be taken: TESTBED_PORT and the next ones stand for a
+ * free range. */
+#define AGENT_PORTS 16
+uint16_t agent_self_port(const struct agent_self *self, uint16_t port);
+/* The first of so many ports that are free on loopback now; 0: none was found. */
+uint16_t agent_self_free_ports(int family);
+/* The address that an act names, with its port. */
+int agent_self_address(const struct agent_self *self, enum act_to to, uint16_t port,
+                       struct sock_address *out);
+/* The socket of a slot, opened if it is not; NULL with -errno in *rc. */
+struct sock *agent_self_socket(struct agent_self *self, int slot, int flags, int64_t *rc);
+/* Sets the user's socket options on a socket that a function of a scenario has opened itself. */
+int64_t agent_self_prepare(struct agent_self *self, int fd);
+/* What is asked of the host itself (agent_self_host.c). */
+int64_t agent_self_settings(struct agent_self *self, const struct act *act,
+                            struct act_reply *reply);
+int64_t agent_self_setting(struct agent_self *self, const struct act *act, struct act_reply *reply);
+int64_t agent_self_counter(struct agent_self *self, const struct act *act, struct act_reply *reply);
+int64_t agent_self_diag(struct agent_self *self, const struct act *act, struct act_reply *reply);
+
+/* Does an act as the loop would. */
+int64_t agent_self_do(struct agent_self *self, const struct act *act, struct act_reply *reply);
+
+/* The process of an agent, from its first act to the end of the channel. */
+int agent_main(const struct lab_role *role);
+
+#endif

@@ -1,0 +1,290 @@
+/* What was observed, and what had to be: how scenarios fill in their result. */
+#include "scenario/engine/testbed_internal.h"
+
+#include "base/cleanup.h"
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* How much later than planned something may be noticed on a machine that has other things to do. */
+#define LOAD_NS (600 * NS_PER_MS)
+
+#define OBSERVED(bed) (bed)->arena, &(bed)->result->observed
+#define EXPECTED(bed) (bed)->arena, &(bed)->result->expected
+
+void testbed_observe_text(struct testbed *bed, const char *key, const char *value)
+{
+    result_set_text(OBSERVED(bed), key, value);
+}
+
+void testbed_observe_integer(struct testbed *bed, const char *key, int64_t value)
+{
+    result_set_integer(OBSERVED(bed), key, value);
+}
+
+void testbed_observe_bool(struct testbed *bed, const char *key, bool value)
+{
+    result_set_bool(OBSERVED(bed), key, value);
+}
+
+void testbed_expect_text(struct testbed *bed, const char *key, const char *value)
+{
+    result_set_text(EXPECTED(bed), key, value);
+}
+
+void testbed_expect_integer(struct testbed *bed, const char *key, int64_t value)
+{
+    result_set_integer(EXPECTED(bed), key, value);
+}
+
+void testbed_expect_bool(struct testbed *bed, const char *key, bool value)
+{
+    result_set_bool(EXPECTED(bed), key, value);
+}
+
+void testbed_expect_range(struct testbed *bed, const char *key, int64_t min, int64_t max)
+{
+    result_set_range(EXPECTED(bed), key, min, max);
+}
+
+void testbed_expect_time(struct testbed *bed, const char *key,
+                         const struct kernel_timers_settings *settings, int64_t planned_ns)
+{
+    int64_t min_ns = planned_ns - 2 * settings->tick_ns;
+
+    testbed_expect_range(bed, key, min_ns > 0 ? min_ns : 0,
+                         kernel_timers_latest_ns(settings, planned_ns) + LOAD_NS);
+}
+
+void testbed_check_text(struct testbed *bed, const char *key, const char *expected,
+                        const char *observed)
+{
+    testbed_expect_text(bed, key, expected);
+    testbed_observe_text(bed, key, observed);
+}
+
+void testbed_check_integer(struct testbed *bed, const char *key, int64_t expected, int64_t observed)
+{
+    testbed_expect_integer(bed, key, expected);
+    testbed_observe_integer(bed, key, observed);
+}
+
+void testbed_check_bool(struct testbed *bed, const char *key, bool expected, bool observed)
+{
+    testbed_expect_bool(bed, key, expected);
+    testbed_observe_bool(bed, key, observed);
+}
+
+void testbed_check_rc(struct testbed *bed, const char *key, const char *expected,
+                      const struct act_reply *reply, const char *zero)
+{
+    testbed_check_text(bed, key, expected, reply->died ? "killed" : act_rc_name(reply->rc, zero));
+}
+
+void testbed_explain(struct testbed *bed, const char *why)
+{
+    bed->explained = true;
+    bed->result->why = arena_copy(bed->arena, why);
+}
+
+void testbed_blame(struct testbed *bed, enum finding_code code, const char *summary)
+{
+    bed->blame_counts = bed->blame == FINDING_NONE;
+    if (!bed->blame_counts)
+        return;
+    bed->blame = code;
+    bed->blame_text = arena_copy(bed->arena, summary);
+}
+
+void testbed_remedy(struct testbed *bed, enum result_side side, const char *remedy)
+{
+    if (!bed->blame_counts)
+        return;
+    bed->side = side;
+    bed->remedy = arena_copy(bed->arena, remedy);
+}
+
+/* ---- The whole trace ---- */
+
+#define WORDS_MAX 64
+
+/* A number of segments that waits for the whole trace. */
+struct testbed_count {
+    struct testbed_count *next;
+    const char *key, *word;
+    enum lab_direction direction;
+};
+
+static void expect_list(struct testbed *bed, const char *key, const char *first, va_list rest)
+{
+    const char *words[WORDS_MAX];
+    size_t count = 0;
+
+    for (const char *word = first; word && count < WORDS_MAX; word = va_arg(rest, const char *))
+        words[count++] = word;
+    if (bed->result->captured)
+        result_set_texts(EXPECTED(bed), key, words, count);
+}
+
+void testbed_expect_flags(struct testbed *bed, const char *first, ...)
+{
+    va_list rest;
+    va_start(rest, first);
+    expect_list(bed, "flags", first, rest);
+    va_end(rest);
+}
+
+void testbed_expect_flags_begin(struct testbed *bed, const char *first, ...)
+{
+    va_list rest;
+    va_start(rest, first);
+    expect_list(bed, "flags_begin", first, rest);
+    va_end(rest);
+}
+
+void testbed_expect_states(struct testbed *bed, enum lab_host host, const char *first, ...)
+{
+    va_list rest;
+    va_start(rest, first);
+    expect_list(bed, host == LAB_CLIENT ? "client_states" : "server_states", first, rest);
+    va_end(rest);
+}
+
+void testbed_expect_count(struct testbed *bed, const char *key, const char *word,
+                          enum lab_direction direction, int64_t count)
+{
+    struct testbed_count *item = arena_alloc(bed->arena, sizeof *item);
+
+    if (!item || !bed->result->captured)
+        return;
+    *item = (struct testbed_count){bed->counts, key, word, direction};
+    bed->counts = item;
+    testbed_expect_integer(bed, key, count);
+}
+
+static void expect_row(struct testbed *bed, const char *key, const char *const *list)
+{
+    size_t count = 0;
+
+    while (list && list[count])
+        count++;
+    if (list && bed->result->captured && !result_get(&bed->result->expected, key))
+        result_set_texts(EXPECTED(bed), key, (const char *const *)list, count);
+}
+
+void testbed_observe_trace(struct testbed *bed)
+{
+    static const struct result_texts none;
+    const struct result_connection *subject = bed->subject;
+    const struct {
+        const char *key;
+        const struct result_texts *texts;
+        bool beginning; /* no more than was expected */
+    } lists[] = {{"flags", subject ? &subject->flags : &none, false},
+                 {"flags_begin", subject ? &subject->flags : &none, true},
+                 {"client_states", subject ? &subject->client_states : &none, false},
+                 {"server_states", subject ? &subject->server_states : &none, false}};
+
+    expect_row(bed, "flags", bed->scenario->flags);
+    expect_row(bed, "client_states", bed->scenario->client_states);
+    expect_row(bed, "server_states", bed->scenario->server_states);
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        const struct result_value *expected = result_get(&bed->result->expected, lists[i].key);
+        size_t count = lists[i].texts->count;
+        if (!expected)
+            continue;
+        if (lists[i].beginning && count > expected->texts.count)
+            count = expected->texts.count;
+        result_set_texts(OBSERVED(bed), lists[i].key, lists[i].texts->items, count);
+    }
+    for (const struct testbed_count *item = bed->counts; item; item = item->next)
+        testbed_observe_integer(bed, item->key,
+                                (int64_t)testbed_times(bed, item->word, item->direction, NULL, 0));
+}
+
+static bool word_matches(const char *word, const struct trace_segment *segment)
+{
+    static const struct {
+        const char *word;
+        uint16_t mask, value;
+        int data; /* 1: with payload, 0: without, -1: either */
+    } words[] = {{"syn", 0x12, 0x02, -1}, {"syn-ack", 0x12, 0x12, -1}, {"fin", 0x01, 0x01, -1},
+                 {"rst", 0x04, 0x04, -1}, {"ack", 0x17, 0x10, 0},      {"data", 0, 0, 1},
+                 {"", 0, 0, -1}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (!strcmp(words[i].word, word))
+            return (segment->flags & words[i].mask) == words[i].value &&
+                   (words[i].data < 0 || words[i].data == (segment->payload_bytes > 0));
+    return false;
+}
+
+size_t testbed_times(const struct testbed *bed, const char *word, enum lab_direction direction,
+                     int64_t *out_ns, size_t max)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < bed->event_count; i++) {
+        const struct trace_event *event = &bed->events[i];
+        const struct trace_segment *segment = &event->segment;
+        if (event->kind != TRACE_SEGMENT || segment->protocol != TRACE_TCP || !bed->subject ||
+            event->connection != (uint32_t)bed->subject->number ||
+            (direction == LAB_FROM_CLIENT && !segment->from_client) ||
+            (direction == LAB_FROM_SERVER && segment->from_client) || !word_matches(word, segment))
+            continue;
+        if (count < max)
+            out_ns[count] = event->at_real_ns - bed->started_real_ns;
+        count++;
+    }
+    return count;
+}
+
+/* ---- Lists ---- */
+
+void testbed_timing(struct testbed *bed, const char *what, int64_t predicted_ns,
+                    int64_t measured_ns, int64_t host_ns)
+{
+    struct result_scenario *result = bed->result;
+    struct result_timing *timings =
+        arena_grow(bed->arena, result->timings, result->timing_count, sizeof *timings);
+
+    if (!timings)
+        return;
+    result->timings = timings;
+    timings[result->timing_count++] =
+        (struct result_timing){arena_copy(bed->arena, what), predicted_ns, measured_ns, host_ns};
+}
+
+struct result_table *testbed_table(struct testbed *bed, const char *name, const char *title)
+{
+    struct result_scenario *result = bed->result;
+    struct result_table *tables =
+        arena_grow(bed->arena, result->tables, result->table_count, sizeof *tables);
+
+    if (!tables) {
+        testbed_fail(bed, "out of memory");
+        return NULL;
+    }
+    result->tables = tables;
+    tables[result->table_count] = (struct result_table){.name = name, .title = title};
+    return &tables[result->table_count++];
+}
+
+struct result_map *testbed_row(struct testbed *bed)
+{
+    static struct result_map scratch;
+    struct result_scenario *result = bed->result;
+    struct result_table *table =
+        result->table_count ? &result->tables[result->table_count - 1] : NULL;
+    struct result_map *rows =
+        table ? arena_grow(bed->arena, table->rows, table->row_count, sizeof *rows) : NULL;
+
+    if (!rows) {
+        testbed_fail(bed, "out of memory");
+        scratch = (struct result_map){0};
+        return &scratch;
+    }
+    table->rows = rows;
+    rows[table->row_count] = (struct result_map){0};
+    return &rows[table->row_count++];
+}

@@ -1,0 +1,216 @@
+/* One scenario, once: the lab with its settings and the user's faults, the script, the verdict. */
+#include "base/cleanup.h"
+#include "scenario/engine/agent_self.h"
+#include "scenario/engine/host_stall.h"
+#include "scenario/engine/testbed_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TRACE_EVENTS (1u << 17)
+#define SYSCTLS_MAX  48
+
+const struct scenario *scenario_find(const struct scenario_set *set, const char *name)
+{
+    for (size_t i = 0; set->items[i]; i++)
+        if (!strcmp(set->items[i]->name, name))
+            return set->items[i];
+    return set->further ? scenario_find(set->further, name) : NULL;
+}
+
+const char *scenario_pcap_path(struct arena *arena, const struct scenario_request *request,
+                               const char *scenario, int family)
+{
+    const char *path = request->pcap;
+    const char *slash = path ? strrchr(path, '/') : NULL, *dot = path ? strrchr(path, '.') : NULL;
+
+    if (!path || !request->several)
+        return path;
+    size_t stem = dot && (!slash || dot > slash + 1) ? (size_t)(dot - path) : strlen(path);
+    return arena_printf(arena, "%.*s-%s-%d%s", (int)stem, path, scenario, family, path + stem);
+}
+
+/* ---- Settings ---- */
+
+/* This host's own value of a timer, for --real-time; NULL where it cannot be read. */
+static const char *own_value(struct arena *arena, const char *name)
+{
+    char path[160], text[128];
+    bool slashes = strchr(name, '/');
+
+    snprintf(path, sizeof path, "/proc/sys/net/%s%s", slashes ? "" : "ipv4/", name);
+    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (len <= 0)
+        return NULL;
+    text[len] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    return arena_copy(arena, text);
+}
+
+static int add_sysctls(struct testbed *bed, enum lab_host host)
+{
+    const struct scenario_request *request = bed->request;
+    unsigned bit = host == LAB_CLIENT ? SCENARIO_CLIENT : SCENARIO_SERVER;
+    struct lab_sysctl *list = arena_alloc(bed->arena, SYSCTLS_MAX * sizeof *list);
+    size_t count = 0;
+
+    if (!list)
+        return -ENOMEM;
+    for (const struct scenario_setting *s = bed->scenario->settings; s && s->name; s++) {
+        const char *value = request->real_time && (s->flags & SETTING_TIMER)
+                                ? own_value(bed->arena, s->name)
+                                : NULL;
+        if (s->hosts & bit && count < SYSCTLS_MAX)
+            list[count++] =
+                (struct lab_sysctl){s->name, value ? value : s->value, s->flags & SETTING_OPTIONAL};
+    }
+    for (size_t i = 0; i < request->sysctl_count[host] && count < SYSCTLS_MAX; i++)
+        list[count++] = request->sysctls[host][i];
+    bed->config.host[host].sysctls = list;
+    bed->config.host[host].sysctls_count = count;
+    bed->config.host[host].capture_lo = bed->scenario->capture_lo;
+    return 0;
+}
+
+static int describe(struct testbed *bed)
+{
+    const struct scenario_request *request = bed->request;
+    struct lab_config *config = &bed->config;
+
+    *config = (struct lab_config){.link = request->link,
+                                  .ipv4 = bed->family == AF_INET,
+                                  .ipv6 = bed->family == AF_INET6,
+                                  .resolve_neighbours = bed->scenario->resolve_neighbours,
+                                  .no_states = bed->scenario->crowded,
+                                  .trace = bed->trace,
+                                  .seed = request->seed};
+    if (!request->delay_given)
+        config->link.delay_ns = bed->scenario->delay_ns;
+    config->pcap_path = scenario_pcap_path(bed->arena, request, bed->scenario->name,
+                                           bed->family == AF_INET ? 4 : 6);
+    int rc = add_sysctls(bed, LAB_CLIENT);
+    return rc ? rc : add_sysctls(bed, LAB_SERVER);
+}
+
+/* ---- The user's faults ---- */
+
+static int add_faults(struct testbed *bed, int *numbers, struct error *error)
+{
+    const struct scenario_request *request = bed->request;
+
+    for (size_t i = 0; i < request->fault_count; i++) {
+        int rc = lab_fault_add(bed->lab, &request->faults[i].fault, error);
+        if (rc < 0)
+            return error_add(error, "%s", request->faults[i].text);
+        numbers[i] = rc;
+    }
+    return 0;
+}
+
+static void count_faults(struct testbed *bed, const int *numbers)
+{
+    const struct scenario_request *request = bed->request;
+    struct result_scenario *result = bed->result;
+
+    result->faults = arena_alloc(bed->arena, (request->fault_count + 1) * sizeof *result->faults);
+    for (size_t i = 0; result->faults && i < request->fault_count; i++) {
+        struct lab_fault_count count = lab_fault_count(bed->lab, numbers[i]);
+        result->faults[result->fault_count++] = (struct result_fault){
+            numbers[i], request->faults[i].text, (int64_t)count.matched, (int64_t)count.acted};
+    }
+}
+
+static void take_notes(struct testbed *bed)
+{
+    const char *notes = bed->lab ? lab_notes(bed->lab) : "";
+    const char **list = *notes ? arena_alloc(bed->arena, sizeof *list) : NULL;
+
+    if (!list)
+        return;
+    list[0] = arena_copy(bed->arena, notes);
+    bed->result->notes = list;
+    bed->result->note_count = 1;
+}
+
+/* ---- The run ---- */
+
+static int open_lab(struct testbed *bed, struct error *error)
+{
+    bed->fault_numbers = arena_alloc(bed->arena, (bed->request->fault_count + 1) * sizeof(int));
+    int rc = bed->fault_numbers ? describe(bed) : -ENOMEM;
+
+    if (rc)
+        return error_sys(error, -rc, "the lab's settings");
+    rc = lab_open(&bed->config, &bed->lab, error);
+    return rc ? rc : add_faults(bed, bed->fault_numbers, error);
+}
+
+void testbed_finish(struct testbed *bed)
+{
+    if (bed->finished)
+        return;
+    bed->finished = true;
+    if (bed->lab) {
+        count_faults(bed, bed->fault_numbers);
+        take_notes(bed);
+    }
+    lab_close(bed->lab, &bed->stats);
+    bed->lab = NULL;
+    agents_free(bed);
+    bed->stalled_ns = host_stall_end(&bed->stall);
+    testbed_read_trace(bed);
+}
+
+static void begin(struct testbed *bed)
+{
+    const struct scenario *scenario = bed->scenario;
+    int family = bed->family == AF_INET ? 4 : 6;
+
+    *bed->result = (struct result_scenario){
+        .name = arena_printf(bed->arena, "%s (IPv%d)", scenario->name, family),
+        .scenario = scenario->name,
+        .family = family,
+        .title = scenario->title,
+        .book = scenario->book,
+        .here = scenario->here,
+        .attempts = 1,
+        .runs = 1};
+    bed->started_real_ns = clock_real_ns();
+    bed->started_mono_ns = clock_mono_ns();
+}
+
+int scenario_run_one(const struct scenario *scenario, int family,
+                     const struct scenario_request *request, struct arena *arena,
+                     struct result_scenario *out, struct error *error)
+{
+    struct testbed bed = {.scenario = scenario,
+                          .request = request,
+                          .family = family == 4 ? AF_INET : AF_INET6,
+                          .arena = arena,
+                          .result = out};
+
+    begin(&bed);
+    int rc = trace_open(&bed.trace, TRACE_EVENTS, error);
+    if (rc)
+        return rc;
+    host_stall_begin(&bed.stall);
+    if (request->no_lab) {
+        bed.ports = agent_self_free_ports(bed.family);
+        if (!bed.ports)
+            testbed_fail(&bed, "no free ports were found on loopback");
+    } else {
+        out->captured = true;
+        rc = open_lab(&bed, error);
+    }
+    if (!rc)
+        scenario->play(&bed);
+    testbed_finish(&bed);
+    if (!rc)
+        testbed_conclude(&bed);
+    out->duration_ns = clock_mono_ns() - bed.started_mono_ns;
+    trace_close(bed.trace);
+    return !rc && arena->failed ? error_sys(error, ENOMEM, "the result") : rc;
+}

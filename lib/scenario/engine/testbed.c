@@ -1,0 +1,317 @@
+/* The testbed: what scenarios do with the lab, and how they wait for what happens on it. */
+#include "scenario/engine/testbed.h"
+
+#include "base/cleanup.h"
+#include "probe/machine.h"
+#include "scenario/engine/testbed_internal.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Failure ---- */
+
+void testbed_take_error(struct testbed *bed, const struct error *error, const char *doing)
+{
+    if (testbed_failed(bed))
+        return;
+    bed->error = *error;
+    if (!bed->error.code)
+        bed->error.code = EIO;
+    error_add(&bed->error, "%s", doing);
+}
+
+void testbed_fail(struct testbed *bed, const char *format, ...)
+{
+    char text[ERROR_TEXT_MAX];
+    va_list args;
+
+    if (testbed_failed(bed))
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    error_set(&bed->error, EIO, "%s", text);
+}
+
+void *testbed_facts(struct testbed *bed, size_t size_bytes)
+{
+    static _Alignas(64) unsigned char scratch[TESTBED_FACTS_MAX];
+
+    if (!bed->facts)
+        bed->facts = arena_alloc(bed->arena, TESTBED_FACTS_MAX);
+    if (!bed->facts || size_bytes > TESTBED_FACTS_MAX)
+        testbed_fail(bed, "no memory for the scenario's facts");
+    return bed->facts ? bed->facts : scratch;
+}
+
+/* ---- The wire ---- */
+
+int testbed_fault(struct testbed *bed, const char *line)
+{
+    struct lab_fault fault;
+    struct error error = {0};
+
+    if (testbed_failed(bed))
+        return 0;
+    if (!bed->lab) {
+        testbed_fail(bed, "'%s' needs the lab", line);
+        return 0;
+    }
+    int rc = lab_fault_parse(&fault, line, &error);
+    if (rc >= 0)
+        rc = lab_fault_add(bed->lab, &fault, &error);
+    if (rc < 0)
+        testbed_take_error(bed, &error, line);
+    return rc < 0 ? 0 : rc;
+}
+
+void testbed_unfault(struct testbed *bed, int number)
+{
+    struct error error = {0};
+    if (!testbed_failed(bed) && lab_fault_remove(bed->lab, number, &error) < 0)
+        testbed_take_error(bed, &error, "taking a fault back");
+}
+
+void testbed_release(struct testbed *bed, int number)
+{
+    struct error error = {0};
+    if (!testbed_failed(bed) && lab_fault_release(bed->lab, number, &error) < 0)
+        testbed_take_error(bed, &error, "releasing what was held");
+}
+
+static void record_process(struct testbed *bed, const char *what)
+{
+    struct trace_event event = {
+        .at_real_ns = clock_real_ns(), .kind = TRACE_MARK, .side = TRACE_WIRE};
+
+    snprintf(event.text, sizeof event.text, "%s", what);
+    trace_append(bed->trace, &event);
+}
+
+void testbed_cut(struct testbed *bed)
+{
+    struct error error = {0};
+    if (testbed_failed(bed))
+        return;
+    if (!bed->lab)
+        testbed_fail(bed, "cutting the link needs the lab");
+    else if (lab_cut(bed->lab, &error))
+        testbed_take_error(bed, &error, "cutting the link");
+    record_process(bed, "the link is cut");
+}
+
+void testbed_restore(struct testbed *bed)
+{
+    struct error error = {0};
+    if (testbed_failed(bed))
+        return;
+    if (lab_restore(bed->lab, &error))
+        testbed_take_error(bed, &error, "restoring the link");
+    record_process(bed, "the link is back");
+}
+
+void testbed_reboot(struct testbed *bed, enum lab_host host)
+{
+    struct error error = {0};
+
+    if (testbed_failed(bed))
+        return;
+    if (!bed->lab) {
+        testbed_fail(bed, "a reboot needs the lab");
+        return;
+    }
+    if (lab_reboot(bed->lab, host, NULL, 0, TESTBED_LIMIT_NS, NULL, &error))
+        testbed_take_error(bed, &error, "rebooting the host");
+    bed->first[host] = bed->watcher[host] = NULL;
+    for (struct agent *agent = bed->agents; agent; agent = agent->next)
+        if (agent->host == host)
+            agent->ended = true;
+    record_process(bed, host == LAB_CLIENT ? "the client has rebooted" : "the server has rebooted");
+}
+
+void testbed_mark(struct testbed *bed, const char *format, ...)
+{
+    char text[TRACE_TEXT_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    record_process(bed, text);
+}
+
+/* ---- Waiting ---- */
+
+static int wait_for(struct testbed *bed, const char *text, int64_t timeout_ns, struct error *error)
+{
+    struct lab_condition condition;
+    int rc = lab_condition_parse(&condition, text, error);
+
+    if (rc)
+        return rc;
+    condition.since = bed->since;
+    if (!bed->lab)
+        return error_set(error, ENOTSUP, "waiting for %s needs the lab", text);
+    return lab_wait(bed->lab, &condition, timeout_ns, error);
+}
+
+bool testbed_wait(struct testbed *bed, const char *condition)
+{
+    struct error error = {0};
+
+    if (testbed_failed(bed))
+        return false;
+    int rc = wait_for(bed, condition, TESTBED_LIMIT_NS, &error);
+    if (rc == -ETIMEDOUT)
+        testbed_fail(bed, "waited in vain for %s", condition);
+    else if (rc)
+        testbed_take_error(bed, &error, "waiting");
+    return !rc;
+}
+
+bool testbed_saw(struct testbed *bed, const char *condition, int64_t timeout_ns)
+{
+    struct error error = {0};
+
+    if (testbed_failed(bed))
+        return false;
+    int rc = wait_for(bed, condition, timeout_ns, &error);
+    if (rc && rc != -ETIMEDOUT)
+        testbed_take_error(bed, &error, "looking");
+    return !rc;
+}
+
+void testbed_from_here(struct testbed *bed)
+{
+    bed->since = trace_reserved(bed->trace);
+}
+
+void testbed_pass(struct testbed *bed, int64_t ns)
+{
+    int64_t end_ns = clock_mono_ns() + ns, left_ns;
+
+    while (!testbed_failed(bed) && (left_ns = end_ns - clock_mono_ns()) > 0)
+        poll(NULL, 0, clock_to_poll_ms(left_ns));
+}
+
+/* ---- Looking at a host ---- */
+
+struct agent *testbed_watcher(struct testbed *bed, enum lab_host host)
+{
+    if (!bed->watcher[host])
+        bed->watcher[host] = testbed_actor(bed, host);
+    return bed->watcher[host];
+}
+
+struct kernel_timers_settings testbed_settings(struct testbed *bed, enum lab_host host)
+{
+    struct act_reply reply = DO(testbed_watcher(bed, host), ACT_SETTINGS);
+
+    if (reply.rc && !testbed_failed(bed))
+        testbed_fail(bed, "cannot read the settings of the %s", lab_host_name(host));
+    return testbed_failed(bed) ? kernel_timers_defaults : reply.settings;
+}
+
+struct kernel_timers_settings testbed_host_settings(struct testbed *bed)
+{
+    cleanup(arena) struct arena arena = {0};
+    cleanup(mem) struct machine *machine = calloc(1, sizeof *machine);
+
+    (void)bed;
+    if (!machine)
+        return kernel_timers_defaults;
+    machine_read_files(machine, "", &arena);
+    machine_read_limits(machine);
+    return machine_schedule(machine);
+}
+
+int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *name)
+{
+    struct act act = {.verb = ACT_SETTING};
+
+    snprintf(act.text, sizeof act.text, "%s", name);
+    struct act_reply reply = agent_do(testbed_watcher(bed, host), &act);
+    if (reply.rc < 0)
+        testbed_fail(bed, "cannot read %s of the %s: %s", name, lab_host_name(host),
+                     strerror((int)-reply.rc));
+    return reply.rc;
+}
+
+int64_t testbed_counter(struct testbed *bed, enum lab_host host, const char *name)
+{
+    struct act act = {.verb = ACT_COUNTER};
+
+    snprintf(act.text, sizeof act.text, "%s", name);
+    struct act_reply reply = agent_do(testbed_watcher(bed, host), &act);
+    if (reply.rc < 0)
+        testbed_fail(bed, "cannot read the counter %s of the %s", name, lab_host_name(host));
+    return reply.rc;
+}
+
+struct act_socket testbed_socket_of(struct testbed *bed, enum lab_host host, uint16_t local_port,
+                                    uint16_t remote_port)
+{
+    struct act_reply reply =
+        DO(testbed_watcher(bed, host), ACT_DIAG, .port = local_port, .number = remote_port);
+
+    if (reply.rc < 0 && !testbed_failed(bed))
+        testbed_fail(bed, "sock_diag on the %s: %s", lab_host_name(host), strerror((int)-reply.rc));
+    return testbed_failed(bed) ? (struct act_socket){0} : reply.socket;
+}
+
+bool testbed_wait_socket(struct testbed *bed, enum lab_host host, uint16_t local_port,
+                         uint16_t remote_port, int state)
+{
+    int64_t end_ns = clock_mono_ns() + TESTBED_LIMIT_NS;
+
+    while (!testbed_failed(bed)) {
+        int now = testbed_socket_of(bed, host, local_port, remote_port).state;
+        if (now == state)
+            return !testbed_failed(bed);
+        if (clock_mono_ns() >= end_ns)
+            testbed_fail(bed, "the %s's socket stays in %s, waited for %s", lab_host_name(host),
+                         testbed_state_name(now), testbed_state_name(state));
+        poll(NULL, 0, 2);
+    }
+    return false;
+}
+
+const char *testbed_state_name(int state)
+{
+    return state ? sock_tcp_state_name(state) : "none";
+}
+
+/* ---- Common beginnings ---- */
+
+void testbed_connected(struct testbed *bed)
+{
+    struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+    struct act_reply listened = DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
+
+    if (listened.rc)
+        testbed_fail(bed, "the server cannot listen: %s", act_rc_name(listened.rc, "0"));
+    struct act_reply connected = DO(client, ACT_CONNECT, .port = TESTBED_PORT);
+    if (connected.rc)
+        testbed_fail(bed, "the client cannot connect: %s", act_rc_name(connected.rc, "0"));
+    struct act_reply accepted =
+        DO(server, ACT_ACCEPT, .slot = 0, .other = 1, .timeout_ns = TESTBED_LIMIT_NS);
+    if (accepted.rc)
+        testbed_fail(bed, "the server cannot accept: %s", act_rc_name(accepted.rc, "0"));
+}
+
+void testbed_warm_up(struct testbed *bed)
+{
+    for (int i = 0; i < 2; i++) {
+        DO(testbed_client(bed), ACT_WRITE, .slot = 0, .bytes = 10);
+        DO(testbed_server(bed), ACT_READ_ALL, .slot = 1, .bytes = 10);
+        DO(testbed_server(bed), ACT_WRITE, .slot = 1, .bytes = 10);
+        DO(testbed_client(bed), ACT_READ_ALL, .slot = 0, .bytes = 10);
+    }
+}
+
+void testbed_subject(struct testbed *bed, uint32_t number)
+{
+    bed->subject_number = number;
+}

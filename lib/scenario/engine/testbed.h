@@ -1,0 +1,220 @@
+/* What a scenario is written with: hosts and their agents, the wire, what was observed, what had to
+ * be.
+ *
+ * Order decides, not time: what happened first is asked of the trace (testbed_wait, testbed_saw),
+ * and a segment that is to be late is held until something else has happened. Measured times come
+ * from the wire or from the calls' own clock, and are expected in a range whose lower end is exact
+ * and whose upper end allows for a loaded machine (testbed_expect_time).
+ *
+ * A scenario has at most one lab, and as many agents as it likes. Failures of the set-up are sticky
+ * (see agent.h): a script runs through without checks and ends as inconclusive. */
+#ifndef SCENARIO_STAGE_H
+#define SCENARIO_STAGE_H
+
+#include "base/clock.h"
+#include "diagnosis/exchange.h"
+#include "scenario/engine/agent.h"
+#include "scenario/engine/host_stall.h"
+#include "scenario/scenario.h"
+#include "trace/trace.h"
+#include <netinet/tcp.h>
+
+#define TESTBED_PORT     7000              /* where a scenario's server listens */
+#define TESTBED_LIMIT_NS (15 * NS_PER_SEC) /* a wait that takes longer is a failure */
+
+struct testbed {
+    const struct scenario *scenario;
+    const struct scenario_request *request;
+    int family;      /* AF_INET, AF_INET6 */
+    struct lab *lab; /* NULL with --no-lab, and when finished */
+    struct trace *trace;
+    struct arena *arena;
+    struct result_scenario *result;
+    struct error error; /* why it failed; code 0: it has not */
+    void *facts;        /* the scenario's own, from run() to check(); see testbed_facts() */
+    int64_t started_real_ns, started_mono_ns;
+
+    /* Once it is finished: */
+    bool finished;
+    const struct trace_event *events; /* in the order of time, calls with their connections */
+    size_t event_count;
+    const struct result_connection *subject; /* NULL: no segment was seen */
+
+    struct agent *agents;
+    struct agent *first[LAB_HOSTS];
+    struct agent *watcher[LAB_HOSTS]; /* looks at its host, and has no socket of the scenario */
+    struct lab_config config;
+    uint64_t since; /* where conditions count from */
+    uint32_t subject_number;
+    uint16_t ports; /* without a lab: see AGENT_PORTS */
+    bool explained;
+    struct lab_stats stats;
+    int *fault_numbers; /* of the user's faults */
+    struct host_stall stall;
+    struct testbed_count *counts; /* that wait for the whole trace */
+    int64_t stalled_ns;           /* the longest that a process had to wait for a processor */
+    enum finding_code blame;      /* see testbed_blame() */
+    const char *blame_text, *remedy;
+    enum result_side side;
+    size_t crowd;      /* the first connections, of which one is to be shown; 0: all are */
+    bool blame_counts; /* the last one did */
+};
+
+/* ---- Failure */
+
+__attribute__((format(printf, 2, 3))) void testbed_fail(struct testbed *bed, const char *format,
+                                                        ...);
+static inline bool testbed_failed(const struct testbed *bed)
+{
+    return bed->error.code != 0;
+}
+
+/* ---- Who plays */
+
+/* The host's first agent, started when it is first asked for; never NULL. */
+struct agent *testbed_client(struct testbed *bed);
+struct agent *testbed_server(struct testbed *bed);
+/* An agent of the host that looks at it for the testbed, and has no socket of the scenario's. */
+struct agent *testbed_watcher(struct testbed *bed, enum lab_host host);
+/* A further one. */
+struct agent *testbed_actor(struct testbed *bed, enum lab_host host);
+/* Zeroed memory that lives until the result does, at most TESTBED_FACTS_MAX; the same block at each
+ * call. */
+#define TESTBED_FACTS_MAX 65536
+void *testbed_facts(struct testbed *bed, size_t size_bytes);
+
+/* The server listens on TESTBED_PORT (slot 0), the client connects (slot 0), the server accepts
+ * (slot 1). Afterwards both are ESTABLISHED and nothing is under way. */
+void testbed_connected(struct testbed *bed);
+/* Two small exchanges each way, so that quick acknowledgements and the first RTT are done with. */
+void testbed_warm_up(struct testbed *bed);
+
+/* ---- The wire */
+
+/* Adds a fault, in the words of a fault file: "drop s>c:…" is "drop syn-ack dir s>c". Returns its
+ * number, 0 after a failure. */
+int testbed_fault(struct testbed *bed, const char *line);
+void testbed_unfault(struct testbed *bed, int number);
+/* Lets go what a hold keeps. */
+void testbed_release(struct testbed *bed, int number);
+void testbed_cut(struct testbed *bed);
+void testbed_restore(struct testbed *bed);
+/* Host loses power and boots again, with nothing started on it; its agents are gone, and
+ * testbed_actor() starts new ones. The link is restored at the end. */
+void testbed_reboot(struct testbed *bed, enum lab_host host);
+/* A remark in the trace, and in the ladder. */
+__attribute__((format(printf, 2, 3))) void testbed_mark(struct testbed *bed, const char *format,
+                                                        ...);
+
+/* Waits for a condition (lab/fault.h): "seen c>s:fin#2", "server=CLOSE-WAIT", "client.close".
+ * False, and a failure, when it does not come true within TESTBED_LIMIT_NS. */
+bool testbed_wait(struct testbed *bed, const char *condition);
+/* The same where it may stay false: no failure. timeout_ns 0: whether it has come true already. */
+bool testbed_saw(struct testbed *bed, const char *condition, int64_t timeout_ns);
+/* Since here: conditions that are asked for later count from the last call of this on. */
+void testbed_from_here(struct testbed *bed);
+/* Lets time pass in which something must not happen, or a timer must expire. */
+void testbed_pass(struct testbed *bed, int64_t ns);
+
+/* ---- What holds here */
+
+/* The retransmission settings of a host, as they are in the lab; and of this machine outside. */
+struct kernel_timers_settings testbed_settings(struct testbed *bed, enum lab_host host);
+struct kernel_timers_settings testbed_host_settings(struct testbed *bed);
+/* One setting of a host as a number; a failure where there is none. */
+int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *name);
+/* A counter of a host: "TcpExt ListenDrops". */
+int64_t testbed_counter(struct testbed *bed, enum lab_host host, const char *name);
+/* A socket of the host as sock_diag sees it now: state, or 0 when there is none. Ports as seen from
+ * that host; remote 0: any. */
+struct act_socket testbed_socket_of(struct testbed *bed, enum lab_host host, uint16_t local_port,
+                                    uint16_t remote_port);
+/* Waits until it is in that state (0: gone). A failure when that does not come. */
+bool testbed_wait_socket(struct testbed *bed, enum lab_host host, uint16_t local_port,
+                         uint16_t remote_port, int state);
+
+/* ---- What was observed, and what had to be. Keys are literals; those of times end in _ns. */
+
+void testbed_observe_text(struct testbed *bed, const char *key, const char *value);
+void testbed_observe_integer(struct testbed *bed, const char *key, int64_t value);
+void testbed_observe_bool(struct testbed *bed, const char *key, bool value);
+void testbed_expect_text(struct testbed *bed, const char *key, const char *value);
+void testbed_expect_integer(struct testbed *bed, const char *key, int64_t value);
+void testbed_expect_bool(struct testbed *bed, const char *key, bool value);
+void testbed_expect_range(struct testbed *bed, const char *key, int64_t min, int64_t max);
+/* A time that a model plans: not before it (a tick of tolerance), and not later than it may be on a
+ * loaded machine. */
+void testbed_expect_time(struct testbed *bed, const char *key,
+                         const struct kernel_timers_settings *settings, int64_t planned_ns);
+
+/* Both at once. */
+void testbed_check_text(struct testbed *bed, const char *key, const char *expected,
+                        const char *observed);
+void testbed_check_integer(struct testbed *bed, const char *key, int64_t expected,
+                           int64_t observed);
+void testbed_check_bool(struct testbed *bed, const char *key, bool expected, bool observed);
+/* What a call returned, as "0", "ECONNREFUSED", …: `zero` is the word for 0. */
+void testbed_check_rc(struct testbed *bed, const char *key, const char *expected,
+                      const struct act_reply *reply, const char *zero);
+
+/* A rare outcome that is not wrong: says why it came out so. What differs from the expectation
+ * must be expected anew by the caller. */
+void testbed_explain(struct testbed *bed, const char *why);
+
+/* What a difference amounts to where it is not the kernel's but a program's: the finding that the
+ * result then has, and its summary. The first one counts. */
+void testbed_blame(struct testbed *bed, enum finding_code code, const char *summary);
+
+/* Who has to change something, and what, where the blame before it counts; without it the
+ * catalogue's remedy stands. */
+void testbed_remedy(struct testbed *bed, enum result_side side, const char *remedy);
+
+/* ---- The whole trace. These say what has to be observed; it is looked at when the run is
+ * finished. Without a lab nothing is captured, and they expect nothing. */
+
+/* The subject's exchange must be exactly this: "C>S SYN", …, NULL. Rows say it as data (.flags),
+ * where it is the same in every run. */
+void testbed_expect_flags(struct testbed *bed, const char *first, ...) __attribute__((sentinel));
+/* It must begin like this; how it goes on is not looked at. */
+void testbed_expect_flags_begin(struct testbed *bed, const char *first, ...)
+    __attribute__((sentinel));
+/* The states of a side's socket must be these, NULL at the end. */
+void testbed_expect_states(struct testbed *bed, enum lab_host host, const char *first, ...)
+    __attribute__((sentinel));
+/* So many segments of a flag word (see testbed_times) in a direction. */
+void testbed_expect_count(struct testbed *bed, const char *key, const char *word,
+                          enum lab_direction direction, int64_t count);
+
+/* Ends the run: the lab is closed, its agents are gone, and the trace is complete. For a play()
+ * that computes from the trace; nothing can be acted after it. */
+void testbed_finish(struct testbed *bed);
+
+/* Which connection is the subject: the n-th that was seen on the wire, from 1. Call it in run(). */
+void testbed_subject(struct testbed *bed, uint32_t number);
+
+/* Arrival times at the wire, since the start of the run, of the segments of a flag word ("syn",
+ * "data", …; "" all) in a direction, of the subject, when
+ * finished. Returns how many there are; at most `max`
+ * are written. */
+size_t testbed_times(const struct testbed *bed, const char *word, enum lab_direction direction,
+                     int64_t *out_ns, size_t max);
+
+/* A row of "predicted, measured, on this host". */
+void testbed_timing(struct testbed *bed, const char *what, int64_t predicted_ns,
+                    int64_t measured_ns, int64_t host_ns);
+
+/* ---- Tables */
+
+struct result_table *testbed_table(struct testbed *bed, const char *name, const char *title);
+/* A new row of the last table; fill it by result_set_…(bed->arena, row, …). */
+struct result_map *testbed_row(struct testbed *bed);
+/* The scenario's row in the summary of all. */
+static inline struct result_map *testbed_summary(struct testbed *bed)
+{
+    return &bed->result->summary;
+}
+
+/* A name for a state that testbed_socket_of() gave: "TIME-WAIT", "none" for 0. */
+const char *testbed_state_name(int state);
+
+#endif

@@ -1,0 +1,381 @@
+#include "scenario/programs/stub_peer.h"
+
+#include "base/cleanup.h"
+#include "base/units.h"
+#include "probe/preset.h"
+#include "scenario/engine/agent_self.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define CONNECTIONS  64 /* slots 1 … */
+#define REQUEST_MAX  16384
+#define BODY_BYTES   65536
+#define RESPONSE_MAX (BODY_BYTES + 512)
+#define FIRST_SLOT   1
+
+struct act *stub_peer_act(struct act *act, const void *value, size_t size_bytes)
+{
+    if (size_bytes <= sizeof act->data)
+        memcpy(act->data, value, size_bytes);
+    return act;
+}
+
+int stub_peer_point_parse(const char *text, struct stub_peer_point *out, struct error *error)
+{
+    static const struct {
+        const char *word;
+        enum peer_when when;
+    } words[] = {{"bytes:", STUB_PEER_WHEN_BYTES}, {"response-bytes:", STUB_PEER_WHEN_RESPONSE}};
+
+    *out = (struct stub_peer_point){0};
+    if (!strcmp(text, "connect")) {
+        out->when = STUB_PEER_WHEN_CONNECT;
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        size_t len = strlen(words[i].word);
+        if (strncmp(text, words[i].word, len) != 0)
+            continue;
+        out->when = words[i].when;
+        if (units_parse_size(text + len, &out->amount) || out->amount < 1)
+            return error_set(error, EINVAL, "%s wants a number of bytes, at least 1",
+                             words[i].word);
+        return 0;
+    }
+    if (!strncmp(text, "time:", 5)) {
+        out->when = STUB_PEER_WHEN_TIME;
+        if (units_parse_duration(text + 5, &out->amount) || out->amount < 0)
+            return error_set(error, EINVAL, "time: wants a duration");
+        return 0;
+    }
+    return error_set(error, EINVAL, "connect, bytes:N, response-bytes:N or time:DURATION");
+}
+
+/* ---- The server ---- */
+
+struct visitor {
+    bool open;
+    char request[REQUEST_MAX];
+    size_t used;
+    int64_t read_bytes, written_bytes;
+};
+
+struct server {
+    struct agent_self *self;
+    struct stub_peer_job job;
+    struct visitor visitors[CONNECTIONS];
+    bool reached;
+    char response[RESPONSE_MAX];
+};
+
+static void reach(struct server *server)
+{
+    struct trace_event event = {
+        .at_real_ns = clock_real_ns(), .kind = TRACE_MARK, .side = TRACE_WIRE, .text = "point"};
+    sigset_t resume;
+    int number;
+
+    if (server->reached)
+        return;
+    server->reached = true;
+    trace_append(server->self->recorder.trace, &event);
+    sigemptyset(&resume);
+    sigaddset(&resume, SIGUSR1);
+    sigwait(&resume, &number);
+}
+
+static void reach_when(struct server *server, enum peer_when when, int64_t amount)
+{
+    const struct stub_peer_point *point = &server->job.point;
+    if (point->when == when && amount >= point->amount)
+        reach(server);
+}
+
+/* The length of the first whole request in the text, 0 while it is not complete. */
+static size_t http_length(const char *text, size_t bytes)
+{
+    const char *end = memmem(text, bytes, "\r\n\r\n", 4);
+    size_t body = 0;
+
+    if (!end)
+        return 0;
+    for (const char *line = text; line < end; line = strstr(line, "\r\n") + 2)
+        if (!strncasecmp(line, "content-length:", 15))
+            body = strtoul(line + 15, NULL, 10);
+    size_t whole = (size_t)(end - text) + 4 + (body < REQUEST_MAX ? body : REQUEST_MAX);
+    return bytes >= whole ? whole : 0;
+}
+
+static size_t line_length(const char *text, size_t bytes)
+{
+    const char *end = memchr(text, '\n', bytes);
+    return end ? (size_t)(end - text) + 1 : 0;
+}
+
+/* An array of bulk strings (RESP), or a line. */
+static size_t redis_length(const char *text, size_t bytes)
+{
+    size_t at = line_length(text, bytes);
+
+    if (!at || *text != '*')
+        return at;
+    for (long items = strtol(text + 1, NULL, 10); items > 0; items--) {
+        size_t line = line_length(text + at, bytes - at);
+        if (!line || text[at] != '$')
+            return 0;
+        long length = strtol(text + at + 1, NULL, 10);
+        if (length < 0 || length > REQUEST_MAX || bytes - at - line < (size_t)length + 2)
+            return 0;
+        at += line + (size_t)length + 2;
+    }
+    return at;
+}
+
+static size_t request_length(enum stub_peer_kind kind, const char *text, size_t bytes)
+{
+    switch (kind) {
+    case STUB_PEER_HTTP:
+        return http_length(text, bytes);
+    case STUB_PEER_REDIS:
+        return redis_length(text, bytes);
+    case STUB_PEER_ECHO:
+    case STUB_PEER_RAW:
+        return bytes;
+    }
+    return bytes;
+}
+
+static size_t http_response(char *out)
+{
+    int head = snprintf(out, RESPONSE_MAX,
+                        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n",
+                        BODY_BYTES);
+    memset(out + head, 'x', BODY_BYTES);
+    for (int i = 79; i < BODY_BYTES; i += 80)
+        out[head + i] = '\n';
+    return (size_t)head + BODY_BYTES;
+}
+
+static const char *response_to(struct server *server, const char *request, size_t bytes,
+                               size_t *out_bytes)
+{
+    const struct stub_peer_plan *plan = server->job.plan;
+
+    switch (plan->serve) {
+    case STUB_PEER_HTTP:
+        *out_bytes = http_response(server->response);
+        return server->response;
+    case STUB_PEER_REDIS:
+        *out_bytes = (size_t)snprintf(
+            server->response, RESPONSE_MAX, "+%s\r\n",
+            memmem(request, bytes, "PING", 4) || memmem(request, bytes, "ping", 4) ? "PONG" : "OK");
+        return server->response;
+    case STUB_PEER_ECHO:
+        *out_bytes = bytes;
+        return request;
+    case STUB_PEER_RAW:
+        *out_bytes = plan->raw_bytes;
+        return plan->raw;
+    }
+    *out_bytes = 0;
+    return request;
+}
+
+static int64_t halfway(const struct server *server, size_t bytes)
+{
+    int64_t amount = server->job.point.amount;
+    return amount ? amount : (int64_t)(bytes + 1) / 2;
+}
+
+static bool write_out(struct server *server, int slot, const char *bytes, size_t len)
+{
+    struct sock *sock = &server->self->slots[FIRST_SLOT + slot];
+    struct visitor *visitor = &server->visitors[slot];
+    bool pointed = server->job.point.when == STUB_PEER_WHEN_RESPONSE && !server->reached;
+    int64_t stop = pointed ? halfway(server, len) - visitor->written_bytes : INT64_MAX;
+    size_t first = stop < (int64_t)len ? (size_t)(stop > 0 ? stop : 0) : len;
+
+    for (size_t done = 0; done < len;) {
+        size_t most = done < first ? first - done : len - done;
+        ssize_t wrote = sock_write(sock, bytes + done, most, MSG_NOSIGNAL);
+        if (wrote < 0)
+            return false;
+        done += (size_t)wrote;
+        visitor->written_bytes += wrote;
+        if (pointed && done >= first)
+            reach(server);
+    }
+    return true;
+}
+
+static void leave(struct server *server, int slot)
+{
+    sock_close(&server->self->slots[FIRST_SLOT + slot]);
+    server->visitors[slot].open = false;
+}
+
+static void answer_requests(struct server *server, int slot)
+{
+    struct visitor *visitor = &server->visitors[slot];
+    size_t length;
+
+    while (visitor->used && (length = request_length(server->job.plan->serve, visitor->request,
+                                                     visitor->used)) > 0) {
+        size_t bytes;
+        reach_when(server, STUB_PEER_WHEN_REQUEST, 0);
+        const char *response = response_to(server, visitor->request, length, &bytes);
+        if (!write_out(server, slot, response, bytes)) {
+            leave(server, slot);
+            return;
+        }
+        memmove(visitor->request, visitor->request + length, visitor->used - length);
+        visitor->used -= length;
+    }
+}
+
+static void listen_to(struct server *server, int slot)
+{
+    struct visitor *visitor = &server->visitors[slot];
+    struct sock *sock = &server->self->slots[FIRST_SLOT + slot];
+    size_t room = sizeof visitor->request - 1 - visitor->used;
+    ssize_t got = room ? sock_read(sock, visitor->request + visitor->used, room, 0) : -ENOBUFS;
+
+    if (got <= 0) {
+        leave(server, slot);
+        return;
+    }
+    visitor->used += (size_t)got;
+    visitor->request[visitor->used] = '\0';
+    visitor->read_bytes += got;
+    reach_when(server, STUB_PEER_WHEN_BYTES, visitor->read_bytes);
+    answer_requests(server, slot);
+}
+
+static void welcome(struct server *server)
+{
+    int slot = 0;
+
+    while (slot < CONNECTIONS && server->visitors[slot].open)
+        slot++;
+    if (slot == CONNECTIONS)
+        slot = 0, leave(server, slot);
+    struct sock *sock = &server->self->slots[FIRST_SLOT + slot];
+    if (sock_accept(&server->self->slots[0], sock, NULL, 0))
+        return;
+    server->visitors[slot] = (struct visitor){.open = true};
+    reach_when(server, STUB_PEER_WHEN_CONNECT, 0);
+}
+
+static void serve_once(struct server *server)
+{
+    struct pollfd polled[1 + CONNECTIONS] = {{.fd = server->self->slots[0].fd, .events = POLLIN}};
+
+    for (int i = 0; i < CONNECTIONS; i++) {
+        bool heard = server->visitors[i].open && !server->job.deaf;
+        polled[1 + i] = (struct pollfd){.fd = heard ? server->self->slots[FIRST_SLOT + i].fd : -1,
+                                        .events = POLLIN};
+    }
+    if (poll(polled, 1 + CONNECTIONS, -1) < 0)
+        return;
+    for (int i = 0; i < CONNECTIONS; i++)
+        if (polled[1 + i].revents)
+            listen_to(server, i);
+    if (polled[0].revents)
+        welcome(server);
+}
+
+int64_t stub_peer_serve(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    static struct server server;
+    struct act listening = {.verb = ACT_LISTEN, .number = 64};
+    struct act reuse = {.verb = ACT_OPTION, .text = "SO_REUSEADDR=on"};
+    sigset_t resume;
+
+    memcpy(&server.job, act->data, sizeof server.job);
+    server.self = self;
+    sigemptyset(&resume);
+    sigaddset(&resume, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &resume, NULL);
+    listening.port = server.job.port;
+    int64_t rc = agent_self_do(self, &reuse, reply);
+    if (!rc)
+        rc = agent_self_do(self, &listening, reply);
+    if (rc)
+        return rc;
+    for (;;)
+        serve_once(&server);
+}
+
+/* ---- The client ---- */
+
+static enum preset preset_of(enum stub_peer_kind kind)
+{
+    switch (kind) {
+    case STUB_PEER_HTTP:
+        return PRESET_HTTP;
+    case STUB_PEER_REDIS:
+        return PRESET_REDIS;
+    case STUB_PEER_ECHO:
+        return PRESET_ECHO;
+    case STUB_PEER_RAW:
+        break;
+    }
+    return PRESET_CONNECT;
+}
+
+void stub_peer_request(const struct stub_peer_plan *plan, struct buf *out)
+{
+    if (plan->request)
+        buf_add(out, plan->request, plan->request_bytes);
+    else
+        preset_request(out, preset_of(plan->ask), "/", "server");
+}
+
+static int read_answer(struct sock *sock, const struct until *until, int64_t deadline_ns,
+                       struct act_reply *reply)
+{
+    struct until_reader reader;
+    char chunk[16384];
+
+    until_begin(&reader, until);
+    for (;;) {
+        size_t used;
+        int64_t left_ns = deadline_ns - clock_mono_ns();
+        int ready = sock_poll(sock, POLLIN, left_ns > 0 ? left_ns : 0);
+        if (ready <= 0)
+            return ready ? ready : -ETIME;
+        ssize_t got = sock_read(sock, chunk, sizeof chunk, 0);
+        if (got <= 0)
+            return got ? (int)got : until_closed(&reader);
+        reply->bytes += got;
+        int rc = until_feed(&reader, chunk, (size_t)got, &used, NULL);
+        if (rc)
+            return rc;
+    }
+}
+
+int64_t stub_peer_ask(struct agent_self *self, const struct act *act, struct act_reply *reply)
+{
+    struct stub_peer_question question;
+    struct until until = {.kind = UNTIL_BYTES, .bytes = 1}; /* of an unknown protocol: anything */
+    cleanup(buf) struct buf text = {0};
+    struct sock *sock = &self->slots[0];
+    int64_t deadline_ns = clock_mono_ns() + act->timeout_ns;
+
+    memcpy(&question, act->data, sizeof question);
+    const struct stub_peer_plan *plan = question.plan;
+    stub_peer_request(plan, &text);
+    if (!plan->request)
+        until_parse(preset_info(preset_of(plan->ask))->until, &until, NULL);
+    size_t bytes = text.len_bytes * (size_t)question.share / 1000;
+    ssize_t wrote = sock_write(sock, text.data, bytes, MSG_NOSIGNAL);
+    if (wrote < 0)
+        return wrote;
+    if (question.share < 1000 || question.no_answer)
+        return 0;
+    return read_answer(sock, &until, deadline_ns, reply);
+}

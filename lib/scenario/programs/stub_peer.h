@@ -1,0 +1,79 @@
+/* netkit's own side of a conversation with a program of the user's: a small well-behaved server, or
+ * client, that runs in an agent and can be stopped at an exact point.
+ *
+ * At the point the peer writes the mark "point" into the trace, and does nothing more until it gets
+ * SIGUSR1: what is done to it there happens at that point, whatever the load. */
+#ifndef SCENARIO_PEER_H
+#define SCENARIO_PEER_H
+
+#include "base/buf.h"
+#include "netkit/error.h"
+#include "scenario/engine/agent.h"
+
+enum stub_peer_kind {
+    STUB_PEER_HTTP,
+    STUB_PEER_REDIS,
+    STUB_PEER_ECHO,
+    STUB_PEER_RAW, /* the bytes of a file */
+};
+
+/* When. */
+enum peer_when {
+    STUB_PEER_WHEN_DEFAULT,  /* what suits the scenario */
+    STUB_PEER_WHEN_CONNECT,  /* a connection was accepted */
+    STUB_PEER_WHEN_BYTES,    /* so many bytes of requests were read */
+    STUB_PEER_WHEN_REQUEST,  /* a whole request was read */
+    STUB_PEER_WHEN_RESPONSE, /* so many bytes of a response were written; 0: half of it */
+    STUB_PEER_WHEN_TIME, /* so long after the first connection was accepted: the director's to keep
+                          */
+};
+
+struct stub_peer_point {
+    enum peer_when when;
+    int64_t amount; /* bytes, or nanoseconds */
+};
+
+/* What the peer serves or asks. Bytes live longer than the runs. */
+struct stub_peer_plan {
+    enum stub_peer_kind serve;
+    const char *raw;
+    size_t raw_bytes;
+    const char *request; /* NULL: by `ask` */
+    size_t request_bytes;
+    enum stub_peer_kind ask;
+    struct stub_peer_point point;
+};
+
+/* "connect", "bytes:N", "response-bytes:N", "time:DUR". -EINVAL. */
+int stub_peer_point_parse(const char *text, struct stub_peer_point *out, struct error *error);
+
+/* Serves on the plan's port for ever: BEGIN(agent, ACT_CALL, .function = stub_peer_serve) with a
+ * struct stub_peer_job in the data. */
+struct stub_peer_job {
+    const struct stub_peer_plan *plan;
+    struct stub_peer_point point;
+    uint16_t port;
+    bool deaf; /* reads nothing */
+};
+int64_t stub_peer_serve(struct agent_self *self, const struct act *act, struct act_reply *reply);
+
+/* The bytes of a whole request. */
+void stub_peer_request(const struct stub_peer_plan *plan, struct buf *out);
+
+/* Asks on slot 0, connected before: writes `share` of 1000 of the request, and reads the answer
+ * when that is all. Returns 1: a whole answer came, 0: the peer ended before, -errno; -ETIME within
+ * act->timeout_ns. reply->bytes: of the answer. */
+struct stub_peer_question {
+    const struct stub_peer_plan *plan;
+    int share;
+    bool no_answer; /* leave the answer unread */
+};
+int64_t stub_peer_ask(struct agent_self *self, const struct act *act, struct act_reply *reply);
+
+/* Puts a job or a question into an act. */
+#define STUB_PEER_ACT(function_, value)                                                            \
+    (*stub_peer_act(&(struct act){.verb = ACT_CALL, .function = (function_)}, &(value),            \
+                    sizeof(value)))
+struct act *stub_peer_act(struct act *act, const void *value, size_t size_bytes);
+
+#endif

@@ -1,0 +1,81 @@
+/* A program of the user's on the testbed: it runs on one host, and netkit's well-behaved peer
+ * (scenario/peer.h) on the other.
+ *
+ * What the program does is not assumed: it is seen in its exit, in its descriptors (/proc of the
+ * host's own PID namespace), in the kernel's tables (sock_diag), and on the wire. */
+#ifndef SCENARIO_SUBJECT_H
+#define SCENARIO_SUBJECT_H
+
+#include "scenario/engine/testbed.h"
+#include "scenario/programs/stub_peer.h"
+
+/* What the user asked: scenario_request.own of the scenarios that play his program. Everything
+ * lives longer than the runs. */
+struct sut_request {
+    enum lab_host host;  /* where the program runs */
+    const char *command; /* a line for sh; {host} and {port} stand for the peer's */
+    uint16_t port;       /* of the server, whoever that is */
+    struct stub_peer_plan peer;
+    bool asks;             /* the peer's request was given */
+    int64_t clients;       /* of netkit's, in front of a server */
+    int64_t connections;   /* of a burst; 0: there is none */
+    int64_t per_second;    /* how many of them begin; 0: all at once */
+    int64_t max_detect_ns; /* 0: no bound but the patience */
+    int64_t patience_ns;   /* how long anything is waited for */
+    bool show_output;      /* pass the program's output through, on standard error */
+};
+
+struct sut {
+    struct lab_process *process; /* NULL: it could not be started */
+    int64_t started_ns;
+    bool ended;
+    struct lab_exit exit;
+};
+
+static inline const struct sut_request *sut_request(const struct testbed *bed)
+{
+    return bed->request->own;
+}
+
+/* Starts it; a failure of the testbed where that is impossible. */
+void sut_start(struct testbed *bed, struct sut *subject);
+/* Starts it as a server, and waits until it listens on the port. False, and the run is given up,
+ * when it ends or does not listen within the patience. */
+bool sut_listens(struct testbed *bed, struct sut *subject);
+/* Whether it has ended; waits for that at most timeout_ns. */
+bool sut_has_ended(struct testbed *bed, struct sut *subject, int64_t timeout_ns);
+/* "exit status 3", "killed by SIGPIPE", "running". */
+const char *sut_end_text(struct testbed *bed, const struct sut *subject);
+/* Observes exit_status, signal (null where there is none). */
+void sut_observe_end(struct testbed *bed, const struct sut *subject);
+/* Ends it: SIGTERM, and SIGKILL a second later. */
+void sut_stop(struct testbed *bed, struct sut *subject);
+
+/* What its processes are at this moment. */
+struct sut_census {
+    int64_t processes, zombies, descriptors, sockets;
+    bool holds; /* the socket that was asked for */
+};
+/* `inode` of a socket to look for, or 0. */
+struct sut_census sut_census(struct testbed *bed, uint32_t inode);
+
+/* Stops all its processes, daemons of their own sessions too, and waits until every thread of them
+ * stands; or lets them go on. Where that is impossible the run is given up. */
+void sut_freeze(struct testbed *bed);
+void sut_thaw(struct testbed *bed);
+
+/* The sockets of the subject's host with that local or remote port, by state. */
+#define SUT_STATES 16
+struct sut_sockets {
+    int64_t by_state[SUT_STATES]; /* by the kernel's number */
+    int64_t orphans;              /* that no descriptor refers to */
+    uint32_t inode;               /* of one that is ESTABLISHED; 0: there is none */
+    uint16_t local_port;          /* of that one */
+};
+struct sut_sockets sut_sockets(struct testbed *bed, uint16_t port);
+
+/* Gives the run up: it says nothing, and would not if it were repeated. */
+__attribute__((format(printf, 2, 3))) void sut_decline(struct testbed *bed, const char *format,
+                                                       ...);
+
+#endif

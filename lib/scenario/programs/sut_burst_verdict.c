@@ -1,0 +1,235 @@
+/* What the burst amounts to; see burst.h. */
+#include "scenario/programs/sut_burst.h"
+
+#include "base/units.h"
+
+static const char *time_text(struct testbed *bed, int64_t ns)
+{
+    char text[UNITS_TEXT_MAX];
+    return arena_copy(bed->arena, units_format_duration(text, sizeof text, ns, "u"));
+}
+
+static int64_t waited(const struct crowd_result *result)
+{
+    int64_t clients = result->undecided_repeated;
+
+    for (int i = 1; i < CROWD_CLASSES; i++)
+        clients += result->connected[i].count;
+    return clients;
+}
+
+static void list_class(struct testbed *bed, const char *clients, const struct crowd_class *class)
+{
+    struct result_map *row = class->count ? testbed_row(bed) : NULL;
+    struct arena *arena = bed->arena;
+
+    if (!row)
+        return;
+    result_set_text(arena, row, "connect", clients);
+    result_set_integer(arena, row, "clients", class->count);
+    result_set_integer(arena, row, "first_ns", class->first_ns ? class->first_ns : RESULT_UNKNOWN);
+    result_set_integer(arena, row, "median_ns",
+                       class->median_ns ? class->median_ns : RESULT_UNKNOWN);
+    result_set_integer(arena, row, "last_ns", class->last_ns ? class->last_ns : RESULT_UNKNOWN);
+}
+
+static void list_classes(struct testbed *bed, const struct crowd_result *result)
+{
+    struct arena *arena = bed->arena;
+
+    testbed_table(bed, "connects", "What became of the connects");
+    list_class(bed, "at once", &result->connected[0]);
+    for (int i = 1; i < CROWD_CLASSES; i++)
+        list_class(bed,
+                   arena_printf(arena, "after %d SYN%s more%s", i, i == 1 ? "" : "s",
+                                i == CROWD_CLASSES - 1 ? " or later" : ""),
+                   &result->connected[i]);
+    list_class(bed, "refused", &result->refused);
+    list_class(bed, "timed out", &result->timed_out);
+    list_class(bed, error_name((int)result->failed_code), &result->failed);
+    list_class(bed, "not decided", &(struct crowd_class){.count = result->undecided});
+}
+
+/* The slowest connect that succeeded. */
+static int64_t slowest_ns(const struct crowd_result *result)
+{
+    int64_t most_ns = 0;
+
+    for (int i = 0; i < CROWD_CLASSES; i++)
+        if (result->connected[i].last_ns > most_ns)
+            most_ns = result->connected[i].last_ns;
+    return most_ns;
+}
+
+static void blame_queue(struct testbed *bed, const struct sut_burst_facts *facts)
+{
+    const struct sut_request *request = sut_request(bed);
+    struct arena *arena = bed->arena;
+    const struct crowd_result *result = &facts->result;
+    bool bound = facts->look.limit >= facts->somaxconn;
+    bool too_low = request->connections > facts->somaxconn;
+    const char *setting =
+        too_low || bound
+            ? arena_printf(arena, "net.core.somaxconn, which is %lld, to %lld%s",
+                           (long long)facts->somaxconn, (long long)request->connections,
+                           bound ? ", and the backlog of listen() with it" : "")
+            : "";
+
+    testbed_blame(
+        bed, FINDING_ACCEPT_QUEUE_OVERFLOW,
+        arena_printf(arena,
+                     "Of %lld clients %lld waited for their SYN to be sent again, %lld "
+                     "were connected for a while without the server (no room for their "
+                     "last ACK), %lld had no connection in the end; the slowest connect "
+                     "took %s. The accept queue holds %lld and was full: the server's "
+                     "kernel dropped %lld segments.",
+                     (long long)request->connections, (long long)waited(result),
+                     (long long)result->spoke_again,
+                     (long long)(result->undecided + result->unheard + facts->state.failed),
+                     time_text(bed, slowest_ns(result)), (long long)facts->look.limit + 1,
+                     (long long)sut_burst_rise(facts, SUT_BURST_OVERFLOWS)));
+    testbed_remedy(
+        bed, RESULT_SIDE_SERVER,
+        arena_printf(arena,
+                     "%s%s%s. A queue of that length holds this burst however late the "
+                     "server accepts; if it is to be accepted at this rate for long, it "
+                     "must accept faster.",
+                     bound ? "Raise " : "listen(fd, ",
+                     bound ? setting
+                           : arena_printf(arena, "%lld) instead of %lld",
+                                          (long long)request->connections,
+                                          (long long)facts->look.limit),
+                     !bound && too_low ? arena_printf(arena, ", and raise %s", setting) : ""));
+}
+
+/* Cookies are off: half-open connections have the same limit. */
+static void blame_half_open(struct testbed *bed, const struct sut_burst_facts *facts)
+{
+    const struct sut_request *request = sut_request(bed);
+
+    testbed_blame(
+        bed, FINDING_SYN_QUEUE_OVERFLOW,
+        arena_printf(bed->arena,
+                     "Of %lld clients %lld waited for their SYN to be sent again: %lld SYNs "
+                     "were dropped because more than %lld connections were half-open.",
+                     (long long)request->connections, (long long)waited(&facts->result),
+                     (long long)sut_burst_rise(facts, SUT_BURST_HALF_OPEN_DROPS),
+                     (long long)facts->look.limit));
+    testbed_remedy(
+        bed, RESULT_SIDE_SERVER,
+        arena_printf(bed->arena,
+                     "Switch net.ipv4.tcp_syncookies on (1); or listen(fd, %lld) instead "
+                     "of %lld, with net.core.somaxconn and net.ipv4.tcp_max_syn_backlog "
+                     "of at least that.",
+                     (long long)request->connections, (long long)facts->look.limit));
+}
+
+static void blame(struct testbed *bed, const struct sut_burst_facts *facts)
+{
+    struct arena *arena = bed->arena;
+
+    if (facts->subject.ended)
+        testbed_blame(
+            bed, FINDING_PROGRAM_FAILED,
+            arena_printf(arena, "The server ended: %s.", sut_end_text(bed, &facts->subject)));
+    if (sut_burst_rise(facts, SUT_BURST_OVERFLOWS) > 0)
+        blame_queue(bed, facts);
+    if (sut_burst_rise(facts, SUT_BURST_HALF_OPEN_DROPS) > 0)
+        blame_half_open(bed, facts);
+    if (!facts->look.listeners)
+        testbed_blame(bed, FINDING_LISTENER_CLOSED,
+                      "The server has closed its listener: what was in its queue was reset.");
+    if (facts->result.refused.count)
+        testbed_blame(bed, FINDING_CONNECTION_REFUSED,
+                      arena_printf(arena,
+                                   "%lld connects were refused: the server had closed its "
+                                   "listener.",
+                                   (long long)facts->result.refused.count));
+    if (!facts->drained || !facts->drained_again)
+        testbed_blame(bed, FINDING_SLOW_ACCEPT,
+                      arena_printf(arena,
+                                   "The server has stopped accepting: %lld connections stay "
+                                   "in its queue.",
+                                   (long long)facts->look.queue));
+}
+
+/* A SYN that was sent again, or a connect that is not decided, while the server's kernel dropped
+ * nothing: the wire, or a machine that had no time. */
+static bool says_nothing(struct testbed *bed, const struct sut_burst_facts *facts)
+{
+    const struct crowd_result *result = &facts->result;
+
+    if (sut_burst_rise(facts, SUT_BURST_DROPS) > 0 ||
+        sut_burst_rise(facts, SUT_BURST_OVERFLOWS) > 0 || facts->subject.ended)
+        return false;
+    if (waited(result))
+        testbed_fail(bed,
+                     "%lld clients had to send their SYN again, but the server's kernel dropped "
+                     "nothing: a segment was lost or late on the way",
+                     (long long)waited(result));
+    else if (result->undecided)
+        testbed_fail(bed, "%lld connects were not decided within the time (--timeout)",
+                     (long long)result->undecided);
+    return testbed_failed(bed);
+}
+
+static void observe(struct testbed *bed, const struct sut_burst_facts *facts)
+{
+    const struct crowd_result *result = &facts->result;
+
+    testbed_observe_integer(bed, "waited_for_syn", waited(result));
+    testbed_observe_integer(bed, "waited_for_ack", result->spoke_again);
+    testbed_observe_integer(bed, "slowest_ns", slowest_ns(result));
+    testbed_observe_integer(bed, "sut_burst_took_ns", facts->state.last_begun_ns);
+    testbed_observe_integer(bed, "queue_max", facts->queue_max);
+    testbed_observe_integer(bed, "drained_ns", facts->drained ? facts->drained_ns : RESULT_UNKNOWN);
+    testbed_observe_integer(bed, "listeners", facts->look.listeners);
+    testbed_observe_integer(bed, "limit", facts->look.limit);
+    testbed_observe_integer(bed, "somaxconn", facts->somaxconn);
+    testbed_observe_integer(bed, "effective_backlog",
+                            facts->holds == RESULT_UNKNOWN ? RESULT_UNKNOWN : facts->holds - 1);
+    testbed_observe_integer(bed, "syn_cookies", sut_burst_rise(facts, SUT_BURST_COOKIES));
+    testbed_observe_integer(bed, "handshakes", sut_burst_rise(facts, SUT_BURST_OPENED));
+    testbed_observe_integer(bed, "reset_later", result->reset);
+    sut_observe_end(bed, &facts->subject);
+}
+
+static void check_capacity(struct testbed *bed, const struct sut_burst_facts *facts)
+{
+    if (facts->holds != RESULT_UNKNOWN) {
+        testbed_check_integer(bed, "queue_holds", facts->look.limit + 1, facts->holds);
+        if (facts->drained)
+            testbed_check_bool(bed, "accepts_after_a_stop", true, facts->drained_again);
+    } else if (facts->why_unknown) {
+        testbed_observe_text(bed, "backlog_model_unknown", facts->why_unknown);
+    }
+}
+
+void sut_burst_check(struct testbed *bed)
+{
+    const struct sut_burst_facts *facts = testbed_facts(bed, sizeof *facts);
+    const struct crowd_result *result = &facts->result;
+    struct result_map *summary = testbed_summary(bed);
+
+    testbed_check_bool(bed, "alive", true, !facts->subject.ended);
+    testbed_check_bool(bed, "listens", true, facts->look.listeners > 0);
+    testbed_check_integer(bed, "connected_at_once", sut_request(bed)->connections,
+                          result->connected[0].count);
+    testbed_check_integer(bed, "refused", 0, result->refused.count);
+    testbed_check_integer(bed, "failed", 0, result->failed.count + result->timed_out.count);
+    testbed_check_integer(bed, "not_decided", 0, result->undecided);
+    testbed_check_integer(bed, "unknown_to_server", 0, result->unheard);
+    testbed_check_integer(bed, "overflows", 0, sut_burst_rise(facts, SUT_BURST_OVERFLOWS));
+    testbed_check_integer(bed, "drops", 0, sut_burst_rise(facts, SUT_BURST_DROPS));
+    testbed_check_bool(bed, "accepted_all", true, facts->drained);
+    check_capacity(bed, facts);
+    observe(bed, facts);
+    list_classes(bed, result);
+    if (!says_nothing(bed, facts))
+        blame(bed, facts);
+    result_set_integer(bed->arena, summary, "at_once", result->connected[0].count);
+    result_set_integer(bed->arena, summary, "waited", waited(result));
+    result_set_integer(bed->arena, summary, "limit", facts->look.limit);
+    result_set_integer(bed->arena, summary, "overflows",
+                       sut_burst_rise(facts, SUT_BURST_OVERFLOWS));
+}
