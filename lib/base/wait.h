@@ -12,8 +12,9 @@
  * once; gives whether it held. The condition is evaluated anew at each look. */
 #define wait_until(condition, deadline_ns)                                                         \
     ({                                                                                             \
+        const int64_t wait_end_ns_ = (deadline_ns);                                                \
         bool wait_met_;                                                                            \
-        while (!(wait_met_ = (condition)) && clock_mono_ns() < (deadline_ns))                      \
+        while (!(wait_met_ = (condition)) && clock_mono_ns() < wait_end_ns_)                       \
             poll(NULL, 0, WAIT_LOOK_MS);                                                           \
         wait_met_;                                                                                 \
     })

@@ -4,13 +4,13 @@
  * departure is filled in later. */
 #include "lab/wire.h"
 
+#include "base/wait.h"
 #include "capture/describe.h"
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define INJECT_TRIES 200
+#define INJECT_WAIT_NS (200 * NS_PER_MS)
 
 /* ---- Recording ---- */
 
@@ -61,14 +61,11 @@ static void count_max(_Atomic uint64_t *counter, uint64_t value)
 /* A device queue that is full for a moment is waited for: the wire loses nothing by itself. */
 static int inject(struct wire *wire, enum lab_host to, const void *bytes, uint32_t len_bytes)
 {
-    int rc = 0;
+    int rc;
 
-    for (int i = 0; i < INJECT_TRIES; i++) {
-        rc = capture_inject(wire->port[to], bytes, len_bytes, NULL);
-        if (rc != -ENOBUFS && rc != -EAGAIN)
-            break;
-        poll(NULL, 0, 1);
-    }
+    wait_until((rc = capture_inject(wire->port[to], bytes, len_bytes, NULL)) != -ENOBUFS &&
+                   rc != -EAGAIN,
+               clock_mono_ns() + INJECT_WAIT_NS);
     if (rc)
         wire->shared->lost++;
     else

@@ -58,7 +58,7 @@ struct lab_condition {
     int state;               /* LAB_STATE: by the kernel's number, TCP_ESTABLISHED … */
     char word[LAB_WORD_MAX]; /* LAB_CALL: the verb; LAB_MARK: the beginning of the remark */
     uint32_t nth;            /* the how-manieth; 0: the first */
-    uint64_t since;          /* what lab_position() said; 0: the lab's opening */
+    uint64_t since;          /* a trace_reserved(); 0: the lab's opening */
 };
 
 /* Reads a condition:
@@ -70,9 +70,6 @@ struct lab_condition {
  *
  * with #N behind it for the N-th time. -EINVAL. */
 int lab_condition_parse(struct lab_condition *out, const char *text, struct error *error);
-
-/* Where the trace stands now, for lab_condition.since. */
-uint64_t lab_position(const struct lab *lab);
 
 /* Waits until the condition has come true. -ETIMEDOUT, and the text says what was waited for. */
 int lab_wait(struct lab *lab, const struct lab_condition *condition, int64_t timeout_ns,

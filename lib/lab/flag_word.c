@@ -1,5 +1,7 @@
+#include "lab/flag_word.h"
+
 #include "base/cleanup.h"
-#include "lab/wire.h"
+#include "packet/packet.h"
 
 #include <string.h>
 

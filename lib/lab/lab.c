@@ -1,13 +1,12 @@
 /* The caller's side of a lab: what it asks of the supervisor, the inits and the wire. */
 #include "base/cleanup.h"
-#include "base/clock.h"
+#include "base/wait.h"
 #include "lab/handle.h"
 #include "trace/trace.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,19 +246,13 @@ int lab_listening_port(struct lab *lab, enum lab_host host, struct error *error)
 int lab_wait_listen(struct lab *lab, enum lab_host host, int family, uint16_t port,
                     int64_t timeout_ns, struct error *error)
 {
-    int64_t end_ns = clock_mono_ns() + timeout_ns;
+    int rc;
 
-    for (;;) {
-        int rc = listening(lab, host, family, port, error);
-        if (rc > 0)
-            return 0;
-        if (rc != -ENOENT)
-            return rc;
-        if (clock_mono_ns() >= end_ns)
-            return error_set(error, ETIMEDOUT, "nothing listens on port %u of the %s", port,
-                             lab_host_name(host));
-        poll(NULL, 0, 1);
-    }
+    if (!wait_until((rc = listening(lab, host, family, port, error)) != -ENOENT,
+                    clock_mono_ns() + timeout_ns))
+        return error_set(error, ETIMEDOUT, "nothing listens on port %u of the %s", port,
+                         lab_host_name(host));
+    return rc > 0 ? 0 : rc;
 }
 
 /* ---- What the wire does for the caller ---- */

@@ -1,6 +1,6 @@
 /* Devices, addresses and neighbours by rtnetlink(7). One request at a time, each acknowledged. */
 #include "base/cleanup.h"
-#include "base/clock.h"
+#include "base/wait.h"
 #include "lab/internal.h"
 
 #include <errno.h>
@@ -14,7 +14,6 @@
 #include <linux/sockios.h>
 #include <linux/veth.h>
 #include <net/if.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,25 +180,26 @@ static int read_readiness(const struct nlmsghdr *nlh, void *out)
     return MNL_CB_OK;
 }
 
+/* Whether the device is up and forwards, or a negative errno. */
+static int is_ready(struct link_socket *link, const char *device)
+{
+    char buffer[REQUEST_MAX];
+    struct readiness ready = {0};
+    struct nlmsghdr *nlh = begin(buffer, RTM_GETLINK, 0);
+
+    put_ifinfo(nlh);
+    mnl_attr_put_strz(nlh, IFLA_IFNAME, device);
+    int rc = request_for(link, nlh, read_readiness, &ready);
+    return rc ? rc : ready.state == OPERATIONAL && !ready.discards;
+}
+
 int link_wait(struct link_socket *link, const char *device, struct error *error)
 {
-    int64_t end_ns = clock_mono_ns() + LAB_CALL_LIMIT_NS / 2;
-    char buffer[REQUEST_MAX];
+    int rc;
 
-    for (;;) {
-        struct readiness ready = {0};
-        struct nlmsghdr *nlh = begin(buffer, RTM_GETLINK, 0);
-        put_ifinfo(nlh);
-        mnl_attr_put_strz(nlh, IFLA_IFNAME, device);
-        int rc = request_for(link, nlh, read_readiness, &ready);
-        if (rc)
-            return error_sys(error, -rc, "waiting for %s", device);
-        if (ready.state == OPERATIONAL && !ready.discards)
-            return 0;
-        if (clock_mono_ns() >= end_ns)
-            return error_set(error, ETIMEDOUT, "%s does not come up", device);
-        poll(NULL, 0, 1);
-    }
+    if (!wait_until((rc = is_ready(link, device)), clock_mono_ns() + LAB_CALL_LIMIT_NS / 2))
+        return error_set(error, ETIMEDOUT, "%s does not come up", device);
+    return rc < 0 ? error_sys(error, -rc, "waiting for %s", device) : 0;
 }
 
 static size_t address_bytes(int family)
@@ -235,26 +235,30 @@ static int read_type(const struct nlmsghdr *nlh, void *out)
     return MNL_CB_OK;
 }
 
+static int is_local(struct link_socket *link, int family, const void *address, bool *local)
+{
+    char buffer[REQUEST_MAX];
+    unsigned char type = RTN_UNSPEC;
+    struct nlmsghdr *nlh = begin(buffer, RTM_GETROUTE, 0);
+    struct rtmsg *route = mnl_nlmsg_put_extra_header(nlh, sizeof *route);
+
+    route->rtm_family = (unsigned char)family;
+    route->rtm_dst_len = (unsigned char)(8 * address_bytes(family));
+    mnl_attr_put(nlh, RTA_DST, address_bytes(family), address);
+    int rc = request_for(link, nlh, read_type, &type);
+    *local = !rc && type == RTN_LOCAL;
+    return rc;
+}
+
 int link_wait_address(struct link_socket *link, int family, const void *address,
                       struct error *error)
 {
-    int64_t end_ns = clock_mono_ns() + LAB_CALL_LIMIT_NS / 2;
-    char buffer[REQUEST_MAX];
+    bool local = false;
+    int rc;
 
-    for (;;) {
-        unsigned char type = RTN_UNSPEC;
-        struct nlmsghdr *nlh = begin(buffer, RTM_GETROUTE, 0);
-        struct rtmsg *route = mnl_nlmsg_put_extra_header(nlh, sizeof *route);
-        route->rtm_family = (unsigned char)family;
-        route->rtm_dst_len = (unsigned char)(8 * address_bytes(family));
-        mnl_attr_put(nlh, RTA_DST, address_bytes(family), address);
-        int rc = request_for(link, nlh, read_type, &type);
-        if (!rc && type == RTN_LOCAL)
-            return 0;
-        if (clock_mono_ns() >= end_ns)
-            return error_sys(error, rc ? -rc : ETIMEDOUT, "waiting for an address");
-        poll(NULL, 0, 1);
-    }
+    wait_until((rc = is_local(link, family, address, &local), local),
+               clock_mono_ns() + LAB_CALL_LIMIT_NS / 2);
+    return local ? 0 : error_sys(error, rc ? -rc : ETIMEDOUT, "waiting for an address");
 }
 
 int link_add_neighbour(struct link_socket *link, const char *device, int family,

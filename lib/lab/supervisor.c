@@ -7,7 +7,7 @@
  *
  * It runs in a process group of its own, so that Ctrl-C reaches the caller alone, who decides. */
 #include "base/cleanup.h"
-#include "base/clock.h"
+#include "base/wait.h"
 #include "lab/internal.h"
 #include "netkit/sock.h"
 
@@ -21,7 +21,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#define WIRE_GRACE_MS 2000
+#define WIRE_GRACE_NS (2 * NS_PER_SEC)
 #define MTU_DEFAULT   1500
 
 struct boot {
@@ -217,20 +217,16 @@ static int build(struct supervisor *s, struct error *error)
 
 static void end_wire(struct supervisor *s)
 {
-    int waited_ms = 0;
-
     if (s->wire <= 0)
         return;
     if (s->wire_leash >= 0)
         close(s->wire_leash);
     if (s->wire_channel >= 0)
         close(s->wire_channel);
-    while (!waitpid(s->wire, NULL, WNOHANG)) {
-        if (waited_ms == WIRE_GRACE_MS)
-            kill(s->wire, SIGKILL);
-        poll(NULL, 0, 1);
-        waited_ms++;
-    }
+    if (wait_until(waitpid(s->wire, NULL, WNOHANG), clock_mono_ns() + WIRE_GRACE_NS))
+        return;
+    kill(s->wire, SIGKILL);
+    waitpid(s->wire, NULL, 0);
 }
 
 static _Noreturn void finish(struct supervisor *s)

@@ -1,31 +1,21 @@
 /* Faults and conditions, from the caller's side. */
-#include "base/clock.h"
+#include "base/wait.h"
 #include "lab/handle.h"
 #include "lab/wire.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 
-uint64_t lab_position(const struct lab *lab)
-{
-    return trace_reserved(lab->plan.trace);
-}
-
-static int wait_until(struct lab *lab, const struct lab_condition *what, const char *text,
-                      int64_t timeout_ns, struct error *error)
+static int wait_condition(struct lab *lab, const struct lab_condition *what, const char *text,
+                          int64_t timeout_ns, struct error *error)
 {
     struct condition condition;
-    int64_t end_ns = clock_mono_ns() + timeout_ns;
     int rc = condition_init(&condition, what, lab->plan.first_event, error);
 
     if (rc)
         return rc;
-    while (!condition_met(&condition, lab->plan.trace)) {
-        if (clock_mono_ns() >= end_ns)
-            return error_set(error, ETIMEDOUT, "waited in vain for %s", text);
-        poll(NULL, 0, 1);
-    }
+    if (!wait_until(condition_met(&condition, lab->plan.trace), clock_mono_ns() + timeout_ns))
+        return error_set(error, ETIMEDOUT, "%s did not come in time", text);
     return 0;
 }
 
@@ -53,7 +43,7 @@ int lab_wait(struct lab *lab, const struct lab_condition *condition, int64_t tim
 
     snprintf(text, sizeof text, "%s (%s%s)", kind_text(condition->kind), condition->match.text,
              condition->word);
-    return wait_until(lab, condition, text, timeout_ns, error);
+    return wait_condition(lab, condition, text, timeout_ns, error);
 }
 
 int lab_wait_for(struct lab *lab, const char *text, int64_t timeout_ns, struct error *error)
@@ -61,7 +51,7 @@ int lab_wait_for(struct lab *lab, const char *text, int64_t timeout_ns, struct e
     struct lab_condition condition;
     int rc = lab_condition_parse(&condition, text, error);
 
-    return rc ? rc : wait_until(lab, &condition, text, timeout_ns, error);
+    return rc ? rc : wait_condition(lab, &condition, text, timeout_ns, error);
 }
 
 int lab_fault_add(struct lab *lab, const struct lab_fault *fault, struct error *error)

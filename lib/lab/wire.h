@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "capture/capture.h"
+#include "lab/flag_word.h"
 #include "lab/internal.h"
 #include "packet/packet.h"
 #include "trace/trace.h"
@@ -42,20 +43,6 @@ struct frame_list {
 };
 void list_add(struct frame_list *list, struct frame *frame);
 struct frame *list_take(struct frame_list *list);
-
-/* ---- match.c ---- */
-enum flag_word {
-    WORD_ANY,
-    WORD_SYN,
-    WORD_SYN_ACK,
-    WORD_FIN,
-    WORD_RST,
-    WORD_DATA,
-    WORD_ACK,
-    WORD_NONE, /* a filter */
-};
-enum flag_word flag_word_of(const char *text);
-bool flag_word_matches(enum flag_word word, bool tcp, uint16_t flags, uint32_t payload_bytes);
 
 /* ---- condition.c ---- */
 struct condition {
