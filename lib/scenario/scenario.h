@@ -1,19 +1,20 @@
 /* Scenarios: classic conditions of TCP, reproduced on real kernels and held against what is known.
  *
  * A scenario is one row (struct scenario) of its command's table: name, what happens, what the book
- * says, what Linux does, the settings that it depends on, run() and check(). run() plays it on a
- * testbed (scenario/engine/testbed.h): two hosts, processes on them that make real calls, and the
- * wire. check() then says what had to be observed, from documented behaviour and the settings that
- * were read at run time. The engine compares, and gives the verdict:
+ * says, what Linux does, the settings that it depends on, and play(). play() acts on a testbed
+ * (scenario/engine/testbed.h): two hosts, processes on them that make real calls, and the wire. It
+ * says what it expects where it acts, from documented behaviour and the settings that were read at
+ * run time. What the whole trace must show is data in the row. The engine compares, and gives the
+ * verdict:
  *
  *     ok            everything that was expected was observed
  *     differs       something was not
  *     inconclusive  the run says nothing: something could not be set up, the wire lost a packet, or
  *                   it was later than the scenario tolerates where something differs
  *
- * To add one: write its run() and check() beside its like, and its row into the table of its file.
- * A saboteur for it (a fault, setting or socket option under which it must differ) goes into
- * tests/net/scenarios/SABOTEURS. */
+ * To add one: write its play() and its row beside its like (connect/connect_answer.c shows how), and
+ * list the row in the command's _set.c. A mutation for it (a fault, setting or socket option under
+ * which it must differ) goes into the command's file in tests/net/scenarios. */
 #ifndef SCENARIO_SCENARIO_H
 #define SCENARIO_SCENARIO_H
 
@@ -60,7 +61,8 @@ struct scenario {
     void (*check)(struct testbed *bed); /* may be NULL: play() has said all */
     /* What the whole trace must show of the scenario's connection; NULL: play() says it, or nobody.
      * Lists end with NULL: FLAGS("C>S SYN", "S>C SYN,ACK"), STATES("SYN-SENT", "ESTABLISHED"). */
-    const char *const *flags, *const *client_states, *const *server_states;
+    const char *const *flags, *const *flags_begin; /* all of it; its beginning */
+    const char *const *client_states, *const *server_states;
     const void *arg; /* for rows that share their functions */
 };
 #define FLAGS(...)           ((const char *const[]){__VA_ARGS__, NULL})

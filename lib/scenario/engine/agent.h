@@ -1,4 +1,4 @@
-/* Actors: real processes on the hosts of a lab that make the calls they are told to.
+/* Agents: real processes on the hosts of a lab that make the calls they are told to.
  *
  * A scenario is the director; each agent is a process of its own (killing it is a process crash)
  * that waits for an act, does it by the verbs of the socket library, and answers with what the
@@ -16,8 +16,8 @@
  * from then on every act is skipped and replies have rc -ECANCELED, so that a script needs no
  * checks of its own. That a call fails, or that the agent dies of a signal, is no such thing: it is
  * what the scenario wants to see. */
-#ifndef SCENARIO_ACTOR_H
-#define SCENARIO_ACTOR_H
+#ifndef SCENARIO_AGENT_H
+#define SCENARIO_AGENT_H
 
 #include "diagnosis/kernel_timers.h"
 #include "lab/lab.h"
@@ -29,6 +29,7 @@
 #define AGENT_SLOTS   512
 #define ACT_DATA_MAX  2048
 #define ACT_WORDS_MAX 96
+#define TESTBED_PORT  7000                 /* where a scenario's server listens */
 #define ACT_LIMIT_NS  INT64_C(20000000000) /* what no act takes, loaded or not, unless said */
 
 struct agent;
@@ -150,9 +151,6 @@ void agent_signal(struct agent *agent, int signal);
 bool agent_wait(struct agent *agent, int64_t limit_ns, int *status);
 /* The same where it may go on: no failure. */
 bool agent_ended(struct agent *agent, int64_t limit_ns, int *status);
-/* Where its host's process has this agent; 0 when it is not known. */
-int64_t agent_pid(const struct agent *agent);
-
 /* "ECONNREFUSED" of -ECONNREFUSED; "0" and "EOF" are the caller's to tell apart: `zero` for 0, and
  * "ok" for anything above. */
 const char *act_rc_name(int64_t rc, const char *zero);

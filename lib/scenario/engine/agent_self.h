@@ -1,11 +1,10 @@
 /* An agent from inside: what the functions see that ACT_CALL runs, and how an agent's process
  * begins. */
-#ifndef SCENARIO_CAST_H
-#define SCENARIO_CAST_H
+#ifndef SCENARIO_AGENT_SELF_H
+#define SCENARIO_AGENT_SELF_H
 
 #include "scenario/engine/agent.h"
 #include "scenario/engine/syscall_recorder.h"
-#include "scenario/engine/testbed.h"
 
 #define AGENT_OPTIONS_MAX 16
 
@@ -40,7 +39,7 @@ int agent_self_address(const struct agent_self *self, enum act_to to, uint16_t p
 struct sock *agent_self_socket(struct agent_self *self, int slot, int flags, int64_t *rc);
 /* Sets the user's socket options on a socket that a function of a scenario has opened itself. */
 int64_t agent_self_prepare(struct agent_self *self, int fd);
-/* What is asked of the host itself (agent_self_host.c). */
+/* What is asked of the host itself (agent_host.c). */
 int64_t agent_self_settings(struct agent_self *self, const struct act *act,
                             struct act_reply *reply);
 int64_t agent_self_setting(struct agent_self *self, const struct act *act, struct act_reply *reply);

@@ -11,7 +11,7 @@
 
 #define NAP_NS (20 * NS_PER_MS)
 
-static void note(int64_t *most_ns, int64_t since_ns)
+static void note_lateness(int64_t *most_ns, int64_t since_ns)
 {
     int64_t late_ns = clock_mono_ns() - since_ns - NAP_NS;
 
@@ -26,7 +26,7 @@ static _Noreturn void watch(int64_t *most_ns)
     for (;;) {
         int64_t before_ns = clock_mono_ns();
         nanosleep(&nap, NULL);
-        note(most_ns, before_ns);
+        note_lateness(most_ns, before_ns);
     }
 }
 

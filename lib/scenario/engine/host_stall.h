@@ -3,8 +3,8 @@
  * The wire knows how late its own packets were; it does not know that an agent, or a kernel timer,
  * was not run for a second. A process that does nothing but sleep for a moment, again and again,
  * sees that: how much longer than asked for it slept. */
-#ifndef SCENARIO_STALL_H
-#define SCENARIO_STALL_H
+#ifndef SCENARIO_HOST_STALL_H
+#define SCENARIO_HOST_STALL_H
 
 #include <stdint.h>
 #include <sys/types.h>

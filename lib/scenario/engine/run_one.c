@@ -75,7 +75,7 @@ static int add_sysctls(struct testbed *bed, enum lab_host host)
     return 0;
 }
 
-static int describe(struct testbed *bed)
+static int configure_lab(struct testbed *bed)
 {
     const struct scenario_request *request = bed->request;
     struct lab_config *config = &bed->config;
@@ -123,7 +123,7 @@ static void count_faults(struct testbed *bed, const int *numbers)
     }
 }
 
-static void take_notes(struct testbed *bed)
+static void copy_lab_notes(struct testbed *bed)
 {
     const char *notes = bed->lab ? lab_notes(bed->lab) : "";
     const char **list = *notes ? arena_alloc(bed->arena, sizeof *list) : NULL;
@@ -140,7 +140,7 @@ static void take_notes(struct testbed *bed)
 static int open_lab(struct testbed *bed, struct error *error)
 {
     bed->fault_numbers = arena_alloc(bed->arena, (bed->request->fault_count + 1) * sizeof(int));
-    int rc = bed->fault_numbers ? describe(bed) : -ENOMEM;
+    int rc = bed->fault_numbers ? configure_lab(bed) : -ENOMEM;
 
     if (rc)
         return error_sys(error, -rc, "the lab's settings");
@@ -155,7 +155,7 @@ void testbed_finish(struct testbed *bed)
     bed->finished = true;
     if (bed->lab) {
         count_faults(bed, bed->fault_numbers);
-        take_notes(bed);
+        copy_lab_notes(bed);
     }
     lab_close(bed->lab, &bed->stats);
     bed->lab = NULL;
@@ -164,7 +164,7 @@ void testbed_finish(struct testbed *bed)
     testbed_read_trace(bed);
 }
 
-static void begin(struct testbed *bed)
+static void begin_result(struct testbed *bed)
 {
     const struct scenario *scenario = bed->scenario;
     int family = bed->family == AF_INET ? 4 : 6;
@@ -192,7 +192,7 @@ int scenario_run_one(const struct scenario *scenario, int family,
                           .arena = arena,
                           .result = out};
 
-    begin(&bed);
+    begin_result(&bed);
     int rc = trace_open(&bed.trace, TRACE_EVENTS, error);
     if (rc)
         return rc;

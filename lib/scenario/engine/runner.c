@@ -109,7 +109,7 @@ static _Noreturn void run_child(const struct runner *runner, const struct run *r
     _exit(0);
 }
 
-static int start(struct runner *runner, struct run *run, size_t job, int64_t attempt)
+static int start_run(struct runner *runner, struct run *run, size_t job, int64_t attempt)
 {
     pid_t parent = getpid();
 
@@ -175,7 +175,7 @@ static void set_inconclusive(const struct runner *runner, const struct run *run,
 }
 
 /* A child that did not come to its end. */
-static void mourn(const struct runner *runner, const struct run *run, int status)
+static void set_died(const struct runner *runner, const struct run *run, int status)
 {
     struct arena *arena = &run->memory->arena;
 
@@ -187,7 +187,7 @@ static void mourn(const struct runner *runner, const struct run *run, int status
                                         WEXITSTATUS(status)));
 }
 
-static void keep(struct tally *tally, struct run_memory *memory)
+static void keep_shown(struct tally *tally, struct run_memory *memory)
 {
     bool better = !tally->shown || (tally->shown->result.verdict == RESULT_OK &&
                                     memory->result.verdict != RESULT_OK);
@@ -202,7 +202,7 @@ static void keep(struct tally *tally, struct run_memory *memory)
 }
 
 /* This machine does not let it run, or the user asked for what cannot be. */
-static void refuse(struct runner *runner, struct run_memory *memory)
+static void note_refusal(struct runner *runner, struct run_memory *memory)
 {
     if (memory->rc == -EINVAL || memory->rc == -ENOSPC) {
         runner->rc = memory->rc;
@@ -214,7 +214,7 @@ static void refuse(struct runner *runner, struct run_memory *memory)
     memory_free(memory);
 }
 
-static void finish(struct runner *runner, struct run *run, int status)
+static void end_run(struct runner *runner, struct run *run, int status)
 {
     struct tally *tally = &runner->tallies[run->job];
     struct run_memory *memory = run->memory;
@@ -229,11 +229,11 @@ static void finish(struct runner *runner, struct run *run, int status)
     } else if (memory->finished && memory->rc) {
         runner->done++;
         tally->done++;
-        refuse(runner, memory);
+        note_refusal(runner, memory);
         return;
     }
     if (!memory->finished)
-        mourn(runner, run, status);
+        set_died(runner, run, status);
     if (memory->result.verdict == RESULT_INCONCLUSIVE && !memory->result.final &&
         run->attempt < ATTEMPTS) {
         tally->again = run->attempt + 1;
@@ -249,7 +249,7 @@ static void finish(struct runner *runner, struct run *run, int status)
     if (runner->plan->progress)
         runner->plan->progress(runner->plan->context, runner->done, runner->all, runner->not_ok,
                                runner->running);
-    keep(tally, memory);
+    keep_shown(tally, memory);
 }
 
 static void reap(struct runner *runner)
@@ -258,7 +258,7 @@ static void reap(struct runner *runner)
         struct run *run = &runner->runs[i];
         int status;
         if (run->pid && waitpid(run->pid, &status, WNOHANG) == run->pid)
-            finish(runner, run, status);
+            end_run(runner, run, status);
     }
 }
 
@@ -294,7 +294,7 @@ static bool is_over(struct runner *runner)
     return runner->rc || runner->out->interrupted || runner->out->timed_out || runner->out->refused;
 }
 
-static void fill(struct runner *runner)
+static void start_runs(struct runner *runner)
 {
     for (size_t i = 0; i < runner->plan->parallel; i++) {
         size_t job = 0;
@@ -303,7 +303,7 @@ static void fill(struct runner *runner)
             continue;
         if (!next_job(runner, &job, &attempt))
             return;
-        runner->rc = start(runner, &runner->runs[i], job, attempt);
+        runner->rc = start_run(runner, &runner->runs[i], job, attempt);
         if (runner->rc)
             return;
         runner->tallies[job].started++;
@@ -338,7 +338,7 @@ static void wait_a_tick(void)
 static void run_jobs(struct runner *runner)
 {
     while (!is_over(runner)) {
-        fill(runner);
+        start_runs(runner);
         if (!runner->running)
             break;
         wait_a_tick();
@@ -349,7 +349,7 @@ static void run_jobs(struct runner *runner)
 
 /* ---- Results ---- */
 
-static void find(struct report *report, const struct result_scenario *scenario)
+static void add_finding(struct report *report, const struct result_scenario *scenario)
 {
     struct finding *finding =
         finding_add(&report->arena, &report->findings, scenario->error.code, scenario->side);
@@ -395,7 +395,7 @@ static void add_results(struct runner *runner)
         judge_repeats(runner, &result->scenario, tally);
         if (result->scenario.verdict != RESULT_OK) {
             runner->out->not_ok++;
-            find(runner->report, &result->scenario);
+            add_finding(runner->report, &result->scenario);
         }
         tally->shown->next = runner->out->memory->first;
         runner->out->memory->first = tally->shown;

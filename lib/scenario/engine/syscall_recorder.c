@@ -167,7 +167,7 @@ struct known {
 
 #define KNOWN_MAX 512 /* calls of later ones belong to none */
 
-static size_t learn(struct known *known, const struct trace_event *events, size_t count)
+static size_t known_connections(struct known *known, const struct trace_event *events, size_t count)
 {
     size_t found = 0;
 
@@ -211,9 +211,7 @@ static uint32_t number_of(const struct known *known, size_t count, const struct 
 void syscall_recorder_number(struct trace_event *events, size_t count)
 {
     struct known known[KNOWN_MAX];
-    size_t found;
-
-    found = learn(known, events, count);
+    size_t found = known_connections(known, events, count);
     for (size_t i = 0; i < count; i++)
         if (events[i].kind == TRACE_CALL && !events[i].connection)
             events[i].connection = number_of(known, found, &events[i]);

@@ -4,8 +4,8 @@
  * A call is in the trace from its entry, as pending, and is completed in place when it returns, so
  * that one that never returns is seen, too, and a condition like client.close waits for the return.
  * One thread; sockets must be told to the observer (sock.observer = &recorder.observer). */
-#ifndef SCENARIO_RECORDER_H
-#define SCENARIO_RECORDER_H
+#ifndef SCENARIO_SYSCALL_RECORDER_H
+#define SCENARIO_SYSCALL_RECORDER_H
 
 #include "lab/lab.h"
 #include "netkit/sock.h"

@@ -2,38 +2,14 @@
 #include "scenario/engine/testbed.h"
 
 #include "base/cleanup.h"
+#include "base/wait.h"
 #include "probe/machine.h"
+#include "scenario/engine/agent_internal.h"
 #include "scenario/engine/testbed_internal.h"
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- Failure ---- */
-
-void testbed_take_error(struct testbed *bed, const struct error *error, const char *doing)
-{
-    if (testbed_failed(bed))
-        return;
-    bed->error = *error;
-    if (!bed->error.code)
-        bed->error.code = EIO;
-    error_add(&bed->error, "%s", doing);
-}
-
-void testbed_fail(struct testbed *bed, const char *format, ...)
-{
-    char text[ERROR_TEXT_MAX];
-    va_list args;
-
-    if (testbed_failed(bed))
-        return;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    error_set(&bed->error, EIO, "%s", text);
-}
 
 void *testbed_facts(struct testbed *bed, size_t size_bytes)
 {
@@ -81,7 +57,7 @@ void testbed_release(struct testbed *bed, int number)
         testbed_take_error(bed, &error, "releasing what was held");
 }
 
-static void record_process(struct testbed *bed, const char *what)
+static void record_mark(struct testbed *bed, const char *what)
 {
     struct trace_event event = {
         .at_real_ns = clock_real_ns(), .kind = TRACE_MARK, .side = TRACE_WIRE};
@@ -99,7 +75,7 @@ void testbed_cut(struct testbed *bed)
         testbed_fail(bed, "cutting the link needs the lab");
     else if (lab_cut(bed->lab, &error))
         testbed_take_error(bed, &error, "cutting the link");
-    record_process(bed, "the link is cut");
+    record_mark(bed, "the link is cut");
 }
 
 void testbed_restore(struct testbed *bed)
@@ -109,7 +85,7 @@ void testbed_restore(struct testbed *bed)
         return;
     if (lab_restore(bed->lab, &error))
         testbed_take_error(bed, &error, "restoring the link");
-    record_process(bed, "the link is back");
+    record_mark(bed, "the link is back");
 }
 
 void testbed_reboot(struct testbed *bed, enum lab_host host)
@@ -128,7 +104,7 @@ void testbed_reboot(struct testbed *bed, enum lab_host host)
     for (struct agent *agent = bed->agents; agent; agent = agent->next)
         if (agent->host == host)
             agent->ended = true;
-    record_process(bed, host == LAB_CLIENT ? "the client has rebooted" : "the server has rebooted");
+    record_mark(bed, host == LAB_CLIENT ? "the client has rebooted" : "the server has rebooted");
 }
 
 void testbed_mark(struct testbed *bed, const char *format, ...)
@@ -139,7 +115,7 @@ void testbed_mark(struct testbed *bed, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    record_process(bed, text);
+    record_mark(bed, text);
 }
 
 /* ---- Waiting ---- */
@@ -165,7 +141,7 @@ bool testbed_wait(struct testbed *bed, const char *condition)
         return false;
     int rc = wait_for(bed, condition, TESTBED_LIMIT_NS, &error);
     if (rc == -ETIMEDOUT)
-        testbed_fail(bed, "waited in vain for %s", condition);
+        testbed_fail(bed, "%s did not come", condition);
     else if (rc)
         testbed_take_error(bed, &error, "waiting");
     return !rc;
@@ -197,13 +173,6 @@ void testbed_pass(struct testbed *bed, int64_t ns)
 }
 
 /* ---- Looking at a host ---- */
-
-struct agent *testbed_watcher(struct testbed *bed, enum lab_host host)
-{
-    if (!bed->watcher[host])
-        bed->watcher[host] = testbed_actor(bed, host);
-    return bed->watcher[host];
-}
 
 struct kernel_timers_settings testbed_settings(struct testbed *bed, enum lab_host host)
 {
@@ -264,18 +233,15 @@ struct act_socket testbed_socket_of(struct testbed *bed, enum lab_host host, uin
 bool testbed_wait_socket(struct testbed *bed, enum lab_host host, uint16_t local_port,
                          uint16_t remote_port, int state)
 {
-    int64_t end_ns = clock_mono_ns() + TESTBED_LIMIT_NS;
+    int now = -1;
 
-    while (!testbed_failed(bed)) {
-        int now = testbed_socket_of(bed, host, local_port, remote_port).state;
-        if (now == state)
-            return !testbed_failed(bed);
-        if (clock_mono_ns() >= end_ns)
-            testbed_fail(bed, "the %s's socket stays in %s, waited for %s", lab_host_name(host),
-                         testbed_state_name(now), testbed_state_name(state));
-        poll(NULL, 0, 2);
-    }
-    return false;
+    if (!wait_until(testbed_failed(bed) ||
+                        (now = testbed_socket_of(bed, host, local_port, remote_port).state) ==
+                            state,
+                    clock_mono_ns() + TESTBED_LIMIT_NS))
+        testbed_fail(bed, "the %s's socket stays in %s and does not reach %s", lab_host_name(host),
+                     testbed_state_name(now), testbed_state_name(state));
+    return !testbed_failed(bed);
 }
 
 const char *testbed_state_name(int state)
@@ -299,16 +265,6 @@ void testbed_connected(struct testbed *bed)
         DO(server, ACT_ACCEPT, .slot = 0, .other = 1, .timeout_ns = TESTBED_LIMIT_NS);
     if (accepted.rc)
         testbed_fail(bed, "the server cannot accept: %s", act_rc_name(accepted.rc, "0"));
-}
-
-void testbed_warm_up(struct testbed *bed)
-{
-    for (int i = 0; i < 2; i++) {
-        DO(testbed_client(bed), ACT_WRITE, .slot = 0, .bytes = 10);
-        DO(testbed_server(bed), ACT_READ_ALL, .slot = 1, .bytes = 10);
-        DO(testbed_server(bed), ACT_WRITE, .slot = 1, .bytes = 10);
-        DO(testbed_client(bed), ACT_READ_ALL, .slot = 0, .bytes = 10);
-    }
 }
 
 void testbed_subject(struct testbed *bed, uint32_t number)

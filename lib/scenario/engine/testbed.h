@@ -8,8 +8,8 @@
  *
  * A scenario has at most one lab, and as many agents as it likes. Failures of the set-up are sticky
  * (see agent.h): a script runs through without checks and ends as inconclusive. */
-#ifndef SCENARIO_STAGE_H
-#define SCENARIO_STAGE_H
+#ifndef SCENARIO_TESTBED_H
+#define SCENARIO_TESTBED_H
 
 #include "base/clock.h"
 #include "diagnosis/exchange.h"
@@ -19,7 +19,6 @@
 #include "trace/trace.h"
 #include <netinet/tcp.h>
 
-#define TESTBED_PORT     7000              /* where a scenario's server listens */
 #define TESTBED_LIMIT_NS (15 * NS_PER_SEC) /* a wait that takes longer is a failure */
 
 struct testbed {
@@ -58,6 +57,7 @@ struct testbed {
     enum result_side side;
     size_t crowd;      /* the first connections, of which one is to be shown; 0: all are */
     bool blame_counts; /* the last one did */
+    bool any_exchange; /* see testbed_any_exchange() */
 };
 
 /* ---- Failure */
@@ -86,8 +86,6 @@ void *testbed_facts(struct testbed *bed, size_t size_bytes);
 /* The server listens on TESTBED_PORT (slot 0), the client connects (slot 0), the server accepts
  * (slot 1). Afterwards both are ESTABLISHED and nothing is under way. */
 void testbed_connected(struct testbed *bed);
-/* Two small exchanges each way, so that quick acknowledgements and the first RTT are done with. */
-void testbed_warm_up(struct testbed *bed);
 
 /* ---- The wire */
 
@@ -157,6 +155,15 @@ void testbed_check_bool(struct testbed *bed, const char *key, bool expected, boo
 void testbed_check_rc(struct testbed *bed, const char *key, const char *expected,
                       const struct act_reply *reply, const char *zero);
 
+/* Does an act, and checks what it returned (0 of a read is "EOF"):
+ * CHECK(bed, "bind_same_port", "0", client, ACT_BIND, .slot = 2, .port = port) */
+struct act_reply testbed_check_act(struct testbed *bed, const char *key, const char *expected,
+                                   struct agent *agent, const struct act *act);
+#define CHECK(bed, key, expected, agent, what, ...)                                                \
+    testbed_check_act(bed, key, expected, agent, &(struct act){.verb = (what), ##__VA_ARGS__})
+/* States as testbed_socket_of() gives them. */
+void testbed_check_state(struct testbed *bed, const char *key, int expected, int observed);
+
 /* A rare outcome that is not wrong: says why it came out so. What differs from the expectation
  * must be expected anew by the caller. */
 void testbed_explain(struct testbed *bed, const char *why);
@@ -185,17 +192,20 @@ void testbed_expect_states(struct testbed *bed, enum lab_host host, const char *
 void testbed_expect_count(struct testbed *bed, const char *key, const char *word,
                           enum lab_direction direction, int64_t count);
 
+/* The row's .flags and .flags_begin do not hold for this run: more is sent than it usually is. */
+void testbed_any_exchange(struct testbed *bed);
+
 /* Ends the run: the lab is closed, its agents are gone, and the trace is complete. For a play()
  * that computes from the trace; nothing can be acted after it. */
 void testbed_finish(struct testbed *bed);
 
-/* Which connection is the subject: the n-th that was seen on the wire, from 1. Call it in run(). */
+/* Which connection is the subject: the n-th that was seen on the wire, from 1. Call it before the
+ * end. */
 void testbed_subject(struct testbed *bed, uint32_t number);
 
 /* Arrival times at the wire, since the start of the run, of the segments of a flag word ("syn",
- * "data", …; "" all) in a direction, of the subject, when
- * finished. Returns how many there are; at most `max`
- * are written. */
+ * "data", …; "" all) in a direction, of the subject, when finished. Returns how many there are; at
+ * most `max` are written. */
 size_t testbed_times(const struct testbed *bed, const char *word, enum lab_direction direction,
                      int64_t *out_ns, size_t max);
 
@@ -214,7 +224,9 @@ static inline struct result_map *testbed_summary(struct testbed *bed)
     return &bed->result->summary;
 }
 
-/* A name for a state that testbed_socket_of() gave: "TIME-WAIT", "none" for 0. */
+/* A name for a state that testbed_socket_of() gave: "TIME-WAIT". 0 is "none": sock_diag finds no
+ * such socket, as with client_end. Where states are listed as the wire saw them change
+ * (.client_states, testbed_expect_states), a socket that is gone has ended in CLOSED. */
 const char *testbed_state_name(int state);
 
 #endif

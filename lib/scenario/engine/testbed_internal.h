@@ -1,22 +1,10 @@
 /* What the files of the testbed share and scenarios do not see. */
-#ifndef SCENARIO_STAGE_INTERNAL_H
-#define SCENARIO_STAGE_INTERNAL_H
+#ifndef SCENARIO_TESTBED_INTERNAL_H
+#define SCENARIO_TESTBED_INTERNAL_H
 
 #include "scenario/engine/testbed.h"
 
-struct agent {
-    struct agent *next;
-    struct testbed *bed;
-    enum lab_host host;
-    struct lab_process *process; /* in a lab */
-    int32_t pid;                 /* without one */
-    int channel;                 /* -1: it could not be started */
-    bool busy, ended;
-    int64_t limit_ns; /* of the act under way */
-    int status;
-};
-
-/* Takes *error over as the stage's failure, unless there is one. */
+/* Takes *error over as the testbed's failure, unless there is one. */
 void testbed_take_error(struct testbed *bed, const struct error *error, const char *doing);
 
 /* Gives up all agents: those without a lab are killed. */
