@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "probe/reach.h"
+#include "probe/connect_probe.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -146,12 +146,12 @@ static void complain_of_failures(const struct looking *looking)
                         failed - COMPLAINTS_MAX);
 }
 
-static struct reach_plan plan_of(const struct looking *looking)
+static struct connect_probe_plan plan_of(const struct looking *looking)
 {
     const struct connect_live_options *options = looking->options;
     const struct common_options *common = looking->common;
 
-    return (struct reach_plan){
+    return (struct connect_probe_plan){
         .family = report_session_family(common),
         .tries = options->tries,
         .try_timeout_ns = options->try_timeout_ns,
@@ -180,8 +180,8 @@ static int status_of(const struct looking *looking)
 
 static int look(struct looking *looking)
 {
-    const struct reach_plan plan = plan_of(looking);
-    const struct reach_sink sink = {.context = looking, .done = on_done};
+    const struct connect_probe_plan plan = plan_of(looking);
+    const struct connect_probe_sink sink = {.context = looking, .done = on_done};
     bool lines = looking->common->format == COMMON_FORMAT_NDJSON && !looking->common->output &&
                  isatty(STDOUT_FILENO);
     struct error error = {0};
@@ -194,8 +194,9 @@ static int look(struct looking *looking)
     list_misnamed(looking);
     looking->progress =
         progress_begin(!looking->common->quiet && !lines && looking->targets.count > 1);
-    int rc = reach_run(&plan, looking->targets.items, looking->targets.count,
-                       &looking->report->arena, &sink, &interrupt_stop, &looking->totals, &error);
+    int rc = connect_probe_run(&plan, looking->targets.items, looking->targets.count,
+                               &looking->report->arena, &sink, &interrupt_stop, &looking->totals,
+                               &error);
     progress_end(&looking->progress);
     if (looking->totals.captured)
         looking->report->capture = RESULT_CAPTURE_PCAP;
@@ -297,7 +298,7 @@ const struct cli_group connect_live_targets = {
         {.name = "tries",
          CLI_INTEGER(OF, tries),
          .min = 1,
-         .max = REACH_TRIES_MAX,
+         .max = CONNECT_PROBE_TRIES_MAX,
          .initial = "3",
          .needs = "target targets",
          .help = "Connect this often, one after the other, as long as the target answers; after "
@@ -335,7 +336,7 @@ const struct cli_group connect_live_path = {
         {.name = "max-hops",
          CLI_INTEGER(OF, hops),
          .min = 1,
-         .max = REACH_HOPS_MAX,
+         .max = CONNECT_PROBE_HOPS_MAX,
          .initial = "30",
          .needs = "path",
          .help = "Look no further than this."},

@@ -138,9 +138,9 @@ static int compose_preset(struct probing *probing, struct error *error)
     int rc = compose_requests(probing, error);
     probing->plan.connect_only = probing->preset == PRESET_CONNECT;
     if (!rc)
-        rc = until_parse(info->until, &probing->plan.until, error);
+        rc = framing_parse(info->framing, &probing->plan.framing, error);
     if (!rc && info->greeting)
-        rc = until_parse(info->greeting, &probing->plan.greeting, error);
+        rc = framing_parse(info->greeting, &probing->plan.greeting, error);
     if (!rc && probing->plan.connect_only && (options->until_set || options->split.count))
         rc = error_set(error, EINVAL,
                        "%s says something, but there is nothing to send: give --send, --send-file "
@@ -163,7 +163,7 @@ static int compose(struct probing *probing, struct error *error)
     if (!rc && !probing->request.len_bytes)
         rc = error_set(error, EINVAL, "--send is empty: there is nothing to ask");
     if (!rc)
-        rc = until_parse("line", &probing->plan.until, error);
+        rc = framing_parse("line", &probing->plan.framing, error);
     return rc;
 }
 
@@ -250,7 +250,7 @@ static void make_plan(struct probing *probing)
         plan->piece_count--;
     plan->gap_ns = options->gap_ns;
     if (options->until_set)
-        plan->until = options->until;
+        plan->framing = options->framing;
     plan->by_time = options->duration_set && !options->rounds_set;
     plan->rounds = plan->by_time ? INT64_C(1000000) : options->rounds;
     plan->warmup = options->warmup;
@@ -345,14 +345,15 @@ static void list_parameters(const struct probing *probing)
     const struct tcp_probe_options *options = probing->options;
     struct arena *arena = &probing->report->arena;
     struct result_map *map = &probing->report->parameters;
-    char text[UNTIL_TEXT_MAX * 4 + 64];
+    char text[FRAMING_TEXT_MAX * 4 + 64];
 
     result_set_text(arena, map, "preset",
                     options->send || options->send_file ? NULL
                                                         : preset_info(probing->preset)->name);
     result_set_integer(arena, map, "request_bytes", (int64_t)probing->request.len_bytes);
     result_set_integer(arena, map, "writes", (int64_t)probing->plan.piece_count + 1);
-    result_set_text(arena, map, "until", until_describe(text, sizeof text, &probing->plan.until));
+    result_set_text(arena, map, "until",
+                    framing_describe(text, sizeof text, &probing->plan.framing));
     result_set_integer(arena, map, "rounds",
                        probing->plan.by_time ? RESULT_UNKNOWN : options->rounds);
     result_set_integer(arena, map, "warmup", options->warmup);

@@ -27,7 +27,7 @@ static const struct cli_word arms[] = {
 
 static int parse_until(const char *text, void *field, struct error *error)
 {
-    return until_parse(text, field, error);
+    return framing_parse(text, field, error);
 }
 
 static int parse_split(const char *text, void *field, struct error *error)
@@ -144,13 +144,13 @@ static const struct cli_group partners = {
 
 static int parse_alpn(const char *text, void *field, struct error *error)
 {
-    return secure_parse_alpn(text, field, error);
+    return tls_parse_alpn(text, field, error);
 }
 
 static int check_name(const char *text, void *field, struct error *error)
 {
     (void)field;
-    return secure_is_name(text) ? 0 : error_set(error, EINVAL, "wants the name of a host");
+    return tls_is_name(text) ? 0 : error_set(error, EINVAL, "wants the name of a host");
 }
 
 static const struct cli_group security = {
@@ -221,7 +221,7 @@ static const struct cli_group conversation = {
          .completes = CLI_COMPLETES_FILE,
          .help = "Send what is in FILE, byte for byte."},
         {.name = "until",
-         CLI_PARSED(OF, until),
+         CLI_PARSED(OF, framing),
          CLI_GIVEN(OF, until_set),
          .parse = parse_until,
          .value = "WHEN",

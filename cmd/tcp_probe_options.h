@@ -4,9 +4,9 @@
 
 #include "common.h"
 #include "diagnosis/probe_verdict.h"
+#include "probe/framing.h"
 #include "probe/preset.h"
 #include "probe/probe.h"
-#include "probe/until.h"
 #include "thresholds.h"
 
 struct tcp_probe_split {
@@ -26,7 +26,7 @@ struct tcp_probe_options {
     struct cli_list socket_options;
     /* TLS */
     bool tls;
-    struct secure_settings tls_settings;
+    struct tls_settings tls_settings;
     /* what to say: `send` or `send_file` where one is given, else the preset */
     bool preset_set; /* else the port says which */
     enum preset preset;
@@ -34,7 +34,7 @@ struct tcp_probe_options {
     const char *send;        /* with C escapes that are known to be right */
     const char *send_file;
     bool until_set; /* else the preset's own, or a line */
-    struct until until;
+    struct framing framing;
     struct tcp_probe_split split;
     int64_t gap_ns;
     /* how often */

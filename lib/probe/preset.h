@@ -3,7 +3,7 @@
 #define PROBE_PRESET_H
 
 #include "base/buf.h"
-#include "probe/until.h"
+#include "probe/framing.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,7 +20,7 @@ enum preset {
 struct preset_info {
     const char *name;
     const char *request;  /* NULL: none, or made by preset_request() */
-    const char *until;    /* as --until writes it */
+    const char *framing;  /* as --until writes it */
     const char *greeting; /* what the server says first, as --until writes it; NULL: nothing */
 };
 

@@ -11,8 +11,8 @@
 #include "base/arena.h"
 #include "diagnosis/probe_verdict.h"
 #include "netkit/sock.h"
-#include "probe/secure.h"
-#include "probe/until.h"
+#include "probe/framing.h"
+#include "probe/tls.h"
 #include "result/result.h"
 #include <signal.h>
 
@@ -26,8 +26,8 @@ struct probe_plan {
     size_t pieces[PROBE_PIECES_MAX]; /* sizes of the writes; what is left goes in a last one */
     size_t piece_count;
     int64_t gap_ns; /* pause between those writes */
-    struct until until;
-    struct until greeting; /* UNTIL_NOTHING: the server does not speak first */
+    struct framing framing;
+    struct framing greeting; /* FRAMING_NOTHING: the server does not speak first */
 
     int64_t rounds, warmup;
     int64_t interval_ns;
@@ -54,9 +54,9 @@ struct probe_plan {
     const struct probe_option *options;
     size_t option_count;
 
-    const struct secure_settings *tls; /* NULL: plain TCP */
+    const struct tls_settings *tls; /* NULL: plain TCP */
 
-    size_t parallel; /* targets at once; fewer while they would wait for each other (turns.h) */
+    size_t parallel; /* targets at once; fewer while they would wait for each other (admission.h) */
 };
 
 struct probe_option {

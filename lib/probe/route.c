@@ -1,7 +1,7 @@
 #include "probe/route.h"
 
 #include "base/cleanup.h"
-#include "probe/syn.h"
+#include "probe/connect_try.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -43,7 +43,8 @@ void route_close(struct route_table *table)
 }
 
 /* One question, one answer. */
-static int ask(struct route_table *table, struct nlmsghdr *request, mnl_cb_t each, void *context)
+static int route_request(struct route_table *table, struct nlmsghdr *request, mnl_cb_t each,
+                         void *context)
 {
     ssize_t got;
 
@@ -132,7 +133,7 @@ int route_find(struct route_table *table, const struct sock_address *to, struct 
     put_address(request, RTA_DST, to);
     if (v6 && to->v6.sin6_scope_id)
         mnl_attr_put_u32(request, RTA_OIF, to->v6.sin6_scope_id);
-    int rc = ask(table, request, take_route, &found);
+    int rc = route_request(table, request, take_route, &found);
     if (!rc)
         *out = route;
     return rc;
@@ -175,5 +176,5 @@ const char *route_neighbour(struct route_table *table, const struct sock_address
     message->ndm_family = (unsigned char)sock_family(&next);
     message->ndm_ifindex = (int)if_nametoindex(route->device);
     put_address(request, NDA_DST, &next);
-    return ask(table, request, take_state, &state) ? NULL : state;
+    return route_request(table, request, take_state, &state) ? NULL : state;
 }

@@ -11,11 +11,11 @@
 
 static void release(struct target *target)
 {
-    sniff_forget(target->run->sniff, target->strip);
+    live_capture_forget(target->run->capture, target->strip);
     for (int arm = 0; arm < PROBE_ARMS; arm++)
-        store_free(&target->arms[arm]);
-    store_free(&target->fresh);
-    store_free(&target->fresh_quickack);
+        round_store_free(&target->arms[arm]);
+    round_store_free(&target->fresh);
+    round_store_free(&target->fresh_quickack);
     free(target->strip);
     free(target->unfinished);
     round_free(&target->builder);
@@ -157,10 +157,11 @@ static int64_t begin_some(struct run *run, const volatile sig_atomic_t *stop, si
 
     while (!*rc && totals->in_flight < run->parallel && !over(run, stop) &&
            (*postponed_count || totals->begun < run->count)) {
-        int64_t next_ns = turns_next_ns(&run->turns, totals->in_flight, run->loop.turn_events);
+        int64_t next_ns =
+            admission_next_ns(&run->admission, totals->in_flight, run->loop.turn_events);
         if (next_ns)
             return next_ns;
-        turns_begin(&run->turns, totals->in_flight);
+        admission_begin(&run->admission, totals->in_flight);
         size_t index = *postponed_count ? postponed[--*postponed_count] : totals->begun++;
         *rc = begin_target(run, index);
     }
@@ -203,7 +204,7 @@ static int open_run(struct run *run, struct error *error)
     int rc = loop_open(&run->loop, error);
 
     if (!rc && run->plan->tls)
-        rc = secure_context_open(&run->secure, run->plan->tls, error);
+        rc = tls_context_open(&run->tls, run->plan->tls, error);
     if (rc)
         return rc;
     rc = resolver_open(&run->resolver, error);
@@ -230,7 +231,7 @@ int probe_run(const struct probe_plan *plan, const struct probe_target *targets,
                         .arena = arena,
                         .totals = totals,
                         .parallel = plan->parallel ? plan->parallel : 1,
-                        .turns.wanted = !plan->connect_only && count > TURNS_MAX,
+                        .admission.wanted = !plan->connect_only && count > ADMISSION_MAX,
                         .loop = {.epoll_fd = -1}};
     count_descriptors(run);
     int rc = open_run(run, error);
@@ -240,10 +241,10 @@ int probe_run(const struct probe_plan *plan, const struct probe_target *targets,
             error_sys(error, -rc, "%zu targets", count);
     }
     struct error lost = {0};
-    if (sniff_close(run->sniff, &lost))
+    if (live_capture_close(run->capture, &lost))
         totals->capture_failure = arena_copy(arena, lost.text);
     resolver_close(run->resolver);
-    secure_context_close(run->secure);
+    tls_context_close(run->tls);
     loop_close(&run->loop);
     return rc;
 }

@@ -67,16 +67,16 @@ static int64_t share(int64_t total, int block, int blocks)
 }
 
 /* The durations of the newest rounds. Returns how many. */
-static size_t newest_totals(const struct store *store, int64_t *out, size_t max)
+static size_t newest_totals(const struct round_store *store, int64_t *out, size_t max)
 {
     size_t count = store->count < max ? store->count : max;
 
     for (size_t i = 0; i < count; i++)
-        out[i] = store_total_ns(store, store->count - count + i);
+        out[i] = round_store_total_ns(store, store->count - count + i);
     return count;
 }
 
-static int64_t typical_round(const struct store *store)
+static int64_t typical_round(const struct round_store *store)
 {
     int64_t totals[64];
     return stats_median(totals, newest_totals(store, totals, ARRAY_SIZE(totals)));
@@ -146,7 +146,7 @@ static bool alone(const struct target *target)
 /* Whether the baseline has anything that another arm could explain. */
 static bool suspicious(const struct target *target)
 {
-    struct round *rounds = store_expand(&target->arms[ARM_BASELINE]);
+    struct round *rounds = round_store_expand(&target->arms[ARM_BASELINE]);
     size_t count = target->arms[ARM_BASELINE].count, slow = 0;
 
     for (size_t i = 0; rounds && i < count; i++)
@@ -210,7 +210,7 @@ static bool next_cork_session(struct target *target)
 {
     if (alone(target) || target->arms[SERVICE_SMALL_MSS].count)
         return false;
-    cleanup(mem) struct round *rounds = store_expand(&target->arms[ARM_BASELINE]);
+    cleanup(mem) struct round *rounds = round_store_expand(&target->arms[ARM_BASELINE]);
     if (!rounds ||
         !probe_verdict_suspects_cork((struct arm_rounds){rounds, target->arms[ARM_BASELINE].count}))
         return false;
@@ -225,7 +225,7 @@ static void retire(struct target *target)
     struct run *run = target->run;
 
     talk_close(target);
-    turns_leave(&run->turns, &target->turn);
+    admission_leave(&run->admission, &target->place);
     target->finished = true;
     if (target->previous)
         target->previous->next = target->next;
@@ -242,21 +242,21 @@ static void finish(struct target *target)
 {
     struct run *run = target->run;
     struct result_probe result;
-    struct gathered gathered;
+    struct summary summary;
 
     if (target->finished)
         return;
     retire(target);
     run->totals->done++;
     run->totals->failed += target->failure.code != FINDING_NONE;
-    gather(target, &result, &gathered);
+    summarize(target, &result, &summary);
     struct probe_outcome outcome = {.index = target->index,
                                     .complete = target->session.rounds == 0 && !target->fresh_left,
                                     .result = &result,
-                                    .evidence = &gathered.evidence,
+                                    .evidence = &summary.evidence,
                                     .arena = run->arena};
     run->sink->done(run->sink->context, &outcome);
-    gather_free(&gathered);
+    summarize_free(&summary);
 }
 
 int64_t target_time_left_ns(const struct target *target)
@@ -292,7 +292,7 @@ void target_time_over(struct target *target)
  * for. */
 static bool paused_when_fresh(const struct target *target)
 {
-    struct round *rounds = store_expand(&target->fresh);
+    struct round *rounds = round_store_expand(&target->fresh);
     size_t paused = 0;
 
     for (size_t i = 0; rounds && i < target->fresh.count; i++)
@@ -328,7 +328,7 @@ static void next_session(struct target *target)
 /* ---- rounds ---- */
 
 /* One round for the ladder: slow, but not the slowest: the one nearest to the ninth decile. */
-static void keep_slow_round(struct target *target, const struct store *store,
+static void keep_slow_round(struct target *target, const struct round_store *store,
                             const struct round *round)
 {
     int64_t totals[256];
@@ -348,11 +348,11 @@ static void keep_slow_round(struct target *target, const struct store *store,
 static void measured(struct target *target, const struct round *round)
 {
     enum probe_arm arm = target->session.arm;
-    struct store *store = !target->fresh_left   ? &target->arms[arm]
-                          : arm == ARM_QUICKACK ? &target->fresh_quickack
-                                                : &target->fresh;
+    struct round_store *store = !target->fresh_left   ? &target->arms[arm]
+                                : arm == ARM_QUICKACK ? &target->fresh_quickack
+                                                      : &target->fresh;
 
-    if (!store_add(store, round)) {
+    if (!round_store_add(store, round)) {
         target_failed(target, FINDING_INCONCLUSIVE, ENOMEM, "out of memory for rounds");
         return;
     }
@@ -441,15 +441,15 @@ static void begin_sniffing(struct target *target)
     struct run *run = target->run;
     struct error error = {0};
 
-    if (run->count != 1 || run->sniff || !(run->plan->keep_round || run->plan->pcap))
+    if (run->count != 1 || run->capture || !(run->plan->keep_round || run->plan->pcap))
         return;
-    const struct sniff_settings settings = {.addresses = target->addresses.items,
-                                            .count = target->addresses.count,
-                                            .source = run->plan->source,
-                                            .interface = run->plan->interface,
-                                            .path = run->plan->pcap,
-                                            .strip = target->strip};
-    if (sniff_open(&run->sniff, &run->loop, &settings, &error))
+    const struct live_capture_settings settings = {.addresses = target->addresses.items,
+                                                   .count = target->addresses.count,
+                                                   .source = run->plan->source,
+                                                   .interface = run->plan->interface,
+                                                   .path = run->plan->pcap,
+                                                   .strip = target->strip};
+    if (live_capture_open(&run->capture, &run->loop, &settings, &error))
         run->totals->capture_failure = arena_copy(run->arena, error.text);
 }
 
@@ -470,7 +470,7 @@ void target_begin(struct target *target)
         if (rc)
             return;
     }
-    dial_order(target->addresses.items, target->addresses.count);
+    conn_race_order(target->addresses.items, target->addresses.count);
     begin_sniffing(target);
     next_session(target);
 }

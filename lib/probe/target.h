@@ -8,13 +8,13 @@
 #define PROBE_TARGET_H
 
 #include "base/clock.h"
-#include "probe/dial.h"
+#include "probe/admission.h"
+#include "probe/conn_race.h"
+#include "probe/live_capture.h"
 #include "probe/loop.h"
 #include "probe/probe.h"
 #include "probe/resolve.h"
-#include "probe/sniff.h"
-#include "probe/store.h"
-#include "probe/turns.h"
+#include "probe/round_store.h"
 #include "trace/trace.h"
 
 enum talk_phase {
@@ -54,7 +54,7 @@ struct target {
     struct run *run;
     struct target *next; /* in the run's list of those in flight, or of those to be freed */
     struct target *previous;
-    struct turn turn;
+    struct admission_place place;
     size_t index;
     const struct probe_target *asked;
     struct resolve_job *job; /* while the name is being resolved */
@@ -64,7 +64,7 @@ struct target {
     /* The conversation (talk.c). */
     const char *request;
     size_t request_bytes;
-    struct dial dial;
+    struct conn_race race;
     struct sock sock;
     struct sock_observer observer;
     int64_t entered_real_ns, returned_real_ns, returned_mono_ns; /* the last call */
@@ -88,13 +88,13 @@ struct target {
     bool round_retried;
     struct stream_arrival arrivals[STREAM_ARRIVALS_MAX]; /* which the round has not been told */
     size_t arrival_count;
-    struct secure secure;
-    int64_t secure_began_ns, secure_waits_ns; /* CLOCK_MONOTONIC */
-    int64_t secure_took_ns, secure_waited_ns; /* the handshake; of that, for the server */
-    int64_t secure_bytes;                     /* from the server, in the handshake */
-    int64_t connect_took_ns;                  /* this connection */
-    int64_t connect_wire_ns;                  /* by the kernel, or RESULT_UNKNOWN */
-    struct until_reader reader;
+    struct tls tls;
+    int64_t tls_began_ns, tls_waits_ns; /* CLOCK_MONOTONIC */
+    int64_t tls_took_ns, tls_waited_ns; /* the handshake; of that, for the server */
+    int64_t tls_bytes;                  /* from the server, in the handshake */
+    int64_t connect_took_ns;            /* this connection */
+    int64_t connect_wire_ns;            /* by the kernel, or RESULT_UNKNOWN */
+    struct framing_reader reader;
     struct round_builder builder;
     struct trace_strip *strip; /* NULL: the ladder was not asked for */
 
@@ -114,15 +114,15 @@ struct target {
     struct round *unfinished; /* when the run ended, or the server's time did; or NULL */
 
     /* What was measured. */
-    struct store arms[PROBE_ARMS];
-    struct store fresh, fresh_quickack;
+    struct round_store arms[PROBE_ARMS];
+    struct round_store fresh, fresh_quickack;
     int64_t resolve_ns, connect_ns, handshake_rtt_ns, min_rtt_ns;
     int64_t fallback_ns; /* how long other addresses kept us from the one that won; 0: not at all */
     const char *fallback; /* what became of them, in the run's arena */
     int64_t tls_ns;
-    const struct result_tls *tls; /* of the first handshake; NULL: there was none */
-    const char *tls_rejected;     /* why its certificate would not have been accepted, or NULL */
-    int64_t bare_ends;            /* answers that a FIN without close_notify ended */
+    const struct result_tls *tls_result; /* of the first handshake; NULL: there was none */
+    const char *tls_rejected; /* why its certificate would not have been accepted, or NULL */
+    int64_t bare_ends;        /* answers that a FIN without close_notify ended */
     uint32_t syn_retransmits, slow_connects;
     int64_t connections, closed_between, surplus_bytes, clock_steps;
     bool persists;
@@ -144,16 +144,16 @@ struct run {
     struct arena *arena;
     struct probe_totals *totals;
     size_t parallel;
-    struct turns turns;
+    struct admission admission;
     struct loop loop;
-    struct secure_context *secure; /* NULL without TLS */
+    struct tls_context *tls; /* NULL without TLS */
     struct resolver *resolver;
     struct loop_task resolver_task;
-    struct sniff *sniff; /* NULL: nobody captures */
+    struct live_capture *capture; /* NULL: nobody captures */
     struct target *in_flight, *over;
     char buffer[256 * 1024]; /* one read at a time: nobody keeps it */
     /* The plain text of it, and of the record that it completes. */
-    char plain[256 * 1024 + 2 * SECURE_RECORD_MAX];
+    char plain[256 * 1024 + 2 * TLS_RECORD_MAX];
 };
 
 /* opening.c and talk.c: a connection for the session's arm, and its rounds. Ends in exactly one of
@@ -212,11 +212,11 @@ void stream_end(struct target *target);
 
 /* witness.c */
 /* A round begins: what is recorded from here on belongs to it. */
-void witness_begin(struct target *target);
-void witness_call(void *target, const struct sock_call *call); /* the sock's observer */
-bool witness_stamps(struct target *target); /* drains the error queue; false: it was empty */
-void witness_arrival(struct target *target, int64_t at_real_ns, uint64_t end_bytes,
-                     uint64_t length_bytes);
+void timestamping_begin(struct target *target);
+void timestamping_call(void *target, const struct sock_call *call); /* the sock's observer */
+bool timestamping_stamps(struct target *target); /* drains the error queue; false: it was empty */
+void timestamping_arrival(struct target *target, int64_t at_real_ns, uint64_t end_bytes,
+                          uint64_t length_bytes);
 
 /* target.c: called by the run. */
 void target_begin(struct target *target);
@@ -236,11 +236,11 @@ int64_t target_time_left_ns(const struct target *target);
 void target_time_over(struct target *target);
 
 /* gather.c */
-struct gathered {
+struct summary {
     struct probe_evidence evidence;
     struct round *rounds[PROBE_ARMS + 2]; /* what it points to */
 };
-void gather(struct target *target, struct result_probe *result, struct gathered *gathered);
-void gather_free(struct gathered *gathered);
+void summarize(struct target *target, struct result_probe *result, struct summary *summary);
+void summarize_free(struct summary *summary);
 
 #endif

@@ -14,14 +14,14 @@ static void every_preset_is_whole(void **state)
     for (int i = 0; i < PRESETS; i++) {
         const struct preset_info *info = preset_info((enum preset)i);
         cleanup(buf) struct buf request = {0};
-        struct until until;
+        struct framing framing;
         assert_non_null(info->name);
-        assert_int_equal(until_parse(info->until, &until, NULL), 0);
+        assert_int_equal(framing_parse(info->framing, &framing, NULL), 0);
         if (info->greeting)
-            assert_int_equal(until_parse(info->greeting, &until, NULL), 0);
+            assert_int_equal(framing_parse(info->greeting, &framing, NULL), 0);
         preset_request(&request, (enum preset)i, "/", "h");
         assert_true((request.len_bytes > 0) == (i != PRESET_CONNECT));
-        assert_true(until.kind != UNTIL_BYTES || until.bytes == request.len_bytes);
+        assert_true(framing.kind != FRAMING_BYTES || framing.bytes == request.len_bytes);
     }
 }
 

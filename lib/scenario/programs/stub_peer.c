@@ -335,13 +335,13 @@ void stub_peer_request(const struct stub_peer_plan *plan, struct buf *out)
         preset_request(out, preset_of(plan->ask), "/", "server");
 }
 
-static int read_answer(struct sock *sock, const struct until *until, int64_t deadline_ns,
+static int read_answer(struct sock *sock, const struct framing *framing, int64_t deadline_ns,
                        struct act_reply *reply)
 {
-    struct until_reader reader;
+    struct framing_reader reader;
     char chunk[16384];
 
-    until_begin(&reader, until);
+    framing_begin(&reader, framing);
     for (;;) {
         size_t used;
         int64_t left_ns = deadline_ns - clock_mono_ns();
@@ -350,9 +350,9 @@ static int read_answer(struct sock *sock, const struct until *until, int64_t dea
             return ready ? ready : -ETIME;
         ssize_t got = sock_read(sock, chunk, sizeof chunk, 0);
         if (got <= 0)
-            return got ? (int)got : until_closed(&reader);
+            return got ? (int)got : framing_closed(&reader);
         reply->bytes += got;
-        int rc = until_feed(&reader, chunk, (size_t)got, &used, NULL);
+        int rc = framing_feed(&reader, chunk, (size_t)got, &used, NULL);
         if (rc)
             return rc;
     }
@@ -361,7 +361,8 @@ static int read_answer(struct sock *sock, const struct until *until, int64_t dea
 int64_t stub_peer_ask(struct agent_self *self, const struct act *act, struct act_reply *reply)
 {
     struct stub_peer_question question;
-    struct until until = {.kind = UNTIL_BYTES, .bytes = 1}; /* of an unknown protocol: anything */
+    /* Of an unknown protocol: anything. */
+    struct framing framing = {.kind = FRAMING_BYTES, .bytes = 1};
     cleanup(buf) struct buf text = {0};
     struct sock *sock = &self->slots[0];
     int64_t deadline_ns = clock_mono_ns() + act->timeout_ns;
@@ -370,12 +371,12 @@ int64_t stub_peer_ask(struct agent_self *self, const struct act *act, struct act
     const struct stub_peer_plan *plan = question.plan;
     stub_peer_request(plan, &text);
     if (!plan->request)
-        until_parse(preset_info(preset_of(plan->ask))->until, &until, NULL);
+        framing_parse(preset_info(preset_of(plan->ask))->framing, &framing, NULL);
     size_t bytes = text.len_bytes * (size_t)question.share / 1000;
     ssize_t wrote = sock_write(sock, text.data, bytes, MSG_NOSIGNAL);
     if (wrote < 0)
         return wrote;
     if (question.share < 1000 || question.no_answer)
         return 0;
-    return read_answer(sock, &until, deadline_ns, reply);
+    return read_answer(sock, &framing, deadline_ns, reply);
 }

@@ -29,7 +29,7 @@ static void handshake_failed(struct target *target, int rc, const struct error *
 /* By EOF (number 0) or an error. */
 static void handshake_cut(struct target *target, int number)
 {
-    long long came = target->secure_bytes;
+    long long came = target->tls_bytes;
 
     target_failed(target, FINDING_TLS_HANDSHAKE_FAILED, number,
                   "the server %s the connection in the middle of the TLS handshake, after %lld "
@@ -57,28 +57,28 @@ void securing_timed_out(struct target *target)
         target, FINDING_TLS_HANDSHAKE_FAILED, ETIMEDOUT,
         "connected, but the TLS handshake was not over within %s (--connect-timeout); %lld "
         "bytes came",
-        span, (long long)target->secure_bytes);
+        span, (long long)target->tls_bytes);
 }
 
 /* What the first connection says stands for all: sessions are not resumed, so they are alike. */
 static void learn_handshake(struct target *target)
 {
-    struct secure *secure = &target->secure;
+    struct tls *tls = &target->tls;
     struct arena *arena = target->run->arena;
 
-    target->secure_took_ns = clock_mono_ns() - target->secure_began_ns;
-    if (target->tls)
+    target->tls_took_ns = clock_mono_ns() - target->tls_began_ns;
+    if (target->tls_result)
         return;
-    target->tls_ns = target->secure_took_ns;
-    target->tls = secure_describe(secure, arena);
-    target->tls_rejected = secure->rejected[0] ? arena_copy(arena, secure->rejected) : NULL;
+    target->tls_ns = target->tls_took_ns;
+    target->tls_result = tls_describe(tls, arena);
+    target->tls_rejected = tls->rejected[0] ? arena_copy(arena, tls->rejected) : NULL;
 }
 
 /* The handshake is over; what the server has said behind it is here already. */
 static void secured(struct target *target)
 {
     const struct probe_plan *plan = target->run->plan;
-    bool greets = plan->greeting.kind != UNTIL_NOTHING;
+    bool greets = plan->greeting.kind != FRAMING_NOTHING;
     struct stream_input input;
 
     if (stream_read_on(target, &input))
@@ -96,26 +96,26 @@ static void secured(struct target *target)
 
 static void wait_on(struct target *target, bool to_write)
 {
-    bool over = target->secure.established;
+    bool over = target->tls.established;
 
     if (over)
-        secure_keep(&target->secure);
+        tls_keep(&target->tls);
     talk_watch(target, (over ? 0 : EPOLLIN) | (to_write ? EPOLLOUT : 0));
 }
 
 static void go_on(struct target *target)
 {
-    struct secure *secure = &target->secure;
+    struct tls *tls = &target->tls;
     const struct probe_plan *plan = target->run->plan;
-    bool before = secure->established;
+    bool before = tls->established;
     struct error error = {0};
-    int rc = before ? 1 : secure_handshake(secure, &error);
+    int rc = before ? 1 : tls_handshake(tls, &error);
 
     if (rc == 1 && !before)
         learn_handshake(target);
-    bool request_follows = !plan->connect_only && plan->greeting.kind == UNTIL_NOTHING;
+    bool request_follows = !plan->connect_only && plan->greeting.kind == FRAMING_NOTHING;
     int written = rc == 1 && request_follows ? 0 : stream_flush(target, false);
-    target->secure_waits_ns = clock_mono_ns();
+    target->tls_waits_ns = clock_mono_ns();
     if (rc < 0)
         handshake_failed(target, rc, &error);
     else if (written && written != -EAGAIN)
@@ -129,17 +129,17 @@ static void go_on(struct target *target)
 void securing_wake(struct target *target)
 {
     struct run *run = target->run;
-    struct secure *secure = &target->secure;
+    struct tls *tls = &target->tls;
     size_t pending;
 
-    if (secure->established) { /* only the end of our last flight is to be written */
+    if (tls->established) { /* only the end of our last flight is to be written */
         go_on(target);
         return;
     }
     ssize_t got = sock_read(&target->sock, run->buffer, sizeof run->buffer, MSG_DONTWAIT);
 
     if (got == -EAGAIN) {
-        if (secure_pending(secure, &pending))
+        if (tls_pending(tls, &pending))
             go_on(target);
         return;
     }
@@ -147,13 +147,13 @@ void securing_wake(struct target *target)
         handshake_cut(target, (int)-got);
         return;
     }
-    target->secure_waited_ns += clock_mono_ns() - target->secure_waits_ns;
-    if (!target->secure_bytes && !secure_is_record(run->buffer, (size_t)got)) {
+    target->tls_waited_ns += clock_mono_ns() - target->tls_waits_ns;
+    if (!target->tls_bytes && !tls_is_record(run->buffer, (size_t)got)) {
         answered_in_plain(target, (size_t)got);
         return;
     }
-    target->secure_bytes += got;
-    secure_feed(secure, run->buffer, (size_t)got);
+    target->tls_bytes += got;
+    tls_feed(tls, run->buffer, (size_t)got);
     go_on(target);
 }
 
@@ -161,10 +161,10 @@ void securing_begin(struct target *target)
 {
     struct error error = {0};
 
-    target->secure_bytes = target->secure_waited_ns = 0;
+    target->tls_bytes = target->tls_waited_ns = 0;
     target->arrival_count = 0;
-    target->secure_began_ns = clock_mono_ns();
-    int rc = secure_start(&target->secure, target->run->secure, target->asked->where.host, &error);
+    target->tls_began_ns = clock_mono_ns();
+    int rc = tls_start(&target->tls, target->run->tls, target->asked->where.host, &error);
     if (rc) {
         handshake_failed(target, rc, &error);
         return;

@@ -1,7 +1,7 @@
 /* When is a response complete: the readers of --until, fed whole, byte by byte and in random
  * pieces. However it is cut, the end must be the same. */
 #include "base/cleanup.h"
-#include "probe/until.h"
+#include "probe/framing.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,12 +23,12 @@ struct end {
 };
 
 /* Feeds a copy whose end is the end of its memory, in pieces of 1 to `largest` bytes (0: whole). */
-static struct end feed(const struct until *until, const char *bytes, size_t len, size_t largest,
-                       uint32_t seed, struct until_reader *reader)
+static struct end feed(const struct framing *framing, const char *bytes, size_t len, size_t largest,
+                       uint32_t seed, struct framing_reader *reader)
 {
     struct end end = {0};
 
-    until_begin(reader, until);
+    framing_begin(reader, framing);
     for (size_t at = 0; at < len && !end.rc;) {
         size_t piece = largest ? 1 + chance(&seed) % largest : len - at, used = SIZE_MAX;
         if (piece > len - at)
@@ -36,7 +36,7 @@ static struct end feed(const struct until *until, const char *bytes, size_t len,
         cleanup(mem) char *copy = malloc(piece);
         assert_non_null(copy);
         memcpy(copy, bytes + at, piece);
-        end.rc = until_feed(reader, copy, piece, &used, NULL);
+        end.rc = framing_feed(reader, copy, piece, &used, NULL);
         assert_true(used <= piece);
         assert_true(end.rc || used == piece);
         end.used += used;
@@ -48,13 +48,13 @@ static struct end feed(const struct until *until, const char *bytes, size_t len,
 /* rc and used: what is expected of every way to cut it. */
 static void check_all(const char *kind, const char *bytes, size_t len, int rc, size_t used)
 {
-    static struct until_reader reader;
-    struct until until;
+    static struct framing_reader reader;
+    struct framing framing;
 
-    assert_int_equal(until_parse(kind, &until, NULL), 0);
+    assert_int_equal(framing_parse(kind, &framing, NULL), 0);
     for (size_t largest = 0; largest < 12; largest++)
         for (uint32_t seed = 1; seed <= (largest > 1 ? 6u : 1u); seed++) {
-            struct end end = feed(&until, bytes, len, largest, seed * 7919, &reader);
+            struct end end = feed(&framing, bytes, len, largest, seed * 7919, &reader);
             if (end.rc != rc || end.used != used)
                 fail_msg("%s of \"%.60s\": rc %d after %llu bytes instead of %d after %zu (pieces "
                          "of %zu, seed %u)",
@@ -113,40 +113,40 @@ static void text_is_found_across_pieces_and_false_starts(void **state)
 /* Against strstr, for texts over two letters: there false starts are everywhere. */
 static void text_agrees_with_a_naive_search(void **state)
 {
-    static struct until_reader reader;
+    static struct framing_reader reader;
     uint32_t seed = 42;
     (void)state;
     for (int i = 0; i < 4000; i++) {
-        struct until until = {.kind = UNTIL_TEXT, .text_bytes = 1 + chance(&seed) % 7};
+        struct framing framing = {.kind = FRAMING_TEXT, .text_bytes = 1 + chance(&seed) % 7};
         char hay[65] = {0};
-        for (size_t k = 0; k < until.text_bytes; k++)
-            until.text[k] = "ab"[chance(&seed) % 2];
+        for (size_t k = 0; k < framing.text_bytes; k++)
+            framing.text[k] = "ab"[chance(&seed) % 2];
         for (size_t k = 0; k < sizeof hay - 1; k++)
             hay[k] = "ab"[chance(&seed) % 2];
         char needle[8] = {0};
-        memcpy(needle, until.text, until.text_bytes);
+        memcpy(needle, framing.text, framing.text_bytes);
         const char *found = strstr(hay, needle);
-        struct end end = feed(&until, hay, sizeof hay - 1, 1 + i % 9, seed, &reader);
+        struct end end = feed(&framing, hay, sizeof hay - 1, 1 + i % 9, seed, &reader);
         assert_int_equal(end.rc, found != NULL);
         assert_int_equal(end.used,
-                         found ? (size_t)(found - hay) + until.text_bytes : sizeof hay - 1);
+                         found ? (size_t)(found - hay) + framing.text_bytes : sizeof hay - 1);
     }
 }
 
 static void feeding_on_after_the_end_is_harmless(void **state)
 {
-    static struct until_reader reader;
-    struct until until = {.kind = UNTIL_TEXT, .text_bytes = UNTIL_TEXT_MAX};
-    char text[UNTIL_TEXT_MAX];
+    static struct framing_reader reader;
+    struct framing framing = {.kind = FRAMING_TEXT, .text_bytes = FRAMING_TEXT_MAX};
+    char text[FRAMING_TEXT_MAX];
     size_t used;
     (void)state;
-    memset(until.text, 'a', sizeof until.text);
+    memset(framing.text, 'a', sizeof framing.text);
     memset(text, 'a', sizeof text);
-    until_begin(&reader, &until);
-    assert_int_equal(until_feed(&reader, text, sizeof text, &used, NULL), 1);
-    assert_int_equal(until_feed(&reader, "a", 1, &used, NULL), 1);
-    assert_int_equal(until_feed(&reader, "b", 1, &used, NULL), 0);
-    assert_int_equal(until_feed(&reader, text, sizeof text, &used, NULL), 1);
+    framing_begin(&reader, &framing);
+    assert_int_equal(framing_feed(&reader, text, sizeof text, &used, NULL), 1);
+    assert_int_equal(framing_feed(&reader, "a", 1, &used, NULL), 1);
+    assert_int_equal(framing_feed(&reader, "b", 1, &used, NULL), 0);
+    assert_int_equal(framing_feed(&reader, text, sizeof text, &used, NULL), 1);
 }
 
 static void replies_go_on_while_a_hyphen_says_so(void **state)
@@ -165,35 +165,35 @@ static void replies_go_on_while_a_hyphen_says_so(void **state)
 
 static void a_reply_that_was_cut_off_leaves_nothing_behind(void **state)
 {
-    static struct until_reader reader;
-    struct until until = {.kind = UNTIL_REPLY};
+    static struct framing_reader reader;
+    struct framing framing = {.kind = FRAMING_REPLY};
     size_t used;
     (void)state;
-    until_begin(&reader, &until);
-    assert_int_equal(until_feed(&reader, "250-", 4, &used, NULL), 0);
-    until_begin(&reader, &until);
-    assert_int_equal(until_feed(&reader, "250\n", 4, &used, NULL), 1);
+    framing_begin(&reader, &framing);
+    assert_int_equal(framing_feed(&reader, "250-", 4, &used, NULL), 0);
+    framing_begin(&reader, &framing);
+    assert_int_equal(framing_feed(&reader, "250\n", 4, &used, NULL), 1);
 }
 
 static void close_and_idle_never_end_by_bytes(void **state)
 {
-    static struct until_reader reader;
-    struct until until;
+    static struct framing_reader reader;
+    struct framing framing;
     (void)state;
     check("close", "anything\n", 0, 9);
     check("idle:20ms", "anything\n", 0, 9);
-    assert_int_equal(until_parse("idle:20ms", &until, NULL), 0);
-    assert_true(until.idle_ns == 20000000);
-    until_begin(&reader, &until);
-    assert_int_equal(until_closed(&reader), 0);
-    feed(&until, "x", 1, 0, 1, &reader);
-    assert_int_equal(until_closed(&reader), 1);
-    assert_int_equal(until_parse("close", &until, NULL), 0);
-    until_begin(&reader, &until);
-    assert_int_equal(until_closed(&reader), 1);
-    assert_int_equal(until_parse("line", &until, NULL), 0);
-    feed(&until, "half a li", 9, 0, 1, &reader);
-    assert_int_equal(until_closed(&reader), 0);
+    assert_int_equal(framing_parse("idle:20ms", &framing, NULL), 0);
+    assert_true(framing.idle_ns == 20000000);
+    framing_begin(&reader, &framing);
+    assert_int_equal(framing_closed(&reader), 0);
+    feed(&framing, "x", 1, 0, 1, &reader);
+    assert_int_equal(framing_closed(&reader), 1);
+    assert_int_equal(framing_parse("close", &framing, NULL), 0);
+    framing_begin(&reader, &framing);
+    assert_int_equal(framing_closed(&reader), 1);
+    assert_int_equal(framing_parse("line", &framing, NULL), 0);
+    feed(&framing, "half a li", 9, 0, 1, &reader);
+    assert_int_equal(framing_closed(&reader), 0);
 }
 
 /* ---- HTTP ---- */
@@ -261,27 +261,27 @@ static void http_interim_and_bodyless(void **state)
 
 static void http_until_close(void **state)
 {
-    static struct until_reader reader;
-    struct until until = {.kind = UNTIL_HTTP};
+    static struct framing_reader reader;
+    struct framing framing = {.kind = FRAMING_HTTP};
     const char *text = "HTTP/1.0 200 OK\r\nServer: old\r\n\r\nall that comes";
     (void)state;
     check("http", text, 0, strlen(text));
-    feed(&until, text, strlen(text), 0, 1, &reader);
-    assert_int_equal(until_closed(&reader), 1);
+    feed(&framing, text, strlen(text), 0, 1, &reader);
+    assert_int_equal(framing_closed(&reader), 1);
     assert_true(reader.http.close);
-    feed(&until, text, 20, 0, 1, &reader);
-    assert_int_equal(until_closed(&reader), 0);
-    feed(&until, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", 42, 0, 1, &reader);
-    assert_int_equal(until_closed(&reader), 0);
-    feed(&until, CHUNKED "3\r\nabc\r\n", strlen(CHUNKED) + 8, 0, 1, &reader);
-    assert_int_equal(until_closed(&reader), 0);
+    feed(&framing, text, 20, 0, 1, &reader);
+    assert_int_equal(framing_closed(&reader), 0);
+    feed(&framing, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", 42, 0, 1, &reader);
+    assert_int_equal(framing_closed(&reader), 0);
+    feed(&framing, CHUNKED "3\r\nabc\r\n", strlen(CHUNKED) + 8, 0, 1, &reader);
+    assert_int_equal(framing_closed(&reader), 0);
 }
 
 static bool closes(const char *text)
 {
-    static struct until_reader reader;
-    struct until until = {.kind = UNTIL_HTTP};
-    assert_int_equal(feed(&until, text, strlen(text), 3, 5, &reader).rc, 1);
+    static struct framing_reader reader;
+    struct framing framing = {.kind = FRAMING_HTTP};
+    assert_int_equal(feed(&framing, text, strlen(text), 3, 5, &reader).rc, 1);
     return reader.http.close;
 }
 
@@ -326,42 +326,42 @@ static void http_refuses_what_is_not_http(void **state)
 
 static void http_headers_have_a_bound(void **state)
 {
-    static struct until_reader reader;
-    struct until until = {.kind = UNTIL_HTTP};
+    static struct framing_reader reader;
+    struct framing framing = {.kind = FRAMING_HTTP};
     size_t size = HTTP_HEADER_MAX + 1000;
     cleanup(mem) char *text = malloc(size);
     (void)state;
     assert_non_null(text);
     memset(text, 'x', size);
     memcpy(text, OK "X: ", strlen(OK) + 3);
-    struct end end = feed(&until, text, size, 0, 1, &reader);
+    struct end end = feed(&framing, text, size, 0, 1, &reader);
     assert_int_equal(end.rc, -EPROTO);
     assert_int_equal(end.used, HTTP_HEADER_MAX + 1);
     /* A long line is skipped, unless it is one that must be understood. */
     memset(text, 'x', size);
     memcpy(text, OK "X: ", strlen(OK) + 3);
     strcpy(text + 3000, "\r\n" EMPTY);
-    end = feed(&until, text, strlen(text), 7, 1, &reader);
+    end = feed(&framing, text, strlen(text), 7, 1, &reader);
     assert_int_equal(end.rc, 1);
     memset(text, ' ', 3000);
     memcpy(text, OK "Content-Length: ", strlen(OK) + 16);
     strcpy(text + 3000, "5\r\n\r\nhello");
-    assert_int_equal(feed(&until, text, strlen(text), 7, 1, &reader).rc, -EPROTO);
+    assert_int_equal(feed(&framing, text, strlen(text), 7, 1, &reader).rc, -EPROTO);
     memcpy(text, OK "Transfer-Encoding: ", strlen(OK) + 19);
     strcpy(text + 3000, "chunked\r\n\r\n0\r\n\r\n");
-    assert_int_equal(feed(&until, text, strlen(text), 7, 1, &reader).rc, -EPROTO);
+    assert_int_equal(feed(&framing, text, strlen(text), 7, 1, &reader).rc, -EPROTO);
 }
 
 static void descriptions_fit_their_buffer(void **state)
 {
-    struct until until = {.kind = UNTIL_TEXT, .text_bytes = UNTIL_TEXT_MAX};
-    char text[UNTIL_TEXT_MAX * 4 + 64], small[8];
+    struct framing framing = {.kind = FRAMING_TEXT, .text_bytes = FRAMING_TEXT_MAX};
+    char text[FRAMING_TEXT_MAX * 4 + 64], small[8];
     (void)state;
-    memset(until.text, '\1', sizeof until.text);
-    assert_ptr_equal(until_describe(text, sizeof text, &until), text);
+    memset(framing.text, '\1', sizeof framing.text);
+    assert_ptr_equal(framing_describe(text, sizeof text, &framing), text);
     assert_true(strlen(text) < sizeof text - 1);
     assert_int_equal(text[strlen(text) - 1], '"');
-    until_describe(small, sizeof small, &until);
+    framing_describe(small, sizeof small, &framing);
     assert_int_equal(strlen(small), sizeof small - 1);
 }
 

@@ -1,14 +1,14 @@
 /* Each target is a job: resolve, then for each address tries one after the other, then the path.
  * What is known only at the end (the neighbour's state, this host's listener) is read then. */
-#include "probe/reach.h"
+#include "probe/connect_probe.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "probe/connect_try.h"
 #include "probe/descriptors.h"
-#include "probe/path.h"
 #include "probe/resolve.h"
 #include "probe/route.h"
-#include "probe/syn.h"
+#include "probe/tcp_traceroute.h"
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -18,18 +18,18 @@
 #define ADDRESSES_MAX 16
 
 struct run {
-    const struct reach_plan *plan;
+    const struct connect_probe_plan *plan;
     const struct probe_target *targets;
     size_t count, parallel;
     struct arena *arena;
-    const struct reach_sink *sink;
+    const struct connect_probe_sink *sink;
     struct probe_totals *totals;
     struct loop loop;
     struct resolver *resolver;
     struct loop_task resolver_task;
-    struct route_table *routes; /* NULL: this host's tables cannot be asked */
-    struct sock_diag *diag;     /* likewise */
-    struct sniff *sniff;        /* NULL: this user may not capture */
+    struct route_table *routes;   /* NULL: this host's tables cannot be asked */
+    struct sock_diag *diag;       /* likewise */
+    struct live_capture *capture; /* NULL: this user may not capture */
     size_t strips;
     struct job *jobs; /* under way */
     struct job *over; /* to be freed */
@@ -41,17 +41,17 @@ struct job {
     const struct probe_target *asked;
     const char *name;
     struct sock_address address;
-    struct syn syn;
-    struct path path;
-    bool on_path;
+    struct connect_try try;
+    struct tcp_traceroute trace;
+    bool on_trace;
     struct reach_try *tries;
     size_t try_count;
     struct result_route *route;
     struct reach_listener listener;
     const char *source;
     struct reach_evidence *evidence;
-    struct trace_strip *strip;       /* NULL: not kept */
-    uint16_t ports[REACH_TRIES_MAX]; /* that the tries were made from */
+    struct trace_strip *strip;               /* NULL: not kept */
+    uint16_t ports[CONNECT_PROBE_TRIES_MAX]; /* that the tries were made from */
 };
 
 /* ---- jobs ---- */
@@ -153,7 +153,7 @@ static void find_route(struct job *job)
 
 /* ---- the end of a job ---- */
 
-static void finish(struct job *job)
+static void finish_job(struct job *job)
 {
     struct run *run = job->run;
     struct reach_evidence *evidence = job->evidence;
@@ -167,9 +167,9 @@ static void finish(struct job *job)
     evidence->listener = job->listener;
     evidence->source = job->source;
     evidence->strip = job->strip;
-    if (job->on_path) {
-        evidence->hops = job->path.hops;
-        evidence->hop_count = path_count(&job->path);
+    if (job->on_trace) {
+        evidence->hops = job->trace.hops;
+        evidence->hop_count = tcp_traceroute_count(&job->trace);
     }
     run->totals->done++;
     bool connected = false;
@@ -180,13 +180,13 @@ static void finish(struct job *job)
     run->sink->done(run->sink->context, evidence);
 }
 
-static void path_ended(struct path *path)
+static void trace_ended(struct tcp_traceroute *path)
 {
-    finish(path->owner);
+    finish_job(path->owner);
 }
 
 /* Without a SYN on the way there is no path; with nobody on the link it ends here. */
-static bool has_path(const struct job *job)
+static bool has_trace(const struct job *job)
 {
     const struct reach_try *last = job->try_count ? &job->tries[job->try_count - 1] : NULL;
 
@@ -196,26 +196,26 @@ static bool has_path(const struct job *job)
            !(last->answer == REACH_ICMP && last->icmp.ours);
 }
 
-static void begin_path(struct job *job)
+static void begin_trace(struct job *job)
 {
-    const struct reach_plan *plan = job->run->plan;
+    const struct connect_probe_plan *plan = job->run->plan;
     bool answers = false;
 
     for (size_t i = 0; i < job->try_count; i++)
         answers |= job->tries[i].answer == REACH_CONNECTED || job->tries[i].answer == REACH_RST;
-    job->path = (struct path){.loop = &job->run->loop,
-                              .arena = job->run->arena,
-                              .to = job->address,
-                              .sniff = job->run->sniff,
-                              .answers = answers,
-                              .hops_max = plan->hops,
-                              .hop_timeout_ns = plan->hop_timeout_ns,
-                              .deadline_ns = plan->deadline_ns,
-                              .owner = job,
-                              .ended = path_ended};
-    job->on_path = !path_begin(&job->path);
-    if (!job->on_path)
-        finish(job);
+    job->trace = (struct tcp_traceroute){.loop = &job->run->loop,
+                                         .arena = job->run->arena,
+                                         .to = job->address,
+                                         .capture = job->run->capture,
+                                         .answers = answers,
+                                         .hops_max = plan->hops,
+                                         .hop_timeout_ns = plan->hop_timeout_ns,
+                                         .deadline_ns = plan->deadline_ns,
+                                         .owner = job,
+                                         .ended = trace_ended};
+    job->on_trace = !tcp_traceroute_begin(&job->trace);
+    if (!job->on_trace)
+        finish_job(job);
 }
 
 /* ---- tries ---- */
@@ -228,25 +228,25 @@ static void keep_try(struct job *job)
     if (!tries)
         return;
     job->tries = tries;
-    tries[job->try_count] = job->syn.result;
-    tries[job->try_count].icmp.from = arena_copy(arena, job->syn.result.icmp.from);
-    tries[job->try_count].wire.icmp.from = arena_copy(arena, job->syn.result.wire.icmp.from);
-    if (job->try_count < REACH_TRIES_MAX)
-        job->ports[job->try_count] = job->syn.local_port;
+    tries[job->try_count] = job->try.result;
+    tries[job->try_count].icmp.from = arena_copy(arena, job->try.result.icmp.from);
+    tries[job->try_count].wire.icmp.from = arena_copy(arena, job->try.result.wire.icmp.from);
+    if (job->try_count < CONNECT_PROBE_TRIES_MAX)
+        job->ports[job->try_count] = job->try.local_port;
     job->try_count++;
-    if (job->syn.source[0])
-        job->source = arena_copy(arena, job->syn.source);
+    if (job->try.source[0])
+        job->source = arena_copy(arena, job->try.source);
 }
 
 static void begin_try(struct job *job)
 {
-    const struct reach_plan *plan = job->run->plan;
+    const struct connect_probe_plan *plan = job->run->plan;
     int64_t until_ns = clock_mono_ns() + plan->try_timeout_ns;
 
-    job->syn.strip = job->strip;
-    job->syn.connection = (uint32_t)job->try_count + 1;
-    syn_begin(&job->syn, &job->run->loop, &job->address, 0,
-              until_ns < plan->deadline_ns ? until_ns : plan->deadline_ns);
+    job->try.strip = job->strip;
+    job->try.connection = (uint32_t)job->try_count + 1;
+    connect_try_begin(&job->try, &job->run->loop, &job->address, 0,
+                      until_ns < plan->deadline_ns ? until_ns : plan->deadline_ns);
 }
 
 /* Only an answer of the target's is worth another try: silence takes long, and routers limit how
@@ -261,23 +261,23 @@ static bool wants_another(const struct job *job)
             last == REACH_ITSELF);
 }
 
-static void try_ended(struct syn *syn)
+static void try_ended(struct connect_try *try)
 {
-    struct job *job = syn->owner;
+    struct job *job = try->owner;
 
     keep_try(job);
-    sniff_take(job->run->sniff);
+    live_capture_take(job->run->capture);
     if (job->try_count && wants_another(job))
         begin_try(job);
-    else if (has_path(job))
-        begin_path(job);
+    else if (has_trace(job))
+        begin_trace(job);
     else
-        finish(job);
+        finish_job(job);
 }
 
-static void try_waits(struct syn *syn)
+static void try_waits(struct connect_try *try)
 {
-    find_listener(syn->owner);
+    find_listener(try->owner);
 }
 
 static void begin_job(struct job *job, const struct sock_address *address)
@@ -285,13 +285,13 @@ static void begin_job(struct job *job, const struct sock_address *address)
     char text[SOCK_ADDRESS_TEXT_MAX];
 
     job->address = *address;
-    job->evidence->address = arena_copy(job->run->arena, syn_host_text(text, address));
-    job->syn = (struct syn){.sock = SOCK_INIT,
-                            .sniff = job->run->sniff,
-                            .owner = job,
-                            .ended = try_ended,
-                            .waits = try_waits};
-    if (job->run->plan->keep_strip && job->run->strips++ < REACH_STRIPS_MAX)
+    job->evidence->address = arena_copy(job->run->arena, connect_try_host_text(text, address));
+    job->try = (struct connect_try){.sock = SOCK_INIT,
+                                    .capture = job->run->capture,
+                                    .owner = job,
+                                    .ended = try_ended,
+                                    .waits = try_waits};
+    if (job->run->plan->keep_strip && job->run->strips++ < CONNECT_PROBE_STRIPS_MAX)
         job->strip = arena_alloc(job->run->arena, sizeof *job->strip);
     if (job->strip)
         trace_strip_reset(job->strip);
@@ -304,7 +304,7 @@ static void begin_job(struct job *job, const struct sock_address *address)
 static void resolve_failed(struct job *job, const char *message)
 {
     job->evidence->resolve_error = arena_copy(job->run->arena, message);
-    finish(job);
+    finish_job(job);
 }
 
 /* The first address goes on with the job; each other gets one of its own. */
@@ -322,7 +322,7 @@ static void resolved(struct job *job, const struct sock_address_list *list, int6
         one->evidence->resolve_ns = took_ns;
         if (count > 1)
             one->evidence->target = arena_printf(run->arena, "%s (%s)", job->asked->name,
-                                                 syn_host_text(text, &list->items[i]));
+                                                 connect_try_host_text(text, &list->items[i]));
         begin_job(one, &list->items[i]);
     }
 }
@@ -382,26 +382,26 @@ static int begin_target(struct run *run, size_t index)
 /* ---- the capture ---- */
 
 /* A connection's last segments come when the next try is under way. */
-static void keep_packet(struct job *job, const struct sniff_packet *packet)
+static void keep_packet(struct job *job, const struct live_capture_packet *packet)
 {
-    size_t i = job->try_count + job->syn.going;
+    size_t i = job->try_count + job->try.going;
 
-    if (!job->strip || !i || !syn_has_peer(&job->syn, packet))
+    if (!job->strip || !i || !connect_try_has_peer(&job->try, packet))
         return;
     while (i-- > 0)
-        if ((i < job->try_count ? job->ports[i] : job->syn.local_port) == packet->local_port) {
-            sniff_record(job->strip, (uint32_t)i + 1, packet);
+        if ((i < job->try_count ? job->ports[i] : job->try.local_port) == packet->local_port) {
+            live_capture_record(job->strip, (uint32_t)i + 1, packet);
             return;
         }
 }
 
-static void saw(void *context, const struct sniff_packet *packet)
+static void saw(void *context, const struct live_capture_packet *packet)
 {
     struct run *run = context;
 
     for (struct job *job = run->jobs; job; job = job->next) {
         keep_packet(job, packet);
-        if (syn_saw(&job->syn, packet))
+        if (connect_try_saw(&job->try, packet))
             return;
     }
 }
@@ -429,17 +429,17 @@ static int open_capture(struct run *run, struct error *error)
 
     if (!ports)
         return error_sys(error, ENOMEM, "%zu targets", run->count);
-    if (!must && run->parallel > REACH_CAPTURE_MAX) {
+    if (!must && run->parallel > CONNECT_PROBE_CAPTURE_MAX) {
         run->totals->capture_failure = "too many targets at once";
         return 0;
     }
-    const struct sniff_settings settings = {.ports = ports,
-                                            .port_count = list_ports(run, ports),
-                                            .whole = must,
-                                            .path = run->plan->pcap,
-                                            .saw = saw,
-                                            .context = run};
-    int rc = sniff_open(&run->sniff, &run->loop, &settings, &reason);
+    const struct live_capture_settings settings = {.ports = ports,
+                                                   .port_count = list_ports(run, ports),
+                                                   .whole = must,
+                                                   .path = run->plan->pcap,
+                                                   .saw = saw,
+                                                   .context = run};
+    int rc = live_capture_open(&run->capture, &run->loop, &settings, &reason);
     run->totals->captured = !rc;
     if (!rc)
         return 0;
@@ -454,9 +454,9 @@ static int close_capture(struct run *run, struct error *error)
 {
     struct error reason = {0};
 
-    if (sniff_lost(run->sniff))
+    if (live_capture_lost(run->capture))
         run->totals->capture_failure = "packets came faster than they were read";
-    int rc = sniff_close(run->sniff, &reason);
+    int rc = live_capture_close(run->capture, &reason);
     if (!rc)
         return 0;
     run->totals->capture_failure = arena_copy(run->arena, reason.text);
@@ -467,7 +467,7 @@ static int close_capture(struct run *run, struct error *error)
 
 /* ---- the run ---- */
 
-static bool over(const struct run *run, const volatile sig_atomic_t *stop)
+static bool probe_over(const struct run *run, const volatile sig_atomic_t *stop)
 {
     return (stop && *stop) || clock_mono_ns() >= run->plan->deadline_ns;
 }
@@ -475,13 +475,13 @@ static bool over(const struct run *run, const volatile sig_atomic_t *stop)
 /* What is under way is told as far as it came. */
 static void cut(struct job *job)
 {
-    if (job->on_path) {
-        path_cut(&job->path);
-    } else if (job->syn.going) {
-        syn_cut(&job->syn);
+    if (job->on_trace) {
+        tcp_traceroute_cut(&job->trace);
+    } else if (job->try.going) {
+        connect_try_cut(&job->try);
         keep_try(job);
     }
-    finish(job);
+    finish_job(job);
 }
 
 static int run_targets(struct run *run, const volatile sig_atomic_t *stop)
@@ -489,9 +489,9 @@ static int run_targets(struct run *run, const volatile sig_atomic_t *stop)
     struct probe_totals *totals = run->totals;
     int rc = 0;
 
-    while (!rc && !over(run, stop) && (totals->in_flight || totals->begun < run->count)) {
+    while (!rc && !probe_over(run, stop) && (totals->in_flight || totals->begun < run->count)) {
         while (!rc && totals->in_flight < run->parallel && totals->begun < run->count &&
-               !over(run, stop))
+               !probe_over(run, stop))
             rc = begin_target(run, totals->begun++);
         free_over(run);
         if (totals->in_flight && !rc)
@@ -524,9 +524,10 @@ static int open_run(struct run *run, struct error *error)
     return rc ? error_sys(error, -rc, "epoll_ctl") : open_capture(run, error);
 }
 
-int reach_run(const struct reach_plan *plan, const struct probe_target *targets, size_t count,
-              struct arena *arena, const struct reach_sink *sink, const volatile sig_atomic_t *stop,
-              struct probe_totals *totals, struct error *error)
+int connect_probe_run(const struct connect_probe_plan *plan, const struct probe_target *targets,
+                      size_t count, struct arena *arena, const struct connect_probe_sink *sink,
+                      const volatile sig_atomic_t *stop, struct probe_totals *totals,
+                      struct error *error)
 {
     cleanup(mem) struct run *run = calloc(1, sizeof *run);
 
@@ -541,7 +542,8 @@ int reach_run(const struct reach_plan *plan, const struct probe_target *targets,
                         .sink = sink,
                         .totals = totals,
                         .loop = {.epoll_fd = -1}};
-    size_t room = descriptors_room(&totals->descriptor_limit) / (plan->path ? PATH_AT_ONCE : 1);
+    size_t room =
+        descriptors_room(&totals->descriptor_limit) / (plan->path ? TCP_TRACEROUTE_AT_ONCE : 1);
     if (run->parallel > room)
         totals->at_once = run->parallel = room;
     int rc = open_run(run, error);

@@ -58,7 +58,7 @@ void talk_close(struct target *target)
 {
     loop_timer(&target->run->loop, &target->task, INT64_MAX);
     loop_forget(&target->run->loop, &target->task);
-    dial_stop(&target->dial);
+    conn_race_stop(&target->race);
     if (target->sock.fd >= 0) {
         stream_end(target);
         sock_close(&target->sock);
@@ -132,9 +132,9 @@ static void trouble_here(struct target *target, const char *what, int number)
 /* The peer ended the connection, by EOF (number 0) or an error. */
 static void peer_ended(struct target *target, int number)
 {
-    char awaited[UNTIL_TEXT_MAX * 4 + 64];
-    const struct until *until =
-        target->phase == TALK_GREETING ? &target->run->plan->greeting : &target->run->plan->until;
+    char awaited[FRAMING_TEXT_MAX * 4 + 64];
+    const struct framing *framing =
+        target->phase == TALK_GREETING ? &target->run->plan->greeting : &target->run->plan->framing;
     uint64_t got = target->reader.seen_bytes;
 
     if (!number)
@@ -145,7 +145,7 @@ static void peer_ended(struct target *target, int number)
         target_closed_between(target);
         return;
     }
-    until_describe(awaited, sizeof awaited, until);
+    framing_describe(awaited, sizeof awaited, framing);
     enum finding_code code = number ? finding_of_errno(number) : FINDING_RESPONSE_TRUNCATED;
     if (number == ETIMEDOUT) /* of retransmissions: we are connected */
         target_failed(target, FINDING_NO_RESPONSE, number,
@@ -178,7 +178,7 @@ static void learn(struct target *target)
         target->has_info = true;
     }
     target->latest.known = true;
-    target->latest.quiet = !target->secure.ssl && info.state == TCP_ESTABLISHED &&
+    target->latest.quiet = !target->tls.ssl && info.state == TCP_ESTABLISHED &&
                            SOCK_TCP_HAS(&info, BYTES_RECEIVED) &&
                            info.bytes_received == (uint64_t)target->sock.bytes_received;
     target->latest.snd_mss = info.snd_mss;
@@ -190,10 +190,10 @@ static void begin_round(struct target *target)
     const struct probe_plan *plan = target->run->plan;
     int64_t now = clock_mono_ns();
 
-    witness_begin(target);
+    timestamping_begin(target);
     talk_acknowledge_at_once(target);
     if (!target->latest.known) {
-        witness_stamps(target);
+        timestamping_stamps(target);
         learn(target);
         target->clocks = clock_pair_now();
     }
@@ -203,7 +203,7 @@ static void begin_round(struct target *target)
     round_begin(&target->builder, rtt == RESULT_UNKNOWN ? 0 : rtt, target->latest.snd_mss,
                 target->latest.counters);
     target->latest.known = false;
-    until_begin(&target->reader, &plan->until);
+    framing_begin(&target->reader, &plan->framing);
     target->round_base_bytes = target->sock.bytes_sent;
     target->piece = 0;
     target->piece_sent_bytes = target->request_sent_bytes = 0;
@@ -219,15 +219,15 @@ static void begin_round(struct target *target)
  * had to say belongs to no round, least of all to the next one. */
 static bool closed_meanwhile(struct target *target)
 {
-    enum until_kind until = target->run->plan->until.kind;
+    enum framing_kind framing = target->run->plan->framing.kind;
     size_t stale = 0;
 
-    if (target->secure.closed || (until == UNTIL_HTTP && target->reader.http.close))
+    if (target->tls.closed || (framing == FRAMING_HTTP && target->reader.http.close))
         return true;
     if (target->latest.known && target->latest.quiet)
         return false;
     bool closed = stream_clear(target, &stale);
-    target->surplus_bytes += until == UNTIL_NOTHING ? 0 : (int64_t)stale;
+    target->surplus_bytes += framing == FRAMING_NOTHING ? 0 : (int64_t)stale;
     return closed;
 }
 
@@ -284,9 +284,9 @@ static void finish_round(struct target *target)
 {
     struct round round;
 
-    sniff_take(target->run->sniff);
+    live_capture_take(target->run->capture);
     if (!round_acknowledged(&target->builder))
-        witness_stamps(target);
+        timestamping_stamps(target);
     target->phase = TALK_RECEIVING;
     learn(target);
     round_end(&target->builder, target->latest.counters, &round);
@@ -310,10 +310,10 @@ static void begin_receiving(struct target *target)
     if (!talk_watch(target, EPOLLIN))
         return;
     /* Stamps that are there already would end the wait for the answer as an error of the socket. */
-    witness_stamps(target);
+    timestamping_stamps(target);
     /* When no answer is awaited, or it is here already, the round ends by the timer, so that rounds
      * do not nest. */
-    if (target->run->plan->until.kind == UNTIL_NOTHING || target->answered)
+    if (target->run->plan->framing.kind == FRAMING_NOTHING || target->answered)
         target->look_ns = clock_mono_ns();
     set_timer(target);
 }
@@ -373,12 +373,12 @@ static bool has_come(const struct target *target)
 static void hung_up(struct target *target, int number)
 {
     bool round = target->phase != TALK_GREETING;
-    bool complete = round && !number && until_closed(&target->reader);
+    bool complete = round && !number && framing_closed(&target->reader);
 
     if (number && finding_of_errno(number) == FINDING_NONE) {
         trouble_here(target, "receive", number);
     } else if (complete && request_over(target) && !target->send_error) {
-        target->bare_ends += target->secure.ssl && !target->secure.closed;
+        target->bare_ends += target->tls.ssl && !target->tls.closed;
         round_read(&target->builder, RESULT_UNKNOWN, target->returned_real_ns, 0);
         finish_round(target);
     } else if (round && target->answered) {
@@ -405,26 +405,26 @@ static void tell_arrivals(struct target *target, const struct stream_input *inpu
         const struct stream_arrival *arrival = &input->arrivals[i];
         round_read(&target->builder, arrival->arrived_ns, arrival->returned_ns, arrival->bytes);
         if (arrival->arrived_ns != RESULT_UNKNOWN)
-            witness_arrival(target, arrival->arrived_ns, target->builder.round.received_bytes,
-                            arrival->bytes);
+            timestamping_arrival(target, arrival->arrived_ns, target->builder.round.received_bytes,
+                                 arrival->bytes);
     }
 }
 
 /* A server that expects TLS says so to whoever talks in plain text, if anything. */
 static bool wants_tls(const struct target *target, const struct stream_input *input)
 {
-    return !target->secure.ssl && !target->rounds_on_connection && !target->reader.seen_bytes &&
-           secure_is_wanted(input->bytes, input->len_bytes);
+    return !target->tls.ssl && !target->rounds_on_connection && !target->reader.seen_bytes &&
+           tls_is_wanted(input->bytes, input->len_bytes);
 }
 
 /* Part of an answer, or all of it, perhaps before the request is out. */
 static void take_answer(struct target *target, const struct stream_input *input)
 {
-    const struct until *until = &target->run->plan->until;
+    const struct framing *framing = &target->run->plan->framing;
     struct error error; /* half a kilobyte: not to be cleared for every read */
     size_t used = 0;
 
-    if (until->kind == UNTIL_NOTHING)
+    if (framing->kind == FRAMING_NOTHING)
         return;
     if (!input->arrival_count) {
         if (input->closed)
@@ -443,7 +443,7 @@ static void take_answer(struct target *target, const struct stream_input *input)
         return;
     }
     bool first = !has_come(target);
-    int rc = until_feed(&target->reader, input->bytes, input->len_bytes, &used, &error);
+    int rc = framing_feed(&target->reader, input->bytes, input->len_bytes, &used, &error);
     tell_arrivals(target, input);
     if (rc < 0) {
         target_failed(target, FINDING_NO_RESPONSE, EPROTO,
@@ -463,8 +463,8 @@ static void take_answer(struct target *target, const struct stream_input *input)
     if (first)
         look(target);
     int64_t now = clock_mono_ns();
-    target->idle_end_ns = later_by(now, until->idle_ns);
-    target->look_ns = until->kind == UNTIL_IDLE ? target->idle_end_ns : now + LOOK_NS;
+    target->idle_end_ns = later_by(now, framing->idle_ns);
+    target->look_ns = framing->kind == FRAMING_IDLE ? target->idle_end_ns : now + LOOK_NS;
     set_timer(target);
 }
 
@@ -472,7 +472,7 @@ void talk_greeted(struct target *target, const struct stream_input *input)
 {
     struct error error = {0};
     size_t used = 0;
-    int rc = until_feed(&target->reader, input->bytes, input->len_bytes, &used, &error);
+    int rc = framing_feed(&target->reader, input->bytes, input->len_bytes, &used, &error);
 
     if (rc < 0) {
         target_failed(target, FINDING_NO_RESPONSE, EPROTO,
@@ -491,11 +491,11 @@ void talk_begin(struct target *target)
     const struct probe_plan *plan = target->run->plan;
 
     talk_acknowledge_at_once(target);
-    if (plan->greeting.kind == UNTIL_NOTHING) {
+    if (plan->greeting.kind == FRAMING_NOTHING) {
         talk_next_round(target);
         return;
     }
-    until_begin(&target->reader, &plan->greeting);
+    framing_begin(&target->reader, &plan->greeting);
     talk_enter(target, TALK_GREETING, plan->response_timeout_ns);
     talk_watch(target, EPOLLIN);
 }
@@ -521,13 +521,13 @@ static void receive(struct target *target)
 
 static void response_timed_out(struct target *target)
 {
-    char awaited[UNTIL_TEXT_MAX * 4 + 64], span[UNITS_TEXT_MAX];
+    char awaited[FRAMING_TEXT_MAX * 4 + 64], span[UNITS_TEXT_MAX];
     const struct probe_plan *plan = target->run->plan;
     bool greeting = target->phase == TALK_GREETING;
-    const struct until *until = greeting ? &plan->greeting : &plan->until;
+    const struct framing *framing = greeting ? &plan->greeting : &plan->framing;
     uint64_t got = target->reader.seen_bytes;
 
-    until_describe(awaited, sizeof awaited, until);
+    framing_describe(awaited, sizeof awaited, framing);
     units_format_duration(span, sizeof span, plan->response_timeout_ns, "u");
     if (!greeting)
         talk_abandon(target);
@@ -549,7 +549,7 @@ void talk_abandon(struct target *target)
         target->phase != TALK_RECEIVING)
         return;
     look(target);
-    witness_stamps(target);
+    timestamping_stamps(target);
     sock_tcp_info(target->sock.fd, &info);
     target->info = info;
     target->has_info = true;
@@ -592,16 +592,16 @@ static void timer(struct target *target)
         response_timed_out(target);
         return;
     }
-    enum until_kind until = target->run->plan->until.kind;
-    bool idle = until == UNTIL_IDLE && target->reader.seen_bytes;
+    enum framing_kind framing = target->run->plan->framing.kind;
+    bool idle = framing == FRAMING_IDLE && target->reader.seen_bytes;
     if (target->phase == TALK_RECEIVING &&
-        (until == UNTIL_NOTHING || target->answered || (idle && now >= target->idle_end_ns))) {
+        (framing == FRAMING_NOTHING || target->answered || (idle && now >= target->idle_end_ns))) {
         finish_round(target);
         return;
     }
     look(target);
     if (has_come(target)) /* looking closely costs as much as talking */
-        turns_note(&target->run->turns, &target->turn);
+        admission_note(&target->run->admission, &target->place);
     target->look_ns = now + (has_come(target) ? LOOK_NS : LOOK_SLOW_NS);
     if (idle && target->phase == TALK_RECEIVING)
         target->look_ns = target->idle_end_ns;
@@ -616,9 +616,9 @@ void talk_wake(struct loop_task *task, uint32_t events)
         timer(target);
         return;
     }
-    turns_note(&target->run->turns, &target->turn);
+    admission_note(&target->run->admission, &target->place);
     /* Stamps come as errors. An error of the connection comes with EPOLLIN and EPOLLHUP. */
-    if (events & EPOLLERR && witness_stamps(target))
+    if (events & EPOLLERR && timestamping_stamps(target))
         events &= ~(uint32_t)EPOLLERR;
     if (events & EPOLLOUT && target->phase == TALK_SENDING) {
         send_pieces(target);

@@ -5,16 +5,16 @@
  * threads beside. Every address of a name is a target of its own. Nothing is sent but SYNs (and
  * what our kernel answers to a SYN,ACK: each connection is closed at once). Nothing is decided
  * here: the evidence goes to the caller, who gives it to diagnosis/reach.h. */
-#ifndef PROBE_REACH_H
-#define PROBE_REACH_H
+#ifndef PROBE_CONNECT_PROBE_H
+#define PROBE_CONNECT_PROBE_H
 
 #include "diagnosis/reach.h"
 #include "probe/probe.h"
 
-#define REACH_TRIES_MAX 100
-#define REACH_HOPS_MAX  64
+#define CONNECT_PROBE_TRIES_MAX 100
+#define CONNECT_PROBE_HOPS_MAX  64
 
-struct reach_plan {
+struct connect_probe_plan {
     int family;             /* AF_UNSPEC, AF_INET, AF_INET6 */
     int64_t tries;          /* after one that was not answered there is no other */
     int64_t try_timeout_ns; /* patience with each */
@@ -28,24 +28,25 @@ struct reach_plan {
     struct kernel_timers_settings settings; /* passed on to the diagnosis */
 };
 
-struct reach_sink {
+struct connect_probe_sink {
     void *context;
     /* A target is done; the evidence is in the arena. */
     void (*done)(void *context, struct reach_evidence *evidence);
 };
 
 /* Where this user may, the run is captured: the tries' `wire` has what was seen, and `totals` says
- * whether (captured) or why not (capture_failure). More targets at once than REACH_CAPTURE_MAX are
- * not, unless the packets are to be kept. */
-#define REACH_CAPTURE_MAX 256
-#define REACH_STRIPS_MAX  64 /* more targets have no strip */
+ * whether (captured) or why not (capture_failure). More targets at once than
+ * CONNECT_PROBE_CAPTURE_MAX are not, unless the packets are to be kept. */
+#define CONNECT_PROBE_CAPTURE_MAX 256
+#define CONNECT_PROBE_STRIPS_MAX  64 /* more targets have no strip */
 
 /* Asks all targets. The limit of open descriptors is raised to the hard limit. *stop (may be NULL)
  * becoming non-zero ends the run: what is under way is then told as far as it came. `totals` is
  * kept up to date. 0, or a negative errno when nothing could be run at all, or packets that are to
  * be kept cannot be (before anything is sent, or at the end). */
-int reach_run(const struct reach_plan *plan, const struct probe_target *targets, size_t count,
-              struct arena *arena, const struct reach_sink *sink, const volatile sig_atomic_t *stop,
-              struct probe_totals *totals, struct error *error);
+int connect_probe_run(const struct connect_probe_plan *plan, const struct probe_target *targets,
+                      size_t count, struct arena *arena, const struct connect_probe_sink *sink,
+                      const volatile sig_atomic_t *stop, struct probe_totals *totals,
+                      struct error *error);
 
 #endif

@@ -3,15 +3,15 @@
  * The first round is kept whole; of each later one only what differs from it, which is a handful of
  * its two dozen numbers. Durations are floats, whose relative error of 6e-8 is far below what any
  * clock here can tell. A round takes some 30 bytes instead of a struct round's 216. */
-#ifndef PROBE_STORE_H
-#define PROBE_STORE_H
+#ifndef PROBE_ROUND_STORE_H
+#define PROBE_ROUND_STORE_H
 
 #include "diagnosis/round.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct store {
+struct round_store {
     float *totals; /* by index, without reading all that came before */
     size_t count, total_alloc;
     uint32_t *words; /* the first round's; then for each a mask and the words that it names */
@@ -19,10 +19,10 @@ struct store {
 };
 
 /* false when memory is out; the store is then as it was. */
-bool store_add(struct store *store, const struct round *round);
-int64_t store_total_ns(const struct store *store, size_t index);
+bool round_store_add(struct round_store *store, const struct round *round);
+int64_t round_store_total_ns(const struct round_store *store, size_t index);
 /* All rounds in full, to be freed with free(); NULL when there are none or memory is out. */
-struct round *store_expand(const struct store *store);
-void store_free(struct store *store);
+struct round *round_store_expand(const struct round_store *store);
+void round_store_free(struct round_store *store);
 
 #endif

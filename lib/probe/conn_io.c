@@ -28,11 +28,11 @@ int stream_flush(struct target *target, bool in_round)
     const char *bytes;
     size_t len_bytes;
 
-    while ((bytes = secure_pending(&target->secure, &len_bytes))) {
+    while ((bytes = tls_pending(&target->tls, &len_bytes))) {
         ssize_t sent = put(target, bytes, len_bytes);
         if (sent < 0)
             return (int)sent;
-        secure_written(&target->secure, (size_t)sent);
+        tls_written(&target->tls, (size_t)sent);
         if (in_round)
             tell_round(target);
     }
@@ -41,31 +41,31 @@ int stream_flush(struct target *target, bool in_round)
 
 ssize_t stream_write(struct target *target, const char *bytes, size_t len_bytes)
 {
-    struct secure *secure = &target->secure;
+    struct tls *tls = &target->tls;
 
-    if (!secure->ssl) {
+    if (!tls->ssl) {
         ssize_t sent = put(target, bytes, len_bytes);
         if (sent >= 0)
             tell_round(target);
         return sent;
     }
-    int rc = secure->out_plain_bytes ? 0 : secure_seal(secure, bytes, len_bytes, NULL);
+    int rc = tls->out_plain_bytes ? 0 : tls_seal(tls, bytes, len_bytes, NULL);
     if (!rc)
         rc = stream_flush(target, true);
     if (rc)
         return rc;
-    ssize_t taken = (ssize_t)secure->out_plain_bytes;
-    secure->out_plain_bytes = 0;
+    ssize_t taken = (ssize_t)tls->out_plain_bytes;
+    tls->out_plain_bytes = 0;
     return taken;
 }
 
 void stream_end(struct target *target)
 {
-    if (!target->secure.ssl)
+    if (!target->tls.ssl)
         return;
-    secure_end(&target->secure);
+    tls_end(&target->tls);
     stream_flush(target, false);
-    secure_free(&target->secure);
+    tls_free(&target->tls);
 }
 
 /* ---- from the peer ---- */
@@ -89,13 +89,12 @@ static void note_arrival(struct target *target, int64_t arrived, size_t bytes)
 /* Which of the arrivals that are not told yet belong to an answer. */
 static void count_arrivals(struct target *target, struct stream_input *input)
 {
-    enum secure_partial partial =
-        target->secure.ssl ? secure_partial(&target->secure) : SECURE_PARTIAL_NONE;
+    enum tls_partial partial = target->tls.ssl ? tls_partial(&target->tls) : TLS_PARTIAL_NONE;
 
-    if (partial == SECURE_PARTIAL_PERHAPS && target->arrival_count < STREAM_ARRIVALS_MAX &&
+    if (partial == TLS_PARTIAL_PERHAPS && target->arrival_count < STREAM_ARRIVALS_MAX &&
         !input->len_bytes)
         return;
-    if (input->len_bytes || partial != SECURE_PARTIAL_NONE) {
+    if (input->len_bytes || partial != TLS_PARTIAL_NONE) {
         input->arrivals = target->arrivals;
         input->arrival_count = target->arrival_count;
     } else if (target->arrival_count) {
@@ -112,22 +111,22 @@ static int unwrap(struct target *target, size_t len_bytes, struct stream_input *
     struct run *run = target->run;
 
     *input = (struct stream_input){.bytes = run->buffer, .len_bytes = len_bytes};
-    if (!target->secure.ssl)
+    if (!target->tls.ssl)
         return 0;
     if (len_bytes)
-        secure_feed(&target->secure, run->buffer, len_bytes);
-    ssize_t plain = secure_take(&target->secure, run->plain, sizeof run->plain, error);
+        tls_feed(&target->tls, run->buffer, len_bytes);
+    ssize_t plain = tls_take(&target->tls, run->plain, sizeof run->plain, error);
     if (plain < 0)
         return (int)plain;
     *input = (struct stream_input){
-        .bytes = run->plain, .len_bytes = (size_t)plain, .closed = target->secure.closed};
+        .bytes = run->plain, .len_bytes = (size_t)plain, .closed = target->tls.closed};
     return 0;
 }
 
 /* A server of TLS 1.3 that wants a certificate of ours says so after the handshake. */
 static void broken(struct target *target, const struct error *error)
 {
-    bool before = !target->secure.answered;
+    bool before = !target->tls.answered;
 
     target_failed(target, before ? FINDING_TLS_HANDSHAKE_FAILED : FINDING_PEER_ABORTED, EPROTO,
                   "TLS ended %s: %s",
@@ -171,7 +170,7 @@ bool stream_clear(struct target *target, size_t *stale_bytes)
 
     target->arrival_count = 0;
     for (int i = 0; i < STALE_READS_MAX; i++) {
-        if (target->secure.ssl && target->secure.closed)
+        if (target->tls.ssl && target->tls.closed)
             return true;
         ssize_t got = recv(target->sock.fd, run->buffer, sizeof run->buffer, MSG_DONTWAIT);
         if (got <= 0)

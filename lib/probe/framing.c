@@ -1,4 +1,4 @@
-#include "probe/until.h"
+#include "probe/framing.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int parse_bytes(const char *value, struct until *out, struct error *error)
+static int parse_bytes(const char *value, struct framing *out, struct error *error)
 {
     int64_t bytes;
 
@@ -19,7 +19,7 @@ static int parse_bytes(const char *value, struct until *out, struct error *error
     return 0;
 }
 
-static int parse_idle(const char *value, struct until *out, struct error *error)
+static int parse_idle(const char *value, struct framing *out, struct error *error)
 {
     if (units_parse_duration(value, &out->idle_ns) || out->idle_ns < NS_PER_MS)
         return error_set(error, EINVAL,
@@ -27,7 +27,7 @@ static int parse_idle(const char *value, struct until *out, struct error *error)
     return 0;
 }
 
-static int parse_text(const char *value, struct until *out, struct error *error)
+static int parse_text(const char *value, struct framing *out, struct error *error)
 {
     struct buf text;
 
@@ -45,99 +45,99 @@ static int parse_text(const char *value, struct until *out, struct error *error)
 
 static const struct {
     const char *word;
-    enum until_kind kind;
-    int (*parse)(const char *value, struct until *out, struct error *error);
+    enum framing_kind kind;
+    int (*parse)(const char *value, struct framing *out, struct error *error);
 } forms[] = {
-    {"bytes:", UNTIL_BYTES, parse_bytes}, {"line", UNTIL_LINE, NULL},
-    {"reply", UNTIL_REPLY, NULL},         {"text:", UNTIL_TEXT, parse_text},
-    {"close", UNTIL_CLOSE, NULL},         {"idle:", UNTIL_IDLE, parse_idle},
-    {"http", UNTIL_HTTP, NULL},           {"nothing", UNTIL_NOTHING, NULL},
+    {"bytes:", FRAMING_BYTES, parse_bytes}, {"line", FRAMING_LINE, NULL},
+    {"reply", FRAMING_REPLY, NULL},         {"text:", FRAMING_TEXT, parse_text},
+    {"close", FRAMING_CLOSE, NULL},         {"idle:", FRAMING_IDLE, parse_idle},
+    {"http", FRAMING_HTTP, NULL},           {"nothing", FRAMING_NOTHING, NULL},
 };
 
-int until_parse(const char *text, struct until *out, struct error *error)
+int framing_parse(const char *text, struct framing *out, struct error *error)
 {
     for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
         size_t length = strlen(forms[i].word);
         if (forms[i].parse ? strncmp(text, forms[i].word, length) : strcmp(text, forms[i].word))
             continue;
-        *out = (struct until){.kind = forms[i].kind};
+        *out = (struct framing){.kind = forms[i].kind};
         return forms[i].parse ? forms[i].parse(text + length, out, error) : 0;
     }
     return error_set(error, EINVAL,
                      "wants bytes:N, line, reply, text:STR, close, idle:DUR, http or nothing");
 }
 
-const char *until_describe(char *out, size_t size, const struct until *until)
+const char *framing_describe(char *out, size_t size, const struct framing *framing)
 {
     char duration[UNITS_TEXT_MAX];
 
-    switch (until->kind) {
-    case UNTIL_NOTHING:
+    switch (framing->kind) {
+    case FRAMING_NOTHING:
         snprintf(out, size, "nothing");
         break;
-    case UNTIL_BYTES:
-        snprintf(out, size, "%" PRIu64 " bytes", until->bytes);
+    case FRAMING_BYTES:
+        snprintf(out, size, "%" PRIu64 " bytes", framing->bytes);
         break;
-    case UNTIL_LINE:
+    case FRAMING_LINE:
         snprintf(out, size, "a line end");
         break;
-    case UNTIL_REPLY:
+    case FRAMING_REPLY:
         snprintf(out, size, "an SMTP reply");
         break;
-    case UNTIL_TEXT: {
+    case FRAMING_TEXT: {
         struct buf text = {0};
-        text_escape(&text, until->text, until->text_bytes);
+        text_escape(&text, framing->text, framing->text_bytes);
         snprintf(out, size, "the text \"%s\"", buf_str(&text));
         buf_free(&text);
         break;
     }
-    case UNTIL_CLOSE:
+    case FRAMING_CLOSE:
         snprintf(out, size, "the server to close");
         break;
-    case UNTIL_IDLE:
+    case FRAMING_IDLE:
         snprintf(out, size, "bytes, and then %s of silence",
-                 units_format_duration(duration, sizeof duration, until->idle_ns, "u"));
+                 units_format_duration(duration, sizeof duration, framing->idle_ns, "u"));
         break;
-    case UNTIL_HTTP:
+    case FRAMING_HTTP:
         snprintf(out, size, "a whole HTTP response");
         break;
     }
     return out;
 }
 
-void until_begin(struct until_reader *reader, const struct until *until)
+void framing_begin(struct framing_reader *reader, const struct framing *framing)
 {
-    reader->until = until;
+    reader->framing = framing;
     reader->seen_bytes = 0;
     reader->matched = 0;
     reader->column = 0;
     memset(reader->reply, 0, sizeof reader->reply);
-    if (until->kind == UNTIL_HTTP)
+    if (framing->kind == FRAMING_HTTP)
         http_begin(&reader->http);
-    if (until->kind == UNTIL_TEXT)
+    if (framing->kind == FRAMING_TEXT)
         reader->failure[0] = 0;
-    for (unsigned i = 1, k = 0; i < until->text_bytes; i++) {
-        while (k && until->text[i] != until->text[k])
+    for (unsigned i = 1, k = 0; i < framing->text_bytes; i++) {
+        while (k && framing->text[i] != framing->text[k])
             k = reader->failure[k - 1];
-        k += until->text[i] == until->text[k];
+        k += framing->text[i] == framing->text[k];
         reader->failure[i] = (uint8_t)k;
     }
 }
 
-static bool match_text(struct until_reader *reader, char c)
+static bool match_text(struct framing_reader *reader, char c)
 {
-    const struct until *until = reader->until;
+    const struct framing *framing = reader->framing;
 
-    if (reader->matched == until->text_bytes) /* it was complete before; look for it again */
+    if (reader->matched == framing->text_bytes) /* it was complete before; look for it again */
         reader->matched = reader->failure[reader->matched - 1];
-    while (reader->matched && until->text[reader->matched] != c)
+    while (reader->matched && framing->text[reader->matched] != c)
         reader->matched = reader->failure[reader->matched - 1];
-    reader->matched += until->text[reader->matched] == c;
-    return reader->matched == until->text_bytes;
+    reader->matched += framing->text[reader->matched] == c;
+    return reader->matched == framing->text_bytes;
 }
 
 /* The last line of a reply has a blank, or nothing, after its three digits (RFC 5321 4.2.1). */
-static int match_reply(struct until_reader *reader, char c, struct error *error)
+static int match_reply(struct framing_reader *reader, char c, struct error *error)
 {
     if (c == '\n') {
         bool last = reader->column >= 3 && reader->reply[3] != '-';
@@ -154,52 +154,52 @@ static int match_reply(struct until_reader *reader, char c, struct error *error)
     return 0;
 }
 
-static int feed_byte(struct until_reader *reader, char c, struct error *error)
+static int feed_byte(struct framing_reader *reader, char c, struct error *error)
 {
-    switch (reader->until->kind) {
-    case UNTIL_BYTES:
-        return reader->seen_bytes == reader->until->bytes;
-    case UNTIL_LINE:
+    switch (reader->framing->kind) {
+    case FRAMING_BYTES:
+        return reader->seen_bytes == reader->framing->bytes;
+    case FRAMING_LINE:
         return c == '\n';
-    case UNTIL_REPLY:
+    case FRAMING_REPLY:
         return match_reply(reader, c, error);
-    case UNTIL_TEXT:
+    case FRAMING_TEXT:
         return match_text(reader, c);
-    case UNTIL_NOTHING:
+    case FRAMING_NOTHING:
         return 1;
-    case UNTIL_CLOSE:
-    case UNTIL_IDLE:
-    case UNTIL_HTTP:
+    case FRAMING_CLOSE:
+    case FRAMING_IDLE:
+    case FRAMING_HTTP:
         return 0;
     }
     return 0;
 }
 
-int until_feed(struct until_reader *reader, const char *bytes, size_t len_bytes, size_t *used_bytes,
-               struct error *error)
+int framing_feed(struct framing_reader *reader, const char *bytes, size_t len_bytes,
+                 size_t *used_bytes, struct error *error)
 {
     int rc = 0;
 
     *used_bytes = len_bytes;
-    switch (reader->until->kind) {
-    case UNTIL_HTTP:
+    switch (reader->framing->kind) {
+    case FRAMING_HTTP:
         rc = http_feed(&reader->http, bytes, len_bytes, used_bytes, error);
         reader->seen_bytes += *used_bytes;
         return rc;
-    case UNTIL_CLOSE:
-    case UNTIL_IDLE:
+    case FRAMING_CLOSE:
+    case FRAMING_IDLE:
         reader->seen_bytes += len_bytes;
         return 0;
-    case UNTIL_BYTES: {
-        uint64_t left = reader->until->bytes - reader->seen_bytes;
+    case FRAMING_BYTES: {
+        uint64_t left = reader->framing->bytes - reader->seen_bytes;
         *used_bytes = len_bytes < left ? len_bytes : left;
         reader->seen_bytes += *used_bytes;
-        return reader->seen_bytes == reader->until->bytes;
+        return reader->seen_bytes == reader->framing->bytes;
     }
-    case UNTIL_NOTHING:
-    case UNTIL_LINE:
-    case UNTIL_REPLY:
-    case UNTIL_TEXT:
+    case FRAMING_NOTHING:
+    case FRAMING_LINE:
+    case FRAMING_REPLY:
+    case FRAMING_TEXT:
         break;
     }
     for (size_t i = 0; i < len_bytes; i++) {
@@ -213,20 +213,20 @@ int until_feed(struct until_reader *reader, const char *bytes, size_t len_bytes,
     return 0;
 }
 
-int until_closed(const struct until_reader *reader)
+int framing_closed(const struct framing_reader *reader)
 {
-    switch (reader->until->kind) {
-    case UNTIL_CLOSE:
+    switch (reader->framing->kind) {
+    case FRAMING_CLOSE:
         return 1;
-    case UNTIL_IDLE:
+    case FRAMING_IDLE:
         return reader->seen_bytes > 0;
-    case UNTIL_HTTP:
+    case FRAMING_HTTP:
         return http_closed(&reader->http);
-    case UNTIL_NOTHING:
-    case UNTIL_BYTES:
-    case UNTIL_LINE:
-    case UNTIL_REPLY:
-    case UNTIL_TEXT:
+    case FRAMING_NOTHING:
+    case FRAMING_BYTES:
+    case FRAMING_LINE:
+    case FRAMING_REPLY:
+    case FRAMING_TEXT:
         break;
     }
     return 0;

@@ -1,7 +1,7 @@
 /* What the application and the kernel say about a round goes two ways: into the round's builder,
  * which reduces it, and, when a ladder was asked for, into the strip that the ladder is drawn from.
  */
-#include "probe/witness.h"
+#include "probe/timestamping.h"
 
 #include "base/cleanup.h"
 #include "probe/target.h"
@@ -15,7 +15,8 @@ static void copy_word(char *out, const char *word)
     strncpy(out, word, TRACE_WORD_MAX - 1);
 }
 
-void witness_record(struct trace_strip *strip, uint32_t connection, const struct sock_call *call)
+void timestamping_record(struct trace_strip *strip, uint32_t connection,
+                         const struct sock_call *call)
 {
     struct trace_event event = {.at_real_ns = call->returned_real_ns,
                                 .kind = TRACE_CALL,
@@ -33,7 +34,7 @@ void witness_record(struct trace_strip *strip, uint32_t connection, const struct
     trace_strip_append(strip, &event);
 }
 
-void witness_call(void *context, const struct sock_call *call)
+void timestamping_call(void *context, const struct sock_call *call)
 {
     struct target *target = context;
 
@@ -44,7 +45,7 @@ void witness_call(void *context, const struct sock_call *call)
     target->returned_mono_ns = call->returned_mono_ns;
     if (target->strip && call->error != EAGAIN &&
         (call->verb == SOCK_VERB_READ || call->verb == SOCK_VERB_WRITE))
-        witness_record(target->strip, 1, call);
+        timestamping_record(target->strip, 1, call);
 }
 
 static void record_stamp(struct target *target, enum trace_stamp_kind what, int64_t at_real_ns,
@@ -59,7 +60,7 @@ static void record_stamp(struct target *target, enum trace_stamp_kind what, int6
     trace_strip_append(target->strip, &event);
 }
 
-bool witness_stamps(struct target *target)
+bool timestamping_stamps(struct target *target)
 {
     static const struct {
         enum sock_stamp_kind from;
@@ -89,17 +90,17 @@ bool witness_stamps(struct target *target)
     return any;
 }
 
-void witness_arrival(struct target *target, int64_t at_real_ns, uint64_t end_bytes,
-                     uint64_t length_bytes)
+void timestamping_arrival(struct target *target, int64_t at_real_ns, uint64_t end_bytes,
+                          uint64_t length_bytes)
 {
     if (target->strip)
         record_stamp(target, TRACE_RECEIVED, at_real_ns, end_bytes, length_bytes);
 }
 
-void witness_begin(struct target *target)
+void timestamping_begin(struct target *target)
 {
     /* What is waiting belongs to what was before. */
-    sniff_take(target->run->sniff);
+    live_capture_take(target->run->capture);
     if (target->strip)
         trace_strip_reset(target->strip);
 }

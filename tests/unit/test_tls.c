@@ -1,7 +1,7 @@
 /* TLS as a filter of bytes, against a server of OpenSSL's in the same process: what is fed in any
  * pieces comes out whole, and what is no answer is known for that. */
 #include "base/arena.h"
-#include "probe/secure.h"
+#include "probe/tls.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -20,9 +20,9 @@
 
 static SSL_CTX *server_context;
 static SSL *server;
-static const struct secure_settings settings = {.insecure = true};
-static struct secure_context *context;
-static struct secure client;
+static const struct tls_settings settings = {.insecure = true};
+static struct tls_context *context;
+static struct tls client;
 static struct error error;
 static struct buf wire; /* what the server has written */
 
@@ -51,7 +51,7 @@ static int open_server(void **state)
     X509 *certificate = make_certificate(key);
 
     (void)state;
-    assert_int_equal(secure_context_open(&context, &settings, &error), 0);
+    assert_int_equal(tls_context_open(&context, &settings, &error), 0);
     server_context = SSL_CTX_new(TLS_server_method());
     assert_int_equal(SSL_CTX_use_certificate(server_context, certificate), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey(server_context, key), 1);
@@ -64,7 +64,7 @@ static int close_server(void **state)
 {
     (void)state;
     SSL_CTX_free(server_context);
-    secure_context_close(context);
+    tls_context_close(context);
     return 0;
 }
 
@@ -73,12 +73,12 @@ static int close_server(void **state)
 static void from_client(void)
 {
     size_t len;
-    const char *bytes = secure_pending(&client, &len);
+    const char *bytes = tls_pending(&client, &len);
 
     if (!bytes)
         return;
     assert_int_equal(BIO_write(SSL_get_rbio(server), bytes, (int)len), len);
-    secure_written(&client, len);
+    tls_written(&client, len);
 }
 
 static void from_server(void)
@@ -98,14 +98,14 @@ static void begin(int version)
     SSL_set_max_proto_version(server, version);
     SSL_set_bio(server, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     SSL_set_accept_state(server);
-    assert_int_equal(secure_start(&client, context, HOST, &error), 0);
+    assert_int_equal(tls_start(&client, context, HOST, &error), 0);
 }
 
 static void finish(void)
 {
     SSL_free(server);
-    secure_free(&client);
-    secure_free(&client);
+    tls_free(&client);
+    tls_free(&client);
     buf_free(&wire);
 }
 
@@ -116,7 +116,7 @@ static void shake_hands(int version, size_t step)
     int over = 0;
 
     begin(version);
-    assert_int_equal(secure_handshake(&client, &error), 0);
+    assert_int_equal(tls_handshake(&client, &error), 0);
     while (!over) {
         from_client();
         SSL_do_handshake(server);
@@ -124,8 +124,8 @@ static void shake_hands(int version, size_t step)
         assert_true(wire.len_bytes > 0);
         for (size_t at = 0; at < wire.len_bytes && !over; at += step) {
             size_t left = wire.len_bytes - at;
-            secure_feed(&client, wire.data + at, left < step ? left : step);
-            over = secure_handshake(&client, &error);
+            tls_feed(&client, wire.data + at, left < step ? left : step);
+            over = tls_handshake(&client, &error);
         }
         assert_true(over >= 0);
     }
@@ -147,7 +147,7 @@ static void handshakes_in_any_pieces(void **state)
     for (size_t i = 0; i < 8; i++) {
         struct arena arena = {0};
         shake_hands(versions[i / 4].version, steps[i % 4]);
-        const struct result_tls *tls = secure_describe(&client, &arena);
+        const struct result_tls *tls = tls_describe(&client, &arena);
         assert_string_equal(tls->version, versions[i / 4].name);
         assert_int_equal(tls->round_trips, versions[i / 4].round_trips);
         assert_false(tls->resumed);
@@ -166,36 +166,36 @@ static void tickets_are_no_answer(void **state)
     shake_hands(TLS1_3_VERSION, WHOLE);
     assert_true(wire.len_bytes > 10);
     for (size_t i = 0; i < wire.len_bytes; i++) {
-        secure_feed(&client, wire.data + i, 1);
-        assert_int_equal(secure_take(&client, out, sizeof out, &error), 0);
-        enum secure_partial partial = secure_partial(&client);
-        assert_true(partial == SECURE_PARTIAL_PERHAPS || partial == SECURE_PARTIAL_NONE);
+        tls_feed(&client, wire.data + i, 1);
+        assert_int_equal(tls_take(&client, out, sizeof out, &error), 0);
+        enum tls_partial partial = tls_partial(&client);
+        assert_true(partial == TLS_PARTIAL_PERHAPS || partial == TLS_PARTIAL_NONE);
     }
-    assert_int_equal(secure_partial(&client), SECURE_PARTIAL_NONE);
+    assert_int_equal(tls_partial(&client), TLS_PARTIAL_NONE);
     assert_false(client.answered);
     finish();
 }
 
-static void an_answer_byte_by_byte(int version, enum secure_partial first)
+static void an_answer_byte_by_byte(int version, enum tls_partial first)
 {
     static const char answer[] = "an answer";
     char out[64];
 
     shake_hands(version, WHOLE);
-    secure_feed(&client, wire.data, wire.len_bytes);
-    assert_int_equal(secure_take(&client, out, sizeof out, &error), 0);
+    tls_feed(&client, wire.data, wire.len_bytes);
+    assert_int_equal(tls_take(&client, out, sizeof out, &error), 0);
     for (int round = 0; round < 2; round++) {
         assert_int_equal(SSL_write(server, answer, sizeof answer), sizeof answer);
         from_server();
         for (size_t i = 0; i + 1 < wire.len_bytes; i++) {
-            secure_feed(&client, wire.data + i, 1);
-            assert_int_equal(secure_take(&client, out, sizeof out, &error), 0);
-            assert_int_equal(secure_partial(&client), round ? SECURE_PARTIAL_DATA : first);
+            tls_feed(&client, wire.data + i, 1);
+            assert_int_equal(tls_take(&client, out, sizeof out, &error), 0);
+            assert_int_equal(tls_partial(&client), round ? TLS_PARTIAL_DATA : first);
         }
-        secure_feed(&client, wire.data + wire.len_bytes - 1, 1);
-        assert_int_equal(secure_take(&client, out, sizeof out, &error), sizeof answer);
+        tls_feed(&client, wire.data + wire.len_bytes - 1, 1);
+        assert_int_equal(tls_take(&client, out, sizeof out, &error), sizeof answer);
         assert_string_equal(out, answer);
-        assert_int_equal(secure_partial(&client), SECURE_PARTIAL_NONE);
+        assert_int_equal(tls_partial(&client), TLS_PARTIAL_NONE);
     }
     finish();
 }
@@ -203,27 +203,27 @@ static void an_answer_byte_by_byte(int version, enum secure_partial first)
 static void part_of_a_record_is_part_of_an_answer(void **state)
 {
     (void)state;
-    an_answer_byte_by_byte(TLS1_2_VERSION, SECURE_PARTIAL_DATA);
-    an_answer_byte_by_byte(TLS1_3_VERSION, SECURE_PARTIAL_PERHAPS);
+    an_answer_byte_by_byte(TLS1_2_VERSION, TLS_PARTIAL_DATA);
+    an_answer_byte_by_byte(TLS1_3_VERSION, TLS_PARTIAL_PERHAPS);
 }
 
 static void what_is_said_is_whole_records(void **state)
 {
-    static char said[3 * SECURE_RECORD_MAX + 5], heard[sizeof said];
+    static char said[3 * TLS_RECORD_MAX + 5], heard[sizeof said];
     size_t len, got = 0;
 
     (void)state;
     memset(said, 'x', sizeof said);
     shake_hands(TLS1_3_VERSION, WHOLE);
-    assert_int_equal(secure_seal(&client, said, 7, &error), 0);
+    assert_int_equal(tls_seal(&client, said, 7, &error), 0);
     assert_int_equal(client.out_plain_bytes, 7);
-    secure_pending(&client, &len);
+    tls_pending(&client, &len);
     assert_int_equal(len, 5 + 7 + 17); /* one record */
     from_client();
     assert_int_equal(SSL_read(server, heard, sizeof heard), 7);
-    assert_int_equal(secure_seal(&client, said, sizeof said, &error), 0);
+    assert_int_equal(tls_seal(&client, said, sizeof said, &error), 0);
     assert_int_equal(client.out_plain_bytes, sizeof said);
-    secure_pending(&client, &len);
+    tls_pending(&client, &len);
     assert_int_equal(len, 4 * (5 + 17) + sizeof said);
     from_client();
     for (int rc; (rc = SSL_read(server, heard, sizeof heard)) > 0;)
@@ -236,12 +236,12 @@ static void what_is_said_is_whole_records(void **state)
 
 static void only_so_much_is_sealed_at_once(void **state)
 {
-    size_t most = (size_t)SECURE_RECORD_MAX * SECURE_RECORDS_AT_ONCE;
+    size_t most = (size_t)TLS_RECORD_MAX * TLS_RECORDS_AT_ONCE;
     char *said = calloc(1, most + 1);
 
     (void)state;
     shake_hands(TLS1_2_VERSION, WHOLE);
-    assert_int_equal(secure_seal(&client, said, most + 1, &error), 0);
+    assert_int_equal(tls_seal(&client, said, most + 1, &error), 0);
     assert_int_equal(client.out_plain_bytes, most);
     free(said);
     finish();
@@ -254,21 +254,21 @@ static void what_lies_behind_the_handshake(void **state)
 
     (void)state;
     begin(TLS1_2_VERSION);
-    secure_handshake(&client, &error);
+    tls_handshake(&client, &error);
     from_client();
     SSL_do_handshake(server);
     from_server();
-    secure_feed(&client, wire.data, wire.len_bytes);
-    assert_int_equal(secure_handshake(&client, &error), 0);
+    tls_feed(&client, wire.data, wire.len_bytes);
+    assert_int_equal(tls_handshake(&client, &error), 0);
     from_client();
     SSL_do_handshake(server);
     SSL_write(server, "220 hello", 9);
     from_server();
-    secure_feed(&client, wire.data, wire.len_bytes);
-    assert_int_equal(secure_handshake(&client, &error), 1);
-    secure_keep(&client);
+    tls_feed(&client, wire.data, wire.len_bytes);
+    assert_int_equal(tls_handshake(&client, &error), 1);
+    tls_keep(&client);
     memset(wire.data, 0, wire.len_bytes);
-    assert_int_equal(secure_take(&client, out, sizeof out, &error), 9);
+    assert_int_equal(tls_take(&client, out, sizeof out, &error), 9);
     assert_memory_equal(out, "220 hello", 9);
     finish();
 }
@@ -279,15 +279,15 @@ static void the_end(void **state)
 
     (void)state;
     shake_hands(TLS1_3_VERSION, WHOLE);
-    secure_feed(&client, wire.data, wire.len_bytes);
-    assert_int_equal(secure_take(&client, out, sizeof out, &error), 0);
+    tls_feed(&client, wire.data, wire.len_bytes);
+    assert_int_equal(tls_take(&client, out, sizeof out, &error), 0);
     SSL_write(server, "last", 4);
     SSL_shutdown(server);
     from_server();
-    secure_feed(&client, wire.data, wire.len_bytes);
-    assert_int_equal(secure_take(&client, out, sizeof out, &error), 4);
+    tls_feed(&client, wire.data, wire.len_bytes);
+    assert_int_equal(tls_take(&client, out, sizeof out, &error), 4);
     assert_true(client.closed);
-    secure_end(&client);
+    tls_end(&client);
     from_client();
     assert_int_equal(SSL_shutdown(server), 1); /* it has heard ours */
     finish();
@@ -299,13 +299,13 @@ static void changed_records_are_an_error(void **state)
 
     (void)state;
     shake_hands(TLS1_3_VERSION, WHOLE);
-    secure_feed(&client, wire.data, wire.len_bytes);
-    assert_int_equal(secure_take(&client, out, sizeof out, &error), 0);
+    tls_feed(&client, wire.data, wire.len_bytes);
+    assert_int_equal(tls_take(&client, out, sizeof out, &error), 0);
     SSL_write(server, "answer", 6);
     from_server();
     wire.data[wire.len_bytes - 1] ^= 1;
-    secure_feed(&client, wire.data, wire.len_bytes);
-    assert_int_equal(secure_take(&client, out, sizeof out, &error), -EPROTO);
+    tls_feed(&client, wire.data, wire.len_bytes);
+    assert_int_equal(tls_take(&client, out, sizeof out, &error), -EPROTO);
     assert_non_null(strstr(error.text, "mac"));
     finish();
 }
@@ -331,10 +331,10 @@ static void noise(void **state)
                 bytes[1] = bytes[2] = 3;
                 bytes[3] = (char)(run % 5 ? 0 : 2);
             }
-            secure_feed(&client, bytes, 1 + seed % sizeof bytes);
-            rc = run % 2 ? (int)secure_take(&client, out, sizeof out, &error)
-                         : secure_handshake(&client, &error);
-            secure_partial(&client);
+            tls_feed(&client, bytes, 1 + seed % sizeof bytes);
+            rc = run % 2 ? (int)tls_take(&client, out, sizeof out, &error)
+                         : tls_handshake(&client, &error);
+            tls_partial(&client);
             from_client();
         }
         assert_true(rc <= 0);
@@ -346,92 +346,92 @@ static void noise(void **state)
 
 static void a_certificate_is_checked(void **state)
 {
-    static const struct secure_settings strict;
-    struct secure_context *lenient = context;
+    static const struct tls_settings strict;
+    struct tls_context *lenient = context;
 
     (void)state;
-    assert_int_equal(secure_context_open(&context, &strict, &error), 0);
+    assert_int_equal(tls_context_open(&context, &strict, &error), 0);
     begin(TLS1_3_VERSION);
-    secure_handshake(&client, &error);
+    tls_handshake(&client, &error);
     from_client();
     SSL_do_handshake(server);
     from_server();
-    secure_feed(&client, wire.data, wire.len_bytes);
-    assert_int_equal(secure_handshake(&client, &error), -EKEYREJECTED);
+    tls_feed(&client, wire.data, wire.len_bytes);
+    assert_int_equal(tls_handshake(&client, &error), -EKEYREJECTED);
     assert_non_null(strstr(error.text, "self-signed certificate: CN=" HOST));
     from_client(); /* the alert */
     assert_true(SSL_do_handshake(server) <= 0);
     finish();
-    secure_context_close(context);
+    tls_context_close(context);
     context = lenient;
 }
 
 static void contexts_that_cannot_be(void **state)
 {
-    static const struct secure_settings nowhere = {.ca_file = "/nowhere/at/all"};
-    struct secure_context *none = NULL;
+    static const struct tls_settings nowhere = {.ca_file = "/nowhere/at/all"};
+    struct tls_context *none = NULL;
 
     (void)state;
-    assert_int_equal(secure_context_open(&none, &nowhere, &error), -EINVAL);
+    assert_int_equal(tls_context_open(&none, &nowhere, &error), -EINVAL);
     assert_non_null(strstr(error.text, "/nowhere/at/all"));
     assert_null(none);
-    secure_context_close(NULL);
+    tls_context_close(NULL);
 }
 
 /* ---- words ---- */
 
 static void protocols_are_listed(void **state)
 {
-    struct secure_settings out = {0};
+    struct tls_settings out = {0};
     char longest[600];
 
     (void)state;
-    assert_int_equal(secure_parse_alpn("h2,http/1.1", &out, &error), 0);
+    assert_int_equal(tls_parse_alpn("h2,http/1.1", &out, &error), 0);
     assert_int_equal(out.alpn_bytes, 12);
     assert_memory_equal(out.alpn, "\2h2\10http/1.1", 12);
-    assert_int_equal(secure_parse_alpn("", &out, &error), -EINVAL);
-    assert_int_equal(secure_parse_alpn("h2,", &out, &error), -EINVAL);
-    assert_int_equal(secure_parse_alpn(",h2", &out, &error), -EINVAL);
+    assert_int_equal(tls_parse_alpn("", &out, &error), -EINVAL);
+    assert_int_equal(tls_parse_alpn("h2,", &out, &error), -EINVAL);
+    assert_int_equal(tls_parse_alpn(",h2", &out, &error), -EINVAL);
     memset(longest, 'x', sizeof longest);
     longest[256] = '\0';
-    assert_int_equal(secure_parse_alpn(longest, &out, &error), -EINVAL);
+    assert_int_equal(tls_parse_alpn(longest, &out, &error), -EINVAL);
     longest[255] = '\0';
-    assert_int_equal(secure_parse_alpn(longest, &out, &error), 0);
+    assert_int_equal(tls_parse_alpn(longest, &out, &error), 0);
     memset(longest, 'x', sizeof longest);
     longest[200] = ',';
     longest[300] = '\0';
-    assert_int_equal(secure_parse_alpn(longest, &out, &error), -EINVAL);
+    assert_int_equal(tls_parse_alpn(longest, &out, &error), -EINVAL);
 }
 
 static void names_and_addresses(void **state)
 {
     (void)state;
-    assert_true(secure_is_name("localhost"));
-    assert_true(secure_is_name("a-b.example.com."));
-    assert_true(secure_is_name("_sip.example"));
-    assert_false(secure_is_name(""));
-    assert_false(secure_is_name("127.0.0.1"));
-    assert_false(secure_is_name("::1"));
-    assert_false(secure_is_name("two words"));
-    assert_false(secure_is_name("b\xc3\xbc"
-                                "cher.example"));
+    assert_true(tls_is_name("localhost"));
+    assert_true(tls_is_name("a-b.example.com."));
+    assert_true(tls_is_name("_sip.example"));
+    assert_false(tls_is_name(""));
+    assert_false(tls_is_name("127.0.0.1"));
+    assert_false(tls_is_name("::1"));
+    assert_false(tls_is_name("two words"));
+    assert_false(tls_is_name("b\xc3\xbc"
+                             "cher.example"));
 }
 
 static bool wanted(const char *text)
 {
-    return secure_is_wanted(text, strlen(text));
+    return tls_is_wanted(text, strlen(text));
 }
 
 static void tls_where_none_is_expected(void **state)
 {
     (void)state;
-    assert_true(secure_is_record("\x16\3\1", 3));
-    assert_true(secure_is_record("\x15", 1));
-    assert_false(secure_is_record("HTTP/1.1 400", 12));
-    assert_false(secure_is_record("\x16\2", 2));
-    assert_true(secure_is_wanted("\x15\3\1\0\2\2\x46", 7));
-    assert_false(secure_is_wanted("\x15\3\1\0\2\3\x46", 7));
-    assert_false(secure_is_wanted("\x15\3\1\0\2", 5));
+    assert_true(tls_is_record("\x16\3\1", 3));
+    assert_true(tls_is_record("\x15", 1));
+    assert_false(tls_is_record("HTTP/1.1 400", 12));
+    assert_false(tls_is_record("\x16\2", 2));
+    assert_true(tls_is_wanted("\x15\3\1\0\2\2\x46", 7));
+    assert_false(tls_is_wanted("\x15\3\1\0\2\3\x46", 7));
+    assert_false(tls_is_wanted("\x15\3\1\0\2", 5));
     assert_true(wanted("HTTP/1.1 400 Bad Request\r\n\r\n<center>The plain HTTP request was sent to "
                        "HTTPS port</center>"));
     assert_true(wanted("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS "

@@ -61,10 +61,11 @@ static int prepare_sock(void *owner, struct sock *sock, int family)
 static void begun_one(void *owner, const struct sock *sock)
 {
     const struct target *target = owner;
-    sniff_connection(target->run->sniff, sock->fd);
+    live_capture_connection(target->run->capture, sock->fd);
 }
 
-static const char *describe_attempt(const struct target *target, const struct dial_attempt *attempt)
+static const char *describe_attempt(const struct target *target,
+                                    const struct conn_race_attempt *attempt)
 {
     char address[SOCK_ADDRESS_TEXT_MAX], span[UNITS_TEXT_MAX];
     struct arena *arena = target->run->arena;
@@ -72,28 +73,29 @@ static const char *describe_attempt(const struct target *target, const struct di
     sock_address_format(address, sizeof address, attempt->address);
     units_format_duration(span, sizeof span, attempt->ended_ns - attempt->started_ns, "u");
     switch (attempt->outcome) {
-    case DIAL_WAITING:
-    case DIAL_TRYING:
-    case DIAL_CONNECTED:
+    case CONN_RACE_WAITING:
+    case CONN_RACE_TRYING:
+    case CONN_RACE_CONNECTED:
         break;
-    case DIAL_FAILED:
+    case CONN_RACE_FAILED:
         return arena_printf(arena, "%s: %s after %s", address, strerrordesc_np(-attempt->rc), span);
-    case DIAL_EXPIRED:
+    case CONN_RACE_EXPIRED:
         return arena_printf(arena, "%s: no answer to %u SYNs within %s", address,
                             attempt->syn_retransmits + 1, span);
-    case DIAL_ABANDONED:
+    case CONN_RACE_ABANDONED:
         return arena_printf(arena, "%s: no answer within %s, when another connected", address,
                             span);
     }
     return address[0] ? arena_copy(arena, address) : "?";
 }
 
-static const char *describe_others(const struct target *target, const struct dial_attempt *winner)
+static const char *describe_others(const struct target *target,
+                                   const struct conn_race_attempt *winner)
 {
     const char *text = NULL;
 
-    for (size_t i = 0; i < target->dial.begun; i++) {
-        const struct dial_attempt *attempt = &target->dial.attempts[i];
+    for (size_t i = 0; i < target->race.begun; i++) {
+        const struct conn_race_attempt *attempt = &target->race.attempts[i];
         if (attempt == winner)
             continue;
         const char *one = describe_attempt(target, attempt);
@@ -103,21 +105,21 @@ static const char *describe_others(const struct target *target, const struct dia
 }
 
 /* The failure that says most: of several addresses, an answer rather than silence. */
-static void dial_failed(struct target *target)
+static void race_failed(struct target *target)
 {
-    const struct dial_attempt *worst = &target->dial.attempts[0];
+    const struct conn_race_attempt *worst = &target->race.attempts[0];
 
-    for (size_t i = 0; i < target->dial.begun; i++) {
-        const struct dial_attempt *attempt = &target->dial.attempts[i];
+    for (size_t i = 0; i < target->race.begun; i++) {
+        const struct conn_race_attempt *attempt = &target->race.attempts[i];
         target->syn_retransmits += attempt->syn_retransmits;
         if (attempt->rc == -EMFILE || attempt->rc == -ENFILE) {
             target_postpone(target);
             return;
         }
-        if (worst->outcome != DIAL_FAILED && attempt->outcome == DIAL_FAILED)
+        if (worst->outcome != CONN_RACE_FAILED && attempt->outcome == CONN_RACE_FAILED)
             worst = attempt;
     }
-    int number = worst->outcome == DIAL_FAILED ? -worst->rc : ETIMEDOUT;
+    int number = worst->outcome == CONN_RACE_FAILED ? -worst->rc : ETIMEDOUT;
     enum finding_code code = finding_of_errno(number);
     target->address_index = (size_t)(worst->address - target->addresses.items);
     target_failed(target, code == FINDING_NONE ? FINDING_INCONCLUSIVE : code, number,
@@ -134,7 +136,7 @@ static bool met_itself(const struct target *target, const struct sock_address *l
            !sock_peer_address(target->sock.fd, &peer) && sock_address_equal(local, &peer);
 }
 
-static void learn_connection(struct target *target, const struct dial_attempt *winner,
+static void learn_connection(struct target *target, const struct conn_race_attempt *winner,
                              const struct sock_address *local)
 {
     const struct sock_tcp_info *info = &winner->info;
@@ -144,7 +146,7 @@ static void learn_connection(struct target *target, const struct dial_attempt *w
     target->connect_wire_ns = RESULT_UNKNOWN;
     if (first) {
         target->connect_ns = target->connect_took_ns;
-        target->fallback_ns = winner->started_ns - target->dial.started_ns;
+        target->fallback_ns = winner->started_ns - target->race.started_ns;
         target->fallback = describe_others(target, winner);
         target->local = *local;
     }
@@ -170,10 +172,10 @@ void opening_finish_round(struct target *target)
     int64_t span = known ? target->connect_wire_ns : target->connect_took_ns, took = 0, waited = 0,
             travelled = 0;
 
-    if (target->secure.ssl) {
-        took = target->secure_took_ns;
-        waited = target->secure_waited_ns < took ? target->secure_waited_ns : took;
-        travelled = target->secure.round_trips * span;
+    if (target->tls.ssl) {
+        took = target->tls_took_ns;
+        waited = target->tls_waited_ns < took ? target->tls_waited_ns : took;
+        travelled = target->tls.round_trips * span;
         travelled = travelled < waited ? travelled : waited;
     }
     struct round round = {.total_ns = span + took,
@@ -188,22 +190,22 @@ void opening_finish_round(struct target *target)
     round.part_ns[RESULT_PART_OTHER] = took - waited;
     if (!took)
         round.wire_ns = target->connect_wire_ns;
-    sniff_take(target->run->sniff);
+    live_capture_take(target->run->capture);
     target_round_done(target, &round);
 }
 
-static void connected(void *owner, struct dial_attempt *winner)
+static void connected(void *owner, struct conn_race_attempt *winner)
 {
     struct target *target = owner;
     const struct probe_plan *plan = target->run->plan;
 
-    turns_note(&target->run->turns, &target->turn);
+    admission_note(&target->run->admission, &target->place);
     if (!winner) {
-        dial_failed(target);
+        race_failed(target);
         return;
     }
     /* A connection that is only opened is closed before the loop's next turn. */
-    if (plan->connect_only && !target->run->secure)
+    if (plan->connect_only && !target->run->tls)
         loop_forget(&target->run->loop, &winner->task);
     else
         loop_unwatch(&target->run->loop, &winner->task);
@@ -220,15 +222,15 @@ static void connected(void *owner, struct dial_attempt *winner)
                       "end, and nobody listens there");
         return;
     }
-    sniff_connection(target->run->sniff, target->sock.fd);
+    live_capture_connection(target->run->capture, target->sock.fd);
     learn_connection(target, winner, &local);
-    dial_stop(&target->dial);
+    conn_race_stop(&target->race);
     if (!plan->connect_only) {
         unsigned got = 0;
         sock_stamps_enable(&target->sock, SOCK_STAMP_ALL, &got, NULL);
         target->stamps = target->connections == 1 ? got : target->stamps & got;
     }
-    if (target->run->secure)
+    if (target->run->tls)
         securing_begin(target);
     else if (plan->connect_only)
         opening_finish_round(target);
@@ -241,16 +243,17 @@ void talk_open(struct target *target)
     bool known = target->connections > 0;
     const struct sock_address *from = known ? address_of(target) : target->addresses.items;
 
-    turns_note(&target->run->turns, &target->turn);
+    admission_note(&target->run->admission, &target->place);
     if (target->run->plan->connect_only)
-        witness_begin(target);
-    target->observer = (struct sock_observer){witness_call, target};
+        timestamping_begin(target);
+    target->observer = (struct sock_observer){timestamping_call, target};
     target->phase = TALK_DIALLING;
-    target->dial.owner = target;
-    target->dial.prepare = prepare_sock;
-    target->dial.begun_one = begun_one;
-    target->dial.ended = connected;
-    int rc = dial_start(&target->dial, &target->run->loop, from,
+    target->race.owner = target;
+    target->race.prepare = prepare_sock;
+    target->race.begun_one = begun_one;
+    target->race.ended = connected;
+    int rc =
+        conn_race_start(&target->race, &target->run->loop, from,
                         known ? 1 : target->addresses.count, target->run->plan->connect_timeout_ns);
     if (rc)
         target_failed(target, FINDING_INCONCLUSIVE, -rc, "out of memory for a connection");

@@ -2,13 +2,13 @@
  * the local address that the route gives, and the device is the one with that address. An address
  * of this host is reached over loopback, whatever device has it. libpcap hands out loopback's
  * packets once, as they arrive, also on the device "any". */
-#include "probe/sniff.h"
+#include "probe/live_capture.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "capture/capture.h"
 #include "capture/describe.h"
-#include "probe/dial.h"
+#include "probe/conn_race.h"
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -27,13 +27,13 @@
 #define SYN_OR_RST  "(tcp[13] & 6 != 0 or (ip6 proto 6 and ip6[53] & 6 != 0))"
 #define ICMP_ERRORS "(icmp and icmp[0] != 0 and icmp[0] != 8) or (ip6 proto 58 and ip6[40] < 128)"
 
-struct sniff {
+struct live_capture {
     struct loop_task task;
     struct loop *loop;
     struct capture *capture;
     struct capture_writer *writer;
     struct trace_strip *strip;
-    void (*saw)(void *context, const struct sniff_packet *packet);
+    void (*saw)(void *context, const struct live_capture_packet *packet);
     void *context;
     uint16_t present_port;
     uint8_t ours[65536 / 8], servers[65536 / 8]; /* ports here and there, a bit each */
@@ -82,8 +82,9 @@ static const char *device_of(const struct ifaddrs *all, const struct sock_addres
 }
 
 /* What the kernel would make of a connection to `address`. A negative errno: no route. */
-static int try_route(const struct sniff_settings *settings, const struct sock_address *address,
-                     struct sock_address *local, struct sock_address *peer)
+static int try_route(const struct live_capture_settings *settings,
+                     const struct sock_address *address, struct sock_address *local,
+                     struct sock_address *peer)
 {
     const struct sock_address *source = settings->source;
     const char *interface = settings->interface;
@@ -119,7 +120,7 @@ static int add_host(struct buf *filter, bool first, const struct sock_address *a
 }
 
 /* The device, and a filter for the server's side of the connections. */
-static int find_place(const struct sniff_settings *settings, char device[IFNAMSIZ],
+static int find_place(const struct live_capture_settings *settings, char device[IFNAMSIZ],
                       struct buf *filter, struct error *error)
 {
     struct ifaddrs *all = NULL;
@@ -129,7 +130,7 @@ static int find_place(const struct sniff_settings *settings, char device[IFNAMSI
     if (getifaddrs(&all))
         return error_sys(error, errno, "cannot list this host's addresses");
     buf_printf(filter, "tcp port %u and (", sock_address_port(settings->addresses));
-    for (size_t i = 0; i < settings->count && i < DIAL_ATTEMPTS_MAX; i++) {
+    for (size_t i = 0; i < settings->count && i < CONN_RACE_ATTEMPTS_MAX; i++) {
         struct sock_address local, peer;
         if (try_route(settings, &settings->addresses[i], &local, &peer) ||
             add_host(filter, !hosts, &peer))
@@ -151,7 +152,7 @@ static int find_place(const struct sniff_settings *settings, char device[IFNAMSI
 }
 
 /* Every device, and a filter for the ports. Evidence needs no more than how connections begin. */
-static int find_ports(const struct sniff_settings *settings, struct buf *filter,
+static int find_ports(const struct live_capture_settings *settings, struct buf *filter,
                       struct error *error)
 {
     size_t named = settings->port_count <= FILTER_PORTS_MAX ? settings->port_count : 0;
@@ -170,13 +171,13 @@ static bool has(const uint8_t ports[65536 / 8], uint16_t port)
     return ports[port / 8] >> port % 8 & 1;
 }
 
-static void add(uint8_t ports[65536 / 8], uint16_t port)
+static void add_port(uint8_t ports[65536 / 8], uint16_t port)
 {
     ports[port / 8] |= (uint8_t)(1u << port % 8);
 }
 
 /* The local port of the connection that it belongs to, or that it quotes; 0: none of ours. */
-static uint16_t local_port_of(const struct sniff *sniff, const struct segment *segment,
+static uint16_t local_port_of(const struct live_capture *capture, const struct segment *segment,
                               bool *from_client)
 {
     const struct packet_quote *quote = &segment->icmp.quote;
@@ -186,18 +187,20 @@ static uint16_t local_port_of(const struct sniff *sniff, const struct segment *s
 
     *from_client = false;
     if (quotes)
-        return has(sniff->servers, quote->destination.port) && has(sniff->ours, quote->source.port)
+        return has(capture->servers, quote->destination.port) &&
+                       has(capture->ours, quote->source.port)
                    ? quote->source.port
                    : 0;
     if (segment->kind != PACKET_TCP)
         return 0;
-    *from_client = has(sniff->servers, to) && has(sniff->ours, from);
+    *from_client = has(capture->servers, to) && has(capture->ours, from);
     if (*from_client)
         return from;
-    return has(sniff->servers, from) && has(sniff->ours, to) ? to : 0;
+    return has(capture->servers, from) && has(capture->ours, to) ? to : 0;
 }
 
-void sniff_record(struct trace_strip *strip, uint32_t connection, const struct sniff_packet *packet)
+void live_capture_record(struct trace_strip *strip, uint32_t connection,
+                         const struct live_capture_packet *packet)
 {
     struct trace_event event = {.at_real_ns = packet->real_ns,
                                 .kind = TRACE_SEGMENT,
@@ -211,85 +214,86 @@ void sniff_record(struct trace_strip *strip, uint32_t connection, const struct s
     trace_strip_append(strip, &event);
 }
 
-static int take_one(struct sniff *sniff, const struct capture_packet *packet)
+static int take_one(struct live_capture *capture, const struct capture_packet *packet)
 {
     struct segment segment;
-    struct sniff_packet ours = {&segment, packet, .real_ns = packet->real_ns};
+    struct live_capture_packet ours = {&segment, packet, .real_ns = packet->real_ns};
 
     packet_decode(&segment, packet->link, packet->bytes, packet->captured_len, packet->wire_len);
-    ours.local_port = local_port_of(sniff, &segment, &ours.from_client);
+    ours.local_port = local_port_of(capture, &segment, &ours.from_client);
     if (!ours.local_port)
         return 0;
-    sniff->seen++;
-    if (sniff->saw)
-        sniff->saw(sniff->context, &ours);
-    if (ours.local_port == sniff->present_port)
-        sniff_record(sniff->strip, 1, &ours);
-    return sniff->writer ? capture_writer_add(sniff->writer, packet, &sniff->failure) : 0;
+    capture->seen++;
+    if (capture->saw)
+        capture->saw(capture->context, &ours);
+    if (ours.local_port == capture->present_port)
+        live_capture_record(capture->strip, 1, &ours);
+    return capture->writer ? capture_writer_add(capture->writer, packet, &capture->failure) : 0;
 }
 
-void sniff_take(struct sniff *sniff)
+void live_capture_take(struct live_capture *capture)
 {
     struct capture_packet packet;
     int rc = 0;
 
-    if (!sniff || sniff->failure.code)
+    if (!capture || capture->failure.code)
         return;
-    while (!rc && (rc = capture_next(sniff->capture, &packet, &sniff->failure)) > 0)
-        rc = take_one(sniff, &packet);
+    while (!rc && (rc = capture_next(capture->capture, &packet, &capture->failure)) > 0)
+        rc = take_one(capture, &packet);
     if (rc)
-        loop_unwatch(sniff->loop, &sniff->task);
+        loop_unwatch(capture->loop, &capture->task);
 }
 
-static void wakes(struct loop_task *task, uint32_t events)
+static void capture_wakes(struct loop_task *task, uint32_t events)
 {
     (void)events;
-    sniff_take((struct sniff *)task);
+    live_capture_take((struct live_capture *)task);
 }
 
-void sniff_connection(struct sniff *sniff, int fd)
+void live_capture_connection(struct live_capture *capture, int fd)
 {
     struct sock_address local;
 
-    if (!sniff || sock_local_address(fd, &local))
+    if (!capture || sock_local_address(fd, &local))
         return;
     uint16_t port = sock_address_port(&local);
-    sniff->present_port = port;
-    add(sniff->ours, port);
+    capture->present_port = port;
+    add_port(capture->ours, port);
 }
 
-void sniff_forget(struct sniff *sniff, const struct trace_strip *strip)
+void live_capture_forget(struct live_capture *capture, const struct trace_strip *strip)
 {
-    if (sniff && sniff->strip == strip)
-        sniff->strip = NULL;
+    if (capture && capture->strip == strip)
+        capture->strip = NULL;
 }
 
-uint64_t sniff_seen(const struct sniff *sniff)
+uint64_t live_capture_seen(const struct live_capture *capture)
 {
-    return sniff ? sniff->seen : 0;
+    return capture ? capture->seen : 0;
 }
 
-uint64_t sniff_lost(struct sniff *sniff)
+uint64_t live_capture_lost(struct live_capture *capture)
 {
     struct capture_stats stats;
 
-    if (!sniff || capture_get_stats(sniff->capture, &stats, NULL))
+    if (!capture || capture_get_stats(capture->capture, &stats, NULL))
         return 0;
     return stats.dropped + stats.device_dropped;
 }
 
-int sniff_failed(const struct sniff *sniff, struct error *error)
+int live_capture_failed(const struct live_capture *capture, struct error *error)
 {
-    if (!sniff || !sniff->failure.code)
+    if (!capture || !capture->failure.code)
         return 0;
     if (error)
-        *error = sniff->failure;
-    return -sniff->failure.code;
+        *error = capture->failure;
+    return -capture->failure.code;
 }
 
 /* ---- the beginning and the end ---- */
 
-static int start(struct sniff *sniff, const struct sniff_settings *settings, struct error *error)
+static int start_capture(struct live_capture *capture, const struct live_capture_settings *settings,
+                         struct error *error)
 {
     char device[IFNAMSIZ] = EVERYWHERE;
     cleanup(buf) struct buf filter = {0};
@@ -302,51 +306,51 @@ static int start(struct sniff *sniff, const struct sniff_settings *settings, str
                                       .filter = buf_str(&filter),
                                       .snap_len = settings->path ? 0 : LADDER_SNAP_BYTES,
                                       .ring_bytes = settings->path ? FILE_RING_BYTES : 0};
-    rc = capture_open_live(&sniff->capture, &live, error);
+    rc = capture_open_live(&capture->capture, &live, error);
     if (!rc && settings->path)
-        rc = capture_writer_open(&sniff->writer, settings->path, capture_link(sniff->capture),
+        rc = capture_writer_open(&capture->writer, settings->path, capture_link(capture->capture),
                                  error);
     if (rc)
         return rc;
-    rc = loop_watch(sniff->loop, &sniff->task, capture_fd(sniff->capture), EPOLLIN);
+    rc = loop_watch(capture->loop, &capture->task, capture_fd(capture->capture), EPOLLIN);
     return rc ? error_sys(error, -rc, "epoll_ctl") : 0;
 }
 
-int sniff_open(struct sniff **out, struct loop *loop, const struct sniff_settings *settings,
-               struct error *error)
+int live_capture_open(struct live_capture **out, struct loop *loop,
+                      const struct live_capture_settings *settings, struct error *error)
 {
-    struct sniff *sniff = calloc(1, sizeof *sniff);
+    struct live_capture *capture = calloc(1, sizeof *capture);
 
-    if (!sniff)
+    if (!capture)
         return error_sys(error, ENOMEM, "cannot capture");
-    sniff->loop = loop;
-    sniff->strip = settings->strip;
-    sniff->saw = settings->saw;
-    sniff->context = settings->context;
+    capture->loop = loop;
+    capture->strip = settings->strip;
+    capture->saw = settings->saw;
+    capture->context = settings->context;
     if (settings->count)
-        add(sniff->servers, sock_address_port(settings->addresses));
+        add_port(capture->servers, sock_address_port(settings->addresses));
     for (size_t i = 0; i < settings->port_count; i++)
-        add(sniff->servers, settings->ports[i]);
-    loop_task_init(&sniff->task, wakes);
-    int rc = start(sniff, settings, error);
+        add_port(capture->servers, settings->ports[i]);
+    loop_task_init(&capture->task, capture_wakes);
+    int rc = start_capture(capture, settings, error);
     if (rc) {
-        sniff_close(sniff, NULL);
+        live_capture_close(capture, NULL);
         return rc;
     }
-    *out = sniff;
+    *out = capture;
     return 0;
 }
 
-int sniff_close(struct sniff *sniff, struct error *error)
+int live_capture_close(struct live_capture *capture, struct error *error)
 {
-    if (!sniff)
+    if (!capture)
         return 0;
-    if (sniff->capture)
-        sniff_take(sniff);
-    loop_unwatch(sniff->loop, &sniff->task);
-    int rc = sniff_failed(sniff, error);
-    int closed = capture_writer_close(sniff->writer, rc ? NULL : error);
-    capture_close(sniff->capture);
-    free(sniff);
+    if (capture->capture)
+        live_capture_take(capture);
+    loop_unwatch(capture->loop, &capture->task);
+    int rc = live_capture_failed(capture, error);
+    int closed = capture_writer_close(capture->writer, rc ? NULL : error);
+    capture_close(capture->capture);
+    free(capture);
     return rc ? rc : closed;
 }

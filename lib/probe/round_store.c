@@ -1,4 +1,4 @@
-#include "probe/store.h"
+#include "probe/round_store.h"
 
 #include "base/cleanup.h"
 #include <math.h>
@@ -106,7 +106,7 @@ static bool make_room(void *array_at, size_t count, size_t *alloc, size_t more, 
     return true;
 }
 
-bool store_add(struct store *store, const struct round *round)
+bool round_store_add(struct round_store *store, const struct round *round)
 {
     uint32_t words[WORDS], mask = 0;
 
@@ -131,12 +131,12 @@ bool store_add(struct store *store, const struct round *round)
     return true;
 }
 
-int64_t store_total_ns(const struct store *store, size_t index)
+int64_t round_store_total_ns(const struct round_store *store, size_t index)
 {
     return unpack(store->totals[index]);
 }
 
-struct round *store_expand(const struct store *store)
+struct round *round_store_expand(const struct round_store *store)
 {
     struct round *rounds = store->count ? malloc(store->count * sizeof *rounds) : NULL;
     const uint32_t *next = store->words + WORDS;
@@ -149,14 +149,14 @@ struct round *store_expand(const struct store *store)
             if (mask >> word & 1)
                 words[word] = *next++;
         from_words(&rounds[i], words);
-        rounds[i].total_ns = store_total_ns(store, i);
+        rounds[i].total_ns = round_store_total_ns(store, i);
     }
     return rounds;
 }
 
-void store_free(struct store *store)
+void round_store_free(struct round_store *store)
 {
     free(store->totals);
     free(store->words);
-    *store = (struct store){0};
+    *store = (struct round_store){0};
 }

@@ -4,7 +4,7 @@
 #include "fuzz.h"
 
 #include "base/cleanup.h"
-#include "probe/until.h"
+#include "probe/framing.h"
 #include <errno.h>
 #include <string.h>
 
@@ -16,14 +16,14 @@ struct end {
 };
 
 /* Feeds pieces of 1 to `largest` bytes, each in memory of its own; 0: all at once. */
-static void feed(const struct until *until, const uint8_t *bytes, size_t size, uint32_t largest,
+static void feed(const struct framing *framing, const uint8_t *bytes, size_t size, uint32_t largest,
                  uint32_t seed, struct end *end)
 {
-    static struct until_reader reader;
+    static struct framing_reader reader;
     struct error error = {0};
 
     memset(&reader, 0x5a, sizeof reader);
-    until_begin(&reader, until);
+    framing_begin(&reader, framing);
     *end = (struct end){0};
     while (end->used < size && !end->rc) {
         size_t piece = size - end->used, used = SIZE_MAX;
@@ -34,15 +34,15 @@ static void feed(const struct until *until, const uint8_t *bytes, size_t size, u
         if (!copy)
             abort();
         memcpy(copy, bytes + end->used, piece);
-        end->rc = until_feed(&reader, copy, piece, &used, &error);
+        end->rc = framing_feed(&reader, copy, piece, &used, &error);
         FUZZ_PROMISE(used <= piece && (end->rc || used == piece));
         FUZZ_PROMISE(end->rc == 0 || end->rc == 1 || end->rc == -EPROTO);
         FUZZ_PROMISE(end->rc >= 0 || error.text[0]);
         end->used += used;
     }
     FUZZ_PROMISE(end->rc < 0 || reader.seen_bytes == end->used);
-    end->closed = end->rc < 0 ? 0 : until_closed(&reader);
-    if (until->kind == UNTIL_HTTP && end->rc >= 0)
+    end->closed = end->rc < 0 ? 0 : framing_closed(&reader);
+    if (framing->kind == FRAMING_HTTP && end->rc >= 0)
         end->http = reader.http;
 }
 
@@ -55,28 +55,28 @@ static void compare(const struct end *a, const struct end *b)
 }
 
 /* What can be said without a state machine. */
-static void check_naively(const struct until *until, const uint8_t *bytes, size_t size,
+static void check_naively(const struct framing *framing, const uint8_t *bytes, size_t size,
                           const struct end *end)
 {
     const void *found = NULL;
 
-    if (until->kind == UNTIL_LINE)
+    if (framing->kind == FRAMING_LINE)
         found = size ? memchr(bytes, '\n', size) : NULL;
-    else if (until->kind == UNTIL_TEXT)
-        found = memmem(bytes, size, until->text, until->text_bytes);
+    else if (framing->kind == FRAMING_TEXT)
+        found = memmem(bytes, size, framing->text, framing->text_bytes);
     else
         return;
     FUZZ_PROMISE(end->rc == (found != NULL));
     if (found)
         FUZZ_PROMISE(end->used == (size_t)((const uint8_t *)found - bytes) +
-                                      (until->kind == UNTIL_TEXT ? until->text_bytes : 1));
+                                      (framing->kind == FRAMING_TEXT ? framing->text_bytes : 1));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum until_kind kinds[] = {UNTIL_HTTP, UNTIL_LINE, UNTIL_REPLY, UNTIL_TEXT,
-                                            UNTIL_BYTES};
-    struct until until = {0};
+    static const enum framing_kind kinds[] = {FRAMING_HTTP, FRAMING_LINE, FRAMING_REPLY,
+                                              FRAMING_TEXT, FRAMING_BYTES};
+    struct framing framing = {0};
     struct end whole, cut;
 
     if (size < 3)
@@ -84,26 +84,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* Letters, so that seeds can be written by hand. */
     static const char letters[] = "hlrtb";
     const char *letter = memchr(letters, data[0], sizeof letters - 1);
-    until.kind = kinds[letter ? (size_t)(letter - letters) : data[0] % 5u];
+    framing.kind = kinds[letter ? (size_t)(letter - letters) : data[0] % 5u];
     uint32_t seed = data[1];
     data += 2, size -= 2;
-    if (until.kind == UNTIL_TEXT) {
-        until.text_bytes = 1u + data[0] % 8;
-        if (size < 1 + until.text_bytes)
+    if (framing.kind == FRAMING_TEXT) {
+        framing.text_bytes = 1u + data[0] % 8;
+        if (size < 1 + framing.text_bytes)
             return 0;
-        memcpy(until.text, data + 1, until.text_bytes);
-        data += 1 + until.text_bytes, size -= 1 + until.text_bytes;
+        memcpy(framing.text, data + 1, framing.text_bytes);
+        data += 1 + framing.text_bytes, size -= 1 + framing.text_bytes;
     }
-    until.bytes = 1u + seed;
-    feed(&until, data, size, 0, 0, &whole);
-    check_naively(&until, data, size, &whole);
-    feed(&until, data, size, 1, 0, &cut);
+    framing.bytes = 1u + seed;
+    feed(&framing, data, size, 0, 0, &whole);
+    check_naively(&framing, data, size, &whole);
+    feed(&framing, data, size, 1, 0, &cut);
     compare(&whole, &cut);
-    feed(&until, data, size, 1 + seed % 40, seed, &cut);
+    feed(&framing, data, size, 1 + seed % 40, seed, &cut);
     compare(&whole, &cut);
     /* What follows the end does not matter, nor what came before it. */
     if (whole.rc) {
-        feed(&until, data, whole.used, 7, seed, &cut);
+        feed(&framing, data, whole.used, 7, seed, &cut);
         compare(&whole, &cut);
     }
     return 0;

@@ -1,37 +1,37 @@
 /* How far SYNs get: one socket a hop, with a time to live of so many hops; each router at which one
  * dies names itself by ICMP. A few at a time, for routers limit how much ICMP they send, and a SYN
  * that lives long enough reaches the target. */
-#ifndef PROBE_PATH_H
-#define PROBE_PATH_H
+#ifndef PROBE_TCP_TRACEROUTE_H
+#define PROBE_TCP_TRACEROUTE_H
 
 #include "base/arena.h"
-#include "probe/syn.h"
+#include "probe/connect_try.h"
 
-#define PATH_AT_ONCE 3
+#define TCP_TRACEROUTE_AT_ONCE 3
 /* So many silent hops in a row are taken for the end, unless the target is known to answer. */
-#define PATH_SILENT_MAX 5
+#define TCP_TRACEROUTE_SILENT_MAX 5
 
-struct path {
+struct tcp_traceroute {
     struct loop *loop;
     struct arena *arena;
     struct sock_address to;
-    struct sniff *sniff; /* NULL: none */
-    bool answers;        /* the target is known to answer, so that silence is not the end */
+    struct live_capture *capture; /* NULL: none */
+    bool answers; /* the target is known to answer, so that silence is not the end */
     int64_t hops_max, hop_timeout_ns, deadline_ns;
-    struct syn syns[PATH_AT_ONCE];
-    int64_t hop_of[PATH_AT_ONCE];
+    struct connect_try tries[TCP_TRACEROUTE_AT_ONCE];
+    int64_t hop_of[TCP_TRACEROUTE_AT_ONCE];
     struct reach_try *hops; /* from hop 1 */
     int64_t begun;
     int64_t end; /* the hop where something answered that is no router; 0: none yet */
     void *owner;
-    void (*ended)(struct path *path);
+    void (*ended)(struct tcp_traceroute *trace);
 };
 
 /* Fields up to deadline_ns, owner and ended are the caller's. -ENOMEM. */
-int path_begin(struct path *path);
+int tcp_traceroute_begin(struct tcp_traceroute *trace);
 /* Ends it as it is; `ended` is not called. */
-void path_cut(struct path *path);
+void tcp_traceroute_cut(struct tcp_traceroute *trace);
 /* How many hops there is something to say of. */
-size_t path_count(const struct path *path);
+size_t tcp_traceroute_count(const struct tcp_traceroute *trace);
 
 #endif

@@ -9,8 +9,8 @@
  *
  * Errors: -EKEYREJECTED where the certificate is the reason, -ENOMEM, else -EPROTO; the story says
  * what OpenSSL, or the peer's alert, gives as the reason. */
-#ifndef PROBE_SECURE_H
-#define PROBE_SECURE_H
+#ifndef PROBE_TLS_H
+#define PROBE_TLS_H
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -20,49 +20,49 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SECURE_RECORD_MAX 16384 /* of plain text (RFC 8446 section 5.1) */
+#define TLS_RECORD_MAX 16384 /* of plain text (RFC 8446 section 5.1) */
 /* So many records are written at once, when there is that much to say. */
-#define SECURE_RECORDS_AT_ONCE 16
-#define SECURE_ALPN_MAX        256
+#define TLS_RECORDS_AT_ONCE 16
+#define TLS_ALPN_MAX        256
 
 /* What the user wants of TLS. Memory belongs to the caller and must outlive the context. */
-struct secure_settings {
+struct tls_settings {
     const char *server_name; /* for SNI and the certificate; NULL: the host that is connected to */
-    unsigned char alpn[SECURE_ALPN_MAX]; /* as the extension has it (RFC 7301 section 3.1) */
-    size_t alpn_bytes;                   /* 0: not offered */
-    const char *ca_file;                 /* PEM; NULL: the system's certificates */
-    bool insecure;                       /* go on whatever the certificate is */
+    unsigned char alpn[TLS_ALPN_MAX]; /* as the extension has it (RFC 7301 section 3.1) */
+    size_t alpn_bytes;                /* 0: not offered */
+    const char *ca_file;              /* PEM; NULL: the system's certificates */
+    bool insecure;                    /* go on whatever the certificate is */
 };
 
 /* "h2,http/1.1" into settings->alpn. -EINVAL. */
-int secure_parse_alpn(const char *list, struct secure_settings *settings, struct error *error);
+int tls_parse_alpn(const char *list, struct tls_settings *settings, struct error *error);
 /* Whether this can be a server's name: SNI has no addresses (RFC 6066 section 3). */
-bool secure_is_name(const char *name);
+bool tls_is_name(const char *name);
 
 /* What all connections of a run share. */
-struct secure_context;
+struct tls_context;
 
-int secure_context_open(struct secure_context **out, const struct secure_settings *settings,
-                        struct error *error);
-void secure_context_close(struct secure_context *context); /* NULL is allowed */
+int tls_context_open(struct tls_context **out, const struct tls_settings *settings,
+                     struct error *error);
+void tls_context_close(struct tls_context *context); /* NULL is allowed */
 
 /* Where the peer's stream of records stands, by the record headers alone. */
-struct secure_records {
+struct tls_records {
     uint8_t type;         /* of the record that is under way, or of the last one */
     uint8_t header_bytes; /* of its header, so many have come */
     uint8_t length_high;
     uint32_t body_bytes; /* of its body, so many are to come */
 };
 
-struct secure {
+struct tls {
     void *ssl; /* NULL: not begun, or closed */
     struct buf out;
     size_t out_done_bytes;  /* of `out`: so many are written */
     size_t out_plain_bytes; /* what the caller gave to be sealed in it */
     const char *in;         /* what was fed and not taken yet */
     size_t in_bytes;
-    struct buf kept; /* by secure_keep() */
-    struct secure_records records;
+    struct buf kept; /* by tls_keep() */
+    struct tls_records records;
     bool flight_sent; /* ours, and nothing has come since */
     bool established;
     bool answered;       /* application data has come */
@@ -73,48 +73,47 @@ struct secure {
 };
 
 /* Begins a connection to `host`, which is the empty string for this host. */
-int secure_start(struct secure *secure, struct secure_context *context, const char *host,
-                 struct error *error);
+int tls_start(struct tls *tls, struct tls_context *context, const char *host, struct error *error);
 /* Releases all. May be called at any time, also twice, also on {0}. */
-void secure_free(struct secure *secure);
+void tls_free(struct tls *tls);
 
-/* What has come from the peer. The bytes are borrowed until secure_handshake() or secure_take()
+/* What has come from the peer. The bytes are borrowed until tls_handshake() or tls_take()
  * have used them up, which they have when they ask for more. */
-void secure_feed(struct secure *secure, const char *bytes, size_t len_bytes);
+void tls_feed(struct tls *tls, const char *bytes, size_t len_bytes);
 /* Borrowed no longer: what is not used up is copied. */
-void secure_keep(struct secure *secure);
+void tls_keep(struct tls *tls);
 
 /* Goes on with the handshake. 1: it is over, 0: more has to come from the peer, or an error. In any
  * case there may be something to write. What was fed and lies behind the handshake stays, for
- * secure_take(). */
-int secure_handshake(struct secure *secure, struct error *error);
+ * tls_take(). */
+int tls_handshake(struct tls *tls, struct error *error);
 
-/* Seals up to SECURE_RECORDS_AT_ONCE records; out_plain_bytes tells how much went in. To be called
+/* Seals up to TLS_RECORDS_AT_ONCE records; out_plain_bytes tells how much went in. To be called
  * when all that came before is written. */
-int secure_seal(struct secure *secure, const char *bytes, size_t len_bytes, struct error *error);
+int tls_seal(struct tls *tls, const char *bytes, size_t len_bytes, struct error *error);
 /* What is to be written, and that so much of it was. */
-const char *secure_pending(const struct secure *secure, size_t *len_bytes);
-void secure_written(struct secure *secure, size_t len_bytes);
+const char *tls_pending(const struct tls *tls, size_t *len_bytes);
+void tls_written(struct tls *tls, size_t len_bytes);
 /* Says close_notify, if there is still anybody to hear it. */
-void secure_end(struct secure *secure);
+void tls_end(struct tls *tls);
 
 /* The plain text of what was fed. Returns its length, at most `size`, or an error; less than `size`
- * means that more has to come from the peer, or that it said close_notify (secure->closed). */
-ssize_t secure_take(struct secure *secure, char *out, size_t size, struct error *error);
+ * means that more has to come from the peer, or that it said close_notify (tls->closed). */
+ssize_t tls_take(struct tls *tls, char *out, size_t size, struct error *error);
 
 /* A record has begun to come and is not complete: it carries, or in TLS 1.3 may carry, application
  * data. */
-enum secure_partial { SECURE_PARTIAL_NONE, SECURE_PARTIAL_PERHAPS, SECURE_PARTIAL_DATA };
-enum secure_partial secure_partial(const struct secure *secure);
+enum tls_partial { TLS_PARTIAL_NONE, TLS_PARTIAL_PERHAPS, TLS_PARTIAL_DATA };
+enum tls_partial tls_partial(const struct tls *tls);
 
 /* What was agreed, in the arena; NULL when memory is out. */
-struct result_tls *secure_describe(const struct secure *secure, struct arena *arena);
+struct result_tls *tls_describe(const struct tls *tls, struct arena *arena);
 
 /* ---- TLS where none is expected, and none where it is ---- */
 
 /* Whether a peer's first bytes can be the beginning of a TLS record. */
-bool secure_is_record(const char *bytes, size_t len_bytes);
+bool tls_is_record(const char *bytes, size_t len_bytes);
 /* Whether a peer's answer says that it expected TLS: an alert, or a web server's words for it. */
-bool secure_is_wanted(const char *answer, size_t len_bytes);
+bool tls_is_wanted(const char *answer, size_t len_bytes);
 
 #endif

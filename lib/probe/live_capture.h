@@ -4,8 +4,8 @@
  * The capture is open before the first SYN leaves, and is read from the loop and wherever a round
  * begins or ends. Other processes may talk to the same server: a packet counts when its local port
  * is one that a connection of this run has had. All functions take NULL, and then do nothing. */
-#ifndef PROBE_SNIFF_H
-#define PROBE_SNIFF_H
+#ifndef PROBE_LIVE_CAPTURE_H
+#define PROBE_LIVE_CAPTURE_H
 
 #include "netkit/error.h"
 #include "netkit/sock.h"
@@ -13,11 +13,11 @@
 #include "probe/loop.h"
 #include "trace/trace.h"
 
-struct sniff;
+struct live_capture;
 struct capture_packet;
 
 /* A packet of ours, or an ICMP error that quotes one. Valid during the call. */
-struct sniff_packet {
+struct live_capture_packet {
     const struct segment *segment;
     const struct capture_packet *packet;
     int64_t real_ns;
@@ -26,7 +26,7 @@ struct sniff_packet {
 };
 
 /* Memory belongs to the caller; only the strip must outlive the call. */
-struct sniff_settings {
+struct live_capture_settings {
     const struct sock_address *addresses; /* that will be connected to, all with the same port */
     size_t count;
     /* Instead of addresses, which are not known yet: packets of connections to these ports on every
@@ -38,7 +38,7 @@ struct sniff_settings {
     const char *interface;             /* likewise */
     const char *path;                  /* of the capture file; NULL: none */
     struct trace_strip *strip;         /* NULL: none */
-    void (*saw)(void *context, const struct sniff_packet *packet); /* NULL: nobody looks */
+    void (*saw)(void *context, const struct live_capture_packet *packet); /* NULL: nobody looks */
     void *context;
 };
 
@@ -46,23 +46,23 @@ struct sniff_settings {
  * capture_open_live() and capture_writer_open(); the file is created only when the user may
  * capture.
  */
-int sniff_open(struct sniff **out, struct loop *loop, const struct sniff_settings *settings,
-               struct error *error);
+int live_capture_open(struct live_capture **out, struct loop *loop,
+                      const struct live_capture_settings *settings, struct error *error);
 /* A socket has its local port: its packets count, and from now on the strip is its. */
-void sniff_connection(struct sniff *sniff, int fd);
+void live_capture_connection(struct live_capture *capture, int fd);
 /* For who is shown packets: into a strip of its own. NULL is allowed. */
-void sniff_record(struct trace_strip *strip, uint32_t connection,
-                  const struct sniff_packet *packet);
+void live_capture_record(struct trace_strip *strip, uint32_t connection,
+                         const struct live_capture_packet *packet);
 /* Reads what has been captured until now. */
-void sniff_take(struct sniff *sniff);
+void live_capture_take(struct live_capture *capture);
 /* The strip is about to be freed. */
-void sniff_forget(struct sniff *sniff, const struct trace_strip *strip);
+void live_capture_forget(struct live_capture *capture, const struct trace_strip *strip);
 /* Packets of ours that were seen, and packets that the capture had no room for. */
-uint64_t sniff_seen(const struct sniff *sniff);
-uint64_t sniff_lost(struct sniff *sniff);
+uint64_t live_capture_seen(const struct live_capture *capture);
+uint64_t live_capture_lost(struct live_capture *capture);
 /* Whether the capture or its file broke: a negative errno and the reason. */
-int sniff_failed(const struct sniff *sniff, struct error *error);
+int live_capture_failed(const struct live_capture *capture, struct error *error);
 /* Reads the rest, closes all and frees. The first error that there was. */
-int sniff_close(struct sniff *sniff, struct error *error);
+int live_capture_close(struct live_capture *capture, struct error *error);
 
 #endif

@@ -3,7 +3,7 @@
  * takes what it is given into its own buffer of one record, so nothing grows with what a peer
  * sends.
  */
-#include "probe/secure.h"
+#include "probe/tls.h"
 
 #include "base/text.h"
 #include <arpa/inet.h>
@@ -26,15 +26,15 @@ enum record_type {
     RECORD_DATA = 23
 };
 
-struct secure_context {
-    const struct secure_settings *settings;
+struct tls_context {
+    const struct tls_settings *settings;
     SSL_CTX *ssl;
     BIO_METHOD *filter;
 };
 
 /* ---- settings ---- */
 
-int secure_parse_alpn(const char *list, struct secure_settings *settings, struct error *error)
+int tls_parse_alpn(const char *list, struct tls_settings *settings, struct error *error)
 {
     settings->alpn_bytes = 0;
     for (const char *p = list;; p++) {
@@ -43,7 +43,7 @@ int secure_parse_alpn(const char *list, struct secure_settings *settings, struct
             return error_set(error, EINVAL,
                              "wants names of protocols, separated by commas: h2,http/1.1");
         if (settings->alpn_bytes + 1 + len > sizeof settings->alpn)
-            return error_set(error, EINVAL, "takes up to %d bytes in all", SECURE_ALPN_MAX);
+            return error_set(error, EINVAL, "takes up to %d bytes in all", TLS_ALPN_MAX);
         settings->alpn[settings->alpn_bytes] = (unsigned char)len;
         memcpy(settings->alpn + settings->alpn_bytes + 1, p, len);
         settings->alpn_bytes += 1 + len;
@@ -60,7 +60,7 @@ static bool is_address(const char *name)
     return address != NULL;
 }
 
-bool secure_is_name(const char *name)
+bool tls_is_name(const char *name)
 {
     size_t len = strlen(name);
 
@@ -74,8 +74,8 @@ bool secure_is_name(const char *name)
 
 static int filter_read(BIO *bio, char *out, size_t size, size_t *done)
 {
-    struct secure *secure = BIO_get_data(bio);
-    size_t count = size < secure->in_bytes ? size : secure->in_bytes;
+    struct tls *tls = BIO_get_data(bio);
+    size_t count = size < tls->in_bytes ? size : tls->in_bytes;
 
     BIO_clear_retry_flags(bio);
     *done = count;
@@ -83,21 +83,21 @@ static int filter_read(BIO *bio, char *out, size_t size, size_t *done)
         BIO_set_retry_read(bio);
         return 0;
     }
-    memcpy(out, secure->in, count);
-    secure->in += count;
-    secure->in_bytes -= count;
+    memcpy(out, tls->in, count);
+    tls->in += count;
+    tls->in_bytes -= count;
     return 1;
 }
 
 static int filter_write(BIO *bio, const char *bytes, size_t len_bytes, size_t *done)
 {
-    struct secure *secure = BIO_get_data(bio);
+    struct tls *tls = BIO_get_data(bio);
 
     BIO_clear_retry_flags(bio);
-    buf_add(&secure->out, bytes, len_bytes);
-    *done = secure->out.failed ? 0 : len_bytes;
-    secure->flight_sent = true;
-    return !secure->out.failed;
+    buf_add(&tls->out, bytes, len_bytes);
+    *done = tls->out.failed ? 0 : len_bytes;
+    tls->flight_sent = true;
+    return !tls->out.failed;
 }
 
 static long filter_control(BIO *bio, int command, long number, void *pointer)
@@ -216,13 +216,13 @@ static void explain_rejection(struct buf *out, X509_STORE_CTX *store)
 static int on_verify(int good, X509_STORE_CTX *store)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct secure *secure = ssl ? SSL_get_app_data(ssl) : NULL;
+    struct tls *tls = ssl ? SSL_get_app_data(ssl) : NULL;
     cleanup(buf) struct buf text = {0};
 
-    if (good || !secure || secure->rejected[0])
+    if (good || !tls || tls->rejected[0])
         return good;
     explain_rejection(&text, store);
-    snprintf(secure->rejected, sizeof secure->rejected, "%s", buf_str(&text));
+    snprintf(tls->rejected, sizeof tls->rejected, "%s", buf_str(&text));
     return good;
 }
 
@@ -230,10 +230,10 @@ static int on_verify(int good, X509_STORE_CTX *store)
 
 static void on_event(const SSL *ssl, int where, int value)
 {
-    struct secure *secure = SSL_get_app_data(ssl);
+    struct tls *tls = SSL_get_app_data(ssl);
 
-    if (secure && where & SSL_CB_READ && where & SSL_CB_ALERT && value >> 8 == SSL3_AL_FATAL)
-        secure->alert = value & 0xff;
+    if (tls && where & SSL_CB_READ && where & SSL_CB_ALERT && value >> 8 == SSL3_AL_FATAL)
+        tls->alert = value & 0xff;
 }
 
 /* What an alert usually means to whoever gets it. */
@@ -256,19 +256,19 @@ static const char *hint_of_alert(int alert)
     return "";
 }
 
-static int failed(const struct secure *secure, struct error *error)
+static int tls_failed(const struct tls *tls, struct error *error)
 {
     unsigned long code = ERR_peek_error();
     const char *reason = ERR_reason_error_string(code);
 
-    if (secure->out.failed || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+    if (tls->out.failed || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
         return error_sys(error, ENOMEM, "TLS");
-    if (secure->alert >= 0)
+    if (tls->alert >= 0)
         return error_set(error, EPROTO, "the server sent the alert \"%s\"%s",
-                         SSL_alert_desc_string_long(secure->alert), hint_of_alert(secure->alert));
+                         SSL_alert_desc_string_long(tls->alert), hint_of_alert(tls->alert));
     if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
         return error_set(error, EKEYREJECTED, "%s",
-                         secure->rejected[0] ? secure->rejected : "it was not accepted");
+                         tls->rejected[0] ? tls->rejected : "it was not accepted");
     return error_set(error, EPROTO, "%s", reason ? reason : "the TLS library gives no reason");
 }
 
@@ -290,9 +290,9 @@ static int load_system_certificates(X509_STORE *store)
     return file || path;
 }
 
-static int set_up(struct secure_context *context, struct error *error)
+static int set_up(struct tls_context *context, struct error *error)
 {
-    const struct secure_settings *settings = context->settings;
+    const struct tls_settings *settings = context->settings;
     SSL_CTX *ssl = context->ssl;
 
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -316,10 +316,10 @@ static int set_up(struct secure_context *context, struct error *error)
     return 0;
 }
 
-int secure_context_open(struct secure_context **out, const struct secure_settings *settings,
-                        struct error *error)
+int tls_context_open(struct tls_context **out, const struct tls_settings *settings,
+                     struct error *error)
 {
-    struct secure_context *context = calloc(1, sizeof *context);
+    struct tls_context *context = calloc(1, sizeof *context);
 
     if (!context)
         return error_sys(error, ENOMEM, "TLS");
@@ -331,14 +331,14 @@ int secure_context_open(struct secure_context **out, const struct secure_setting
     int rc = context->filter && context->ssl ? set_up(context, error)
                                              : context_failed(error, "cannot set TLS up");
     if (rc) {
-        secure_context_close(context);
+        tls_context_close(context);
         return rc;
     }
     *out = context;
     return 0;
 }
 
-void secure_context_close(struct secure_context *context)
+void tls_context_close(struct tls_context *context)
 {
     if (!context)
         return;
@@ -369,12 +369,11 @@ static int set_name(SSL *ssl, const char *host)
     return X509_VERIFY_PARAM_set1_host(param, name, 0) && SSL_set_tlsext_host_name(ssl, name);
 }
 
-int secure_start(struct secure *secure, struct secure_context *context, const char *host,
-                 struct error *error)
+int tls_start(struct tls *tls, struct tls_context *context, const char *host, struct error *error)
 {
     const char *wanted = context->settings->server_name;
 
-    *secure = (struct secure){.alert = -1};
+    *tls = (struct tls){.alert = -1};
     ERR_clear_error();
     SSL *ssl = SSL_new(context->ssl);
     BIO *bio = ssl ? BIO_new(context->filter) : NULL;
@@ -382,28 +381,28 @@ int secure_start(struct secure *secure, struct secure_context *context, const ch
         SSL_free(ssl);
         return error_sys(error, ENOMEM, "TLS");
     }
-    BIO_set_data(bio, secure);
+    BIO_set_data(bio, tls);
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl, bio, bio);
-    SSL_set_app_data(ssl, secure);
+    SSL_set_app_data(ssl, tls);
     SSL_set_connect_state(ssl);
-    secure->ssl = ssl;
+    tls->ssl = ssl;
     if (!set_name(ssl, wanted ? wanted : host))
-        return failed(secure, error);
+        return tls_failed(tls, error);
     return 0;
 }
 
-void secure_free(struct secure *secure)
+void tls_free(struct tls *tls)
 {
-    SSL_free(secure->ssl);
-    buf_free(&secure->out);
-    buf_free(&secure->kept);
-    secure->ssl = NULL;
-    secure->in_bytes = 0;
+    SSL_free(tls->ssl);
+    buf_free(&tls->out);
+    buf_free(&tls->kept);
+    tls->ssl = NULL;
+    tls->in_bytes = 0;
 }
 
 /* Follows the headers of the records, whatever is in them. */
-static void follow_records(struct secure_records *records, const unsigned char *bytes, size_t count)
+static void follow_records(struct tls_records *records, const unsigned char *bytes, size_t count)
 {
     while (count) {
         if (records->body_bytes) {
@@ -427,145 +426,145 @@ static void follow_records(struct secure_records *records, const unsigned char *
     }
 }
 
-void secure_feed(struct secure *secure, const char *bytes, size_t len_bytes)
+void tls_feed(struct tls *tls, const char *bytes, size_t len_bytes)
 {
-    secure->in = bytes;
-    secure->in_bytes = len_bytes;
-    follow_records(&secure->records, (const unsigned char *)bytes, len_bytes);
+    tls->in = bytes;
+    tls->in_bytes = len_bytes;
+    follow_records(&tls->records, (const unsigned char *)bytes, len_bytes);
 }
 
-void secure_keep(struct secure *secure)
+void tls_keep(struct tls *tls)
 {
-    buf_add(&secure->kept, secure->in, secure->in_bytes);
-    secure->in = secure->kept.data;
-    secure->in_bytes = secure->kept.len_bytes;
+    buf_add(&tls->kept, tls->in, tls->in_bytes);
+    tls->in = tls->kept.data;
+    tls->in_bytes = tls->kept.len_bytes;
 }
 
-enum secure_partial secure_partial(const struct secure *secure)
+enum tls_partial tls_partial(const struct tls *tls)
 {
-    const struct secure_records *records = &secure->records;
+    const struct tls_records *records = &tls->records;
 
     if (!records->header_bytes || (records->header_bytes == RECORD_HEADER && !records->body_bytes))
-        return SECURE_PARTIAL_NONE;
-    if (records->type != RECORD_DATA || !secure->established)
-        return SECURE_PARTIAL_NONE;
+        return TLS_PARTIAL_NONE;
+    if (records->type != RECORD_DATA || !tls->established)
+        return TLS_PARTIAL_NONE;
     /* TLS 1.3 calls everything that is encrypted application data; session tickets come before it,
      * and servers send theirs before their first answer. */
-    return SSL_version(secure->ssl) < TLS1_3_VERSION || secure->answered ? SECURE_PARTIAL_DATA
-                                                                         : SECURE_PARTIAL_PERHAPS;
+    return SSL_version(tls->ssl) < TLS1_3_VERSION || tls->answered ? TLS_PARTIAL_DATA
+                                                                   : TLS_PARTIAL_PERHAPS;
 }
 
-int secure_handshake(struct secure *secure, struct error *error)
+int tls_handshake(struct tls *tls, struct error *error)
 {
     ERR_clear_error();
-    int rc = SSL_do_handshake(secure->ssl);
+    int rc = SSL_do_handshake(tls->ssl);
 
     if (rc == 1) {
-        secure->established = true;
+        tls->established = true;
         return 1;
     }
-    int why = SSL_get_error(secure->ssl, rc);
+    int why = SSL_get_error(tls->ssl, rc);
     if (why == SSL_ERROR_ZERO_RETURN)
         return error_set(error, EPROTO, "the server closed in the middle of it");
     if (why != SSL_ERROR_WANT_READ)
-        return failed(secure, error);
-    secure->round_trips += secure->flight_sent;
-    secure->flight_sent = false;
+        return tls_failed(tls, error);
+    tls->round_trips += tls->flight_sent;
+    tls->flight_sent = false;
     return 0;
 }
 
-int secure_seal(struct secure *secure, const char *bytes, size_t len_bytes, struct error *error)
+int tls_seal(struct tls *tls, const char *bytes, size_t len_bytes, struct error *error)
 {
-    size_t most = (size_t)SECURE_RECORD_MAX * SECURE_RECORDS_AT_ONCE;
+    size_t most = (size_t)TLS_RECORD_MAX * TLS_RECORDS_AT_ONCE;
 
     ERR_clear_error();
-    if (SSL_write_ex(secure->ssl, bytes, len_bytes < most ? len_bytes : most,
-                     &secure->out_plain_bytes) == 1)
+    if (SSL_write_ex(tls->ssl, bytes, len_bytes < most ? len_bytes : most, &tls->out_plain_bytes) ==
+        1)
         return 0;
-    return failed(secure, error);
+    return tls_failed(tls, error);
 }
 
-const char *secure_pending(const struct secure *secure, size_t *len_bytes)
+const char *tls_pending(const struct tls *tls, size_t *len_bytes)
 {
-    *len_bytes = secure->out.len_bytes - secure->out_done_bytes;
-    return *len_bytes ? secure->out.data + secure->out_done_bytes : NULL;
+    *len_bytes = tls->out.len_bytes - tls->out_done_bytes;
+    return *len_bytes ? tls->out.data + tls->out_done_bytes : NULL;
 }
 
-void secure_written(struct secure *secure, size_t len_bytes)
+void tls_written(struct tls *tls, size_t len_bytes)
 {
-    secure->out_done_bytes += len_bytes;
-    if (secure->out_done_bytes < secure->out.len_bytes)
+    tls->out_done_bytes += len_bytes;
+    if (tls->out_done_bytes < tls->out.len_bytes)
         return;
-    secure->out_done_bytes = 0;
-    if (secure->out.alloc_bytes > KEEP_BYTES)
-        buf_free(&secure->out);
+    tls->out_done_bytes = 0;
+    if (tls->out.alloc_bytes > KEEP_BYTES)
+        buf_free(&tls->out);
     else
-        buf_reset(&secure->out);
+        buf_reset(&tls->out);
 }
 
-void secure_end(struct secure *secure)
+void tls_end(struct tls *tls)
 {
-    if (!secure->ssl || !secure->established)
+    if (!tls->ssl || !tls->established)
         return;
     ERR_clear_error();
-    SSL_shutdown(secure->ssl);
+    SSL_shutdown(tls->ssl);
     ERR_clear_error();
 }
 
-ssize_t secure_take(struct secure *secure, char *out, size_t size, struct error *error)
+ssize_t tls_take(struct tls *tls, char *out, size_t size, struct error *error)
 {
     size_t taken = 0, got;
 
-    while (taken < size && !secure->closed) {
+    while (taken < size && !tls->closed) {
         ERR_clear_error();
-        int rc = SSL_read_ex(secure->ssl, out + taken, size - taken, &got);
+        int rc = SSL_read_ex(tls->ssl, out + taken, size - taken, &got);
         if (rc == 1) {
             taken += got;
-            secure->answered = true;
+            tls->answered = true;
             continue;
         }
-        int why = SSL_get_error(secure->ssl, rc);
+        int why = SSL_get_error(tls->ssl, rc);
         if (why == SSL_ERROR_WANT_READ)
             break;
         if (why != SSL_ERROR_ZERO_RETURN)
-            return failed(secure, error);
-        secure->closed = true;
+            return tls_failed(tls, error);
+        tls->closed = true;
     }
     return (ssize_t)taken;
 }
 
-struct result_tls *secure_describe(const struct secure *secure, struct arena *arena)
+struct result_tls *tls_describe(const struct tls *tls, struct arena *arena)
 {
-    struct result_tls *tls = arena_alloc(arena, sizeof *tls);
+    struct result_tls *out = arena_alloc(arena, sizeof *out);
     const unsigned char *alpn;
     unsigned alpn_bytes;
     cleanup(buf) struct buf name = {0};
 
-    if (!tls)
+    if (!out)
         return NULL;
-    SSL_get0_alpn_selected(secure->ssl, &alpn, &alpn_bytes);
+    SSL_get0_alpn_selected(tls->ssl, &alpn, &alpn_bytes);
     text_escape(&name, alpn, alpn_bytes);
-    *tls = (struct result_tls){
-        .version = SSL_get_version(secure->ssl),
-        .cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(secure->ssl)),
+    *out = (struct result_tls){
+        .version = SSL_get_version(tls->ssl),
+        .cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(tls->ssl)),
         .alpn = alpn_bytes ? arena_copy(arena, buf_str(&name)) : NULL,
-        .round_trips = secure->round_trips,
-        .resumed = SSL_session_reused(secure->ssl),
-        .verified = !secure->rejected[0] && SSL_get_verify_result(secure->ssl) == X509_V_OK &&
-                    SSL_get0_peer_certificate(secure->ssl),
+        .round_trips = tls->round_trips,
+        .resumed = SSL_session_reused(tls->ssl),
+        .verified = !tls->rejected[0] && SSL_get_verify_result(tls->ssl) == X509_V_OK &&
+                    SSL_get0_peer_certificate(tls->ssl),
     };
-    return tls;
+    return out;
 }
 
 /* ---- TLS where none is expected, and none where it is ---- */
 
-bool secure_is_record(const char *bytes, size_t len_bytes)
+bool tls_is_record(const char *bytes, size_t len_bytes)
 {
     return !len_bytes || (bytes[0] >= RECORD_CHANGE_CIPHER_SPEC && bytes[0] <= RECORD_DATA &&
                           (len_bytes < 2 || bytes[1] == 3));
 }
 
-bool secure_is_wanted(const char *answer, size_t len_bytes)
+bool tls_is_wanted(const char *answer, size_t len_bytes)
 {
     static const char *const words[] = {
         "The plain HTTP request was sent to HTTPS port",     /* nginx */

@@ -209,7 +209,7 @@ static void list_notes(struct target *target, struct result_probe *result)
             arena, "The system's clock was stepped in %lld rounds; they were left out.",
             (long long)target->clock_steps);
     const struct probe_totals *totals = target->run->totals;
-    uint64_t unseen = sniff_lost(target->run->sniff);
+    uint64_t unseen = live_capture_lost(target->run->capture);
     if (totals->capture_failure)
         notes[result->note_count++] = arena_printf(
             arena, "%s: %s.",
@@ -242,24 +242,24 @@ static const char *name_connection(const struct target *target)
         sock_address_format(to, sizeof to, &target->addresses.items[target->address_index]));
 }
 
-static struct arm_rounds take_rounds(struct gathered *gathered, size_t index,
-                                     const struct store *store)
+static struct arm_rounds take_rounds(struct summary *summary, size_t index,
+                                     const struct round_store *store)
 {
-    gathered->rounds[index] = store_expand(store);
-    return (struct arm_rounds){gathered->rounds[index], gathered->rounds[index] ? store->count : 0};
+    summary->rounds[index] = round_store_expand(store);
+    return (struct arm_rounds){summary->rounds[index], summary->rounds[index] ? store->count : 0};
 }
 
-static void gather_evidence(struct target *target, struct gathered *gathered)
+static void summarize_evidence(struct target *target, struct summary *summary)
 {
     const struct probe_plan *plan = target->run->plan;
-    struct probe_evidence *evidence = &gathered->evidence;
+    struct probe_evidence *evidence = &summary->evidence;
 
     *evidence = (struct probe_evidence){
         .target = target->asked->name,
         .connection = name_connection(target),
         .new_connections = plan->new_connection || plan->connect_only,
-        .fresh = take_rounds(gathered, PROBE_ARMS, &target->fresh),
-        .fresh_quickack = take_rounds(gathered, PROBE_ARMS + 1, &target->fresh_quickack),
+        .fresh = take_rounds(summary, PROBE_ARMS, &target->fresh),
+        .fresh_quickack = take_rounds(summary, PROBE_ARMS + 1, &target->fresh_quickack),
         .persists = target->persists,
         .interventions = (plan->arms & ~(1u << ARM_BASELINE)) != 0,
         .stamps_queued = target->stamps & SOCK_STAMP_SCHED,
@@ -281,13 +281,13 @@ static void gather_evidence(struct target *target, struct gathered *gathered)
         .unfinished = target->unfinished,
     };
     for (size_t arm = 0; arm < PROBE_ARMS; arm++)
-        evidence->arms[arm] = take_rounds(gathered, arm, &target->arms[arm]);
+        evidence->arms[arm] = take_rounds(summary, arm, &target->arms[arm]);
 }
 
-void gather_free(struct gathered *gathered)
+void summarize_free(struct summary *summary)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(gathered->rounds); i++)
-        free(gathered->rounds[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(summary->rounds); i++)
+        free(summary->rounds[i]);
 }
 
 static bool has_segments(const struct trace_strip *strip)
@@ -303,9 +303,9 @@ static void look_at_capture(struct run *run)
 {
     struct error error = {0};
 
-    sniff_take(run->sniff);
-    run->totals->captured = sniff_seen(run->sniff) > 0;
-    if (sniff_failed(run->sniff, &error))
+    live_capture_take(run->capture);
+    run->totals->captured = live_capture_seen(run->capture) > 0;
+    if (live_capture_failed(run->capture, &error))
         run->totals->capture_failure = arena_copy(run->arena, error.text);
 }
 
@@ -328,15 +328,15 @@ static const char *place_of(const struct target *target)
     return arena_copy(target->run->arena, start);
 }
 
-void gather(struct target *target, struct result_probe *result, struct gathered *gathered)
+void summarize(struct target *target, struct result_probe *result, struct summary *summary)
 {
     struct arena *arena = target->run->arena;
 
     look_at_capture(target->run);
-    gather_evidence(target, gathered);
+    summarize_evidence(target, summary);
     size_t which = own_rounds(target);
     struct arm_rounds own =
-        which == PROBE_ARMS ? gathered->evidence.fresh : gathered->evidence.arms[which];
+        which == PROBE_ARMS ? summary->evidence.fresh : summary->evidence.arms[which];
     *result = (struct result_probe){
         .target = target->asked->name,
         .address = place_of(target),
@@ -346,8 +346,8 @@ void gather(struct target *target, struct result_probe *result, struct gathered 
         .resolve_ns = target->resolve_ns,
         .connect_ns = target->connect_ns,
         .tls_ns = target->tls_ns,
-        .tls = target->tls,
-        .rtt_ns = gathered->evidence.rtt_ns,
+        .tls = target->tls_result,
+        .rtt_ns = summary->evidence.rtt_ns,
         .syn_retransmits = target->syn_retransmits,
         .rounds = (int64_t)own.count,
         .failed_rounds = target->failure.code != FINDING_NONE && target->connections,
@@ -361,7 +361,7 @@ void gather(struct target *target, struct result_probe *result, struct gathered 
     for (size_t i = 0; i < own.count; i++)
         result_histogram_add(&result->histogram, own.rounds[i].total_ns);
     result->slow_round_captured = has_segments(result->slow_round);
-    list_arms(arena, &gathered->evidence, result);
+    list_arms(arena, &summary->evidence, result);
     if (target->has_info)
         list_tcp_info(arena, &target->info, &result->tcp_info);
     list_notes(target, result);

@@ -1,6 +1,6 @@
 /* Rounds that were put away come back as they were, but for the float's relative error, in order,
  * however much each differs from the first; and ordinary ones take little. */
-#include "probe/store.h"
+#include "probe/round_store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,26 +95,26 @@ static void what_is_put_away_comes_back(void **state)
 
     (void)state;
     for (size_t count = 0; count <= 300; count += count < 5 ? 1 : 59) {
-        struct store store = {0};
+        struct round_store store = {0};
         for (size_t i = 0; i < count; i++) {
             random_round(&rounds[i]);
-            assert_true(store_add(&store, &rounds[i]));
-            assert_near(rounds[i].total_ns, store_total_ns(&store, i));
+            assert_true(round_store_add(&store, &rounds[i]));
+            assert_near(rounds[i].total_ns, round_store_total_ns(&store, i));
         }
-        struct round *back = store_expand(&store);
+        struct round *back = round_store_expand(&store);
         assert_int_equal(store.count, count);
         assert_true(!back == !count);
         for (size_t i = 0; i < count; i++)
             assert_same(&rounds[i], &back[i]);
         free(back);
-        store_free(&store);
+        round_store_free(&store);
         assert_int_equal(store.count, 0);
     }
 }
 
 static void ordinary_rounds_take_little(void **state)
 {
-    struct store store = {0};
+    struct round_store store = {0};
 
     (void)state;
     for (int i = 0; i < 100; i++) {
@@ -131,12 +131,12 @@ static void ordinary_rounds_take_little(void **state)
                               .received_bytes = 64};
         for (int part = 0; part < 4; part++)
             round.part_ns[part] = 5000 + chance(5000);
-        assert_true(store_add(&store, &round));
+        assert_true(round_store_add(&store, &round));
     }
     size_t bytes =
         store.total_alloc * sizeof *store.totals + store.word_alloc * sizeof *store.words;
     assert_true(bytes < 100 * sizeof(struct round) / 4);
-    store_free(&store);
+    round_store_free(&store);
 }
 
 int main(void)

@@ -5,19 +5,19 @@
  * connect with the first ICMP error anyway, but for one case: an error that arrives while the
  * system call still holds the socket is only noted, and the connect goes on. It is taken for the
  * answer nevertheless, for it is one. */
-#ifndef PROBE_SYN_H
-#define PROBE_SYN_H
+#ifndef PROBE_CONNECT_TRY_H
+#define PROBE_CONNECT_TRY_H
 
 #include "diagnosis/reach.h"
 #include "netkit/sock.h"
-#include "probe/sniff.h"
+#include "probe/live_capture.h"
 
-struct syn {
+struct connect_try {
     struct loop_task task; /* the first member */
     struct loop *loop;
     struct sock sock;
     struct sock_address to;
-    struct sniff *sniff; /* NULL: none; kept by syn_begin() */
+    struct live_capture *capture; /* NULL: none; kept by connect_try_begin() */
     bool going;
     int64_t started_ns, deadline_ns;
     struct reach_try result;               /* when it has ended; the senders of ICMP are here: */
@@ -32,28 +32,28 @@ struct syn {
     int64_t syn_real_ns, synack_real_ns; /* of the last ones that were captured */
     int64_t first_synack_real_ns;
     void *owner;
-    /* Called once, from the loop: the socket is closed, and `result` is filled. The syn may be
+    /* Called once, from the loop: the socket is closed, and `result` is filled. The try may be
      * begun again or freed. */
-    void (*ended)(struct syn *syn);
-    /* No answer within SYN_LOOK_NS. NULL is allowed. */
-    void (*waits)(struct syn *syn);
+    void (*ended)(struct connect_try *try);
+    /* No answer within CONNECT_TRY_LOOK_NS. NULL is allowed. */
+    void (*waits)(struct connect_try *try);
 };
 
-#define SYN_LOOK_NS INT64_C(200000000)
+#define CONNECT_TRY_LOOK_NS INT64_C(200000000)
 
 /* Begins; the outcome always comes from the loop, never from here. hop_limit 0: the system's. */
-void syn_begin(struct syn *syn, struct loop *loop, const struct sock_address *to, int hop_limit,
-               int64_t deadline_ns);
+void connect_try_begin(struct connect_try *try, struct loop *loop, const struct sock_address *to,
+                       int hop_limit, int64_t deadline_ns);
 /* Ends it at once, as silence so far; `ended` is not called. Nothing when it is not going. */
-void syn_cut(struct syn *syn);
+void connect_try_cut(struct connect_try *try);
 
 /* A captured packet. Whether it belongs to this connect, or is an ICMP error about it: then it is
  * counted. */
-bool syn_saw(struct syn *syn, const struct sniff_packet *packet);
+bool connect_try_saw(struct connect_try *try, const struct live_capture_packet *packet);
 /* Whether it is from or to the same peer, or about that. */
-bool syn_has_peer(const struct syn *syn, const struct sniff_packet *packet);
+bool connect_try_has_peer(const struct connect_try *try, const struct live_capture_packet *packet);
 
 /* An address without its port. Returns out, which has SOCK_ADDRESS_TEXT_MAX bytes. */
-const char *syn_host_text(char *out, const struct sock_address *address);
+const char *connect_try_host_text(char *out, const struct sock_address *address);
 
 #endif
