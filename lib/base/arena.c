@@ -1,5 +1,6 @@
 #include "base/arena.h"
 
+#include "base/units.h"
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -75,19 +76,33 @@ const char *arena_copy(struct arena *arena, const char *text)
     return copy ? memcpy(copy, text, size_bytes) : text ? "?" : NULL;
 }
 
-const char *arena_printf(struct arena *arena, const char *format, ...)
+const char *arena_vprintf(struct arena *arena, const char *format, va_list args)
 {
-    va_list args, again;
+    va_list again;
 
-    va_start(args, format);
     va_copy(again, args);
     int length = vsnprintf(NULL, 0, format, again);
     va_end(again);
     char *text = length < 0 ? NULL : arena_alloc(arena, (size_t)length + 1);
     if (text)
         vsnprintf(text, (size_t)length + 1, format, args);
-    va_end(args);
     return text ? text : "?";
+}
+
+const char *arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    const char *text = arena_vprintf(arena, format, args);
+    va_end(args);
+    return text;
+}
+
+const char *arena_duration(struct arena *arena, int64_t ns)
+{
+    char text[UNITS_TEXT_MAX];
+    return arena_copy(arena, units_format_duration(text, sizeof text, ns, "µ"));
 }
 
 void arena_free(struct arena *arena)

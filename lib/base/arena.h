@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct arena_block;
 
@@ -36,6 +37,10 @@ void *arena_grow(struct arena *arena, void *array, size_t count, size_t element_
 const char *arena_copy(struct arena *arena, const char *text); /* NULL stays NULL */
 __attribute__((format(printf, 2, 3))) const char *arena_printf(struct arena *arena,
                                                                const char *format, ...);
+__attribute__((format(printf, 2, 0))) const char *arena_vprintf(struct arena *arena,
+                                                                const char *format, va_list args);
+/* "41.3 ms", as units_format_duration() has it, with "µs". */
+const char *arena_duration(struct arena *arena, int64_t ns);
 void arena_free(struct arena *arena);
 
 static inline void cleanup_arena(struct arena *arena)

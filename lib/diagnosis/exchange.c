@@ -4,16 +4,11 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "diagnosis/verdict_thresholds.h"
 #include "packet/icmp.h"
 #include "packet/packet.h"
 #include "packet/seq.h"
 #include <string.h>
-
-/* The shortest retransmission timer of Linux (TCP_RTO_MIN): what is repeated sooner, and was not
- * asked for by an acknowledgement, is a probe. */
-#define TIMER_MIN_NS (190 * NS_PER_MS)
-/* RFC 5681: the third duplicate says that a segment was lost. */
-#define DUPLICATES 3
 
 void exchange_begin(struct exchange *exchange, struct arena *arena, int64_t start_real_ns)
 {
@@ -152,7 +147,7 @@ static enum exchange_loss kind_of(const struct exchange_direction *mine,
                                   const struct exchange_sent *before)
 {
     const struct trace_segment *segment = &event->segment;
-    bool asked = mine->sacked || mine->duplicate_acks >= DUPLICATES;
+    bool asked = mine->sacked || mine->duplicate_acks >= DUPLICATE_ACKS;
     int64_t waited_ns = before ? event->at_real_ns - before->at_ns : 0;
 
     if (segment->flags & SEGMENT_SYN)
@@ -160,9 +155,9 @@ static enum exchange_loss kind_of(const struct exchange_direction *mine,
     if (before && !before->lost)
         return EXCHANGE_SPURIOUS;
     /* A repeated segment that is lost again has nobody to ask for it but the timer. */
-    if (asked && !(before && before->again && waited_ns >= TIMER_MIN_NS))
+    if (asked && !(before && before->again && waited_ns >= RTO_MIN_NS))
         return EXCHANGE_FAST;
-    return end == mine->next && waited_ns < TIMER_MIN_NS ? EXCHANGE_PROBE : EXCHANGE_TIMEOUT;
+    return end == mine->next && waited_ns < RTO_MIN_NS ? EXCHANGE_PROBE : EXCHANGE_TIMEOUT;
 }
 
 static void note_loss(struct exchange_direction *mine, const struct trace_event *event,

@@ -4,7 +4,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/units.h"
 #include "packet/packet.h"
 #include <inttypes.h>
 #include <string.h>
@@ -24,12 +23,6 @@ struct sum {
     size_t connections;
     const struct exchange_connection *first;
 };
-
-static const char *span(struct arena *arena, int64_t ns)
-{
-    char text[UNITS_TEXT_MAX];
-    return arena_copy(arena, units_format_duration(text, sizeof text, ns, "µ"));
-}
 
 static const char *name_of(struct arena *arena, const struct exchange_connection *connection)
 {
@@ -137,11 +130,13 @@ static void diagnose_losses(const struct exchange *exchange, enum exchange_loss 
     finding->summary =
         sum.count == 1
             ? arena_printf(exchange->arena, "A %s of the %s was sent again after %s%s.",
-                           losses[kind].one, side_names[side], span(exchange->arena, sum.max_ns),
+                           losses[kind].one, side_names[side],
+                           arena_duration(exchange->arena, sum.max_ns),
                            by_fault(exchange->arena, &sum))
             : arena_printf(exchange->arena, "The %s sent %" PRId64 " %s again, after up to %s%s.",
                            side_names[side], sum.count, losses[kind].many,
-                           span(exchange->arena, sum.max_ns), by_fault(exchange->arena, &sum));
+                           arena_duration(exchange->arena, sum.max_ns),
+                           by_fault(exchange->arena, &sum));
 }
 
 /* ---- Windows, order */
@@ -167,7 +162,8 @@ static void diagnose_window(const struct exchange *exchange, int side,
         add(exchange->arena, findings, FINDING_ZERO_WINDOW, sides[side], &sum);
     finding->summary = arena_printf(
         exchange->arena, "The %s announced a window of zero %" PRId64 " time%s, for %s in all%s.",
-        side_names[side], sum.count, sum.count == 1 ? "" : "s", span(exchange->arena, sum.total_ns),
+        side_names[side], sum.count, sum.count == 1 ? "" : "s",
+        arena_duration(exchange->arena, sum.total_ns),
         never ? ", and not every one opened again" : "");
 }
 

@@ -10,8 +10,7 @@
 #include "diagnosis/listener.h"
 
 #include "diagnosis/counters.h"
-
-#define GAP_NS (LISTENER_PATIENCE_NS / 2)
+#include "diagnosis/verdict_thresholds.h"
 
 static const struct {
     const char *group, *name, *meaning;
@@ -110,9 +109,9 @@ static void follow_episode(struct listener_watch *watch, const struct listener_s
                            int64_t drops)
 {
     struct listener_episode *episode = &watch->episode;
-    bool filled = sample->queue > sample->limit / 4, first = !watch->samples;
-
-    bool lost_sight = episode->active && sample->at_ns - watch->last_ns > GAP_NS;
+    bool first = !watch->samples;
+    bool filled = (double)sample->queue > LISTENER_FILLED_SHARE * (double)sample->limit;
+    bool lost_sight = episode->active && sample->at_ns - watch->last_ns > LISTENER_GAP_NS;
 
     if (lost_sight)
         end_episode(watch, false, sample->at_ns);

@@ -26,12 +26,6 @@
 #include "base/clock.h"
 #include "result/result.h"
 
-/* A queue that is not back to a quarter of its limit within this time would only make clients wait
- * if it were longer: after it a client whose SYN was dropped tries again anyhow. */
-#define LISTENER_PATIENCE_NS NS_PER_SEC
-/* Connections that wait this long for accept(), on the average, are worth a finding. */
-#define LISTENER_WAIT_NS (200 * NS_PER_MS)
-
 enum listener_counter {
     LISTENER_OVERFLOWS,
     LISTENER_DROPS,

@@ -5,6 +5,7 @@
  * and the evidence does not say at which listener, or why, the answer is `inconclusive`. */
 #include "diagnosis/listener.h"
 
+#include "diagnosis/verdict_thresholds.h"
 #include <inttypes.h>
 
 #define SECONDS(ns) ((double)(ns) / (double)NS_PER_SEC)
@@ -127,7 +128,6 @@ static bool accepted_none(const struct conclusion *c)
            c->out->watched_ns >= LISTENER_PATIENCE_NS;
 }
 
-/* Four fifths of the drops must agree, or the counters say it. */
 static enum shape shape_of(const struct conclusion *c)
 {
     const struct listener_shape *shape = &c->watch->shape;
@@ -135,9 +135,9 @@ static enum shape shape_of(const struct conclusion *c)
 
     if (accepted_none(c))
         return SHAPE_SLOW;
-    if (all && 5 * shape->short_drops >= 4 * all)
+    if (is_share(shape->short_drops, all, LISTENER_AGREE_SHARE))
         return SHAPE_BURSTS;
-    if (all && 5 * shape->long_drops >= 4 * all)
+    if (is_share(shape->long_drops, all, LISTENER_AGREE_SHARE))
         return SHAPE_SLOW;
     return SHAPE_UNDECIDED;
 }
@@ -542,22 +542,15 @@ static void say_whether_ok(struct conclusion *c, size_t first_finding)
     }
 }
 
-static bool is_found(const struct report *report, enum finding_code code)
-{
-    for (size_t i = 0; i < report->findings.count; i++)
-        if (report->findings.items[i].code == code)
-            return true;
-    return false;
-}
-
 void listener_conclude_namespace(const struct listener_counters *from,
                                  const struct listener_counters *to,
                                  const struct listener_settings *settings, struct report *report)
 {
     int64_t cookies = listener_rise(from, to, LISTENER_SYN_COOKIES);
 
-    if (cookies <= 0 || settings->syncookies == 2 || is_found(report, FINDING_SYN_QUEUE_OVERFLOW) ||
-        is_found(report, FINDING_ACCEPT_QUEUE_OVERFLOW))
+    if (cookies <= 0 || settings->syncookies == 2 ||
+        finding_listed(&report->findings, FINDING_SYN_QUEUE_OVERFLOW) ||
+        finding_listed(&report->findings, FINDING_ACCEPT_QUEUE_OVERFLOW))
         return;
     struct finding *finding =
         finding_add(&report->arena, &report->findings, FINDING_INCONCLUSIVE, RESULT_SIDE_NONE);

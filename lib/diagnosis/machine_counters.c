@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "diagnosis/counters.h"
+#include "diagnosis/verdict_thresholds.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -13,7 +14,6 @@
 #define INTERFACES   "Interfaces"
 #define MTU_OF_IPV6  1280 /* RFC 8200 section 5 */
 #define HEADERS_IPV4 52   /* IPv4 20, TCP 20, time stamps 12 */
-#define OFTEN        100  /* one retransmission in so many segments is worth a note */
 
 struct counter {
     const char *group, *name;
@@ -122,7 +122,7 @@ static void examine_retransmissions(const struct machine *machine, struct report
     line.source = "/proc/net/snmp";
     line.meaning = arena_printf(&report->arena, "%.2g %% of %" PRIu64 " segments were sent again%s",
                                 share, sent, since(&report->arena, machine));
-    if (sent > 10000 && retransmitted > sent / OFTEN) {
+    if (sent > RETRANSMIT_SEGMENTS && share > 100 * RETRANSMIT_SHARE) {
         line.health = RESULT_HEALTH_NOTE;
         line.remedy = "Something loses segments, or hosts that are gone are still spoken to: "
                       "netkit tcp-probe tells for one service, ss -ti for one connection.";

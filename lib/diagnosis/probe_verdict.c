@@ -7,47 +7,28 @@
  * arm leaves. */
 #include "diagnosis/probe_verdict.h"
 
-#include "base/clock.h"
-#include "diagnosis/inquiry.h"
+#include "diagnosis/rules.h"
+#include "diagnosis/verdict_thresholds.h"
 #include <string.h>
 
-static const char *const arm_names[PROBE_ARMS] = {
-    [ARM_BASELINE] = "baseline",         [ARM_NODELAY] = "nodelay",
-    [ARM_QUICKACK] = "quickack",         [ARM_BOTH] = "nodelay+quickack",
-    [ARM_SINGLE_WRITE] = "single-write", [SERVICE_SMALL_MSS] = "small-mss",
-};
-
-const char *probe_arm_name(enum probe_arm arm)
+static void judge_delayed_ack(const struct rules *rules)
 {
-    return arm_names[arm];
-}
-
-enum probe_arm probe_arm_by_name(const char *name)
-{
-    int arm = 0;
-    while (arm < PROBE_ARMS && strcmp(arm_names[arm], name))
-        arm++;
-    return (enum probe_arm)arm;
-}
-
-static void inquire_delayed_ack(const struct inquiry *inquiry)
-{
-    struct arm_rounds baseline = inquiry->evidence->arms[ARM_BASELINE];
-    struct delay delay = inquiry_delay(inquiry, baseline, MEASURE_ACK_DELAY);
+    struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
+    struct delay delay = evidence_delay(rules->evidence, baseline, MEASURE_ACK_DELAY);
 
     if (!delay.present)
         return;
     struct finding *finding =
-        inquiry_add(inquiry, FINDING_DELAYED_ACK, RESULT_SIDE_NONE, delay.affected, 0);
-    finding->summary =
-        arena_printf(inquiry->arena,
-                     "The server acknowledged the request %s late in %zu of %zu "
-                     "rounds; nothing waited for it.",
-                     inquiry_span(inquiry, delay.typical_ns), delay.affected, baseline.count);
-    inquiry_prove(inquiry, finding, "ack_delay_ns", delay.typical_ns);
+        rules_add(rules, FINDING_DELAYED_ACK, RESULT_SIDE_NONE, delay.affected, 0);
+    finding->summary = arena_printf(rules->arena,
+                                    "The server acknowledged the request %s late in %zu of %zu "
+                                    "rounds; nothing waited for it.",
+                                    arena_duration(rules->arena, delay.typical_ns), delay.affected,
+                                    baseline.count);
+    rules_prove(rules, finding, "ack_delay_ns", delay.typical_ns);
 }
 
-static void inquire_loss(const struct inquiry *inquiry, struct arm_rounds rounds)
+static void judge_loss(const struct rules *rules, struct arm_rounds rounds)
 {
     size_t affected = 0, timeouts = 0;
     int64_t worst = 0;
@@ -57,98 +38,86 @@ static void inquire_loss(const struct inquiry *inquiry, struct arm_rounds rounds
         if (!round->retransmits)
             continue;
         affected++;
-        timeouts += round->total_ns >= 190 * NS_PER_MS;
+        timeouts += round->total_ns >= RTO_MIN_NS;
         worst = round->total_ns > worst ? round->total_ns : worst;
     }
     if (!affected)
         return;
     struct finding *finding =
-        inquiry_add(inquiry, timeouts ? FINDING_RETRANSMISSION_TIMEOUT : FINDING_RETRANSMISSION,
-                    RESULT_SIDE_NETWORK, affected, worst);
+        rules_add(rules, timeouts ? FINDING_RETRANSMISSION_TIMEOUT : FINDING_RETRANSMISSION,
+                  RESULT_SIDE_NETWORK, affected, worst);
     finding->summary =
-        arena_printf(inquiry->arena,
+        arena_printf(rules->arena,
                      "Segments of ours were sent again in %zu of %zu rounds; the slowest of these "
                      "took %s.",
-                     affected, rounds.count, inquiry_span(inquiry, worst));
+                     affected, rounds.count, arena_duration(rules->arena, worst));
     /* A receiver without room drops what comes nevertheless: the window is the cause then. */
-    if (inquiry_has(inquiry->findings, FINDING_ZERO_WINDOW) ||
-        inquiry_has(inquiry->findings, FINDING_RECEIVE_WINDOW_LIMITED))
+    if (rules_found(rules, FINDING_ZERO_WINDOW) ||
+        rules_found(rules, FINDING_RECEIVE_WINDOW_LIMITED))
         finding->severity = FINDING_INFO;
 }
 
-static void inquire_connect(const struct inquiry *inquiry)
+static void judge_connect(const struct rules *rules)
 {
-    const struct probe_evidence *evidence = inquiry->evidence;
+    const struct probe_evidence *evidence = rules->evidence;
 
     if (evidence->slow_connects) {
-        struct finding *finding =
-            inquiry_add(inquiry, FINDING_SYN_RETRANSMISSION, RESULT_SIDE_NETWORK,
-                        evidence->slow_connects, RESULT_UNKNOWN);
+        struct finding *finding = rules_add(rules, FINDING_SYN_RETRANSMISSION, RESULT_SIDE_NETWORK,
+                                            evidence->slow_connects, RESULT_UNKNOWN);
         finding->summary = arena_printf(
-            inquiry->arena,
+            rules->arena,
             "%u of %u connections needed %u more SYNs before the server answered: about 1 s for "
             "the first of each. SYNs are lost, or the listener's queue is full.",
             evidence->slow_connects, evidence->connections, evidence->syn_retransmits);
-        result_set_integer(inquiry->arena, &finding->evidence, "syn_retransmits",
+        result_set_integer(rules->arena, &finding->evidence, "syn_retransmits",
                            evidence->syn_retransmits);
     }
     if (evidence->fallback) {
-        struct finding *finding = inquiry_add(inquiry, FINDING_ADDRESS_FALLBACK, RESULT_SIDE_SERVER,
-                                              1, evidence->fallback_ns);
+        struct finding *finding = rules_add(rules, FINDING_ADDRESS_FALLBACK, RESULT_SIDE_SERVER, 1,
+                                            evidence->fallback_ns);
         /* A race that the first address would have won anyway costs nothing. */
-        if (evidence->fallback_ns < NS_PER_MS)
+        if (evidence->fallback_ns < FALLBACK_NS)
             finding->severity = FINDING_INFO;
         finding->summary =
-            arena_printf(inquiry->arena,
+            arena_printf(rules->arena,
                          "The address that answered was reached %s later than the "
                          "first was tried (%s).",
-                         inquiry_span(inquiry, evidence->fallback_ns), evidence->fallback);
+                         arena_duration(rules->arena, evidence->fallback_ns), evidence->fallback);
     }
-    if (evidence->resolve_ns != RESULT_UNKNOWN && evidence->resolve_ns >= 500 * NS_PER_MS) {
+    if (evidence->resolve_ns != RESULT_UNKNOWN && evidence->resolve_ns >= RESOLVE_SLOW_NS) {
         struct finding *finding =
-            inquiry_add(inquiry, FINDING_SLOW_RESOLVE, RESULT_SIDE_CLIENT, 1, evidence->resolve_ns);
-        finding->summary = arena_printf(inquiry->arena, "Resolving the name took %s.",
-                                        inquiry_span(inquiry, evidence->resolve_ns));
+            rules_add(rules, FINDING_SLOW_RESOLVE, RESULT_SIDE_CLIENT, 1, evidence->resolve_ns);
+        finding->summary = arena_printf(rules->arena, "Resolving the name took %s.",
+                                        arena_duration(rules->arena, evidence->resolve_ns));
     }
-    if (evidence->rtt_ns != RESULT_UNKNOWN && evidence->rtt_ns >= 100 * NS_PER_MS) {
+    if (evidence->rtt_ns != RESULT_UNKNOWN && evidence->rtt_ns >= RTT_HIGH_NS) {
         struct finding *finding =
-            inquiry_add(inquiry, FINDING_HIGH_RTT, RESULT_SIDE_NETWORK, 1, evidence->rtt_ns);
-        finding->summary = arena_printf(inquiry->arena, "One round trip takes at least %s.",
-                                        inquiry_span(inquiry, evidence->rtt_ns));
+            rules_add(rules, FINDING_HIGH_RTT, RESULT_SIDE_NETWORK, 1, evidence->rtt_ns);
+        finding->summary = arena_printf(rules->arena, "One round trip takes at least %s.",
+                                        arena_duration(rules->arena, evidence->rtt_ns));
     }
 }
 
-static void inquire_error(const struct inquiry *inquiry)
+static void judge_error(const struct rules *rules)
 {
-    const struct probe_evidence *evidence = inquiry->evidence;
+    const struct probe_evidence *evidence = rules->evidence;
     enum result_side side = evidence->error == FINDING_NAME_NOT_FOUND ? RESULT_SIDE_CLIENT
                             : evidence->error == FINDING_HOST_UNREACHABLE ||
                                     evidence->error == FINDING_NETWORK_UNREACHABLE
                                 ? RESULT_SIDE_NETWORK
                             : evidence->error == FINDING_CONNECT_TIMEOUT ? RESULT_SIDE_NONE
                                                                          : RESULT_SIDE_SERVER;
-    struct finding *finding = inquiry_add(inquiry, evidence->error, side, 1, RESULT_UNKNOWN);
+    struct finding *finding = rules_add(rules, evidence->error, side, 1, RESULT_UNKNOWN);
 
     finding->severity = FINDING_ERROR;
     finding->summary = evidence->error_message;
 }
 
-/* The user's rounds are on new connections, and the arms on persistent ones: what stalls there but
- * not here is a trap for the day on which somebody reuses connections. */
-static void warn_of_persistence(const struct inquiry *inquiry,
-                                const struct finding_list *persistent)
+static void judge_rounds(const struct rules *rules)
 {
-    for (size_t i = 0; i < persistent->count; i++) {
-        const struct finding *stall = &persistent->items[i];
-        if (stall->code != FINDING_NAGLE_DELAYED_ACK)
-            continue;
-        struct finding *finding = inquiry_add(inquiry, FINDING_STALL_WHEN_PERSISTENT, stall->side,
-                                              (size_t)stall->count, stall->cost_ns);
-        finding->summary =
-            arena_printf(inquiry->arena, "On a persistent connection: %s", stall->summary);
-        finding->remedy = stall->remedy;
-        finding->evidence = stall->evidence;
-    }
+    rules_hold(rules);
+    rules_answer(rules);
+    judge_delayed_ack(rules);
 }
 
 /* Answers in several segments, or requests in several writes, can stall on a later exchange. */
@@ -160,65 +129,72 @@ static bool could_stall(const struct probe_evidence *evidence)
     return evidence->request_writes > 1 || 2 * parted > evidence->fresh.count;
 }
 
-static void inquire_rounds(struct inquiry *inquiry)
+static void warn_of_stall(const struct rules *rules, const struct finding *stall)
 {
-    inquiry_learn_noise(inquiry, inquiry->evidence->arms[ARM_BASELINE]);
-    inquire_hold(inquiry);
-    inquire_answer(inquiry);
-    inquire_delayed_ack(inquiry);
+    struct finding *finding = rules_add(rules, FINDING_STALL_WHEN_PERSISTENT, stall->side,
+                                        (size_t)stall->count, stall->cost_ns);
+
+    finding->summary = arena_printf(rules->arena, "On a persistent connection: %s", stall->summary);
+    finding->remedy = stall->remedy;
+    finding->evidence = stall->evidence;
+}
+
+/* The user's rounds are on new connections, and the arms on persistent ones: what stalls there but
+ * not here is a trap for the day on which somebody reuses connections. */
+static void judge_persistence(const struct rules *rules, const struct probe_evidence *evidence)
+{
+    struct finding_list list = {0};
+    const struct rules persistent = {rules->arena, evidence, &list};
+    bool clean = !rules->findings->count;
+
+    if (rules_found(rules, FINDING_NAGLE_DELAYED_ACK) || !evidence->persists)
+        return;
+    if (!evidence->arms[ARM_BASELINE].count) {
+        if (could_stall(evidence))
+            rules_inconclusive(
+                rules, "New connections are fast, because Linux acknowledges the first segments at "
+                       "once. Whether a persistent connection would stall was not tried "
+                       "(--no-interventions).");
+        return;
+    }
+    judge_rounds(&persistent);
+    for (size_t i = 0; i < list.count; i++)
+        if (list.items[i].code == FINDING_NAGLE_DELAYED_ACK)
+            warn_of_stall(rules, &list.items[i]);
+    if (!rules_found(&persistent, FINDING_NAGLE_DELAYED_ACK) &&
+        rules_found(&persistent, FINDING_INCONCLUSIVE) && clean && could_stall(evidence))
+        rules_inconclusive(rules, "New connections are fast; on a persistent one the evidence does "
+                                  "not decide whether there is a stall.");
 }
 
 /* With one connection a round the user's rounds are their own baseline: for windows and think time
  * they are judged as they are, and only for stalls the persistent arms speak. */
-static void inquire_fresh(struct inquiry *inquiry)
+static struct probe_evidence own_evidence(const struct probe_evidence *evidence)
 {
-    const struct probe_evidence *evidence = inquiry->evidence;
-    struct probe_evidence user = *evidence;
-    struct finding_list persistent = {0};
-    struct inquiry of_persistent = *inquiry, of_user = *inquiry;
+    struct probe_evidence own = *evidence;
 
-    memset(user.arms, 0, sizeof user.arms);
-    user.arms[ARM_BASELINE] = evidence->fresh;
-    user.arms[ARM_QUICKACK] = evidence->fresh_quickack;
-    of_user.evidence = &user;
-    inquire_rounds(&of_user);
-    if (inquiry_has(inquiry->findings, FINDING_NAGLE_DELAYED_ACK))
-        return;
-    if (evidence->persists && evidence->arms[ARM_BASELINE].count) {
-        of_persistent.findings = &persistent;
-        inquire_rounds(&of_persistent);
-        if (inquiry_has(&persistent, FINDING_NAGLE_DELAYED_ACK)) {
-            warn_of_persistence(inquiry, &persistent);
-        } else if (inquiry_has(&persistent, FINDING_INCONCLUSIVE) && !inquiry->findings->count &&
-                   could_stall(evidence)) {
-            inquiry_inconclusive(inquiry,
-                                 "New connections are fast; on a persistent one the evidence does "
-                                 "not decide whether there is a stall.");
-        }
-    } else if (evidence->persists && could_stall(evidence)) {
-        inquiry_inconclusive(
-            inquiry, "New connections are fast, because Linux acknowledges the first segments at "
-                     "once. Whether a persistent connection would stall was not tried "
-                     "(--no-interventions).");
-    }
+    if (!evidence->new_connections)
+        return own;
+    memset(own.arms, 0, sizeof own.arms);
+    own.arms[ARM_BASELINE] = evidence->fresh;
+    own.arms[ARM_QUICKACK] = evidence->fresh_quickack;
+    return own;
 }
 
 void probe_verdict(struct arena *arena, const struct probe_evidence *evidence,
                    struct finding_list *findings)
 {
-    struct inquiry inquiry = {.arena = arena, .evidence = evidence, .findings = findings};
-    struct arm_rounds own =
-        evidence->new_connections ? evidence->fresh : evidence->arms[ARM_BASELINE];
+    const struct probe_evidence own = own_evidence(evidence);
+    const struct rules rules = {arena, &own, findings};
 
-    inquire_connect(&inquiry);
+    judge_connect(&rules);
+    judge_rounds(&rules);
     if (evidence->new_connections)
-        inquire_fresh(&inquiry);
-    else if (own.count)
-        inquire_rounds(&inquiry);
-    if (evidence->unfinished && !inquiry_has(findings, FINDING_ZERO_WINDOW) &&
-        !inquiry_has(findings, FINDING_RECEIVE_WINDOW_LIMITED))
-        inquire_window(&inquiry, (struct arm_rounds){evidence->unfinished, 1});
-    inquire_loss(&inquiry, own);
+        judge_persistence(&rules, evidence);
+    if (evidence->unfinished && !rules_found(&rules, FINDING_ZERO_WINDOW) &&
+        !rules_found(&rules, FINDING_RECEIVE_WINDOW_LIMITED))
+        rules_window(&rules, (struct arm_rounds){evidence->unfinished, 1});
+    judge_loss(&rules, own.arms[ARM_BASELINE]);
     if (evidence->error != FINDING_NONE)
-        inquire_error(&inquiry);
+        judge_error(&rules);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "diagnosis/verdict_thresholds.h"
 #include "netkit/error.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -240,7 +241,8 @@ static void judge_times(struct inquest *inquest)
     int64_t least = inquest->rtt_least_ns, most = inquest->rtt_most_ns;
     struct finding *finding;
 
-    if (least != RESULT_UNKNOWN && most - least >= REACH_LATE_NS && most >= 3 * least) {
+    if (least != RESULT_UNKNOWN && most - least >= REACH_LATE_NS &&
+        most >= REACH_LATE_TIMES * least) {
         finding = reach_conclude(
             inquest, REACH_CASE_LATE,
             arena_printf(arena,
@@ -394,7 +396,7 @@ static void slow_resolve(struct inquest *inquest)
 {
     const struct reach_evidence *evidence = inquest->evidence;
 
-    if (evidence->resolve_ns == RESULT_UNKNOWN || evidence->resolve_ns < 500 * NS_PER_MS)
+    if (evidence->resolve_ns == RESULT_UNKNOWN || evidence->resolve_ns < RESOLVE_SLOW_NS)
         return;
     struct finding *finding =
         finding_add(inquest->arena, inquest->findings, FINDING_SLOW_RESOLVE, RESULT_SIDE_CLIENT);

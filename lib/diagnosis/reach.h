@@ -123,10 +123,6 @@ const struct result_icmp *reach_icmp_result(struct arena *arena, const struct re
 const struct result_sighting *reach_wire_result(struct arena *arena,
                                                 const struct reach_try *attempt);
 
-/* A handshake's round trip from which on it is worth a finding, and a difference between two. */
-#define REACH_SLOW_NS INT64_C(100000000)
-#define REACH_LATE_NS INT64_C(100000000)
-
 /* Fills the result, and appends its findings; texts come from the arena. */
 void reach_diagnose(struct arena *arena, const struct reach_evidence *evidence,
                     struct result_reach *result, struct finding_list *findings);

@@ -1,16 +1,9 @@
 #include "diagnosis/regression.h"
 
 #include "base/stats.h"
-#include "base/units.h"
-#include "diagnosis/probe_verdict.h"
 #include "diagnosis/sample.h"
+#include "diagnosis/verdict_thresholds.h"
 #include <inttypes.h>
-
-static const char *span(struct arena *arena, int64_t ns)
-{
-    char text[UNITS_TEXT_MAX];
-    return arena_copy(arena, units_format_duration(text, sizeof text, ns, "µ"));
-}
 
 static int64_t floor_of(const struct sample *before)
 {
@@ -21,7 +14,7 @@ static int64_t floor_of(const struct sample *before)
 
 static bool differs(struct stats_shift shift, int64_t floor_ns)
 {
-    return shift.p_value < SERVICE_P_VALUE && shift.shift_ns >= floor_ns;
+    return shift.p_value < DIFFERENCE_P_VALUE && shift.shift_ns >= floor_ns;
 }
 
 static void add_slower(struct arena *arena, const struct sample *before, const struct sample *now,
@@ -37,7 +30,8 @@ static void add_slower(struct arena *arena, const struct sample *before, const s
     finding->cost_ns = shift.shift_ns;
     finding->summary = arena_printf(
         arena, "A round takes %s longer than in the earlier run: the median was %s, and is %s.",
-        span(arena, shift.shift_ns), span(arena, before_ns), span(arena, now_ns));
+        arena_duration(arena, shift.shift_ns), arena_duration(arena, before_ns),
+        arena_duration(arena, now_ns));
     result_set_integer(arena, &finding->evidence, "before_p50_ns", before_ns);
     result_set_integer(arena, &finding->evidence, "now_p50_ns", now_ns);
     result_set_integer(arena, &finding->evidence, "shift_ns", shift.shift_ns);
@@ -54,11 +48,11 @@ static const char *compare(struct arena *arena, const struct regression_before *
 
     sample_rebuild(&old, &before->histogram, &before->latency);
     sample_rebuild(&now, &probe->histogram, &probe->latency);
-    if (old.count < REGRESSION_ROUNDS || now.count < REGRESSION_ROUNDS)
+    if (old.count < ROUNDS_ENOUGH || now.count < ROUNDS_ENOUGH)
         return arena_printf(arena,
                             "Not compared with the earlier run: it has %" PRIu64
-                            " rounds, this one %" PRIu64 ", and each needs %d.",
-                            old.rounds, now.rounds, REGRESSION_ROUNDS);
+                            " rounds, this one %" PRIu64 ", and each needs %zu.",
+                            old.rounds, now.rounds, ROUNDS_ENOUGH);
     int64_t floor_ns = floor_of(&old);
     struct stats_shift slower = stats_compare(now.values, now.count, old.values, old.count);
     struct stats_shift faster = stats_compare(old.values, old.count, now.values, now.count);
@@ -66,7 +60,7 @@ static const char *compare(struct arena *arena, const struct regression_before *
         add_slower(arena, &old, &now, slower, probe, findings);
     else if (differs(faster, floor_ns))
         return arena_printf(arena, "Improved: a round takes %s less than in the earlier run.",
-                            span(arena, faster.shift_ns));
+                            arena_duration(arena, faster.shift_ns));
     return NULL;
 }
 

@@ -1,18 +1,14 @@
 /* An earlier run and this one, target by target.
  *
- * The test is the one that tells the arms apart: Mann-Whitney's rank test, p below SERVICE_P_VALUE,
- * here on the rebuilt samples of both runs (sample.h), with a shift (Hodges and Lehmann's) of at
- * least REGRESSION_SHARE of the earlier median and at least REGRESSION_FLOOR_NS: two runs of an
- * unchanged service differ by that much on an ordinary machine. Pure. */
+ * The test is the one that tells the arms apart: Mann-Whitney's rank test, p below
+ * DIFFERENCE_P_VALUE, here on the rebuilt samples of both runs (sample.h), with a shift (Hodges and
+ * Lehmann's) of at least REGRESSION_SHARE of the earlier median and at least REGRESSION_FLOOR_NS:
+ * two runs of an unchanged service differ by that much on an ordinary machine. Fewer than
+ * ROUNDS_ENOUGH rounds in either run say nothing. Pure. */
 #ifndef DIAGNOSIS_REGRESSION_H
 #define DIAGNOSIS_REGRESSION_H
 
 #include "result/result.h"
-
-#define REGRESSION_SHARE    0.05
-#define REGRESSION_FLOOR_NS INT64_C(50000)
-/* Fewer rounds in either run say nothing. */
-#define REGRESSION_ROUNDS 5
 
 /* What is needed of the earlier run's target. */
 struct regression_before {

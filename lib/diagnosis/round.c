@@ -4,6 +4,8 @@
  * the stamp shrinks to nothing rather than being guessed. */
 #include "diagnosis/round.h"
 
+#include "diagnosis/verdict_thresholds.h"
+
 #include <stdlib.h>
 
 static int64_t at_least_zero(int64_t ns)
@@ -163,7 +165,7 @@ void round_notice(struct round_builder *builder, int64_t arrived_ns)
 /* Bursts one round trip apart are how a congestion window opens: network, not a pause. */
 static bool is_pause(const struct round_builder *builder, int64_t gap_ns)
 {
-    return gap_ns > builder->rtt_ns + builder->rtt_ns / 2 + ROUND_HOLD_FLOOR_NS;
+    return gap_ns > builder->rtt_ns + builder->rtt_ns / 2 + HOLD_FLOOR_NS;
 }
 
 /* The answer begins. Whether our acknowledgement of what came before it has released it. */
@@ -177,7 +179,7 @@ static void begin_answer(struct round_builder *builder, int64_t at)
         return;
     builder->last_arrival_ns = builder->noticed_ns;
     note_gap(builder, gap, at);
-    if (round->gap_acked && round->gap_ack_lag_min_ns <= builder->rtt_ns + ROUND_RELEASE_NS) {
+    if (round->gap_acked && round->gap_ack_lag_min_ns <= builder->rtt_ns + RELEASE_NS) {
         builder->first_arrival_ns = builder->noticed_ns;
         builder->gaps_ns += gap;
         round->wait_ns = gap;
@@ -241,7 +243,7 @@ static void note_release(struct round_builder *builder, uint32_t held, int64_t l
         const struct round_write *earlier_write = peek_at(builder, i);
         int64_t acked = earlier_write->stamp_ns[ROUND_ACKED];
         int64_t sent = earlier_write->stamp_ns[ROUND_SENT];
-        if (acked == RESULT_UNKNOWN || acked > left_ns + ROUND_HOLD_FLOOR_NS)
+        if (acked == RESULT_UNKNOWN || acked > left_ns + HOLD_FLOOR_NS)
             continue;
         round->hold_after_ack_ns = left_ns - acked;
         if (sent != RESULT_UNKNOWN)
@@ -259,7 +261,7 @@ static int64_t hold_time(struct round_builder *builder, int64_t until)
     for (uint32_t i = 0; i < builder->write_count; i++) {
         const struct round_write *write = peek_at(builder, i);
         int64_t left = stamp_of(builder, i, ROUND_QUEUED);
-        if (left == RESULT_UNKNOWN || left - write->entered_ns < ROUND_HOLD_FLOOR_NS)
+        if (left == RESULT_UNKNOWN || left - write->entered_ns < HOLD_FLOOR_NS)
             continue;
         int64_t from = later(write->entered_ns, covered), to = earlier(left, until);
         if (to > from) {
@@ -338,7 +340,7 @@ static void note_request_ack(struct round_builder *builder)
     if (acked == RESULT_UNKNOWN || sent == RESULT_UNKNOWN)
         return;
     if (builder->first_arrival_ns != RESULT_UNKNOWN &&
-        acked > builder->first_arrival_ns - ROUND_HOLD_FLOOR_NS / 10)
+        acked > builder->first_arrival_ns - HOLD_FLOOR_NS / 10)
         return;
     builder->round.ack_delay_ns = at_least_zero(acked - sent - builder->rtt_ns);
 }

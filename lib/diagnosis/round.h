@@ -8,8 +8,8 @@
  *
  * The path of a round, which the parts follow:
  *
- *   first write ─▶ last byte leaves our queue ─▶ first byte of the answer ─▶ last byte ─▶ read
- * returns other + send hold              network + server           network + gap      wakeup
+ *   first write ─▶ last byte sent ─▶ first byte of the answer ─▶ last byte ─▶ read returns
+ *         other + send hold    network + server         network + gap      wakeup
  *
  * What a delayed acknowledgement of the peer held back is send hold; an acknowledgement that was
  * late but held nothing costs nothing and is only noted (ack_delay_ns). */
@@ -19,12 +19,6 @@
 #include "result/result.h"
 #include <stdbool.h>
 #include <stdint.h>
-
-/* Waits below this are the cost of the calls themselves, not a hold. */
-#define ROUND_HOLD_FLOOR_NS INT64_C(200000)
-
-/* How soon after our ACK has reached the peer held data must arrive to be called released by it. */
-#define ROUND_RELEASE_NS INT64_C(3000000)
 
 struct round {
     int64_t total_ns;
@@ -64,9 +58,8 @@ enum round_stamp_kind { ROUND_QUEUED, ROUND_SENT, ROUND_ACKED };
 #define ROUND_STAMP_KINDS 3
 
 #define ROUND_WRITES_MAX 32
-#define ROUND_WRITES_FEW                                                                           \
-    2 /* of nearly every round: ten thousand builders have room for no more                        \
-       */
+#define ROUND_WRITES_FEW 2 /* of nearly every round: ten thousand builders have room for no more   \
+                            */
 struct round_write {
     uint64_t end_bytes;
     int64_t entered_ns, returned_ns;

@@ -29,7 +29,7 @@ static void apply_arm(const struct target *target, struct sock *sock)
 
     if (arm == ARM_NODELAY || arm == ARM_BOTH)
         set_flag(sock, TCP_NODELAY);
-    if (arm == SERVICE_SMALL_MSS)
+    if (arm == ARM_SMALL_MSS)
         sock_setsockopt(sock, IPPROTO_TCP, TCP_MAXSEG, &small, sizeof small);
 }
 
@@ -158,7 +158,7 @@ static void learn_connection(struct target *target, const struct conn_race_attem
         (target->handshake_rtt_ns == RESULT_UNKNOWN || info->rtt_ns < target->handshake_rtt_ns))
         target->handshake_rtt_ns = info->rtt_ns;
     target->send_mss_bytes = info->snd_mss;
-    if (target->session.arm == SERVICE_SMALL_MSS)
+    if (target->session.arm == ARM_SMALL_MSS)
         target->small_mss_bytes = SMALL_MSS - (info->options & SOCK_TCP_OPT_TIMESTAMPS ? 12 : 0);
 }
 

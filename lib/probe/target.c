@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/stats.h"
+#include "diagnosis/verdict_thresholds.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,7 @@ static int64_t typical_round(const struct round_store *store)
 static int arms_to_run(const struct target *target)
 {
     int count = 0;
-    for (int arm = 0; arm < SERVICE_SMALL_MSS; arm++)
+    for (int arm = 0; arm < ARM_SMALL_MSS; arm++)
         count += arm_wanted(target, arm);
     return count;
 }
@@ -152,7 +153,7 @@ static bool suspicious(const struct target *target)
     for (size_t i = 0; rounds && i < count; i++)
         slow += rounds[i].total_ns >= target->run->plan->stall_ns;
     free(rounds);
-    return slow >= SERVICE_SHARE * (double)count;
+    return slow >= DELAY_SHARE * (double)count;
 }
 
 static int64_t rounds_kept(const struct target *target)
@@ -167,7 +168,7 @@ static int64_t rounds_kept(const struct target *target)
  * when all are done. */
 static bool next_arm_session(struct target *target)
 {
-    enum { ARMS = SERVICE_SMALL_MSS };
+    enum { ARMS = ARM_SMALL_MSS };
 
     if (alone(target)) {
         if (target->step++)
@@ -208,13 +209,13 @@ static bool next_arm_session(struct target *target)
 /* TCP_CORK is suspected only after the baseline is known. */
 static bool next_cork_session(struct target *target)
 {
-    if (alone(target) || target->arms[SERVICE_SMALL_MSS].count)
+    if (alone(target) || target->arms[ARM_SMALL_MSS].count)
         return false;
     cleanup(mem) struct round *rounds = round_store_expand(&target->arms[ARM_BASELINE]);
     if (!rounds ||
-        !probe_verdict_suspects_cork((struct arm_rounds){rounds, target->arms[ARM_BASELINE].count}))
+        !evidence_suggests_cork((struct arm_rounds){rounds, target->arms[ARM_BASELINE].count}))
         return false;
-    start_session(target, SERVICE_SMALL_MSS, ARM_ROUNDS_MIN / 2);
+    start_session(target, ARM_SMALL_MSS, ARM_ROUNDS_MIN / 2);
     return true;
 }
 
@@ -298,7 +299,7 @@ static bool paused_when_fresh(const struct target *target)
     for (size_t i = 0; rounds && i < target->fresh.count; i++)
         paused += rounds[i].part_ns[RESULT_PART_GAP] >= target->run->plan->stall_ns;
     free(rounds);
-    return paused && paused >= SERVICE_SHARE * (double)target->fresh.count;
+    return paused && paused >= DELAY_SHARE * (double)target->fresh.count;
 }
 
 static void next_session(struct target *target)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum kind { KIND_TIME, KIND_U64, KIND_U32, KIND_BOOL, KIND_TEXT, KIND_CODE };
+#define KIND_COUNT KIND_U32
 
 struct field {
     const char *key;
@@ -46,26 +47,9 @@ static const struct field round_fields[] = {
 };
 
 static const struct field evidence_fields[] = {
-    FIELD(struct probe_evidence, target, KIND_TEXT),
-    FIELD(struct probe_evidence, connection, KIND_TEXT),
-    FIELD(struct probe_evidence, new_connections, KIND_BOOL),
-    FIELD(struct probe_evidence, persists, KIND_BOOL),
-    FIELD(struct probe_evidence, interventions, KIND_BOOL),
-    FIELD(struct probe_evidence, stamps_queued, KIND_BOOL),
-    FIELD(struct probe_evidence, stamps_acked, KIND_BOOL),
-    FIELD(struct probe_evidence, request_writes, KIND_U32),
-    FIELD(struct probe_evidence, mss_bytes, KIND_U32),
-    FIELD(struct probe_evidence, small_mss_bytes, KIND_U32),
-    FIELD(struct probe_evidence, stall_ns, KIND_TIME),
-    FIELD(struct probe_evidence, rtt_ns, KIND_TIME),
-    FIELD(struct probe_evidence, resolve_ns, KIND_TIME),
-    FIELD(struct probe_evidence, fallback_ns, KIND_TIME),
-    FIELD(struct probe_evidence, fallback, KIND_TEXT),
-    FIELD(struct probe_evidence, syn_retransmits, KIND_U32),
-    FIELD(struct probe_evidence, slow_connects, KIND_U32),
-    FIELD(struct probe_evidence, connections, KIND_U32),
-    FIELD(struct probe_evidence, error, KIND_CODE),
-    FIELD(struct probe_evidence, error_message, KIND_TEXT),
+#define EVIDENCE_FIELD(kind, member) FIELD(struct probe_evidence, member, KIND_##kind),
+    PROBE_EVIDENCE_FIELDS(EVIDENCE_FIELD)
+#undef EVIDENCE_FIELD
 };
 
 /* A target's name comes from the command line and may hold any bytes; JSON is UTF-8. */
@@ -104,11 +88,18 @@ static json_t *write_field(const struct field *field, const void *from)
     return NULL;
 }
 
+/* A recording of an earlier version lacks what that did not measure: `to` is all zero, which says
+ * "unknown" in all kinds but one. */
 static int read_field(struct arena *arena, const struct field *field, const json_t *value, void *to)
 {
     char *place = (char *)to + field->offset;
     json_int_t number = json_integer_value(value);
 
+    if (!value) {
+        if (field->kind == KIND_TIME)
+            *(int64_t *)place = RESULT_UNKNOWN;
+        return 0;
+    }
     switch (field->kind) {
     case KIND_TIME:
         *(int64_t *)place = json_is_integer(value) ? number : RESULT_UNKNOWN;
@@ -144,8 +135,7 @@ static int read_fields(struct arena *arena, const json_t *object, const struct f
 {
     for (size_t i = 0; i < count; i++)
         if (read_field(arena, &fields[i], json_object_get(object, fields[i].key), to))
-            return error_set(error, EINVAL, "\"%s\" is missing or of the wrong kind",
-                             fields[i].key);
+            return error_set(error, EINVAL, "\"%s\" is of the wrong kind", fields[i].key);
     return 0;
 }
 
@@ -205,6 +195,8 @@ static int parse_round(struct arena *arena, const json_t *object, struct record_
     };
     if (record->arm == PROBE_ARMS)
         return error_set(error, EINVAL, "\"arm\" is none that is known");
+    if (!record->target || !json_object_get(object, "total_ns"))
+        return error_set(error, EINVAL, "\"target\" or \"total_ns\" is missing");
     for (int part = 0; part < RESULT_PARTS; part++) {
         const json_t *value = json_object_get(parts, result_part_key((enum result_part)part));
         if (!json_is_integer(value))

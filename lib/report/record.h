@@ -3,13 +3,13 @@
  * One line a round ({"type":"round", …}) in the order in which they were had, and for each target a
  * last line with the rest of the evidence ({"type":"evidence", …}). Rounds and evidence make the
  * diagnosis again: own rounds are the evidence's fresh ones, the others belong to their arm, those
- * of the warm-up to nothing. Reading gives back what was
- * written, field for field. Unknown is null. */
+ * of the warm-up to nothing. Reading gives back what was written, field for field. Unknown is null,
+ * and so is a key that a recording lacks. */
 #ifndef REPORT_RECORD_H
 #define REPORT_RECORD_H
 
 #include "base/buf.h"
-#include "diagnosis/probe_verdict.h"
+#include "diagnosis/evidence.h"
 #include "netkit/error.h"
 
 struct record_round {

@@ -193,6 +193,14 @@ enum finding_code finding_verdict(const struct finding_list *list)
     return worst ? worst->code : FINDING_NONE;
 }
 
+bool finding_listed(const struct finding_list *list, enum finding_code code)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].code == code)
+            return true;
+    return false;
+}
+
 void result_check_add(struct arena *arena, struct result_check_list *list,
                       const struct result_check *check)
 {

@@ -108,6 +108,8 @@ struct finding *finding_add(struct arena *arena, struct finding_list *list, enum
 /* The verdict: the code of the most severe finding of warning or above, of equals the one that
  * costs most (cost times count); FINDING_NONE when there is none. */
 enum finding_code finding_verdict(const struct finding_list *list);
+/* Whether one of that code is listed. */
+bool finding_listed(const struct finding_list *list, enum finding_code code);
 
 /* ---- tcp-probe */
 

@@ -140,16 +140,18 @@ options_exist() {
     need mandoc
     local page
     page=$(mandoc -T ascii "$NETKIT_SOURCE/man/netkit-tcp-probe.1" | sed 's/.\x08//g' | tr -s ' \n' ' ')
-    threshold() { # file, macro: its value
-        sed -nE "s/^#define $2 +(INT64_C\()?([0-9.]+).*/\2/p" "$NETKIT_SOURCE/lib/diagnosis/$1"
+    has() { # what stands before the number, threshold, what follows
+        local value
+        value=$(grep -oE "X\($2, [A-Z]+, [^,]+" "$NETKIT_SOURCE/lib/diagnosis/verdict_thresholds.h" |
+            sed -E 's/.*, //; s/ \* NS_PER_([MU]).*/ \l\1s/')
+        case $2 in *SHARE) value="$(awk "BEGIN { print 100 * $value }") %" ;; esac
+        [[ $page == *"$1$value$3"* ]]
     }
-    local service=service.h round=round.h
-    [[ $page == *"p below $(threshold $service SERVICE_P_VALUE)"* ]]
-    [[ $page == *"at least $(awk "BEGIN { print 100 * $(threshold $service SERVICE_SHARE) }") %"* ]]
-    [[ $page == *"within $(($(threshold $round ROUND_RELEASE_NS) / 1000000)) ms of the ack"* ]]
-    [[ $page == *"between $(($(threshold $service SERVICE_CORK_MIN_NS) / 1000000)) and"* ]]
-    [[ $page == *"and $(($(threshold $service SERVICE_CORK_MAX_NS) / 1000000)) ms. That"* ]]
-    [[ $page == *"where that took 0.$(($(threshold $round ROUND_HOLD_FLOOR_NS) / 100000)) ms"* ]]
+    has "p below " DIFFERENCE_P_VALUE
+    has "at least " DELAY_SHARE
+    has "within " RELEASE_NS " of the ack"
+    has "and " CORK_MAX_NS ". That"
+    has "was " RTO_MIN_NS " or more" || has "took " RTO_MIN_NS " or more"
 }
 
 @test "the README's program for the socket library compiles" {

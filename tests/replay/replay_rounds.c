@@ -1,6 +1,7 @@
 /* replay_rounds findings FILE: rounds that tcp-probe --record wrote in, what the diagnosis finds in
  * them out. */
 #include "base/cleanup.h"
+#include "diagnosis/probe_verdict.h"
 #include "report/record.h"
 #include <inttypes.h>
 #include <stdio.h>

@@ -106,7 +106,7 @@ static void add_hold(struct round *round, const struct habit *habit)
 
 static void add_cork(struct round *round, const struct habit *habit, enum probe_arm arm)
 {
-    uint64_t segment = arm == SERVICE_SMALL_MSS ? 76 : 32768;
+    uint64_t segment = arm == ARM_SMALL_MSS ? 76 : 32768;
 
     round->wait_ns = habit->cork_ns + chance(4 * MS);
     round->wait_after_bytes = round->received_bytes / segment * segment;
@@ -155,12 +155,12 @@ static struct probe_evidence evidence_of(const struct habit *habit, size_t round
 
     for (int arm = 0; arm < PROBE_ARMS; arm++) {
         size_t count = arm == ARM_BASELINE ? rounds : others;
-        if (arm == SERVICE_SMALL_MSS && !probe_verdict_suspects_cork(evidence.arms[ARM_BASELINE]))
+        if (arm == ARM_SMALL_MSS && !evidence_suggests_cork(evidence.arms[ARM_BASELINE]))
             count = 0;
         for (size_t i = 0; i < count; i++)
             store[arm][i] = make(habit, (enum probe_arm)arm, false);
         evidence.arms[arm] = (struct arm_rounds){store[arm], count};
-        if (arm == SERVICE_SMALL_MSS && count)
+        if (arm == ARM_SMALL_MSS && count)
             evidence.small_mss_bytes = 76;
     }
     return evidence;
@@ -409,7 +409,7 @@ static void a_server_that_does_not_read(void **state)
 {
     struct probe_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, ROUNDS, ROUNDS);
     (void)state;
-    for (int arm = 0; arm < SERVICE_SMALL_MSS; arm++)
+    for (int arm = 0; arm < ARM_SMALL_MSS; arm++)
         for (size_t i = 0; i < ROUNDS; i++) {
             store[arm][i].part_ns[RESULT_PART_SEND_HOLD] = 150 * MS;
             store[arm][i].rwnd_limited_ns = 149 * MS;
@@ -536,7 +536,7 @@ static void a_congestion_window_is_not_nagle(void **state)
         struct probe_evidence evidence =
             evidence_of(&(struct habit){.rtt_ns = 30 * MS, .wakeup_ns = 60 * US}, ROUNDS, others);
         (void)state;
-        for (int arm = 0; arm < SERVICE_SMALL_MSS; arm++)
+        for (int arm = 0; arm < ARM_SMALL_MSS; arm++)
             for (size_t i = 0; i < evidence.arms[arm].count; i++) {
                 store[arm][i].part_ns[RESULT_PART_SEND_HOLD] = store[arm][i].hold_ns = 60 * MS;
                 store[arm][i].hold_small = true;

@@ -1,0 +1,139 @@
+#include "diagnosis/evidence.h"
+
+#include "base/stats.h"
+#include "diagnosis/verdict_thresholds.h"
+#include <string.h>
+
+#define ROUNDS_MAX 1024 /* what one arm is thinned to */
+
+static const char *const arm_names[PROBE_ARMS] = {
+    [ARM_BASELINE] = "baseline",         [ARM_NODELAY] = "nodelay",
+    [ARM_QUICKACK] = "quickack",         [ARM_BOTH] = "nodelay+quickack",
+    [ARM_SINGLE_WRITE] = "single-write", [ARM_SMALL_MSS] = "small-mss",
+};
+
+const char *probe_arm_name(enum probe_arm arm)
+{
+    return arm_names[arm];
+}
+
+enum probe_arm probe_arm_by_name(const char *name)
+{
+    int arm = 0;
+    while (arm < PROBE_ARMS && strcmp(arm_names[arm], name))
+        arm++;
+    return (enum probe_arm)arm;
+}
+
+int64_t evidence_measure(const struct round *round, enum measure what)
+{
+    switch (what) {
+    case MEASURE_HOLD:
+        return round->part_ns[RESULT_PART_SEND_HOLD];
+    case MEASURE_GAP:
+        return round->part_ns[RESULT_PART_GAP];
+    case MEASURE_THINK:
+        return round->part_ns[RESULT_PART_SERVER];
+    case MEASURE_RWND:
+        return round->rwnd_limited_ns;
+    case MEASURE_ACK_DELAY:
+        return round->ack_delay_ns == RESULT_UNKNOWN ? 0 : round->ack_delay_ns;
+    case MEASURE_WAKEUP:
+        return round->part_ns[RESULT_PART_WAKEUP];
+    case MEASURE_WAIT:
+        return round->wait_ns;
+    case MEASURE_WAIT_AFTER:
+        return (int64_t)round->wait_after_bytes;
+    }
+    return 0;
+}
+
+struct measures {
+    int64_t sorted[ROUNDS_MAX];
+    size_t count;
+};
+
+static void measure_all(struct measures *out, struct arm_rounds rounds, enum measure what)
+{
+    out->count = rounds.count < ROUNDS_MAX ? rounds.count : ROUNDS_MAX;
+    for (size_t i = 0; i < out->count; i++)
+        out->sorted[i] = evidence_measure(&rounds.rounds[i * rounds.count / out->count], what);
+    stats_sort(out->sorted, out->count);
+}
+
+static size_t count_from(const struct measures *measures, int64_t ns)
+{
+    size_t below = 0;
+    while (below < measures->count && measures->sorted[below] < ns)
+        below++;
+    return measures->count - below;
+}
+
+/* The median of the upper `share`. */
+static int64_t upper_median(const struct measures *measures, double share)
+{
+    return measures->count ? stats_quantile(measures->sorted, measures->count, 1 - share / 2) : 0;
+}
+
+int64_t evidence_median(struct arm_rounds rounds, enum measure what)
+{
+    struct measures measures;
+
+    measure_all(&measures, rounds, what);
+    return measures.count ? stats_quantile(measures.sorted, measures.count, 0.5) : 0;
+}
+
+struct delay evidence_delay(const struct probe_evidence *evidence, struct arm_rounds rounds,
+                            enum measure what)
+{
+    int64_t stall_ns = evidence->stall_ns;
+    struct measures measures, wakeups;
+    struct delay delay = {0};
+
+    measure_all(&measures, rounds, what);
+    delay.affected = count_from(&measures, stall_ns);
+    if (!delay.affected)
+        return delay;
+    delay.share = (double)delay.affected / (double)measures.count;
+    delay.typical_ns = upper_median(&measures, delay.share);
+    measure_all(&wakeups, evidence->arms[ARM_BASELINE], MEASURE_WAKEUP);
+    if (delay.share >= DELAY_COMMON_SHARE) {
+        /* Only a machine whose own wake-ups are as slow casts doubt, the same share of them. */
+        delay.present =
+            delay.typical_ns >= DELAY_COMMON_WAKEUPS * upper_median(&wakeups, delay.share);
+        delay.doubtful = !delay.present;
+    } else if (delay.share >= DELAY_SHARE && measures.count >= ROUNDS_ENOUGH) {
+        /* An occasional delay on a machine that is itself late says nothing about the service. */
+        int64_t slow_ns = wakeups.count ? stats_quantile(wakeups.sorted, wakeups.count, 0.9) : 0;
+        delay.present =
+            delay.typical_ns >= DELAY_WAKEUPS * slow_ns && slow_ns < stall_ns / DELAY_WAKEUPS;
+    }
+    return delay;
+}
+
+struct change evidence_change(const struct probe_evidence *evidence, enum probe_arm arm,
+                              enum measure what, const struct delay *delay)
+{
+    struct change change = {.effect = EFFECT_UNKNOWN, .p_value = 1};
+    struct measures before, after;
+
+    if (evidence->arms[arm].count < ROUNDS_ENOUGH)
+        return change;
+    measure_all(&before, evidence->arms[ARM_BASELINE], what);
+    measure_all(&after, evidence->arms[arm], what);
+    change.p_value = stats_compare(before.sorted, before.count, after.sorted, after.count).p_value;
+    change.remaining_ns = upper_median(&after, delay->share);
+    change.removed_ns = upper_median(&before, delay->share) - change.remaining_ns;
+    if (change.removed_ns < 0)
+        change.removed_ns = 0;
+    change.effect = change.p_value < DIFFERENCE_P_VALUE && change.removed_ns >= evidence->stall_ns
+                        ? EFFECT_CLEAR
+                        : EFFECT_NONE;
+    return change;
+}
+
+bool evidence_suggests_cork(struct arm_rounds baseline)
+{
+    int64_t wait_ns = evidence_median(baseline, MEASURE_WAIT);
+    return baseline.count && wait_ns >= CORK_MIN_NS && wait_ns <= CORK_MAX_NS;
+}

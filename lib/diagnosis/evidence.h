@@ -1,0 +1,119 @@
+/* What was measured of one target, as the rules of tcp-probe's verdict read it, and the two
+ * questions that every rule asks of it: is there a delay, and does an arm change it?
+ *
+ * Each question is asked of one number a round. A delay that hits only some rounds is compared by
+ * its upper quantiles: the affected share of the baseline's rounds against the same share of the
+ * arm's, so that a stall in every fourth round does not vanish in a median. Pure. */
+#ifndef DIAGNOSIS_EVIDENCE_H
+#define DIAGNOSIS_EVIDENCE_H
+
+#include "diagnosis/round.h"
+#include "result/result.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The interventions. The first five are the arms that users know; SMALL_MSS is run only when the
+ * server is slow by about the time that TCP_CORK holds data. */
+enum probe_arm {
+    ARM_BASELINE,
+    ARM_NODELAY,  /* our writes are not held by Nagle's algorithm */
+    ARM_QUICKACK, /* our acknowledgements are not delayed */
+    ARM_BOTH,
+    ARM_SINGLE_WRITE, /* the request in one write */
+    ARM_SMALL_MSS,    /* full segments are so small that a cork lets most of the data go */
+    PROBE_ARMS
+};
+const char *probe_arm_name(enum probe_arm arm);
+/* PROBE_ARMS when there is none of that name. */
+enum probe_arm probe_arm_by_name(const char *name);
+
+struct arm_rounds {
+    const struct round *rounds;
+    size_t count;
+};
+
+/* Every number of the evidence beside the rounds: X(kind, member). The struct, what --record keeps
+ * of it, and reading that back follow from this list. A new one is a row here and a value in
+ * lib/probe; a recording that lacks it says "unknown": NULL, RESULT_UNKNOWN, false, 0. */
+#define PROBE_EVIDENCE_FIELDS(X)                                                                   \
+    X(TEXT, target)                                                                                \
+    X(TEXT, connection)       /* "a:p > b:p" of one of the connections, or NULL */                 \
+    X(BOOL, new_connections)  /* the user asked for one connection a round: `fresh` has them */    \
+    X(BOOL, persists)         /* the server keeps a connection open after an answer */             \
+    X(BOOL, interventions)    /* arms beside the baseline were to be run */                        \
+    X(BOOL, stamps_queued)    /* the kernel gave SCHED stamps */                                   \
+    X(BOOL, stamps_acked)     /* the kernel gave ACK stamps */                                     \
+    X(COUNT, request_writes)  /* how many writes a request is */                                   \
+    X(COUNT, mss_bytes)       /* of the segments that we send */                                   \
+    X(COUNT, small_mss_bytes) /* payload of a full segment to us in the SMALL_MSS arm */           \
+    X(TIME, stall_ns)         /* the shortest delay that is worth a finding */                     \
+    X(TIME, rtt_ns)           /* smallest seen */                                                  \
+    X(TIME, resolve_ns)                                                                            \
+    X(TIME, fallback_ns)      /* how long addresses tried before kept us from the one that won */  \
+    X(TEXT, fallback)         /* what became of the others; NULL: there were none */               \
+    X(COUNT, syn_retransmits) /* of all connections together */                                    \
+    X(COUNT, slow_connects)   /* connections that needed one */                                    \
+    X(COUNT, connections)                                                                          \
+    X(CODE, error) /* the conversation failed: FINDING_NONE when it did not */                     \
+    X(TEXT, error_message)
+
+#define EVIDENCE_TYPE_TEXT  const char *
+#define EVIDENCE_TYPE_BOOL  bool
+#define EVIDENCE_TYPE_COUNT uint32_t
+#define EVIDENCE_TYPE_TIME  int64_t
+#define EVIDENCE_TYPE_CODE  enum finding_code
+
+struct probe_evidence {
+#define EVIDENCE_MEMBER(kind, member) EVIDENCE_TYPE_##kind member;
+    PROBE_EVIDENCE_FIELDS(EVIDENCE_MEMBER)
+#undef EVIDENCE_MEMBER
+    struct arm_rounds arms[PROBE_ARMS]; /* on persistent connections, warmed up */
+    struct arm_rounds fresh;            /* each the first of its connection */
+    struct arm_rounds fresh_quickack;   /* the same with TCP_QUICKACK, where there were gaps */
+    const struct round *unfinished;     /* the round in which the conversation failed, or NULL */
+};
+
+enum measure {
+    MEASURE_HOLD,
+    MEASURE_GAP,
+    MEASURE_THINK,
+    MEASURE_RWND,
+    MEASURE_ACK_DELAY,
+    MEASURE_WAKEUP,
+    MEASURE_WAIT,       /* the longest wait for the peer, wherever it is */
+    MEASURE_WAIT_AFTER, /* bytes of the answer that came before that */
+};
+int64_t evidence_measure(const struct round *round, enum measure what);
+/* Its median over some rounds; 0 when there are none. */
+int64_t evidence_median(struct arm_rounds rounds, enum measure what);
+
+struct delay {
+    size_t affected;    /* rounds that have it: at least stall_ns */
+    double share;       /* of all rounds */
+    int64_t typical_ns; /* in those */
+    bool present;       /* often enough to count, and clear of this machine's noise */
+    bool doubtful;      /* there, but so is the noise */
+};
+struct delay evidence_delay(const struct probe_evidence *evidence, struct arm_rounds rounds,
+                            enum measure what);
+
+enum effect {
+    EFFECT_UNKNOWN, /* the arm was not run, or too short */
+    EFFECT_NONE,    /* the arm changes nothing of note */
+    EFFECT_CLEAR,
+};
+struct change {
+    enum effect effect;
+    double p_value;
+    int64_t removed_ns;   /* of an affected round */
+    int64_t remaining_ns; /* in the arm, at the same quantile */
+};
+/* What the arm makes of a delay of the baseline. */
+struct change evidence_change(const struct probe_evidence *evidence, enum probe_arm arm,
+                              enum measure what, const struct delay *delay);
+
+/* Whether the baseline looks as if TCP_CORK could be behind it, so that ARM_SMALL_MSS is worth
+ * running. */
+bool evidence_suggests_cork(struct arm_rounds baseline);
+
+#endif
