@@ -153,7 +153,6 @@ const struct cli_command connect_timeout_command = {
     .examples = examples,
     .statuses = statuses,
     .see_also = "tcp-probe lab doctor explain",
-    .symlink = true,
     .options_size = sizeof(struct connect_options),
     .run = run,
 };

@@ -1,9 +1,9 @@
 /* netkit-generate: writes what follows from the option tables into the source tree. Built beside
  * netkit from the same tables, not installed.
  *
- * Some files are generated whole (completions). Others are written by hand around generated blocks
- * (man pages, README): a block is what stands between a line that begins it and one that ends it.
- * With --check nothing is written, and files that would change are named. */
+ * The files (man pages, README) are written by hand around generated blocks: a block is what stands
+ * between a line that begins it and one that ends it. With --check nothing is written, and files
+ * that would change are named. */
 #include "commands.h"
 #include "common.h"
 #include "output.h"
@@ -234,18 +234,6 @@ static int settle(struct generator *generator, const char *path, const struct bu
     return 0;
 }
 
-static int write_whole(struct generator *generator, const char *name,
-                       void (*render)(struct buf *, const struct cli_program *),
-                       struct error *error)
-{
-    cleanup(buf) struct buf path = {0};
-    cleanup(buf) struct buf text = {0};
-
-    buf_printf(&path, "%s/%s", generator->directory, name);
-    render(&text, &netkit_program);
-    return settle(generator, buf_str(&path), &text, error);
-}
-
 static int replace_blocks(struct buf *text, const struct block *blocks,
                           const struct cli_command *command, struct error *error)
 {
@@ -296,12 +284,6 @@ static int generate(struct generator *generator, struct error *error)
     int rc = cli_check(&netkit_program, error);
 
     if (!rc)
-        rc = write_whole(generator, "completions/netkit.bash", cli_render_bash, error);
-    if (!rc)
-        rc = write_whole(generator, "completions/_netkit", cli_render_zsh, error);
-    if (!rc)
-        rc = write_whole(generator, "completions/netkit.fish", cli_render_fish, error);
-    if (!rc)
         rc = write_pages(generator, error);
     if (!rc)
         rc = write_blocks(generator, "README.md", readme, NULL, error);
@@ -333,7 +315,7 @@ static const struct cli_group generate_group = {
 static const struct cli_command generate_command = {
     .name = "generate",
     .group = "Generate",
-    .summary = "write completions, option blocks of man pages and the README's commands",
+    .summary = "write the option blocks of the man pages and the README's commands",
     .positional = {.name = "DIRECTORY", .max = 1, .completes = CLI_COMPLETES_DIRECTORY},
     .fragments = (const struct cli_fragment[]){{&generate_group, 0, NULL}, {0}},
     .options_size = sizeof(struct generate_options),

@@ -100,7 +100,6 @@ const struct cli_command linger_test_command = {
     .examples = examples,
     .statuses = common_scenario_statuses,
     .see_also = "connect-timeout lab explain",
-    .symlink = true,
     .options_size = sizeof(struct linger_options),
     .run = run,
 };

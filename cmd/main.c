@@ -49,6 +49,16 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
     return output_finish(command->name, status);
 }
 
+/* What the shells' completions ask; hidden. */
+static int complete(int argc, char **argv)
+{
+    cleanup(buf) struct buf text = {0};
+
+    cli_complete(&text, &netkit_program, (size_t)argc, argv);
+    output_print(&text);
+    return output_finish(NULL, STATUS_OK);
+}
+
 /* What may stand in a command's place. */
 static const struct {
     const char *name;
@@ -84,6 +94,8 @@ int main(int argc, char **argv)
         return run_command(command, argc - 1, argv + 1);
     if (argc < 2)
         return output_finish(NULL, print_program(cli_render_welcome));
+    if (!strcmp(argv[1], "__complete"))
+        return complete(argc - 2, argv + 2);
     for (size_t i = 0; i < ARRAY_SIZE(own_options); i++)
         if (!strcmp(argv[1], own_options[i].name))
             return output_finish(NULL, print_program(own_options[i].render));

@@ -581,7 +581,6 @@ const struct cli_command tcp_probe_command = {
     .fragments = tcp_probe_fragments,
     .examples = examples,
     .statuses = common_threshold_statuses,
-    .symlink = true,
     .options_size = sizeof(struct tcp_probe_options),
     .run = run,
 };

@@ -1,10 +1,10 @@
 /* Options as tables.
  *
  * A command is declared once, as rows: each option's name, letter, kind of value, range, default,
- * what it conflicts with, and its sentence of help. From the same rows come parsing, --help, shell
- * completions, the option blocks of the man pages and the README's command list, so none of them
- * can drift from another. This room knows no particular command, and it never prints: it parses
- * into memory and renders into struct buf.
+ * what it conflicts with, and its sentence of help. From the same rows come parsing, --help, what
+ * shells complete, the option blocks of the man pages and the README's command list, so none of
+ * them can drift from another. This room knows no particular command, and it never prints: it
+ * parses into memory and renders into struct buf.
  *
  *     struct ping_options { int64_t rounds; int64_t gap_ns; struct common_options common; };
  *
@@ -149,7 +149,6 @@ struct cli_command {
     const struct cli_example *examples;   /* ends with {0} */
     const struct cli_status *statuses;    /* ends with a NULL meaning */
     const char *see_also;                 /* names of commands, separated by spaces */
-    bool symlink;                         /* shells complete a symbolic link of this name too */
     size_t options_size;
     int (*run)(struct cli_invocation *invocation); /* returns the exit status */
 };
@@ -248,10 +247,14 @@ void cli_render_overview(struct buf *out, const struct cli_program *program,
 void cli_render_help(struct buf *out, const struct cli_program *program,
                      const struct cli_command *command, const struct cli_style *style);
 
-/* Completion scripts of the whole program. */
-void cli_render_bash(struct buf *out, const struct cli_program *program);
-void cli_render_zsh(struct buf *out, const struct cli_program *program);
-void cli_render_fish(struct buf *out, const struct cli_program *program);
+/* Completes the last of `words`, which follow the program's name on a command line being typed; the
+ * shims in completions/ ask for it. One line each: how to complete ("words", "list" for an element
+ * of a comma-separated list, "file", "directory", "host"), what of the last word stands before what
+ * completes ("--output=", or nothing), then the candidates, each with a tab and its description
+ * where there is one. Which of them fit what is typed the shell decides. Nothing at all where
+ * nothing can stand. */
+void cli_complete(struct buf *out, const struct cli_program *program, size_t count,
+                  char *const words[]);
 
 /* Blocks for man pages (man(7) macros) and for the README (GitHub's Markdown). */
 void cli_render_man_options(struct buf *out, const struct cli_command *command);

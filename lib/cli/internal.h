@@ -25,11 +25,11 @@ bool cli_row_find(struct cli_row *row, const struct cli_command *command, const 
                   size_t name_len);
 bool cli_row_find_letter(struct cli_row *row, const struct cli_command *command, char letter);
 
-/* A command's arguments as if they were the value of an option: how they complete. */
-struct cli_option cli_positional_option(const struct cli_command *command);
-
 /* Takes the next of several words from *list; words are separated by `separator`. */
 bool cli_next_word(const char **list, char separator, const char **word, size_t *word_len);
+
+/* Whether a name is among `names`, which are separated by spaces. */
+bool cli_lists_name(const char *names, const char *name, size_t name_len);
 
 bool cli_takes_value(enum cli_kind kind);
 /* The value's name in help: "DUR", "text|json"; nothing when the kind takes none. */
@@ -68,16 +68,16 @@ void cli_usage_text(struct buf *out, const struct cli_command *command);
  * new lines start at `indent`. Ends with a newline. */
 void cli_wrap(struct buf *out, const char *text, int column, int indent, int width);
 
-/* Reads the file's items in place: parse.c calls it for CLI_KIND_ITEM_FILE. */
-int cli_items_read_file(struct cli_invocation *invocation, struct cli_items *items,
-                        const char *path, struct error *error);
 int cli_items_append(struct cli_invocation *invocation, struct cli_items *items,
                      const struct cli_option *option, const char *text, struct error *error);
 int cli_item_qualify(struct cli_invocation *invocation, struct cli_item *item,
                      const struct cli_option *option, const char *text, struct error *error);
-/* Parses one line of a file, already split: exactly one item of `items` and its qualifiers. */
-int cli_parse_item_line(struct cli_invocation *invocation, struct cli_items *items,
-                        const char *file, int line, size_t count, const char *const *words,
-                        struct error *error);
+/* Reads a file of items. */
+#define CLI_ITEM_FILE_MAX_BYTES (1 << 20)
+int cli_items_load(const char *path, struct buf *content, struct error *error);
+/* Splits a line in place, as a shell would, but without expansions: quotes keep spaces together, a
+ * backslash takes the next character as it is (not between single quotes). `words` has room for
+ * half as many as the line has bytes, rounded up. */
+int cli_items_split_line(char *line, const char **words, size_t *count, struct error *error);
 
 #endif

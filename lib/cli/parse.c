@@ -74,8 +74,12 @@ static int take_item(struct parser *parser, const struct cli_row *row, const cha
 
 static int take_file(struct parser *parser, const struct cli_row *row, const char *path)
 {
-    int rc = cli_items_read_file(parser->invocation, field_of(parser, row), path, parser->error);
+    cleanup(buf) struct buf content = {.cap_bytes = CLI_ITEM_FILE_MAX_BYTES};
+    int rc = cli_items_load(path, &content, parser->error);
 
+    if (!rc)
+        rc = cli_items_read(parser->invocation, field_of(parser, row), path, buf_str(&content),
+                            content.len_bytes, parser->error);
     parser->latest = NULL; /* what follows qualifies nothing in the file */
     if (rc)
         error_add(parser->error, "--%s", row->option->name);
@@ -359,17 +363,51 @@ int cli_parse(struct cli_invocation *invocation, const struct cli_program *progr
     return rc;
 }
 
-int cli_parse_item_line(struct cli_invocation *invocation, struct cli_items *items,
-                        const char *file, int line, size_t count, const char *const *words,
-                        struct error *error)
+static int read_line(struct cli_invocation *invocation, struct cli_items *items, const char *file,
+                     int number, const char *text, size_t len, struct error *error)
 {
+    size_t count;
+
+    for (; len && strchr(" \t\r", *text); text++, len--)
+        ;
+    if (!len || *text == '#')
+        return 0;
+    if (memchr(text, '\0', len))
+        return error_set(error, EINVAL, "holds a zero byte");
+    char *line = arena_alloc(&invocation->arena, len + 1);
+    const char **words = arena_alloc(&invocation->arena, (len / 2 + 1) * sizeof *words);
+    if (!line || !words)
+        return error_sys(error, ENOMEM, "options");
+    memcpy(line, text, len);
+    int rc = cli_items_split_line(line, words, &count, error);
+    if (rc || !count)
+        return rc;
     struct parser parser = {.invocation = invocation,
                             .command = invocation->command,
                             .only = items,
                             .file = file,
-                            .line = line,
+                            .line = number,
                             .words = words,
                             .count = count,
                             .error = error};
     return parse_words(&parser);
+}
+
+int cli_items_read(struct cli_invocation *invocation, struct cli_items *items, const char *file,
+                   const char *text, size_t len_bytes, struct error *error)
+{
+    const char *end = text + len_bytes;
+    int number = 1;
+
+    for (; text < end; number++) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        size_t len = (size_t)((newline ? newline : end) - text);
+        int rc = read_line(invocation, items, file, number, text, len, error);
+        if (rc) {
+            error_add(error, "%s:%d", file, number);
+            return rc;
+        }
+        text += len + (newline != NULL);
+    }
+    return 0;
 }

@@ -2,6 +2,13 @@
 
 load helpers
 
+# The shells find the program by its name.
+setup() {
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    ln -s "$NETKIT" "$BATS_TEST_TMPDIR/bin/netkit"
+    PATH=$BATS_TEST_TMPDIR/bin:$PATH
+}
+
 # complete_bash WORD...: what bash offers for the last word, which is split at "=" and ":" as
 # COMP_WORDBREAKS does. Sorted, on one line.
 complete_bash() {
@@ -19,7 +26,7 @@ complete_bash() {
     for word in --help --version help tcp-probe; do
         [[ $offered == *" $word "* ]]
     done
-    assert_equal "$(complete_bash /usr/bin/netkit tcp)" "tcp-probe"
+    assert_equal "$(complete_bash "$BATS_TEST_TMPDIR/bin/netkit" tcp)" "tcp-probe"
 }
 
 @test "bash: netkit help completes commands" {
@@ -89,18 +96,28 @@ complete_bash() {
     need zsh
     run zsh -n "$NETKIT_SOURCE/completions/_netkit"
     assert_status 0
-    run zsh -f "$NETKIT_SOURCE/tests/cli/complete.zsh" "$NETKIT_SOURCE/completions" \
-        'netkit tcp-probe --roun'
-    assert_has "--rounds"
-    run zsh -f "$NETKIT_SOURCE/tests/cli/complete.zsh" "$NETKIT_SOURCE/completions" \
-        'netkit tcp-probe --preset memc'
-    assert_has "memcached"
-    run zsh -f "$NETKIT_SOURCE/tests/cli/complete.zsh" "$NETKIT_SOURCE/completions" \
-        'netkit help tcp-'
+    complete_zsh() {
+        run zsh -f "$NETKIT_SOURCE/tests/cli/complete.zsh" "$NETKIT_SOURCE/completions" "$1"
+    }
+    touch "$BATS_TEST_TMPDIR/report.json"
+    complete_zsh 'netkit tcp-pro'
     assert_has "tcp-probe"
+    complete_zsh 'netkit tcp-probe --roun'
+    assert_has "--rounds"
+    complete_zsh 'netkit tcp-probe --preset memc'
+    assert_has "memcached"
+    complete_zsh 'netkit tcp-probe --preset=memc'
+    assert_has "--preset=memcached"
+    complete_zsh 'netkit tcp-probe --arms baseline,single'
+    assert_has "baseline,single-write"
+    complete_zsh "netkit tcp-probe --output=$BATS_TEST_TMPDIR/rep"
+    assert_has "report.json"
+    complete_zsh 'netkit help tcp-'
+    assert_has "tcp-probe"
+    complete_zsh 'tcp-probe --color nev'
+    assert_has "never"
     # What is no option stays as it was.
-    run zsh -f "$NETKIT_SOURCE/tests/cli/complete.zsh" "$NETKIT_SOURCE/completions" \
-        'netkit tcp-probe --no-la'
+    complete_zsh 'netkit tcp-probe --no-la'
     refute_has --no-lab
 }
 
@@ -121,4 +138,9 @@ complete_bash() {
     assert_equal "$(complete_fish 'netkit tcp-probe --diagram=sv')" "--diagram=svg"
     assert_equal "$(complete_fish 'netkit tcp-probe --arms baseline,single')" "baseline,single-write"
     assert_equal "$(complete_fish 'tcp-probe --color nev')" "never"
+    assert_equal "$(complete_fish 'netkit tcp-probe --rounds ')" ""
+    cd "$BATS_TEST_TMPDIR"
+    touch report.json
+    assert_equal "$(complete_fish 'netkit tcp-probe -o rep')" "report.json"
+    assert_equal "$(complete_fish 'netkit tcp-probe --output=rep')" "--output=report.json"
 }

@@ -10,22 +10,17 @@ load helpers
 @test "drift is found and mended, in each kind of file" {
     local copy=$BATS_TEST_TMPDIR/tree
     mkdir "$copy"
-    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/completions" "$NETKIT_SOURCE/README.md" "$copy"
-    sed -i 's/--rounds/--ronds/' "$copy/completions/netkit.bash"
-    rm "$copy/completions/_netkit"
+    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/README.md" "$copy"
     sed -i '/BEGIN OPTIONS/a .TP' "$copy/man/netkit-tcp-probe.1"
     sed -i '/BEGIN COMMANDS/a more' "$copy/README.md"
     run "$NETKIT_GENERATE" --check "$copy"
     assert_status 1
-    assert_has "completions/netkit.bash differs"
-    assert_has "completions/_netkit differs"
     assert_has "man/netkit-tcp-probe.1 differs"
     assert_has "README.md differs"
-    assert_equal "${#lines[@]}" 4
-    [ ! -e "$copy/completions/_netkit" ]
+    assert_equal "${#lines[@]}" 2
     run "$NETKIT_GENERATE" "$copy"
     assert_status 0
-    for file in man completions README.md; do
+    for file in man README.md; do
         diff -r "$NETKIT_SOURCE/$file" "$copy/$file"
     done
 }
@@ -33,7 +28,7 @@ load helpers
 @test "a page without its markers is refused" {
     local copy=$BATS_TEST_TMPDIR/tree
     mkdir "$copy"
-    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/completions" "$NETKIT_SOURCE/README.md" "$copy"
+    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/README.md" "$copy"
     sed -i '/END OPTIONS/d' "$copy/man/netkit.1"
     run "$NETKIT_GENERATE" "$copy"
     assert_status 3
@@ -55,14 +50,14 @@ load helpers
     done
 }
 
-@test "a generated file gets the mode that the umask leaves" {
+@test "a changed file gets the mode that the umask leaves" {
     local copy=$BATS_TEST_TMPDIR/tree
     mkdir "$copy"
-    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/completions" "$NETKIT_SOURCE/README.md" "$copy"
-    rm "$copy/completions/_netkit"
+    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/README.md" "$copy"
+    sed -i '/BEGIN COMMANDS/a more' "$copy/README.md"
     (umask 027 && "$NETKIT_GENERATE" "$copy")
-    assert_equal "$(stat -c %a "$copy/completions/_netkit")" 640
-    assert_equal "$(ls "$copy/completions")" "$(ls "$NETKIT_SOURCE/completions")"
+    assert_equal "$(stat -c %a "$copy/README.md")" 640
+    assert_equal "$(ls "$copy/man")" "$(ls "$NETKIT_SOURCE/man")"
 }
 
 @test "man pages name every option as it is typed" {

@@ -524,7 +524,7 @@ static void unsound_tables_are_found(void **state)
     }
 }
 
-static void roff_and_shell_text_is_quoted(void **state)
+static void roff_text_is_quoted(void **state)
 {
     static const struct cli_group odd = {
         "Odd",
@@ -537,26 +537,66 @@ static void roff_and_shell_text_is_quoted(void **state)
                                         .fragments = fragments,
                                         .options_size = sizeof(struct inner),
                                         .run = run};
-    const struct cli_program one = {.name = "p",
-                                    .version = "1",
-                                    .summary = "p",
-                                    .commands =
-                                        (const struct cli_command *const[]){&command, NULL}};
     cleanup(buf) struct buf out = {0};
     (void)state;
     cli_render_man_options(&out, &command);
     assert_non_null(strstr(buf_str(&out), "\\&\\(aqIt\\(aqs [odd]: a\\eb.\nThen \\-\\- more.\n"));
-    buf_reset(&out);
-    cli_render_zsh(&out, &one);
-    assert_non_null(strstr(buf_str(&out), "'--odd['\\''It'\\''s \\[odd\\]: a\\\\b."));
-    buf_reset(&out);
-    cli_render_fish(&out, &one);
-    assert_non_null(strstr(buf_str(&out), "'\\'It\\'s [odd]: a\\\\b."));
+}
+
+static void the_last_word_is_completed(void **state)
+{
+    static const struct {
+        const char *line; /* words end with a space, the last one with the text */
+        const char *answer;
+    } cases[] = {
+        {"sa", "words\n\nsample\ttake everything\nbare\ttake nothing\n--help\tList the commands.\n"
+               "--version\tPrint the version.\n"},
+        {"nonsense --", ""},
+        {"sample --mood=c", "words\n--mood=\ncalm\tall is well\ncross\n"},
+        {"sample --dir ", "words\n\nc>s\ns>c\n"},
+        {"sample --arms two,", "list\ntwo,\none\nthree\n"},
+        {"sample --fail-on=x,cork-hold,", "list\n--fail-on=x,cork-hold,\nnagle-delayed-ack\n"},
+        {"sample -n5", "words\n-n\n"},
+        {"sample -fn 3 --rounds ", "words\n\n"},
+        {"sample one two three", ""},
+        {"sample -- --mood=c", "words\n\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        cleanup(buf) struct buf out = {0};
+        char line[100];
+        char *words[10];
+        size_t count = 0;
+        snprintf(line, sizeof line, "%s", cases[i].line);
+        for (char *rest = line, *word; (word = strsep(&rest, " "));)
+            words[count++] = word;
+        cli_complete(&out, &program, count, words);
+        assert_string_equal(buf_str(&out), cases[i].answer);
+    }
+}
+
+static void an_option_given_is_not_offered_again(void **state)
+{
+    char line[] = "sample -f --header --flag --drop=x --";
+    char *words[6];
+    size_t count = 0;
+    cleanup(buf) struct buf out = {0};
+    (void)state;
+    for (char *rest = line, *word; (word = strsep(&rest, " "));)
+        words[count++] = word;
+    cli_complete(&out, &program, count, words);
+    assert_memory_equal(buf_str(&out), "words\n\n--rounds\tRounds to run.\n-n\t",
+                        strlen("words\n\n--rounds\tRounds to run.\n-n\t"));
+    assert_null(strstr(buf_str(&out), "--flag"));
+    assert_non_null(strstr(buf_str(&out), "\n--header\t"));
+    assert_non_null(strstr(buf_str(&out), "\n--drop\t"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_word_is_completed),
+        cmocka_unit_test(an_option_given_is_not_offered_again),
         cmocka_unit_test(the_tables_are_sound),
         cmocka_unit_test(defaults_are_applied),
         cmocka_unit_test(every_kind_is_parsed),
@@ -571,7 +611,7 @@ int main(void)
         cmocka_unit_test(a_file_stands_where_its_option_stands),
         cmocka_unit_test(help_fits_the_terminal),
         cmocka_unit_test(unsound_tables_are_found),
-        cmocka_unit_test(roff_and_shell_text_is_quoted),
+        cmocka_unit_test(roff_text_is_quoted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
