@@ -1,8 +1,9 @@
-/* The server says goodbye: what becomes of a connection whose client does not listen, and how
- * servers end when their host is shut down. */
+/* The server closes, or is shut down: what becomes of a connection whose client does not read, and
+ * how servers end when their host is shut down. */
 #include "scenario/crash/crash.h"
 
 #include "base/cleanup.h"
+#include "base/wait.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
 #include <poll.h>
@@ -13,7 +14,16 @@
 /* ---- close-wait ---- */
 
 /* A connection each, to a port each. */
-enum continuation { WRITES, DIES, HAD_DIED, NEITHER, CONTINUATIONS };
+enum continuation { CLIENT_WRITES, CLIENT_DIES, SERVER_HAD_DIED, NEITHER_CLOSES, CONTINUATIONS };
+static const struct {
+    const char *then, *key, *after;
+} continuations[CONTINUATIONS] = {
+    [CLIENT_WRITES] = {"the client writes", "when_client_writes", "none, none"},
+    [CLIENT_DIES] = {"the client dies", "when_client_dies", "none, TIME-WAIT"},
+    [SERVER_HAD_DIED] = {"the server had died; the client closes late", "when_server_had_died",
+                         "none, none"},
+    [NEITHER_CLOSES] = {"neither closes", "when_neither_closes", "CLOSE-WAIT, FIN-WAIT-2"},
+};
 
 #define FIN_WAIT_2_NS (3 * NS_PER_SEC) /* TCP_LINGER2, where tcp_fin_timeout would decide */
 
@@ -22,8 +32,8 @@ static uint16_t port_of(enum continuation which)
     return (uint16_t)(TESTBED_PORT + which);
 }
 
-/* What both sides have of a connection; the client's port, while it is known, tells the server's
- * sockets of that port apart. */
+/* The states of a connection's sockets; the client's port tells the server's sockets of that port
+ * apart, and is kept when the client's socket is gone. */
 struct pair {
     uint16_t client_port;
     const char *client, *server;
@@ -41,31 +51,30 @@ static void look(struct testbed *bed, enum continuation which, struct pair *pair
     pair->server = testbed_state_name(server.state);
 }
 
-/* No failure when that does not come: what comes instead is to be seen. */
-static void wait_for(struct testbed *bed, enum continuation which, struct pair *pair, int client,
-                     int server)
+static bool is_pair(struct testbed *bed, enum continuation which, struct pair *pair, int client,
+                    int server)
 {
-    int64_t end_ns = clock_mono_ns() + 2 * FIN_WAIT_2_NS;
-
-    do {
-        look(bed, which, pair);
-        testbed_pass(bed, 2 * NS_PER_MS);
-    } while (!testbed_failed(bed) && clock_mono_ns() < end_ns &&
-             (strcmp(pair->server, testbed_state_name(server)) != 0 ||
-              strcmp(pair->client, testbed_state_name(client)) != 0));
+    look(bed, which, pair);
+    return !strcmp(pair->client, testbed_state_name(client)) &&
+           !strcmp(pair->server, testbed_state_name(server));
 }
 
-static void client_writes(struct testbed *bed, struct pair *pair)
+/* No failure if that does not come: the result shows what came instead. */
+static void wait_for_pair(struct testbed *bed, enum continuation which, struct pair *pair,
+                          int client, int server)
 {
-    struct agent *client = testbed_client(bed);
-    struct act_reply reply =
-        DO(client, ACT_WRITE, .slot = WRITES, .bytes = 10, .flags = MSG_NOSIGNAL);
+    wait_until(is_pair(bed, which, pair, client, server) || testbed_failed(bed),
+               clock_mono_ns() + 2 * FIN_WAIT_2_NS);
+}
 
-    crash_call(bed, "write", "ok", &reply, "0");
-    crash_heard(bed, "delivered s>c:rst", "client=CLOSED");
-    reply = DO(client, ACT_WRITE, .slot = WRITES, .bytes = 10, .flags = MSG_NOSIGNAL);
-    crash_call(bed, "write_again", "EPIPE", &reply, "0");
-    wait_for(bed, WRITES, pair, 0, 0);
+static void client_writes(struct crash *crash, struct pair *pair)
+{
+    CRASH_CALL(crash, crash->client, "write", "ok", ACT_WRITE, .slot = CLIENT_WRITES, .bytes = 10,
+               .flags = MSG_NOSIGNAL);
+    crash_wait_either(crash->bed, "delivered s>c:rst", "client=CLOSED");
+    CRASH_CALL(crash, crash->client, "write_again", "EPIPE", ACT_WRITE, .slot = CLIENT_WRITES,
+               .bytes = 10, .flags = MSG_NOSIGNAL);
+    wait_for_pair(crash->bed, CLIENT_WRITES, pair, 0, 0);
 }
 
 static int64_t own_seconds_ns(const char *path)
@@ -76,94 +85,74 @@ static int64_t own_seconds_ns(const char *path)
     return file && fscanf(file, "%lld", &seconds) == 1 ? seconds * NS_PER_SEC : RESULT_UNKNOWN;
 }
 
-/* Its kernel forgets what nobody owns; the client is not told. */
-static void server_had_died(struct testbed *bed, struct pair *pair)
+/* The kernel forgets a FIN-WAIT-2 that no process owns; the client is not told. */
+static void server_had_died(struct crash *crash, struct pair *pair)
 {
-    int64_t since_ns = crash_facts(bed)->at_ns;
+    struct testbed *bed = crash->bed;
 
-    wait_for(bed, HAD_DIED, pair, TCP_CLOSE_WAIT, 0);
-    int64_t took_ns = clock_mono_ns() - since_ns;
+    wait_for_pair(bed, SERVER_HAD_DIED, pair, TCP_CLOSE_WAIT, 0);
+    int64_t took_ns = clock_mono_ns() - crash->at_ns;
     testbed_expect_range(bed, "fin_wait_2_ns", FIN_WAIT_2_NS - 10 * NS_PER_MS,
                          FIN_WAIT_2_NS + 2 * NS_PER_SEC);
     testbed_observe_integer(bed, "fin_wait_2_ns", took_ns);
     testbed_timing(bed, "the end of FIN-WAIT-2 without an owner", FIN_WAIT_2_NS, took_ns,
                    own_seconds_ns("/proc/sys/net/ipv4/tcp_fin_timeout"));
-    struct act_reply reply = DO(testbed_client(bed), ACT_CLOSE, .slot = HAD_DIED);
-    crash_call(bed, "close_at_last", "0", &reply, "0");
-    wait_for(bed, HAD_DIED, pair, 0, 0);
+    CRASH_CALL(crash, crash->client, "close_at_last", "0", ACT_CLOSE, .slot = SERVER_HAD_DIED);
+    wait_for_pair(bed, SERVER_HAD_DIED, pair, 0, 0);
 }
 
-static void tell(struct testbed *bed, const char *what, const char *key, const struct pair *before,
-                 const struct pair *after, const char *expected)
+static void tell_continuation(struct testbed *bed, enum continuation which,
+                              const struct pair *before, const struct pair *after)
 {
     struct result_map *row = testbed_row(bed);
-    const char *now = arena_printf(bed->arena, "%s, %s", after->client, after->server);
 
-    result_set_text(bed->arena, row, "then", what);
+    result_set_text(bed->arena, row, "then", continuations[which].then);
     result_set_text(bed->arena, row, "client_before", before->client);
     result_set_text(bed->arena, row, "server_before", before->server);
     result_set_text(bed->arena, row, "client_after", after->client);
     result_set_text(bed->arena, row, "server_after", after->server);
-    testbed_check_text(bed, key, expected, now);
+    testbed_check_text(bed, continuations[which].key, continuations[which].after,
+                       arena_printf(bed->arena, "%s, %s", after->client, after->server));
 }
 
-static void begin_close_wait(struct testbed *bed, struct agent *mortal, struct agent *doomed)
+static void half_close(struct crash *crash, struct agent *mortal, struct agent *doomed)
 {
-    struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+    struct agent *client = crash->client, *server = crash->server;
 
-    for (int which = 0; which < CONTINUATIONS; which++)
-        crash_connect(bed, which == DIES ? mortal : client, which,
-                      which == HAD_DIED ? doomed : server, which,
-                      port_of((enum continuation)which));
-    crash_facts(bed)->settings = testbed_settings(bed, LAB_SERVER);
-    DO(doomed, ACT_OPTION, .slot = HAD_DIED, .text = "TCP_LINGER2=3s");
-    crash_happens(bed);
-    DO(server, ACT_CLOSE, .slot = WRITES);
-    DO(server, ACT_CLOSE, .slot = DIES);
-    DO(server, ACT_SHUTDOWN, .slot = NEITHER, .number = SHUT_WR);
-    crash_heard(bed, "server=FIN-WAIT-2#3", "delivered s>c:rst");
-    crash_happens(bed);
+    for (enum continuation which = 0; which < CONTINUATIONS; which++)
+        crash_connect(crash->bed, which == CLIENT_DIES ? mortal : client, which,
+                      which == SERVER_HAD_DIED ? doomed : server, which, port_of(which));
+    DO(doomed, ACT_OPTION, .slot = SERVER_HAD_DIED, .text = "TCP_LINGER2=3s");
+    DO(server, ACT_CLOSE, .slot = CLIENT_WRITES);
+    DO(server, ACT_CLOSE, .slot = CLIENT_DIES);
+    DO(server, ACT_SHUTDOWN, .slot = NEITHER_CLOSES, .number = SHUT_WR);
+    crash_wait_either(crash->bed, "server=FIN-WAIT-2#3", "delivered s>c:rst");
+    crash_happens(crash);
     agent_signal(doomed, SIGKILL);
-    crash_heard(bed, "server=FIN-WAIT-2#4", "delivered s>c:rst");
+    crash_wait_either(crash->bed, "server=FIN-WAIT-2#4", "delivered s>c:rst");
 }
 
-static void run_close_wait(struct testbed *bed)
+static void play_close_wait(struct testbed *bed)
 {
     struct agent *mortal = testbed_actor(bed, LAB_CLIENT), *doomed = testbed_actor(bed, LAB_SERVER);
+    struct crash crash = crash_begin(bed);
     struct pair before[CONTINUATIONS] = {0}, after[CONTINUATIONS];
+    int64_t half_closed = 0;
 
-    begin_close_wait(bed, mortal, doomed);
-    for (int which = 0; which < CONTINUATIONS; which++) {
-        look(bed, (enum continuation)which, &before[which]);
+    half_close(&crash, mortal, doomed);
+    for (enum continuation which = 0; which < CONTINUATIONS; which++) {
+        half_closed += is_pair(bed, which, &before[which], TCP_CLOSE_WAIT, TCP_FIN_WAIT2);
         after[which] = before[which];
     }
-    client_writes(bed, &after[WRITES]);
+    client_writes(&crash, &after[CLIENT_WRITES]);
     agent_signal(mortal, SIGKILL);
-    wait_for(bed, DIES, &after[DIES], 0, TCP_TIME_WAIT);
-    server_had_died(bed, &after[HAD_DIED]);
-    look(bed, NEITHER, &after[NEITHER]);
-
+    wait_for_pair(bed, CLIENT_DIES, &after[CLIENT_DIES], 0, TCP_TIME_WAIT);
+    server_had_died(&crash, &after[SERVER_HAD_DIED]);
+    look(bed, NEITHER_CLOSES, &after[NEITHER_CLOSES]);
     testbed_table(bed, "continuations", "CLOSE-WAIT and FIN-WAIT-2, and then");
-    tell(bed, "the client writes", "when_client_writes", &before[WRITES], &after[WRITES],
-         "none, none");
-    tell(bed, "the client dies", "when_client_dies", &before[DIES], &after[DIES],
-         "none, TIME-WAIT");
-    tell(bed, "the server had died; the client closes late", "when_server_had_died",
-         &before[HAD_DIED], &after[HAD_DIED], "none, none");
-    tell(bed, "neither closes", "when_neither_closes", &before[NEITHER], &after[NEITHER],
-         "CLOSE-WAIT, FIN-WAIT-2");
-    int64_t half_closed = 0;
-    for (int which = 0; which < CONTINUATIONS; which++)
-        half_closed += !strcmp(before[which].client, "CLOSE-WAIT") &&
-                       !strcmp(before[which].server, "FIN-WAIT-2");
+    for (enum continuation which = 0; which < CONTINUATIONS; which++)
+        tell_continuation(bed, which, &before[which], &after[which]);
     testbed_check_integer(bed, "half_closed_before", CONTINUATIONS, half_closed);
-}
-
-static void check_close_wait(struct testbed *bed)
-{
-    testbed_expect_flags(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C FIN,ACK", "C>S ACK",
-                         "C>S PSH,ACK", "S>C RST", NULL);
-    testbed_expect_states(bed, LAB_CLIENT, "SYN-SENT", "ESTABLISHED", "CLOSE-WAIT", "CLOSED", NULL);
 }
 
 const struct scenario crash_close_wait = {
@@ -175,25 +164,28 @@ const struct scenario crash_close_wait = {
             "server goes into TIME-WAIT. A FIN-WAIT-2 that no process owns is forgotten after "
             "tcp_fin_timeout (TCP_LINGER2), and a later FIN draws an RST; one that a process still "
             "owns, after shutdown, has no timer. If neither closes, both sockets stay: a leak of "
-            "CLOSE-WAIT is always the program's own.",
-    .play = run_close_wait,
-    .check = check_close_wait,
+            "CLOSE-WAIT is always the program's own bug.",
+    .play = play_close_wait,
+    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C FIN,ACK", "C>S ACK", "C>S PSH,ACK",
+                   "S>C RST"),
+    .client_states = STATES("SYN-SENT", "ESTABLISHED", "CLOSE-WAIT", "CLOSED"),
 };
 
 /* ---- host-shutdown ---- */
 
 static volatile sig_atomic_t terminated;
 
-static void note_term(int number)
+static void on_sigterm(int number)
 {
     (void)number;
     terminated = 1;
 }
 
 /* From here on SIGTERM waits for ppoll(). */
-static int64_t catch_term(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static int64_t catch_sigterm(struct agent_self *self, const struct act *act,
+                             struct act_reply *reply)
 {
-    struct sigaction action = {.sa_handler = note_term};
+    struct sigaction action = {.sa_handler = on_sigterm};
     sigset_t term;
 
     (void)act;
@@ -205,9 +197,9 @@ static int64_t catch_term(struct agent_self *self, const struct act *act, struct
     return sigaction(SIGTERM, &action, NULL) ? -errno : 0;
 }
 
-/* A server in good order: on SIGTERM it says what is left to say, and closes. */
-static int64_t serve_until_term(struct agent_self *self, const struct act *act,
-                                struct act_reply *reply)
+/* A well-behaved server: on SIGTERM it writes the rest of its response, and closes. */
+static int64_t serve_until_sigterm(struct agent_self *self, const struct act *act,
+                                   struct act_reply *reply)
 {
     struct pollfd polled = {.fd = self->slots[act->slot].fd, .events = POLLIN};
     sigset_t none;
@@ -216,14 +208,14 @@ static int64_t serve_until_term(struct agent_self *self, const struct act *act,
     while (!terminated)
         if (ppoll(&polled, 1, NULL, &none) > 0)
             return -EPROTO;
-    struct act last_words = {.verb = ACT_WRITE, .slot = act->slot, .bytes = act->bytes};
-    int64_t rc = agent_self_do(self, &last_words, reply);
+    struct act last_write = {.verb = ACT_WRITE, .slot = act->slot, .bytes = act->bytes};
+    int64_t rc = agent_self_do(self, &last_write, reply);
     struct act end = {.verb = ACT_CLOSE, .slot = act->slot};
     return rc < 0 ? rc : agent_self_do(self, &end, reply);
 }
 
-#define LAST_WORDS 20
-enum server { OBEYS, HANDLES, IGNORES, SERVERS };
+#define LAST_BYTES 20
+enum on_term { DEFAULT, HANDLES, IGNORES, SERVERS };
 
 static void begin_shutdown(struct testbed *bed, struct agent **clients, struct agent **servers)
 {
@@ -233,59 +225,60 @@ static void begin_shutdown(struct testbed *bed, struct agent **clients, struct a
         crash_connect(bed, clients[i], 0, servers[i], 1, (uint16_t)(TESTBED_PORT + i));
         BEGIN(clients[i], ACT_READ_ALL);
     }
-    DO(servers[HANDLES], ACT_CALL, .function = catch_term);
-    BEGIN(servers[HANDLES], ACT_CALL, .function = serve_until_term, .slot = 1, .bytes = LAST_WORDS);
+    DO(servers[HANDLES], ACT_CALL, .function = catch_sigterm);
+    BEGIN(servers[HANDLES], ACT_CALL, .function = serve_until_sigterm, .slot = 1,
+          .bytes = LAST_BYTES);
     DO(servers[IGNORES], ACT_SIGNAL, .number = SIGTERM, .flags = AGENT_SIGNAL_IGNORE);
 }
 
-static void run_shutdown(struct testbed *bed)
-{
-    int64_t grace_ns = bed->request->real_time ? 5 * NS_PER_SEC : 300 * NS_PER_MS;
-    struct agent *clients[SERVERS], *servers[SERVERS];
-
-    begin_shutdown(bed, clients, servers);
-    crash_happens(bed);
-    testbed_mark(bed, "SIGTERM to all");
-    for (int i = 0; i < SERVERS; i++)
-        agent_signal(servers[i], SIGTERM);
-    struct act_reply reply = agent_end(clients[OBEYS], ACT_LIMIT_NS);
-    crash_call(bed, "read_from_default", "EOF", &reply, "EOF");
-    crash_death(bed, "server_default", "SIGTERM", servers[OBEYS]);
-    reply = agent_end(clients[HANDLES], ACT_LIMIT_NS);
-    crash_call(bed, "read_from_handler", "EOF", &reply, "EOF");
-    testbed_check_integer(bed, "last_words_bytes", LAST_WORDS, reply.bytes);
-    reply = agent_end(servers[HANDLES], ACT_LIMIT_NS);
-    testbed_check_rc(bed, "server_handler", "0", &reply, "0");
-    testbed_pass(bed, grace_ns);
-    crash_blocked(bed, "read_from_ignorer", clients[IGNORES]);
-    testbed_mark(bed, "SIGKILL to what is left");
-    agent_signal(servers[IGNORES], SIGKILL);
-    reply = agent_end(clients[IGNORES], ACT_LIMIT_NS);
-    crash_call(bed, "read_after_sigkill", "EOF", &reply, "EOF");
-    testbed_cut(bed);
-}
-
-static void check_shutdown(struct testbed *bed)
+static int64_t count_fins(const struct result_connection_list *list)
 {
     int64_t fins = 0;
 
-    for (size_t i = 0; i < bed->result->connections.count; i++)
-        for (size_t k = 0; k < bed->result->connections.items[i].flags.count; k++)
-            fins += !!strstr(bed->result->connections.items[i].flags.items[k], "S>C FIN");
+    for (size_t i = 0; i < list->count; i++)
+        for (size_t k = 0; k < list->items[i].flags.count; k++)
+            fins += !!strstr(list->items[i].flags.items[k], "S>C FIN");
+    return fins;
+}
+
+static void play_shutdown(struct testbed *bed)
+{
+    int64_t grace_ns = bed->request->real_time ? 5 * NS_PER_SEC : 300 * NS_PER_MS;
+    struct crash crash = crash_begin(bed);
+    struct agent *clients[SERVERS], *servers[SERVERS];
+
+    begin_shutdown(bed, clients, servers);
+    crash_happens(&crash);
+    testbed_mark(bed, "SIGTERM to all");
+    for (int i = 0; i < SERVERS; i++)
+        agent_signal(servers[i], SIGTERM);
+    crash_end_read(&crash, clients[DEFAULT], "read_from_default", "EOF", ACT_LIMIT_NS);
+    crash_died(&crash, "server_default", "SIGTERM", servers[DEFAULT]);
+    struct act_reply reply =
+        crash_end_read(&crash, clients[HANDLES], "read_from_handler", "EOF", ACT_LIMIT_NS);
+    testbed_check_integer(bed, "last_words_bytes", LAST_BYTES, reply.bytes);
+    reply = agent_end(servers[HANDLES], ACT_LIMIT_NS);
+    testbed_check_rc(bed, "server_handler", "0", &reply, "0");
+    testbed_pass(bed, grace_ns);
+    crash_still_blocked(&crash, "read_from_ignorer", clients[IGNORES]);
+    testbed_mark(bed, "SIGKILL to what is left");
+    agent_signal(servers[IGNORES], SIGKILL);
+    crash_end_read(&crash, clients[IGNORES], "read_after_sigkill", "EOF", ACT_LIMIT_NS);
+    testbed_cut(bed);
+    testbed_finish(bed);
     testbed_expect_range(bed, "fins", SERVERS, SERVERS + 1);
-    testbed_observe_integer(bed, "fins", fins);
+    testbed_observe_integer(bed, "fins", count_fins(&bed->result->connections));
 }
 
 const struct scenario crash_host_shutdown = {
     .name = "host-shutdown",
-    .title = "the server's host is shut down: SIGTERM, a while, SIGKILL",
+    .title = "the server's host is shut down: SIGTERM, a pause, SIGKILL",
     .book = "init sends SIGTERM to all processes, waits 5 to 20 seconds and sends SIGKILL to those "
             "that are left; a server that does not catch SIGTERM ends at once, and its clients get "
             "a FIN (section 5.16).",
-    .here = "The same (systemd waits 90 s by default). Whichever signal ends it, the kernel sends "
-            "a FIN while the host is still up; only a server that handles SIGTERM can finish what "
-            "it was saying.",
-    .settings = crash_no_haste,
-    .play = run_shutdown,
-    .check = check_shutdown,
+    .here = "The same (systemd waits 90 s by default). Whichever signal ends the server, the "
+            "kernel sends a FIN while the host is still up; only a server that handles SIGTERM can "
+            "finish its response.",
+    .settings = crash_no_retransmission,
+    .play = play_shutdown,
 };

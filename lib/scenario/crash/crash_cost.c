@@ -1,5 +1,5 @@
-/* What dead clients leave behind at a server: threads that wait for ever, processes that nobody
- * waits for. */
+/* What dead clients leave behind at a server: threads that wait forever, child processes that are
+ * not waited for. */
 #include "scenario/crash/crash.h"
 
 #include "base/cleanup.h"
@@ -31,10 +31,10 @@ static struct thread_of threads[2 * EACH];
 struct thread_report {
     int64_t threads, virtual_kb, resident_kb; /* of the process */
     int64_t waiting, timed_out, otherwise;    /* of its readers */
-    int64_t first_ns, last_ns;                /* when they ended */
+    int64_t last_ns;                          /* when the last one ended */
 };
 
-static void *read_for_ever(void *arg)
+static void *read_forever(void *arg)
 {
     struct thread_of *self = arg;
     char byte;
@@ -72,7 +72,7 @@ static int64_t start_threads(struct agent_self *self, const struct act *act,
     read_status(&report);
     for (int i = 0; i < act->number; i++) {
         threads[i].fd = self->slots[1 + i].fd;
-        int rc = pthread_create(&threads[i].thread, NULL, read_for_ever, &threads[i]);
+        int rc = pthread_create(&threads[i].thread, NULL, read_forever, &threads[i]);
         if (rc)
             return -rc;
     }
@@ -92,8 +92,6 @@ static int64_t report_threads(struct agent_self *self, const struct act *act,
         report.waiting += !at_ns;
         report.timed_out += at_ns && threads[i].rc == -ETIMEDOUT;
         report.otherwise += at_ns && threads[i].rc != -ETIMEDOUT;
-        if (at_ns && (!report.first_ns || at_ns < report.first_ns))
-            report.first_ns = at_ns;
         if (at_ns > report.last_ns)
             report.last_ns = at_ns;
     }
@@ -101,7 +99,7 @@ static int64_t report_threads(struct agent_self *self, const struct act *act,
     return report.timed_out + report.otherwise;
 }
 
-static struct thread_report ask(struct testbed *bed)
+static struct thread_report ask_threads(struct testbed *bed)
 {
     struct act_reply reply =
         DO(testbed_server(bed), ACT_CALL, .function = report_threads, .number = 2 * EACH);
@@ -111,11 +109,9 @@ static struct thread_report ask(struct testbed *bed)
     return report;
 }
 
-/* Without keepalive in the even slots, with it in the odd ones. */
-static void fill(struct testbed *bed)
+/* Connections without keepalive in the even slots of the client, with it in the odd ones. */
+static void connect_clients(struct testbed *bed)
 {
-    static const char *const options[] = {"SO_KEEPALIVE=on", "TCP_KEEPIDLE=1s", "TCP_KEEPINTVL=1s",
-                                          "TCP_KEEPCNT=2"};
     struct agent *client = testbed_client(bed), *server = testbed_server(bed);
 
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
@@ -125,11 +121,12 @@ static void fill(struct testbed *bed)
             reply = DO(server, ACT_ACCEPT, .other = 1 + i, .timeout_ns = TESTBED_LIMIT_NS);
         if (reply.rc)
             testbed_fail(bed, "a client cannot connect: %s", act_rc_name(reply.rc, "0"));
-        for (size_t k = 0; i % 2 && k < ARRAY_SIZE(options); k++) {
-            struct act act = {.verb = ACT_OPTION, .slot = 1 + i};
-            snprintf(act.text, sizeof act.text, "%s", options[k]);
-            agent_do(server, &act);
-        }
+        if (i % 2 == 0)
+            continue;
+        DO(server, ACT_OPTION, .slot = 1 + i, .text = "SO_KEEPALIVE=on");
+        DO(server, ACT_OPTION, .slot = 1 + i, .text = "TCP_KEEPIDLE=1s");
+        DO(server, ACT_OPTION, .slot = 1 + i, .text = "TCP_KEEPINTVL=1s");
+        DO(server, ACT_OPTION, .slot = 1 + i, .text = "TCP_KEEPCNT=2");
     }
 }
 
@@ -152,38 +149,34 @@ static void tell_cost(struct testbed *bed, const struct thread_report *before,
                             (full->virtual_kb - before->virtual_kb) / (2 * EACH));
 }
 
-static void run_vanishes(struct testbed *bed)
+static void play_vanishes(struct testbed *bed)
 {
-    struct crash_facts *facts = crash_facts(bed);
-    struct thread_report before, now;
-    struct kernel_timers plan;
-
-    fill(bed);
-    facts->settings = testbed_settings(bed, LAB_SERVER);
-    facts->host = testbed_host_settings(bed);
-    facts->socket = (struct kernel_timers_socket){
+    static const struct kernel_timers_socket keepalive = {
         .keepalive_time_ns = NS_PER_SEC, .keepalive_intvl_ns = NS_PER_SEC, .keepalive_probes = 2};
-    kernel_timers_keepalive(&plan, &facts->settings, &facts->socket);
+    struct thread_report before, now;
+
+    connect_clients(bed);
+    struct kernel_timers_settings settings = testbed_settings(bed, LAB_SERVER);
+    int64_t planned_ns = crash_timer_ns(&settings, &keepalive, CRASH_KEEPALIVE);
     struct act_reply reply =
         DO(testbed_server(bed), ACT_CALL, .function = start_threads, .number = 2 * EACH);
     memcpy(&before, reply.data, sizeof before);
-    struct thread_report full = ask(bed);
+    struct thread_report full = ask_threads(bed);
     testbed_cut(bed);
-    crash_happens(bed);
-    int64_t end_ns = clock_mono_ns() + plan.failed_ns + TESTBED_LIMIT_NS;
-    for (now = full; now.waiting > EACH && clock_mono_ns() < end_ns; now = ask(bed))
+    int64_t at_ns = clock_mono_ns(), end_ns = at_ns + planned_ns + TESTBED_LIMIT_NS;
+    for (now = full; now.waiting > EACH && clock_mono_ns() < end_ns; now = ask_threads(bed))
         testbed_pass(bed, 50 * NS_PER_MS);
     tell_cost(bed, &before, &full, &now);
     testbed_check_integer(bed, "ended_with_keepalive", EACH, now.timed_out);
     testbed_check_integer(bed, "ended_otherwise", 0, now.otherwise);
     testbed_check_integer(bed, "waiting_for_ever", EACH, now.waiting);
     /* Keepalive counts from the last segment of each client, all of them before the cut. */
-    testbed_timing(bed, "the last of those with keepalive", plan.failed_ns,
-                   now.last_ns - facts->at_ns, (7200 + 9 * 75) * NS_PER_SEC);
+    testbed_timing(bed, "the last of those with keepalive", planned_ns, now.last_ns - at_ns,
+                   (7200 + 9 * 75) * NS_PER_SEC);
     testbed_expect_range(bed, "last_ended_ns", 0,
-                         kernel_timers_latest_ns(&facts->settings, plan.failed_ns) + NS_PER_SEC);
-    testbed_observe_integer(bed, "last_ended_ns", now.last_ns - facts->at_ns);
-    crash_no_timer(bed, LAB_SERVER, TESTBED_PORT, 0);
+                         kernel_timers_latest_ns(&settings, planned_ns) + NS_PER_SEC);
+    testbed_observe_integer(bed, "last_ended_ns", now.last_ns - at_ns);
+    crash_check_no_timer(bed, LAB_SERVER, TESTBED_PORT, 0);
 }
 
 const struct scenario crash_client_vanishes = {
@@ -194,23 +187,12 @@ const struct scenario crash_client_vanishes = {
     .here = "The same. Without keepalive, or a timeout of the server's own, each client that "
             "vanishes costs a thread with its stack, a descriptor and a socket until the server "
             "is restarted.",
-    .play = run_vanishes,
+    .play = play_vanishes,
 };
 
 /* ---- zombie-children ---- */
 
 #define CHILDREN 5 /* as in the book's figure 5.11 */
-
-enum reaper { NO_REAPER, WAIT_ONCE, WAIT_ALL, IGNORE_SIGCHLD, REAPERS };
-static const struct {
-    const char *what, *key;
-    int64_t zombies;
-} reapers[REAPERS] = {
-    {"no waitpid", "zombies_no_wait", CHILDREN},
-    {"a handler that calls wait once", "zombies_one_wait", CHILDREN - 1},
-    {"a handler that calls waitpid until none is left", "zombies_wait_loop", 0},
-    {"SIGCHLD ignored", "zombies_ignored", 0},
-};
 
 static pid_t children[CHILDREN];
 static int child_count;
@@ -233,6 +215,18 @@ static void wait_all(int number)
         ;
     errno = saved;
 }
+
+static const struct {
+    const char *what, *key;
+    void (*handler)(int);
+    int64_t zombies;
+} reapers[] = {
+    {"no waitpid", "zombies_no_wait", SIG_DFL, CHILDREN},
+    {"a handler that calls wait once", "zombies_one_wait", wait_once, CHILDREN - 1},
+    {"a handler that calls waitpid until none is left", "zombies_wait_loop", wait_all, 0},
+    {"SIGCHLD ignored", "zombies_ignored", SIG_IGN, 0},
+};
+#define REAPERS (int)ARRAY_SIZE(reapers)
 
 static void block_sigchld(int how)
 {
@@ -259,8 +253,7 @@ static _Noreturn void serve_one(int fd, pid_t parent)
 static int64_t serve_by_forking(struct agent_self *self, const struct act *act,
                                 struct act_reply *reply)
 {
-    static void (*const handlers[REAPERS])(int) = {SIG_DFL, wait_once, wait_all, SIG_IGN};
-    struct sigaction action = {.sa_handler = handlers[act->number]};
+    struct sigaction action = {.sa_handler = reapers[act->number].handler};
     pid_t parent = getpid();
 
     sigaction(SIGCHLD, &action, NULL);
@@ -307,11 +300,12 @@ static int64_t count_zombies(struct agent_self *self, const struct act *act,
     return zombies;
 }
 
-static void run_zombies(struct testbed *bed)
+static void play_zombies(struct testbed *bed)
 {
     struct agent *client = testbed_client(bed);
-    int64_t zombies[REAPERS], forked = 0;
+    int64_t forked = 0;
 
+    testbed_table(bed, "zombies", "What is left of five children that ended at once");
     for (int way = 0; way < REAPERS; way++) {
         struct agent *server = testbed_actor(bed, LAB_SERVER);
         uint16_t port = (uint16_t)(TESTBED_PORT + way);
@@ -324,17 +318,14 @@ static void run_zombies(struct testbed *bed)
         forked += reply.rc;
         for (int i = 0; i < CHILDREN; i++)
             DO(client, ACT_CLOSE, .slot = i);
-        zombies[way] = DO(server, ACT_CALL, .function = count_zombies).rc;
-    }
-    testbed_check_integer(bed, "children", (int64_t)REAPERS * CHILDREN, forked);
-    testbed_table(bed, "zombies", "What is left of five children that ended at once");
-    for (int way = 0; way < REAPERS; way++) {
+        int64_t zombies = DO(server, ACT_CALL, .function = count_zombies).rc;
         struct result_map *row = testbed_row(bed);
         result_set_text(bed->arena, row, "the server has", reapers[way].what);
         result_set_integer(bed->arena, row, "children", CHILDREN);
-        result_set_integer(bed->arena, row, "zombies", zombies[way]);
-        testbed_check_integer(bed, reapers[way].key, reapers[way].zombies, zombies[way]);
+        result_set_integer(bed->arena, row, "zombies", zombies);
+        testbed_check_integer(bed, reapers[way].key, reapers[way].zombies, zombies);
     }
+    testbed_check_integer(bed, "children", (int64_t)REAPERS * CHILDREN, forked);
 }
 
 const struct scenario crash_zombies = {
@@ -345,5 +336,5 @@ const struct scenario crash_zombies = {
             "zombies; waitpid with WNOHANG in a loop leaves none (sections 5.9 and 5.10).",
     .here = "The same. Ignoring SIGCHLD (or SA_NOCLDWAIT) leaves none either, as POSIX has it "
             "since 2001.",
-    .play = run_zombies,
+    .play = play_zombies,
 };

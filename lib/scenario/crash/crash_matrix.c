@@ -1,21 +1,20 @@
-/* The classic table: what we were doing, times what became of the peer. A cell is a scenario of its
- * own, so that cells run at once; crash_matrix_table.c puts them together.
+/* The classic table: what the client is doing, times what becomes of the server. A cell is a
+ * scenario of its own, so that cells run at once; crash_matrix_table.c puts them together.
  *
  * The rows and three of the columns are those of section 7.5 of the book, where it tells what
  * SO_KEEPALIVE is good for; a host that reboots, and TCP_USER_TIMEOUT, are beyond it. */
 #include "scenario/crash/crash_matrix.h"
 
-#include "base/cleanup.h"
 #include <poll.h>
-#include <string.h>
+#include <stdio.h>
 
 const char *const crash_situations[CRASH_SITUATIONS] = {
     [CRASH_SENDING] = "sending",
     [CRASH_RECEIVING] = "receiving",
-    [CRASH_IDLE_KEEPALIVE] = "idle, keepalive",
+    [CRASH_KEEPALIVE_IDLE] = "idle, keepalive",
     [CRASH_IDLE] = "idle",
     [CRASH_SENDING_USER] = "sending, user timeout",
-    [CRASH_IDLE_USER] = "idle, keepalive and user timeout",
+    [CRASH_KEEPALIVE_USER] = "idle, keepalive and user timeout",
 };
 
 const char *const crash_fates[CRASH_FATES] = {
@@ -25,313 +24,208 @@ const char *const crash_fates[CRASH_FATES] = {
     [CRASH_REBOOT] = "host_reboots",
 };
 
-/* What ends it. */
-enum ends {
-    AT_ONCE,     /* a segment of the peer's: FIN or RST */
-    BY_SENDING,  /* kernel_timers_send() */
-    BY_PROBES,   /* kernel_timers_keepalive() */
-    FIRST_PROBE, /* and what is answered to it */
-    NEVER,
+static const struct {
+    bool sends, reads; /* neither: it is idle, and polls */
+    bool keepalive;
+    int64_t user_timeout_ns;
+} situations[CRASH_SITUATIONS] = {
+    [CRASH_SENDING] = {.sends = true},
+    [CRASH_RECEIVING] = {.reads = true},
+    [CRASH_KEEPALIVE_IDLE] = {.keepalive = true},
+    [CRASH_IDLE] = {.keepalive = false},
+    [CRASH_SENDING_USER] = {.sends = true, .user_timeout_ns = NS_PER_SEC},
+    [CRASH_KEEPALIVE_USER] = {.keepalive = true, .user_timeout_ns = 1500 * NS_PER_MS},
 };
-
-struct outcome {
-    const char *call, *returns;
-    enum ends ends;
-};
-
-static const struct outcome never = {"none", "nothing", NEVER};
-
-static const struct outcome *outcome_of(enum crash_situation situation, enum crash_fate fate)
-{
-    static const struct outcome process[CRASH_SITUATIONS] = {
-        [CRASH_SENDING] = {"second write", "EPIPE", AT_ONCE},
-        [CRASH_RECEIVING] = {"read", "EOF", AT_ONCE},
-        [CRASH_IDLE_KEEPALIVE] = {"poll, read", "EOF", AT_ONCE},
-        [CRASH_IDLE] = {"poll, read", "EOF", AT_ONCE},
-        [CRASH_SENDING_USER] = {"second write", "EPIPE", AT_ONCE},
-        [CRASH_IDLE_USER] = {"poll, read", "EOF", AT_ONCE},
-    };
-    static const struct outcome timeout = {"read", "ETIMEDOUT", BY_SENDING},
-                                unreachable = {"read", "EHOSTUNREACH", BY_SENDING},
-                                reset = {"read", "ECONNRESET", AT_ONCE},
-                                probes = {"poll, read", "ETIMEDOUT", BY_PROBES},
-                                probed = {"poll, read", "ECONNRESET", FIRST_PROBE};
-    bool sends = situation == CRASH_SENDING || situation == CRASH_SENDING_USER;
-    bool probing = situation == CRASH_IDLE_KEEPALIVE || situation == CRASH_IDLE_USER;
-
-    switch (fate) {
-    case CRASH_PROCESS:
-        return &process[situation];
-    case CRASH_HOST:
-        return sends ? &timeout : probing ? &probes : &never;
-    case CRASH_UNREACHABLE:
-        return sends ? &unreachable : probing ? &probes : &never;
-    case CRASH_REBOOT:
-        return sends ? &reset : probing ? &probed : &never;
-    case CRASH_FATES:
-        break;
-    }
-    return &never;
-}
 
 struct cell {
     enum crash_situation situation;
     enum crash_fate fate;
+    const char *call, *returns; /* which call tells, and what it returns */
+    enum { AT_ONCE, BY_TIMER, NEVER } when;
+    enum crash_timer timer;
 };
-
-static const struct cell *cell_of(const struct testbed *bed)
-{
-    return bed->scenario->arg;
-}
 
 /* ---- Playing a cell ---- */
 
-/* The options of the row; a schedule is asked with these, not with what the socket has. */
-static void prepare(struct testbed *bed, const struct cell *cell)
+/* The schedule is computed from the options of the row, not from what the socket has. */
+static struct crash connect_with_options(struct testbed *bed, const struct cell *cell)
 {
-    struct agent *client = testbed_client(bed);
-    struct crash_facts *facts = crash_facts(bed);
+    int64_t user_timeout_ns = situations[cell->situation].user_timeout_ns;
+    struct act user_timeout = {.verb = ACT_OPTION};
 
-    if (cell->situation == CRASH_IDLE_KEEPALIVE || cell->situation == CRASH_IDLE_USER)
-        DO(client, ACT_OPTION, .text = "SO_KEEPALIVE=on");
-    if (cell->situation == CRASH_SENDING_USER)
-        DO(client, ACT_OPTION, .text = "TCP_USER_TIMEOUT=1s");
-    if (cell->situation == CRASH_IDLE_USER)
-        DO(client, ACT_OPTION, .text = "TCP_USER_TIMEOUT=1500ms");
-    crash_connected(bed);
-    int64_t rtt_ns = facts->socket.rtt_ns;
-    facts->socket = (struct kernel_timers_socket){
-        .rtt_ns = rtt_ns,
-        .user_timeout_ns = cell->situation == CRASH_SENDING_USER ? NS_PER_SEC
-                           : cell->situation == CRASH_IDLE_USER  ? 1500 * NS_PER_MS
-                                                                 : 0,
-        .unreachable_v4 = cell->fate == CRASH_UNREACHABLE && bed->family == AF_INET,
-    };
+    if (situations[cell->situation].keepalive)
+        DO(testbed_client(bed), ACT_OPTION, .text = "SO_KEEPALIVE=on");
+    snprintf(user_timeout.text, sizeof user_timeout.text, "TCP_USER_TIMEOUT=%lldms",
+             (long long)(user_timeout_ns / NS_PER_MS));
+    if (user_timeout_ns)
+        agent_do(testbed_client(bed), &user_timeout);
+    struct crash crash = crash_connected(bed);
+    crash.socket = (struct kernel_timers_socket){.rtt_ns = crash.socket.rtt_ns,
+                                                 .user_timeout_ns = user_timeout_ns};
+    return crash;
 }
 
-/* The call that it is in when it happens. */
-static void wait_in_call(struct testbed *bed, const struct cell *cell)
+/* The call that the client is in when it happens. */
+static void block(struct crash *crash, const struct cell *cell)
 {
-    struct agent *client = testbed_client(bed);
-
-    switch (cell->situation) {
-    case CRASH_SENDING:
-    case CRASH_SENDING_USER:
-    case CRASH_SITUATIONS:
+    if (situations[cell->situation].sends)
         return;
-    case CRASH_RECEIVING:
-        DO(testbed_server(bed), ACT_WRITE, .slot = 1, .bytes = 10);
-        DO(client, ACT_READ_ALL, .bytes = 10);
-        testbed_wait(bed, "delivered c>s:ack#2");
-        BEGIN(client, ACT_READ, .bytes = 100);
-        crash_entered(bed, LAB_CLIENT, "read");
-        return;
-    case CRASH_IDLE_KEEPALIVE:
-    case CRASH_IDLE:
-    case CRASH_IDLE_USER:
-        BEGIN(client, ACT_POLL, .number = POLLIN, .timeout_ns = -1);
-        crash_entered(bed, LAB_CLIENT, "poll");
+    if (!situations[cell->situation].reads) {
+        CRASH_BLOCK(crash, crash->client, ACT_POLL, .number = POLLIN, .timeout_ns = -1);
         return;
     }
+    DO(crash->server, ACT_WRITE, .slot = 1, .bytes = 10);
+    DO(crash->client, ACT_READ_ALL, .bytes = 10);
+    testbed_wait(crash->bed, "delivered c>s:ack#2");
+    CRASH_BLOCK(crash, crash->client, ACT_READ, .bytes = 100);
 }
 
-static void strike(struct testbed *bed, const struct cell *cell)
+/* Waits for the call that tells; *sent_ns is when the data before it was written. */
+static struct act_reply wait_for_news(struct crash *crash, const struct cell *cell,
+                                      int64_t *sent_ns)
 {
-    crash_happens(bed);
-    switch (cell->fate) {
-    case CRASH_PROCESS:
-        crash_kill_server(bed);
-        return;
-    case CRASH_HOST:
-        testbed_cut(bed);
-        return;
-    case CRASH_UNREACHABLE:
-        testbed_fault(bed, "answer-icmp any=host-unreachable dir c>s");
-        testbed_fault(bed, "drop any dir s>c");
-        return;
-    case CRASH_REBOOT:
-        testbed_reboot(bed, LAB_SERVER);
-        return;
-    case CRASH_FATES:
-        return;
-    }
-}
+    struct agent *client = crash->client;
+    int64_t limit_ns = cell->when == AT_ONCE ? ACT_LIMIT_NS : crash_limit_ns(crash, cell->timer);
 
-/* When it will be told, at the latest. */
-static int64_t limit_ns(struct testbed *bed, enum ends ends)
-{
-    const struct crash_facts *facts = crash_facts(bed);
-    struct kernel_timers plan;
-
-    if (ends == BY_SENDING)
-        kernel_timers_send(&plan, &facts->settings, &facts->socket);
-    else
-        kernel_timers_keepalive(&plan, &facts->settings, &facts->socket);
-    return ends == AT_ONCE ? ACT_LIMIT_NS : plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS;
-}
-
-static struct act_reply hear(struct testbed *bed, const struct cell *cell)
-{
-    struct crash_facts *facts = crash_facts(bed);
-    struct agent *client = testbed_client(bed);
-    enum ends ends = outcome_of(cell->situation, cell->fate)->ends;
-    struct act_reply reply;
-
-    if (cell->situation == CRASH_SENDING || cell->situation == CRASH_SENDING_USER) {
-        reply = DO(client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
-        crash_call(bed, "write", "ok", &reply, "0");
-        facts->entered_ns = reply.entered_ns;
+    if (situations[cell->situation].sends) {
+        *sent_ns =
+            CRASH_CALL(crash, client, "write", "ok", ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL)
+                .entered_ns;
         if (cell->fate == CRASH_PROCESS) {
-            crash_heard(bed, "delivered s>c:rst", "client=CLOSED");
-            reply = DO(client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
-            return reply;
+            crash_wait_either(crash->bed, "delivered s>c:rst", "client=CLOSED");
+            return DO(client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
         }
         BEGIN(client, ACT_READ, .bytes = 100);
-        return crash_end(bed, client, limit_ns(bed, ends));
+        return agent_end(client, limit_ns);
     }
-    if (ends == FIRST_PROBE)
-        crash_booted_in_time(bed);
-    reply = crash_end(bed, client, limit_ns(bed, ends));
-    if (cell->situation == CRASH_RECEIVING)
-        return reply;
-    crash_call(bed, "poll", "ok", &reply, "nothing");
-    int64_t told_ns = reply.returned_ns;
-    reply = DO(client, ACT_READ, .bytes = 100);
-    reply.returned_ns = told_ns; /* poll told; read only says what */
+    if (cell->when == BY_TIMER && cell->timer == CRASH_FIRST_PROBE)
+        crash_check_boot_time(crash);
+    struct act_reply told = agent_end(client, limit_ns);
+    if (situations[cell->situation].reads)
+        return told;
+    crash_returned(crash, "poll", "ok", act_rc_name(told.rc, "nothing"), &told);
+    struct act_reply reply = DO(client, ACT_READ, .bytes = 100);
+    reply.returned_ns = told.returned_ns; /* poll told; read only says what */
     return reply;
 }
 
-static void run_cell(struct testbed *bed)
+static void summarize(struct crash *crash, const struct cell *cell, int64_t told_ns)
 {
-    struct crash_facts *facts = crash_facts(bed);
-    const struct cell *cell = cell_of(bed);
-    const struct outcome *outcome = outcome_of(cell->situation, cell->fate);
-
-    prepare(bed, cell);
-    wait_in_call(bed, cell);
-    strike(bed, cell);
-    testbed_observe_text(bed, "call", outcome->call);
-    if (outcome->ends == NEVER) {
-        testbed_pass(bed, crash_others_find_out_ns(bed));
-        crash_blocked(bed, "returns", testbed_client(bed));
-        crash_no_timer(bed, LAB_CLIENT, 0, TESTBED_PORT);
-        return;
-    }
-    struct act_reply reply = hear(bed, cell);
-    facts->returned_ns = reply.returned_ns;
-    testbed_check_text(bed, "returns", outcome->returns, act_rc_name(reply.rc, "EOF"));
-}
-
-/* ---- Judging it ---- */
-
-static int64_t host_ns(const struct crash_facts *facts, enum ends ends)
-{
-    struct kernel_timers plan;
-
-    if (ends == BY_SENDING)
-        kernel_timers_send(&plan, &facts->host, &facts->socket);
-    else
-        kernel_timers_keepalive(&plan, &facts->host, &facts->socket);
-    return ends == FIRST_PROBE ? plan.sent_ns[0] : plan.failed_ns;
-}
-
-static int64_t planned_ns(const struct crash_facts *facts, enum ends ends)
-{
-    struct kernel_timers plan;
-
-    if (ends == BY_SENDING)
-        kernel_timers_send(&plan, &facts->settings, &facts->socket);
-    else
-        kernel_timers_keepalive(&plan, &facts->settings, &facts->socket);
-    return ends == FIRST_PROBE ? plan.sent_ns[0] : plan.failed_ns;
-}
-
-static void summarise(struct testbed *bed, const struct cell *cell)
-{
-    static const char *const words[] = {[AT_ONCE] = "at once", [NEVER] = "never"};
-    const struct crash_facts *facts = crash_facts(bed);
-    const struct outcome *outcome = outcome_of(cell->situation, cell->fate);
+    static const char *const when[] = {"at once", "by a timer", "never"};
+    struct testbed *bed = crash->bed;
+    struct result_map *map = testbed_summary(bed);
     const struct result_value *returned = result_get(&bed->result->observed, "returns");
     const struct result_value *took = result_get(&bed->result->observed, "failed_after_ns");
-    bool timer = outcome->ends != AT_ONCE && outcome->ends != NEVER;
-    struct result_map *map = testbed_summary(bed);
+    bool timer = cell->when == BY_TIMER;
 
     *map = (struct result_map){0}; /* a cell has a row of another kind */
     result_set_text(bed->arena, map, "situation", crash_situations[cell->situation]);
     result_set_text(bed->arena, map, "peer", crash_fates[cell->fate]);
-    result_set_text(bed->arena, map, "call", outcome->call);
+    result_set_text(bed->arena, map, "call", cell->call);
     result_set_text(bed->arena, map, "returns", returned ? returned->text : NULL);
-    result_set_text(bed->arena, map, "when", timer ? "by a timer" : words[outcome->ends]);
+    result_set_text(bed->arena, map, "when", when[cell->when]);
     result_set_integer(bed->arena, map, "after_ns",
-                       took                       ? took->integer
-                       : outcome->ends == AT_ONCE ? facts->returned_ns - facts->at_ns
-                                                  : RESULT_UNKNOWN);
+                       took                    ? took->integer
+                       : cell->when == AT_ONCE ? told_ns - crash->at_ns
+                                               : RESULT_UNKNOWN);
     result_set_integer(bed->arena, map, "predicted_ns",
-                       timer ? planned_ns(facts, outcome->ends) : RESULT_UNKNOWN);
+                       timer ? crash_timer_ns(&crash->settings, &crash->socket, cell->timer)
+                             : RESULT_UNKNOWN);
     result_set_integer(bed->arena, map, "this_host_ns",
-                       timer ? host_ns(facts, outcome->ends) : RESULT_UNKNOWN);
+                       timer ? crash_timer_here_ns(crash, cell->timer) : RESULT_UNKNOWN);
 }
 
-static void check_cell(struct testbed *bed)
+static void play_cell(struct testbed *bed)
 {
-    const struct cell *cell = cell_of(bed);
+    static void (*const happens[CRASH_FATES])(struct crash *) = {
+        [CRASH_PROCESS] = crash_kill_server,
+        [CRASH_HOST] = crash_cut,
+        [CRASH_UNREACHABLE] = crash_make_unreachable,
+        [CRASH_REBOOT] = crash_reboot,
+    };
+    const struct cell *cell = bed->scenario->arg;
+    struct crash crash = connect_with_options(bed, cell);
+    int64_t sent_ns = 0, told_ns = 0;
 
-    switch (outcome_of(cell->situation, cell->fate)->ends) {
-    case AT_ONCE:
-    case NEVER:
-        break;
-    case BY_SENDING:
-        crash_check_send(bed);
-        break;
-    case BY_PROBES:
-        crash_check_keepalive(bed, true);
-        break;
-    case FIRST_PROBE:
-        crash_check_keepalive(bed, false);
-        break;
+    block(&crash, cell);
+    happens[cell->fate](&crash);
+    testbed_observe_text(bed, "call", cell->call);
+    if (cell->when == NEVER) {
+        crash_blocks_forever(&crash, "returns");
+    } else {
+        struct act_reply reply = wait_for_news(&crash, cell, &sent_ns);
+        told_ns = reply.returned_ns;
+        testbed_check_text(bed, "returns", cell->returns, act_rc_name(reply.rc, "EOF"));
     }
-    summarise(bed, cell);
+    if (cell->when == BY_TIMER)
+        crash_check_timer(&crash, cell->timer, sent_ns, told_ns);
+    summarize(&crash, cell, told_ns);
 }
 
 /* ---- The cells ---- */
 
-/* A reboot must be over before the first probe. */
-static const struct scenario_setting late_keepalive[] = {
-    {SCENARIO_BOTH, "tcp_rto_min_us", "5000000", SETTING_OPTIONAL},
-    {SCENARIO_BOTH, "tcp_retries2", "2", SETTING_TIMER},
-    {SCENARIO_BOTH, "tcp_keepalive_time", "4", SETTING_TIMER},
-    {SCENARIO_BOTH, "tcp_keepalive_intvl", "1", SETTING_TIMER},
-    {SCENARIO_BOTH, "tcp_keepalive_probes", "2", SETTING_TIMER},
-    {0}};
-
-#define CELL(row, word, column, peer, pinned, told, not_here)                                      \
+#define CELL(situation_, fate_, name_, pinned, ...)                                                \
+    .name = "matrix-" name_, .title = "a cell of --matrix", .settings = (pinned),                  \
+    .delay_ns = CRASH_DELAY_NS, .play = play_cell, .arg = &(const struct cell)                     \
     {                                                                                              \
-        .name = "matrix-" word "-" peer, .title = "a cell of --matrix", .book = (told),            \
-        .differs = (not_here), .settings = (pinned), .delay_ns = CRASH_DELAY_NS, .play = run_cell, \
-        .check = check_cell, .arg = &(const struct cell){row, column},                             \
+        .situation = (situation_), .fate = (fate_), __VA_ARGS__                                    \
     }
-#define ROW(row, word, process, host, unreachable, reboot, unreachable_differs)                    \
-    CELL(row, word, CRASH_PROCESS, "process", crash_no_haste, process, NULL),                      \
-        CELL(row, word, CRASH_HOST, "host", crash_quick_keepalive, host, NULL),                    \
-        CELL(row, word, CRASH_UNREACHABLE, "unreachable", crash_quick_keepalive, unreachable,      \
-             unreachable_differs),                                                                 \
-        CELL(row, word, CRASH_REBOOT, "reboot", late_keepalive, reboot, NULL)
+#define PROCESS(situation, name, ...)                                                              \
+    CELL(situation, CRASH_PROCESS, name "-process", crash_no_retransmission, __VA_ARGS__)
+#define HOST(situation, name, ...)                                                                 \
+    CELL(situation, CRASH_HOST, name "-host", crash_quick_keepalive, __VA_ARGS__)
+#define UNREACHABLE(situation, name, ...)                                                          \
+    CELL(situation, CRASH_UNREACHABLE, name "-unreachable", crash_quick_keepalive, __VA_ARGS__)
+#define REBOOT(situation, name, ...)                                                               \
+    CELL(situation, CRASH_REBOOT, name "-reboot", crash_late_keepalive, __VA_ARGS__)
 
-#define PROBES_NOT_TAKEN                                                                           \
-    "A keepalive probe has a sequence number below the window, and Linux takes no ICMP error for " \
-    "such a segment (OutOfWindowIcmps): the error stays ETIMEDOUT."
+#define SECOND_WRITE    .call = "second write", .returns = "EPIPE", .when = AT_ONCE
+#define END_OF_FILE     .call = "poll, read", .returns = "EOF", .when = AT_ONCE
+#define RESET           .call = "read", .returns = "ECONNRESET", .when = AT_ONCE
+#define GIVES_UP(error) .call = "read", .returns = (error), .when = BY_TIMER, .timer = CRASH_SEND
+#define NO_REPLY                                                                                   \
+    .call = "poll, read", .returns = "ETIMEDOUT", .when = BY_TIMER, .timer = CRASH_KEEPALIVE
+#define PROBE_RESET                                                                                \
+    .call = "poll, read", .returns = "ECONNRESET", .when = BY_TIMER, .timer = CRASH_FIRST_PROBE
+#define NOTHING .call = "none", .returns = "nothing", .when = NEVER
 
-static const struct scenario cells[CRASH_SITUATIONS * CRASH_FATES] = {
-    ROW(CRASH_SENDING, "sending", "FIN; then RST, and SIGPIPE or EPIPE", "ETIMEDOUT",
-        "EHOSTUNREACH", "RST: ECONNRESET", NULL),
-    ROW(CRASH_RECEIVING, "receiving", "FIN: end of file, perhaps too early", "no more data",
-        "no more data", "no more data", NULL),
-    ROW(CRASH_IDLE_KEEPALIVE, "keepalive", "FIN: select says readable",
-        "ETIMEDOUT after 2 h and nine probes", "EHOSTUNREACH after 2 h and nine probes",
-        "RST for a probe: ECONNRESET", PROBES_NOT_TAKEN),
-    ROW(CRASH_IDLE, "idle", "FIN: select says readable", "nothing", "nothing", "nothing", NULL),
-    ROW(CRASH_SENDING_USER, "sending-user-timeout", NULL, NULL, NULL, NULL, NULL),
-    ROW(CRASH_IDLE_USER, "keepalive-user-timeout", NULL, NULL, NULL, NULL, NULL),
+/* The book has no row for TCP_USER_TIMEOUT. */
+static const struct scenario cells[] = {
+    {PROCESS(CRASH_SENDING, "sending", SECOND_WRITE),
+     .book = "FIN; then RST, and SIGPIPE or EPIPE"},
+    {HOST(CRASH_SENDING, "sending", GIVES_UP("ETIMEDOUT")), .book = "ETIMEDOUT"},
+    {UNREACHABLE(CRASH_SENDING, "sending", GIVES_UP("EHOSTUNREACH")), .book = "EHOSTUNREACH"},
+    {REBOOT(CRASH_SENDING, "sending", RESET), .book = "RST: ECONNRESET"},
+
+    {PROCESS(CRASH_RECEIVING, "receiving", .call = "read", .returns = "EOF", .when = AT_ONCE),
+     .book = "FIN: end of file, perhaps too early"},
+    {HOST(CRASH_RECEIVING, "receiving", NOTHING), .book = "no more data"},
+    {UNREACHABLE(CRASH_RECEIVING, "receiving", NOTHING), .book = "no more data"},
+    {REBOOT(CRASH_RECEIVING, "receiving", NOTHING), .book = "no more data"},
+
+    {PROCESS(CRASH_KEEPALIVE_IDLE, "keepalive", END_OF_FILE), .book = "FIN: select says readable"},
+    {HOST(CRASH_KEEPALIVE_IDLE, "keepalive", NO_REPLY),
+     .book = "ETIMEDOUT after 2 h and nine probes"},
+    {UNREACHABLE(CRASH_KEEPALIVE_IDLE, "keepalive", NO_REPLY),
+     .book = "EHOSTUNREACH after 2 h and nine probes",
+     .differs = "A keepalive probe has a sequence number below the window, and Linux ignores an "
+                "ICMP error for such a segment (OutOfWindowIcmps): the error stays ETIMEDOUT."},
+    {REBOOT(CRASH_KEEPALIVE_IDLE, "keepalive", PROBE_RESET), .book = "RST for a probe: ECONNRESET"},
+
+    {PROCESS(CRASH_IDLE, "idle", END_OF_FILE), .book = "FIN: select says readable"},
+    {HOST(CRASH_IDLE, "idle", NOTHING), .book = "nothing"},
+    {UNREACHABLE(CRASH_IDLE, "idle", NOTHING), .book = "nothing"},
+    {REBOOT(CRASH_IDLE, "idle", NOTHING), .book = "nothing"},
+
+    {PROCESS(CRASH_SENDING_USER, "sending-user-timeout", SECOND_WRITE)},
+    {HOST(CRASH_SENDING_USER, "sending-user-timeout", GIVES_UP("ETIMEDOUT"))},
+    {UNREACHABLE(CRASH_SENDING_USER, "sending-user-timeout", GIVES_UP("EHOSTUNREACH"))},
+    {REBOOT(CRASH_SENDING_USER, "sending-user-timeout", RESET)},
+
+    {PROCESS(CRASH_KEEPALIVE_USER, "keepalive-user-timeout", END_OF_FILE)},
+    {HOST(CRASH_KEEPALIVE_USER, "keepalive-user-timeout", NO_REPLY)},
+    {UNREACHABLE(CRASH_KEEPALIVE_USER, "keepalive-user-timeout", NO_REPLY)},
+    {REBOOT(CRASH_KEEPALIVE_USER, "keepalive-user-timeout", PROBE_RESET)},
 };
 
 #define FOUR(row)                                                                                  \

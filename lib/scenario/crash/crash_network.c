@@ -1,4 +1,4 @@
-/* Nobody dies: the network is away for a while, or forgets. */
+/* The network fails, or a NAT on the way forgets; both sides survive. */
 #include "scenario/crash/crash.h"
 
 #include <stdio.h>
@@ -7,110 +7,94 @@
 
 #define SENT_BYTES 300
 
-static void run_pause(struct testbed *bed)
+static void play_pause(struct testbed *bed)
 {
-    struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+    struct crash crash = crash_connected(bed);
 
-    crash_connected(bed);
-    testbed_cut(bed);
-    crash_happens(bed);
-    struct act_reply reply = DO(client, ACT_WRITE, .bytes = SENT_BYTES);
-    crash_call(bed, "write", "ok", &reply, "0");
-    crash_heard(bed, "dropped c>s:data#4", "client=CLOSED");
+    crash_cut(&crash);
+    CRASH_CALL(&crash, crash.client, "write", "ok", ACT_WRITE, .bytes = SENT_BYTES);
+    crash_wait_either(bed, "dropped c>s:data#4", "client=CLOSED");
     testbed_restore(bed);
-    int64_t restored_ns = clock_mono_ns(), away_ns = restored_ns - crash_facts(bed)->at_ns;
-    BEGIN(server, ACT_READ_ALL, .slot = 1, .bytes = SENT_BYTES);
-    reply = agent_try(server, 2 * away_ns + 5 * NS_PER_SEC);
+    int64_t restored_ns = clock_mono_ns(), away_ns = restored_ns - crash.at_ns;
+    BEGIN(crash.server, ACT_READ_ALL, .slot = 1, .bytes = SENT_BYTES);
+    struct act_reply reply = agent_try(crash.server, 2 * away_ns + 5 * NS_PER_SEC);
     testbed_check_integer(bed, "arrived_bytes", SENT_BYTES, reply.bytes);
     testbed_observe_integer(bed, "away_ns", away_ns);
-    /* The next retransmission comes after at most twice what the last wait was. */
+    /* The next retransmission comes after at most twice the last interval. */
     testbed_expect_range(bed, "recovered_ns", 0, away_ns + away_ns / 7 + 600 * NS_PER_MS);
     testbed_observe_integer(bed, "recovered_ns",
                             reply.late ? RESULT_UNKNOWN : reply.returned_ns - restored_ns);
     if (reply.late)
         return;
-    DO(server, ACT_WRITE, .slot = 1, .bytes = 10);
-    reply = DO(client, ACT_READ_ALL, .bytes = 10);
-    crash_call(bed, "read_answer", "whole", &reply, "whole");
-    reply = DO(client, ACT_ERROR);
-    crash_call(bed, "SO_ERROR", "none", &reply, "none");
-}
-
-static void check_pause(struct testbed *bed)
-{
-    testbed_expect_states(bed, LAB_CLIENT, "SYN-SENT", "ESTABLISHED", NULL);
-    testbed_expect_states(bed, LAB_SERVER, "SYN-RECEIVED", "ESTABLISHED", NULL);
+    DO(crash.server, ACT_WRITE, .slot = 1, .bytes = 10);
+    CRASH_CALL(&crash, crash.client, "read_answer", "whole", ACT_READ_ALL, .bytes = 10);
+    CRASH_CALL(&crash, crash.client, "SO_ERROR", "none", ACT_ERROR);
 }
 
 const struct scenario crash_network_pause = {
     .name = "network-pause",
-    .title = "the network goes away and comes back before any timer ends",
-    .book = "TCP goes on retransmitting, and nothing is lost (section 2.3).",
-    .here = "The same: neither side is told. But the intervals have doubled meanwhile, so that a "
-            "connection comes back up to as long after the network as that was away.",
+    .title = "the network fails, and recovers before any timer ends the connection",
+    .book = "TCP keeps retransmitting, and nothing is lost (section 2.3).",
+    .here = "The same, and neither side is told. But the intervals have doubled meanwhile, so that "
+            "the connection may take as long again to recover as the network was down.",
     .settings =
         (const struct scenario_setting[]){{SCENARIO_BOTH, "tcp_retries2", "10", SETTING_TIMER},
                                           {0}},
     .delay_ns = CRASH_DELAY_NS,
-    .play = run_pause,
-    .check = check_pause,
+    .play = play_pause,
+    .client_states = STATES("SYN-SENT", "ESTABLISHED"),
+    .server_states = STATES("SYN-RECEIVED", "ESTABLISHED"),
 };
 
 /* ---- nat-timeout ---- */
 
-static void forget(struct testbed *bed)
+static void forget(struct crash *crash, const char *action, int port)
 {
     char line[80];
 
-    snprintf(line, sizeof line, "answer-rst \"tcp port %d\"", TESTBED_PORT);
-    testbed_fault(bed, line);
-    snprintf(line, sizeof line, "drop \"tcp port %d\"", TESTBED_PORT + 1);
-    testbed_fault(bed, line);
-    testbed_mark(bed, "the middle forgets");
+    snprintf(line, sizeof line, "%s \"tcp port %d\"", action, port);
+    testbed_fault(crash->bed, line);
 }
 
-static void run_nat(struct testbed *bed)
+static void check_server_state(struct crash *crash, const char *key, int slot)
 {
-    struct crash_facts *facts = crash_facts(bed);
-    struct agent *client = testbed_client(bed), *server = testbed_server(bed);
-    struct kernel_timers plan;
+    struct act_reply info = DO(crash->server, ACT_INFO, .slot = slot);
+    testbed_check_text(crash->bed, key, "ESTABLISHED", testbed_state_name((int)info.rc));
+}
 
-    crash_connected(bed);
-    crash_connect(bed, client, 2, server, 2, TESTBED_PORT + 1);
-    facts->socket.rtt_ns = DO(client, ACT_INFO, .slot = 2).info.rtt_ns;
+static void play_nat(struct testbed *bed)
+{
+    struct crash crash = crash_connected(bed);
+    struct agent *client = crash.client;
+
+    crash_connect(bed, client, 2, crash.server, 2, TESTBED_PORT + 1);
+    crash.socket.rtt_ns = DO(client, ACT_INFO, .slot = 2).info.rtt_ns;
     testbed_subject(bed, 2);
-    forget(bed);
-    crash_happens(bed);
-    struct act_reply reply = DO(client, ACT_WRITE, .bytes = 10);
-    crash_call(bed, "write_rst", "ok", &reply, "0");
-    reply = DO(client, ACT_READ, .bytes = 100);
-    crash_call(bed, "read_rst", "ECONNRESET", &reply, "EOF");
+    forget(&crash, "answer-rst", TESTBED_PORT);
+    forget(&crash, "drop", TESTBED_PORT + 1);
+    testbed_mark(bed, "the NAT forgets the connections");
+    crash_happens(&crash);
+    CRASH_CALL(&crash, client, "write_rst", "ok", ACT_WRITE, .bytes = 10);
+    CRASH_CALL(&crash, client, "read_rst", "ECONNRESET", ACT_READ, .bytes = 100);
 
-    kernel_timers_send(&plan, &facts->settings, &facts->socket);
-    reply = DO(client, ACT_WRITE, .slot = 2, .bytes = 10);
-    crash_call(bed, "write_silence", "ok", &reply, "0");
-    facts->entered_ns = reply.entered_ns;
+    struct act_reply sent =
+        CRASH_CALL(&crash, client, "write_silence", "ok", ACT_WRITE, .slot = 2, .bytes = 10);
     BEGIN(client, ACT_READ, .slot = 2, .bytes = 100);
-    reply = crash_end(bed, client, plan.failed_ns + plan.failed_ns / 4 + ACT_LIMIT_NS);
-    facts->returned_ns = reply.returned_ns;
-    crash_call(bed, "read_silence", "ETIMEDOUT", &reply, "EOF");
-    for (int i = 0; i < 2; i++) {
-        struct act_reply info = DO(server, ACT_INFO, .slot = 1 + i);
-        testbed_check_text(bed, i ? "server_silence" : "server_rst", "ESTABLISHED",
-                           testbed_state_name((int)info.rc));
-    }
+    struct act_reply told = crash_end_read(&crash, client, "read_silence", "ETIMEDOUT",
+                                           crash_limit_ns(&crash, CRASH_SEND));
+    check_server_state(&crash, "server_rst", 1);
+    check_server_state(&crash, "server_silence", 2);
+    crash_check_timer(&crash, CRASH_SEND, sent.entered_ns, told.returned_ns);
 }
 
 const struct scenario crash_nat_timeout = {
     .name = "nat-timeout",
-    .title = "a NAT or firewall on the way forgets an idle connection: it answers RST, or nothing",
-    .book = NULL,
-    .here = "With RST, the next write is followed by ECONNRESET; with silence it is ETIMEDOUT, "
-            "after tcp_retries2. The server is not told in either case: its side is half-open. "
-            "RFC 5382 wants idle connections kept for 2 h 4 min, which the keepalive default of 2 "
-            "h just meets; many forget sooner, so that keepalive has to be quicker.",
+    .title = "a NAT or firewall forgets an idle connection, and answers with RST or not at all",
+    .here = "If it answers with RST, the call after the next write fails with ECONNRESET; if it "
+            "drops, with ETIMEDOUT after tcp_retries2. The server is not told either way: its side "
+            "stays half-open. RFC 5382 wants idle connections kept for 2 h 4 min, which the "
+            "keepalive default of 2 h just meets; many NATs forget sooner and need a shorter one.",
     .settings = crash_few_retries,
     .delay_ns = CRASH_DELAY_NS,
-    .play = run_nat,
-    .check = crash_check_send,
+    .play = play_nat,
 };
