@@ -352,6 +352,7 @@ int scenarios_run(struct cli_invocation *invocation, const struct scenario_set *
     if (selection.left_out)
         output_complain(set->command, "--no-lab leaves out %zu scenario%s that need the lab",
                         selection.left_out, selection.left_out == 1 ? "" : "s");
+    request.set = set;
     request.several = selection.count > 1;
     report_session_begin(&report, invocation);
     list_parameters(options, &report);

@@ -96,6 +96,7 @@ struct scenario_option {
 
 /* What the user asked for, the same for every run. */
 struct scenario_request {
+    const struct scenario_set *set; /* whose scenarios run: rows of two commands sum up for it */
     bool no_lab, real_time;
     struct lab_link link;
     bool delay_given;

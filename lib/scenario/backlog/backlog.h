@@ -80,37 +80,35 @@ struct backlog_sample {
     struct backlog_survey server, client;
 };
 
-#define BACKLOG_SAMPLES 40
-
-/* At the beginning of every scenario's facts. */
-struct backlog_watch {
-    struct agent *eye[LAB_HOSTS]; /* processes that only look */
-    struct backlog_sample samples[BACKLOG_SAMPLES];
-    size_t count;
-    bool gave_up; /* something that was waited for did not come: wait no more */
-};
-/* The facts' beginning. */
-struct backlog_watch *backlog_watch(struct testbed *bed);
-
 /* Takes a sample of the port, with its place in the table. Never NULL. */
 const struct backlog_sample *backlog_look(struct testbed *bed, uint16_t port, const char *when);
 /* The same without a place. */
-struct backlog_survey backlog_survey(struct testbed *bed, enum lab_host host, uint16_t port);
+struct backlog_survey backlog_survey(struct testbed *bed, uint16_t port);
 /* How a counter has risen between two samples. */
 int64_t backlog_rise(const struct backlog_sample *from, const struct backlog_sample *to,
                      enum backlog_counter counter);
-/* For check(): the tables of queue lengths over time and of counters before and after. */
-void backlog_tables(struct testbed *bed);
-/* "1, 2, 3": the accept queue in each sample, from the first. */
-const char *backlog_lengths(struct testbed *bed);
+void backlog_check_rise(struct testbed *bed, const char *key, int64_t expected,
+                        const struct backlog_sample *from, const struct backlog_sample *to,
+                        enum backlog_counter counter);
+/* When all is seen: the tables of queue lengths over time and of counters before and after.
+ * `queues` is what the accept queue must have been in each sample, "0, 3, 0"; NULL: nothing. */
+void backlog_tables(struct testbed *bed, const char *queues);
 
 /* ---- Waiting. What does not come within TESTBED_LIMIT_NS is no failure of the run: it shows in
  * what is observed. Later waits are then given up at once. */
 
-bool backlog_await_queue(struct testbed *bed, uint16_t port, int64_t length);
-bool backlog_await_half_open(struct testbed *bed, uint16_t port, int64_t count);
-bool backlog_await_established(struct testbed *bed, uint16_t port, int64_t count);
-bool backlog_await_unread(struct testbed *bed, uint16_t port, int64_t bytes);
+/* Whether something that was waited for did not come, or the run has failed. */
+bool backlog_gave_up(struct testbed *bed);
+/* Wait no more if so: what was to come cannot come now. */
+void backlog_give_up_if(struct testbed *bed, bool now);
+
+/* Until a field of the server's survey has the value. */
+bool backlog_await_field(struct testbed *bed, uint16_t port, size_t offset, int64_t value);
+#define BACKLOG_AWAIT(bed, port, field, value)                                                     \
+    backlog_await_field(bed, port, offsetof(struct backlog_survey, field), value)
+#define backlog_await_queue(bed, port, length) BACKLOG_AWAIT(bed, port, queue, length)
+#define backlog_await_half_open(bed, port, count)                                                  \
+    BACKLOG_AWAIT(bed, port, states[TCP_SYN_RECV], count)
 bool backlog_await(struct testbed *bed, const char *condition);
 /* The same, given up when the other one comes true. */
 bool backlog_await_unless(struct testbed *bed, const char *condition, const char *unless);
@@ -126,10 +124,12 @@ void backlog_in_time(struct testbed *bed, int64_t since_mono_ns);
 int backlog_fill(struct testbed *bed, uint16_t port, int first, int count);
 /* Accepts `count` connections of a listener into slots first …; returns how many came. */
 int backlog_accept(struct testbed *bed, struct agent *server, int listener, int first, int count);
+/* Reads so many bytes of an accepted connection; 0 when waiting was given up. */
+int64_t backlog_read(struct testbed *bed, int slot, int64_t bytes);
 /* Changes a setting of a host while the lab runs: "ipv4/tcp_syncookies". */
 void backlog_set(struct testbed *bed, enum lab_host host, const char *path, const char *value);
 /* What is to be read of a client's slot without waiting: "data", "open", "EOF", "ECONNRESET" … */
-const char *backlog_state_of(struct testbed *bed, struct agent *client, int slot);
+const char *backlog_state_of(struct agent *client, int slot);
 /* The same when something has come. */
 const char *backlog_end_of(struct testbed *bed, struct agent *client, int slot);
 /* Inside an agent: whether a process sleeps, as one does that waits in a call. */

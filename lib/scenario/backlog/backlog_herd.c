@@ -26,19 +26,23 @@
 #define SETTLE_NS     (10 * NS_PER_SEC)
 #define SETTLED_LOOKS 2 /* in a row */
 
+#define EPOLL     1u
+#define SHARED    2u /* one epoll set for all */
+#define REUSEPORT 4u /* a listener each */
+
 static const struct mode {
     const char *key, *name;
-    bool epoll, shared, reuseport;
+    unsigned flags;
     uint32_t events;
     int woken; /* for each connection */
 } modes[] = {
-    {"accept", "blocking accept", false, false, false, 0, 1},
-    {"shared_level", "one epoll set, level", true, true, false, EPOLLIN, WAITERS},
-    {"shared_edge", "one epoll set, edge", true, true, false, EPOLLIN | EPOLLET, 1},
-    {"own_level", "an epoll set each, level", true, false, false, EPOLLIN, WAITERS},
-    {"own_edge", "an epoll set each, edge", true, false, false, EPOLLIN | EPOLLET, WAITERS},
-    {"exclusive", "the same, EPOLLEXCLUSIVE", true, false, false, EPOLLIN | EPOLLEXCLUSIVE, 1},
-    {"reuseport", "SO_REUSEPORT, epoll", true, false, true, EPOLLIN, 1},
+    {"accept", "blocking accept", 0, 0, 1},
+    {"shared_level", "one epoll set, level", EPOLL | SHARED, EPOLLIN, WAITERS},
+    {"shared_edge", "one epoll set, edge", EPOLL | SHARED, EPOLLIN | EPOLLET, 1},
+    {"own_level", "an epoll set each, level", EPOLL, EPOLLIN, WAITERS},
+    {"own_edge", "an epoll set each, edge", EPOLL, EPOLLIN | EPOLLET, WAITERS},
+    {"exclusive", "the same, EPOLLEXCLUSIVE", EPOLL, EPOLLIN | EPOLLEXCLUSIVE, 1},
+    {"reuseport", "SO_REUSEPORT, epoll", EPOLL | REUSEPORT, EPOLLIN, 1},
 };
 #define MODES (sizeof modes / sizeof modes[0])
 
@@ -80,15 +84,17 @@ static int epoll_set(int listener, uint32_t events)
 static _Noreturn void wait_for_connections(const struct mode *mode, struct waiter *self,
                                            int listener, pid_t parent)
 {
-    int set = !mode->epoll ? -1 : mode->shared ? shared_set : epoll_set(listener, mode->events);
+    int set = !(mode->flags & EPOLL) ? -1
+              : mode->flags & SHARED ? shared_set
+                                     : epoll_set(listener, mode->events);
     struct epoll_event event;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent || (mode->epoll && set < 0))
+    if (getppid() != parent || (mode->flags & EPOLL && set < 0))
         _exit(1);
     for (;;) {
         atomic_store(&self->state, WAITING);
-        if (!mode->epoll) {
+        if (!(mode->flags & EPOLL)) {
             bool got = accept(listener, NULL, NULL) >= 0;
             atomic_fetch_add(&self->woken, 1);
             atomic_fetch_add(&self->accepted, got);
@@ -107,12 +113,12 @@ static int open_listeners(struct agent_self *self, const struct mode *mode, uint
     struct sock_address address;
     int on = 1, rc = agent_self_address(self, ACT_TO_SELF, port, &address);
 
-    for (int i = 0; !rc && i < (mode->reuseport ? WAITERS : 1); i++) {
+    for (int i = 0; !rc && i < (mode->flags & REUSEPORT ? WAITERS : 1); i++) {
         int fd = socket(self->start.family,
-                        SOCK_STREAM | SOCK_CLOEXEC | (mode->epoll ? SOCK_NONBLOCK : 0), 0);
+                        SOCK_STREAM | SOCK_CLOEXEC | (mode->flags & EPOLL ? SOCK_NONBLOCK : 0), 0);
         listeners[i] = fd;
         if (fd < 0 || agent_self_prepare(self, fd) ||
-            (mode->reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on)) ||
+            (mode->flags & REUSEPORT && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on)) ||
             bind(fd, &address.any, address.len_bytes) || listen(fd, 64))
             rc = errno ? -errno : -EIO;
     }
@@ -130,12 +136,12 @@ static int64_t do_start(struct agent_self *self, const struct act *act, struct a
     herd = mmap(NULL, sizeof *herd, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (rc || herd == MAP_FAILED)
         return rc ? rc : -errno;
-    shared_set = mode->shared ? epoll_set(listeners[0], mode->events) : -1;
+    shared_set = mode->flags & SHARED ? epoll_set(listeners[0], mode->events) : -1;
     for (int i = 0; i < WAITERS; i++) {
         struct waiter *waiter = &herd->waiters[i];
         pid_t pid = fork();
         if (!pid)
-            wait_for_connections(mode, waiter, listeners[mode->reuseport ? i : 0], parent);
+            wait_for_connections(mode, waiter, listeners[mode->flags & REUSEPORT ? i : 0], parent);
         if (pid < 0)
             return -errno;
         waiter->pid = pid; /* by us alone: the memory is shared */
@@ -220,11 +226,6 @@ static int64_t do_settle(struct agent_self *self, const struct act *act, struct 
 
 /* ---- The scenario */
 
-struct herd_facts {
-    struct backlog_watch watch;
-    struct herd_count counts[MODES];
-};
-
 static bool settle(struct testbed *bed, int woken, int accepted, struct herd_count *out)
 {
     struct act_reply reply = DO(testbed_server(bed), ACT_CALL, .function = do_settle,
@@ -232,58 +233,43 @@ static bool settle(struct testbed *bed, int woken, int accepted, struct herd_cou
 
     if (reply.rc == 0)
         memcpy(out, reply.data, sizeof *out);
-    backlog_watch(bed)->gave_up |= reply.rc == -ETIME;
+    backlog_give_up_if(bed, reply.rc == -ETIME);
     return reply.rc == 0;
 }
 
 static void connect_one(struct testbed *bed, size_t index, int number, struct herd_count *count)
 {
-    struct herd_facts *facts = testbed_facts(bed, sizeof *facts);
     uint16_t port = (uint16_t)(TESTBED_PORT + index);
     int slot = 1 + (int)index * CONNECTIONS + number;
 
     testbed_from_here(bed);
     if (DO(testbed_client(bed), ACT_CONNECT, .slot = slot, .port = port).rc) {
-        facts->watch.gave_up = true;
+        backlog_give_up_if(bed, true);
         return;
     }
     backlog_await(bed, "delivered c>s:ack");
-    if (modes[index].epoll) {
+    if (modes[index].flags & EPOLL) {
         backlog_await_queue(bed, port, 1);
         if (!settle(bed, count->all_woken + 1, number, count))
             return;
         DO(testbed_server(bed), ACT_CALL, .function = do_open_gate);
     }
-    settle(bed, count->all_woken + !modes[index].epoll, number + 1, count);
-}
-
-static void run_herd(struct testbed *bed)
-{
-    struct herd_facts *facts = testbed_facts(bed, sizeof *facts);
-    struct agent *server = testbed_server(bed);
-
-    for (size_t i = 0; i < MODES && !testbed_failed(bed) && !facts->watch.gave_up; i++) {
-        struct herd_count *count = &facts->counts[i];
-        struct act_reply started = DO(server, ACT_CALL, .function = do_start, .number = (int)i,
-                                      .port = (uint16_t)(TESTBED_PORT + i));
-        if (started.rc)
-            testbed_fail(bed, "the waiting processes: %s", act_rc_name(started.rc, "0"));
-        settle(bed, 0, 0, count);
-        for (int k = 0; k < CONNECTIONS && !facts->watch.gave_up; k++)
-            connect_one(bed, i, k, count);
-        DO(server, ACT_CALL, .function = do_end);
-    }
+    settle(bed, count->all_woken + !(modes[index].flags & EPOLL), number + 1, count);
 }
 
 static void list_mode(struct testbed *bed, const struct mode *mode, const struct herd_count *count)
 {
     struct result_map *row = testbed_row(bed);
+    int expected = mode->woken * CONNECTIONS;
     int most = 0, some = 0;
 
     for (int i = 0; i < WAITERS; i++) {
         most = count->accepted[i] > most ? count->accepted[i] : most;
         some += count->accepted[i] > 0;
     }
+    testbed_check_text(
+        bed, mode->key, arena_printf(bed->arena, "%d woken for %d", expected, CONNECTIONS),
+        arena_printf(bed->arena, "%d woken for %d", count->all_woken, count->all_accepted));
     result_set_text(bed->arena, row, "way", mode->name);
     result_set_integer(bed->arena, row, "processes", WAITERS);
     result_set_integer(bed->arena, row, "connections", count->all_accepted);
@@ -293,19 +279,29 @@ static void list_mode(struct testbed *bed, const struct mode *mode, const struct
     result_set_integer(bed->arena, row, "most_by_one", most);
 }
 
-static void check_herd(struct testbed *bed)
+static void play_mode(struct testbed *bed, size_t index)
 {
-    const struct herd_facts *facts = testbed_facts(bed, sizeof *facts);
+    struct agent *server = testbed_server(bed);
+    struct herd_count count = {0};
 
-    testbed_table(bed, "herd", "Who wakes for a connection, and who gets it");
-    for (size_t i = 0; i < MODES; i++) {
-        const struct herd_count *count = &facts->counts[i];
-        testbed_check_text(
-            bed, modes[i].key,
-            arena_printf(bed->arena, "%d woken for %d", modes[i].woken * CONNECTIONS, CONNECTIONS),
-            arena_printf(bed->arena, "%d woken for %d", count->all_woken, count->all_accepted));
-        list_mode(bed, &modes[i], count);
+    if (!backlog_gave_up(bed)) {
+        struct act_reply started = DO(server, ACT_CALL, .function = do_start, .number = (int)index,
+                                      .port = (uint16_t)(TESTBED_PORT + index));
+        if (started.rc)
+            testbed_fail(bed, "the waiting processes: %s", act_rc_name(started.rc, "0"));
+        settle(bed, 0, 0, &count);
+        for (int k = 0; k < CONNECTIONS && !backlog_gave_up(bed); k++)
+            connect_one(bed, index, k, &count);
+        DO(server, ACT_CALL, .function = do_end);
     }
+    list_mode(bed, &modes[index], &count);
+}
+
+static void play_herd(struct testbed *bed)
+{
+    testbed_table(bed, "herd", "Who wakes for a connection, and who gets it");
+    for (size_t i = 0; i < MODES; i++)
+        play_mode(bed, i);
     testbed_expect_flags_begin(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", NULL);
 }
 
@@ -314,16 +310,16 @@ const struct scenario backlog_herd = {
     .title = "many processes wait for connections: how many wake up for one",
     .book = "With several processes blocked in accept on one listener, all wake for each "
             "connection and all but one sleep again, which costs more the more there are; and all "
-            "that are blocked in select wake, too (section 30.6).",
+            "that are blocked in select wake as well (section 30.6).",
     .here = "Blocking accept wakes one process, the one that has waited longest. An epoll set that "
             "processes share wakes one when it is edge-triggered, and one after another for as "
             "long as the connection is there when it is level-triggered. With an epoll set each, "
-            "all wake. EPOLLEXCLUSIVE (Linux 4.5) wakes one, but mostly the same: a process gets "
-            "the next connections, too, if it is asleep again by then. SO_REUSEPORT gives each a "
-            "queue, and chance distributes. Here no process accepts before all that will wake "
-            "have; a quick one saves others the trouble, so that idle machines show less.",
-    .differs = "Blocking accept wakes one process only.",
+            "all wake. EPOLLEXCLUSIVE (Linux 4.5) wakes one, but mostly the same one: a process "
+            "gets the next connections as well if it is asleep again by then. SO_REUSEPORT gives "
+            "each process a queue, and a hash distributes the connections. Here no process accepts "
+            "before all that will wake are awake; on an idle machine a quick process takes the "
+            "connection before the others wake, and fewer do.",
+    .differs = "Blocking accept wakes only one process.",
     .settings = backlog_settings,
-    .play = run_herd,
-    .check = check_herd,
+    .play = play_herd,
 };

@@ -18,13 +18,6 @@ struct share {
     int first_reset; /* slot */
 };
 
-struct reuseport_facts {
-    struct backlog_watch watch;
-    bool migrates; /* this kernel has tcp_migrate_req */
-    struct share alone, moved;
-    const struct backlog_sample *before, *after;
-};
-
 static void spread(struct testbed *bed, struct share *share, struct agent *const agents[2])
 {
     struct agent *client = testbed_client(bed);
@@ -33,7 +26,7 @@ static void spread(struct testbed *bed, struct share *share, struct agent *const
         DO(agents[i], ACT_OPTION, .text = "SO_REUSEPORT=on");
         DO(agents[i], ACT_LISTEN, .port = share->port, .number = MOST);
     }
-    while (share->count < MOST && !testbed_failed(bed) && !backlog_watch(bed)->gave_up &&
+    while (share->count < MOST && !backlog_gave_up(bed) &&
            (share->queued[0] < EACH_LEAST || share->queued[1] < EACH_LEAST)) {
         DO(client, ACT_CONNECT, .slot = share->first_slot + share->count, .port = share->port);
         backlog_await_queue(bed, share->port, ++share->count);
@@ -46,48 +39,27 @@ static void look_at_clients(struct testbed *bed, struct share *share)
 {
     for (int i = 0; i < share->count; i++) {
         int slot = share->first_slot + i;
-        const char *state = backlog_state_of(bed, testbed_client(bed), slot);
+        const char *state = backlog_state_of(testbed_client(bed), slot);
         if (!strcmp(state, "ECONNRESET") && !share->reset++)
             share->first_reset = slot;
         share->open += !strcmp(state, "open");
     }
 }
 
-static void die(struct testbed *bed, struct share *share, struct agent *const agents[2],
-                int64_t resets)
+/* Kills the first and looks at what is left; `resets`: how many of its connections must end. */
+static const struct backlog_sample *die(struct testbed *bed, struct share *share,
+                                        struct agent *const agents[2], int64_t resets)
 {
     testbed_from_here(bed);
     agent_signal(agents[0], SIGKILL);
     backlog_await_queue(bed, share->port, share->count - resets);
-    for (int64_t i = 1; i <= resets && !backlog_watch(bed)->gave_up; i++)
+    for (int64_t i = 1; i <= resets && !backlog_gave_up(bed); i++)
         backlog_await(bed, arena_printf(bed->arena, "delivered s>c:rst#%d", (int)i));
     share->left = DO(agents[1], ACT_BACKLOG).rc;
     look_at_clients(bed, share);
-    backlog_look(bed, share->port, "one has died");
+    const struct backlog_sample *after = backlog_look(bed, share->port, "one has died");
     share->accepted = backlog_accept(bed, agents[1], 0, 1, (int)share->left);
-}
-
-static void run_reuseport(struct testbed *bed)
-{
-    struct reuseport_facts *facts = testbed_facts(bed, sizeof *facts);
-    struct agent *first[2] = {testbed_server(bed), testbed_actor(bed, LAB_SERVER)};
-    struct agent *second[2] = {testbed_actor(bed, LAB_SERVER), testbed_actor(bed, LAB_SERVER)};
-
-    facts->migrates = DO(first[0], ACT_SETTING, .text = "tcp_migrate_req").rc >= 0;
-    facts->alone = (struct share){.port = TESTBED_PORT, .first_slot = 1};
-    spread(bed, &facts->alone, first);
-    backlog_look(bed, TESTBED_PORT, "two processes");
-    die(bed, &facts->alone, first, facts->alone.queued[0]);
-    testbed_subject(bed, (uint32_t)facts->alone.first_reset);
-
-    if (!facts->migrates)
-        return;
-    backlog_set(bed, LAB_SERVER, "ipv4/tcp_migrate_req", "1");
-    facts->moved = (struct share){.port = TESTBED_PORT + 1, .first_slot = MOST + 1};
-    spread(bed, &facts->moved, second);
-    facts->before = backlog_look(bed, TESTBED_PORT + 1, "tcp_migrate_req");
-    die(bed, &facts->moved, second, 0);
-    facts->after = &facts->watch.samples[facts->watch.count - 1];
+    return after;
 }
 
 static void list_share(struct testbed *bed, const char *setting, const struct share *share)
@@ -103,11 +75,9 @@ static void list_share(struct testbed *bed, const char *setting, const struct sh
 }
 
 /* How many each gets is chance; what must be follows from it. */
-static void check_share(struct testbed *bed, const struct share *share, bool moved,
+static void check_share(struct testbed *bed, const struct share *share, int64_t lost,
                         const char *const keys[3])
 {
-    int64_t lost = moved ? 0 : share->queued[0];
-
     testbed_check_bool(bed, keys[0], true,
                        share->queued[0] >= EACH_LEAST && share->queued[1] >= EACH_LEAST);
     testbed_check_bool(bed, keys[1], true,
@@ -115,40 +85,62 @@ static void check_share(struct testbed *bed, const struct share *share, bool mov
     testbed_check_bool(bed, keys[2], true, share->accepted == share->count - lost);
 }
 
-static void check_reuseport(struct testbed *bed)
+static void play_alone(struct testbed *bed)
 {
-    static const char *const alone[] = {"both_have_some", "just_its_own_are_reset",
-                                        "all_others_accepted"};
-    static const char *const moved[] = {"migrate_both_have_some", "migrate_none_is_reset",
-                                        "migrate_all_accepted"};
-    const struct reuseport_facts *facts = testbed_facts(bed, sizeof *facts);
+    static const char *const keys[] = {"both_have_some", "just_its_own_are_reset",
+                                       "all_others_accepted"};
+    struct agent *agents[2] = {testbed_server(bed), testbed_actor(bed, LAB_SERVER)};
+    struct share share = {.port = TESTBED_PORT, .first_slot = 1};
 
-    check_share(bed, &facts->alone, false, alone);
+    spread(bed, &share, agents);
+    backlog_look(bed, TESTBED_PORT, "two processes");
+    die(bed, &share, agents, share.queued[0]);
+    testbed_subject(bed, (uint32_t)share.first_reset);
+    check_share(bed, &share, share.queued[0], keys);
+    list_share(bed, "0", &share);
+}
+
+static void play_migrated(struct testbed *bed)
+{
+    static const char *const keys[] = {"migrate_both_have_some", "migrate_none_is_reset",
+                                       "migrate_all_accepted"};
+    struct agent *agents[2] = {testbed_actor(bed, LAB_SERVER), testbed_actor(bed, LAB_SERVER)};
+    struct share share = {.port = TESTBED_PORT + 1, .first_slot = MOST + 1};
+
+    backlog_set(bed, LAB_SERVER, "ipv4/tcp_migrate_req", "1");
+    spread(bed, &share, agents);
+    const struct backlog_sample *before = backlog_look(bed, share.port, "tcp_migrate_req");
+    const struct backlog_sample *after = die(bed, &share, agents, 0);
+    check_share(bed, &share, 0, keys);
+    testbed_check_bool(bed, "migrate_counted", true,
+                       backlog_rise(before, after, BACKLOG_MIGRATED) == share.queued[0]);
+    list_share(bed, "1", &share);
+}
+
+static void play_reuseport(struct testbed *bed)
+{
+    bool migrates = DO(testbed_server(bed), ACT_SETTING, .text = "tcp_migrate_req").rc >= 0;
+
     testbed_table(bed, "processes", "Two listeners on a port, one dies");
-    list_share(bed, "0", &facts->alone);
-    if (facts->migrates) {
-        check_share(bed, &facts->moved, true, moved);
-        testbed_check_bool(bed, "migrate_counted", true,
-                           backlog_rise(facts->before, facts->after, BACKLOG_MIGRATED) ==
-                               facts->moved.queued[0]);
-        list_share(bed, "1", &facts->moved);
-    }
-    testbed_expect_flags(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C RST,ACK", NULL);
-    backlog_tables(bed);
+    play_alone(bed);
+    if (migrates)
+        play_migrated(bed);
+    backlog_tables(bed, NULL);
 }
 
 const struct scenario backlog_reuseport = {
     .name = "reuseport",
     .title = "SO_REUSEPORT: a queue for each process, and one dies",
-    .here = "Each listener has a queue of its own; which one a connection goes to is a hash of its "
-            "addresses and ports. When a process dies, the connections in its queue, which their "
-            "clients believe in, are reset; those of the others stay. With tcp_migrate_req (Linux "
-            "5.14) they move to another listener of the port, half-open ones, too "
-            "(TCPMigrateReqSuccess), and none is lost. A slow process makes its own share wait "
-            "although the others are idle.",
+    .here =
+        "Each listener has a queue of its own; a hash of its addresses and ports decides which one "
+        "a connection goes to. When a process dies, the connections in its queue, which their "
+        "clients take for established, are reset; those of the others stay. With "
+        "tcp_migrate_req (Linux 5.14) they move to another listener of the port, half-open "
+        "ones included (TCPMigrateReqSuccess), and none is lost. A slow process makes its own "
+        "share wait although the others are idle.",
     .settings =
         (const struct scenario_setting[]){
             BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_migrate_req", "0", SETTING_OPTIONAL}, {0}},
-    .play = run_reuseport,
-    .check = check_reuseport,
+    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C RST,ACK"),
+    .play = play_reuseport,
 };

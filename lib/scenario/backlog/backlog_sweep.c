@@ -120,9 +120,8 @@ struct sweep_row {
     bool dropped; /* the one that did not fit */
 };
 
-struct sweep_facts {
+struct sweep {
     int64_t somaxconn;
-    int release;
     struct sweep_row rows[ROWS_MAX];
     size_t count;
 };
@@ -155,47 +154,27 @@ static void try_backlog(struct testbed *bed, struct sweep_row *row, uint16_t por
     DO(client, ACT_CALL, .function = do_close_clients);
 }
 
-static void choose_rows(struct testbed *bed, struct sweep_facts *facts)
+static void choose_rows(struct testbed *bed, struct sweep *sweep)
 {
     const struct backlog_own *own = bed->request->own;
 
     for (int i = 0; !own && i <= 14; i++)
-        facts->rows[facts->count++].backlog = i;
+        sweep->rows[sweep->count++].backlog = i;
     if (!own)
-        facts->rows[facts->count++].backlog = (int)facts->somaxconn + 10;
-    if (!own && facts->somaxconn <= MANY)
-        facts->rows[facts->count++].backlog = -1;
-    for (size_t i = 0; own && i < own->count && facts->count < ROWS_MAX; i++)
-        facts->rows[facts->count++].backlog = own->backlogs[i];
-}
-
-static void run_sweep(struct testbed *bed)
-{
-    struct sweep_facts *facts = testbed_facts(bed, sizeof *facts);
-
-    facts->release = backlog_release();
-    facts->somaxconn = testbed_setting(bed, LAB_SERVER, "core/somaxconn");
-    if (testbed_failed(bed))
-        return;
-    choose_rows(bed, facts);
-    for (size_t i = 0; i < facts->count && !testbed_failed(bed); i++) {
-        struct sweep_row *row = &facts->rows[i];
-        row->expected = backlog_model_queued(backlog_model_limit(row->backlog, facts->somaxconn));
-        if (row->expected + 3 > CLIENTS_MAX)
-            testbed_fail(bed, "a backlog of %d with a somaxconn of %d is more than can be tried",
-                         row->backlog, (int)facts->somaxconn);
-        else
-            try_backlog(bed, row, (uint16_t)(TESTBED_PORT + i));
-    }
+        sweep->rows[sweep->count++].backlog = (int)sweep->somaxconn + 10;
+    if (!own && sweep->somaxconn <= MANY)
+        sweep->rows[sweep->count++].backlog = -1;
+    for (size_t i = 0; own && i < own->count && sweep->count < ROWS_MAX; i++)
+        sweep->rows[sweep->count++].backlog = own->backlogs[i];
 }
 
 /* "0: 1, 1: 2, …" */
-static const char *pairs(struct testbed *bed, const struct sweep_facts *facts, bool observed)
+static const char *pairs(struct testbed *bed, const struct sweep *sweep, bool observed)
 {
     const char *text = "";
 
-    for (size_t i = 0; i < facts->count; i++) {
-        const struct sweep_row *row = &facts->rows[i];
+    for (size_t i = 0; i < sweep->count; i++) {
+        const struct sweep_row *row = &sweep->rows[i];
         text = arena_printf(bed->arena, "%s%s%d: %d", text, i ? ", " : "", row->backlog,
                             (int)(observed ? row->queued : row->expected));
     }
@@ -210,8 +189,7 @@ static const char *const systems[] = {
     [BACKLOG_MODEL_FREEBSD] = "freebsd",
 };
 
-static void list_row(struct testbed *bed, const struct sweep_facts *facts,
-                     const struct sweep_row *row)
+static void list_row(struct testbed *bed, const struct sweep *sweep, const struct sweep_row *row)
 {
     struct arena *arena = bed->arena;
     struct result_map *map = testbed_row(bed);
@@ -223,30 +201,37 @@ static void list_row(struct testbed *bed, const struct sweep_facts *facts,
     result_set_integer(arena, map, "connects", row->clients.established);
     result_set_integer(arena, map, "before_4_10",
                        backlog_model_believed(BACKLOG_MODEL_RELEASE(4, 9),
-                                              backlog_model_limit(row->backlog, facts->somaxconn)));
+                                              backlog_model_limit(row->backlog, sweep->somaxconn)));
     for (enum backlog_model_system i = BACKLOG_MODEL_LINUX_24; book && i <= BACKLOG_MODEL_FREEBSD;
          i++)
         result_set_integer(arena, map, systems[i], backlog_model_of(i, row->backlog));
 }
 
-static void check_sweep(struct testbed *bed)
+static void play_sweep(struct testbed *bed)
 {
-    const struct sweep_facts *facts = testbed_facts(bed, sizeof *facts);
-    bool all_dropped = facts->count > 0, believed = true;
+    struct sweep sweep = {.somaxconn = testbed_setting(bed, LAB_SERVER, "core/somaxconn")};
+    bool all_dropped = true, believed = true;
+    int release = backlog_release();
 
-    testbed_check_text(bed, "queued", pairs(bed, facts, false), pairs(bed, facts, true));
+    choose_rows(bed, &sweep);
     testbed_table(bed, "backlog", "Backlog, and connections that are queued");
-    for (size_t i = 0; i < facts->count; i++) {
-        const struct sweep_row *row = &facts->rows[i];
+    for (size_t i = 0; i < sweep.count && !testbed_failed(bed); i++) {
+        struct sweep_row *row = &sweep.rows[i];
+        int64_t limit = backlog_model_limit(row->backlog, sweep.somaxconn);
+        row->expected = backlog_model_queued(limit);
+        if (row->expected + 3 > CLIENTS_MAX)
+            testbed_fail(bed, "a backlog of %d with a somaxconn of %d is more than can be tried",
+                         row->backlog, (int)sweep.somaxconn);
+        else
+            try_backlog(bed, row, (uint16_t)(TESTBED_PORT + i));
         all_dropped &= row->dropped;
-        believed &= row->clients.established ==
-                    backlog_model_believed(facts->release,
-                                           backlog_model_limit(row->backlog, facts->somaxconn));
-        list_row(bed, facts, row);
+        believed &= row->clients.established == backlog_model_believed(release, limit);
+        list_row(bed, &sweep, row);
     }
+    testbed_check_text(bed, "queued", pairs(bed, &sweep, false), pairs(bed, &sweep, true));
     testbed_check_bool(bed, "next_syn_dropped", true, all_dropped);
     testbed_check_bool(bed, "clients_agree", true, believed);
-    testbed_observe_integer(bed, "somaxconn", facts->somaxconn);
+    testbed_observe_integer(bed, "somaxconn", sweep.somaxconn);
 }
 
 static const struct scenario_setting sweep_settings[] = {
@@ -258,16 +243,16 @@ const struct scenario backlog_sweep = {
     .book = "The backlog was never well defined, and systems multiply it by 1.5 or add to it: for "
             "a backlog of 5 they queue from 6 to 8 connections (section 4.5). A backlog of 0 "
             "should not be used, since it means different things.",
-    .here = "The accept queue holds one more than the backlog, which listen cuts to "
-            "net.core.somaxconn (4096 since 5.4, 128 before); a negative one is cut, too, so that "
-            "-1 asks for as many as may be. The SYN after that is dropped. Before 4.10 two more "
-            "clients could believe in a connection: a full queue let SYNs through as long as fewer "
-            "than two requests were half-open, and dropped their last ACK. That is why the book "
-            "has 3 + backlog for Linux 2.4.",
-    .differs = "No multiple of the backlog, and no more than one above it.",
+    .here =
+        "The accept queue holds one more than the backlog, which listen cuts to "
+        "net.core.somaxconn (4096 since 5.4, 128 before); a negative backlog is cut as well, so "
+        "-1 asks for the maximum. The SYN after that is dropped. Before 4.10 two more clients "
+        "could take themselves for connected: a full queue let SYNs through as long as fewer "
+        "than two requests were half-open, and dropped their last ACK. That is why the book "
+        "has 3 + backlog for Linux 2.4.",
+    .differs = "The backlog is not multiplied, and only one is added to it.",
     .settings = sweep_settings,
-    .play = run_sweep,
-    .check = check_sweep,
+    .play = play_sweep,
 };
 
 /* ---- somaxconn-clamp ---- */
@@ -276,53 +261,33 @@ const struct scenario backlog_sweep = {
 #define CLAMP_RAISED    8
 #define CLAMP_BACKLOG   100
 
-struct clamp_facts {
-    struct backlog_watch watch;
-    const struct backlog_sample *first, *full, *raised, *again, *filled;
-    int filled_first, filled_again;
-};
-
-static void run_somaxconn_clamp(struct testbed *bed)
+static void play_somaxconn_clamp(struct testbed *bed)
 {
-    struct clamp_facts *facts = testbed_facts(bed, sizeof *facts);
     struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+    int64_t limit = backlog_model_limit(CLAMP_BACKLOG, CLAMP_SOMAXCONN);
 
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = CLAMP_BACKLOG);
-    facts->first = backlog_look(bed, TESTBED_PORT, "listen(100)");
-    facts->filled_first = backlog_fill(bed, TESTBED_PORT, 1, CLAMP_SOMAXCONN + 1);
+    const struct backlog_sample *first = backlog_look(bed, TESTBED_PORT, "listen(100)");
+    testbed_check_integer(bed, "limit_at_first", limit, first->server.limit);
+    backlog_fill(bed, TESTBED_PORT, 1, CLAMP_SOMAXCONN + 1);
     testbed_from_here(bed);
     DO(client, ACT_CONNECT_START, .slot = 20, .port = TESTBED_PORT);
     backlog_await(bed, "delivered c>s:syn");
-    facts->full = backlog_look(bed, TESTBED_PORT, "full, one more");
+    const struct backlog_sample *full = backlog_look(bed, TESTBED_PORT, "full, one more");
+    testbed_check_integer(bed, "queued_at_first", backlog_model_queued(limit), full->server.queue);
+    backlog_check_rise(bed, "overflows", 1, first, full, BACKLOG_OVERFLOWS);
+
     DO(client, ACT_CLOSE, .slot = 20);
     backlog_set(bed, LAB_SERVER, "core/somaxconn", "8");
-    facts->raised = backlog_look(bed, TESTBED_PORT, "somaxconn is 8");
-    DO(server, ACT_LISTEN, .number = CLAMP_BACKLOG);
-    facts->again = backlog_look(bed, TESTBED_PORT, "listen(100) again");
-    facts->filled_again = backlog_fill(bed, TESTBED_PORT, 10, CLAMP_RAISED - CLAMP_SOMAXCONN);
-    facts->filled = backlog_look(bed, TESTBED_PORT, "full again");
-}
-
-static void check_somaxconn_clamp(struct testbed *bed)
-{
-    const struct clamp_facts *facts = testbed_facts(bed, sizeof *facts);
-
-    testbed_check_integer(bed, "limit_at_first",
-                          backlog_model_limit(CLAMP_BACKLOG, CLAMP_SOMAXCONN),
-                          facts->first->server.limit);
-    testbed_check_integer(bed, "queued_at_first",
-                          backlog_model_queued(backlog_model_limit(CLAMP_BACKLOG, CLAMP_SOMAXCONN)),
-                          facts->full->server.queue);
-    testbed_check_integer(bed, "overflows", 1,
-                          backlog_rise(facts->first, facts->full, BACKLOG_OVERFLOWS));
     testbed_check_integer(bed, "limit_with_somaxconn_8", CLAMP_SOMAXCONN,
-                          facts->raised->server.limit);
+                          backlog_look(bed, TESTBED_PORT, "somaxconn is 8")->server.limit);
+    DO(server, ACT_LISTEN, .number = CLAMP_BACKLOG);
     testbed_check_integer(bed, "limit_after_listen_again", CLAMP_RAISED,
-                          facts->again->server.limit);
+                          backlog_look(bed, TESTBED_PORT, "listen(100) again")->server.limit);
+    backlog_fill(bed, TESTBED_PORT, 10, CLAMP_RAISED - CLAMP_SOMAXCONN);
     testbed_check_integer(bed, "queued_at_last", backlog_model_queued(CLAMP_RAISED),
-                          facts->filled->server.queue);
-    testbed_expect_flags(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", NULL);
-    backlog_tables(bed);
+                          backlog_look(bed, TESTBED_PORT, "full again")->server.queue);
+    backlog_tables(bed, NULL);
 }
 
 const struct scenario backlog_somaxconn_clamp = {
@@ -331,13 +296,13 @@ const struct scenario backlog_somaxconn_clamp = {
     .book = "The argument may be larger than the kernel supports; the kernel then cuts it without "
             "an error (section 4.5).",
     .here = "The same: listen returns 0, and the limit is net.core.somaxconn of the moment. "
-            "Raising the setting later changes nothing for a listener that is there; listen must "
-            "be called again, which may be done on the same socket and keeps what is queued "
-            "(most servers do so when they are restarted or reloaded). ss -ltn shows the limit as "
-            "Send-Q, and TCP_INFO has it.",
+            "Raising the setting later changes nothing for an existing listener; listen must be "
+            "called again, which works on the same socket and keeps what is queued (most servers "
+            "do so when they are restarted or reloaded). ss -ltn shows the limit as Send-Q, and "
+            "TCP_INFO has it.",
     .settings = (const struct scenario_setting[]){BACKLOG_SETTINGS,
                                                   {SCENARIO_SERVER, "core/somaxconn", "4", 0},
                                                   {0}},
-    .play = run_somaxconn_clamp,
-    .check = check_somaxconn_clamp,
+    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK"),
+    .play = play_somaxconn_clamp,
 };

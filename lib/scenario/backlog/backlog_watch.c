@@ -10,6 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SAMPLES 40
+
+struct backlog_watch {
+    struct backlog_sample samples[SAMPLES];
+    size_t count;
+    bool gave_up; /* what was waited for did not come: no more waiting */
+};
+
 const struct scenario_setting backlog_settings[] = {BACKLOG_SETTINGS, {0}};
 
 static const char *const counter_names[BACKLOG_COUNTERS] = {
@@ -71,26 +79,23 @@ static int64_t do_survey(struct agent_self *self, const struct act *act, struct 
     return rc;
 }
 
-struct backlog_watch *backlog_watch(struct testbed *bed)
+static struct backlog_watch *watch_of(struct testbed *bed)
 {
-    return testbed_facts(bed, TESTBED_FACTS_MAX);
-}
+    static struct backlog_watch scratch;
 
-static struct agent *eye_of(struct testbed *bed, enum lab_host host)
-{
-    struct backlog_watch *watch = backlog_watch(bed);
-
-    if (!watch->eye[host])
-        watch->eye[host] = testbed_actor(bed, host);
-    return watch->eye[host];
+    if (!bed->backlog)
+        bed->backlog = arena_alloc(bed->arena, sizeof *bed->backlog);
+    if (!bed->backlog)
+        testbed_fail(bed, "out of memory");
+    return bed->backlog ? bed->backlog : &scratch;
 }
 
 static struct backlog_survey survey(struct testbed *bed, enum lab_host host, uint16_t port,
                                     bool count)
 {
     struct backlog_survey seen = {0};
-    struct act_reply reply =
-        DO(eye_of(bed, host), ACT_CALL, .function = do_survey, .port = port, .flags = count);
+    struct act_reply reply = DO(testbed_watcher(bed, host), ACT_CALL, .function = do_survey,
+                                .port = port, .flags = count);
 
     if (reply.rc && !testbed_failed(bed))
         testbed_fail(bed, "looking at the sockets of the %s: %s", lab_host_name(host),
@@ -100,17 +105,17 @@ static struct backlog_survey survey(struct testbed *bed, enum lab_host host, uin
     return seen;
 }
 
-struct backlog_survey backlog_survey(struct testbed *bed, enum lab_host host, uint16_t port)
+struct backlog_survey backlog_survey(struct testbed *bed, uint16_t port)
 {
-    return survey(bed, host, port, true);
+    return survey(bed, LAB_SERVER, port, true);
 }
 
 const struct backlog_sample *backlog_look(struct testbed *bed, uint16_t port, const char *when)
 {
-    struct backlog_watch *watch = backlog_watch(bed);
+    struct backlog_watch *watch = watch_of(bed);
     struct backlog_sample *sample = &watch->samples[watch->count];
 
-    if (watch->count + 1 < BACKLOG_SAMPLES)
+    if (watch->count + 1 < SAMPLES)
         watch->count++;
     *sample = (struct backlog_sample){.when = when,
                                       .at_ns = clock_mono_ns() - bed->started_mono_ns,
@@ -126,6 +131,13 @@ int64_t backlog_rise(const struct backlog_sample *from, const struct backlog_sam
 {
     int64_t before = from->server.counters[counter], after = to->server.counters[counter];
     return before == RESULT_UNKNOWN || after == RESULT_UNKNOWN ? RESULT_UNKNOWN : after - before;
+}
+
+void backlog_check_rise(struct testbed *bed, const char *key, int64_t expected,
+                        const struct backlog_sample *from, const struct backlog_sample *to,
+                        enum backlog_counter counter)
+{
+    testbed_check_integer(bed, key, expected, backlog_rise(from, to, counter));
 }
 
 /* ---- Tables ---- */
@@ -191,20 +203,9 @@ static void summarize(struct testbed *bed, const struct backlog_watch *watch)
     result_set_text(bed->arena, row, "counters", *moved ? moved : "-");
 }
 
-void backlog_tables(struct testbed *bed)
+/* "1, 2, 3": the accept queue in each sample. */
+static const char *lengths(struct testbed *bed, const struct backlog_watch *watch)
 {
-    const struct backlog_watch *watch = backlog_watch(bed);
-
-    if (!watch->count)
-        return;
-    list_queues(bed, watch);
-    list_counters(bed, watch);
-    summarize(bed, watch);
-}
-
-const char *backlog_lengths(struct testbed *bed)
-{
-    const struct backlog_watch *watch = backlog_watch(bed);
     const char *text = "";
 
     for (size_t i = 0; i < watch->count; i++)
@@ -213,18 +214,41 @@ const char *backlog_lengths(struct testbed *bed)
     return text;
 }
 
+void backlog_tables(struct testbed *bed, const char *queues)
+{
+    const struct backlog_watch *watch = watch_of(bed);
+
+    if (queues)
+        testbed_check_text(bed, "accept_queue", queues, lengths(bed, watch));
+    if (!watch->count)
+        return;
+    list_queues(bed, watch);
+    list_counters(bed, watch);
+    if (bed->request->set != &scenario_connect)
+        summarize(bed, watch);
+}
+
 /* ---- Waiting ---- */
 
-static bool await_survey(struct testbed *bed, uint16_t port,
-                         bool (*good)(const struct backlog_survey *now, int64_t value),
-                         int64_t value)
+bool backlog_gave_up(struct testbed *bed)
 {
-    struct backlog_watch *watch = backlog_watch(bed);
-    int64_t end_ns = clock_mono_ns() + TESTBED_LIMIT_NS;
+    return testbed_failed(bed) || watch_of(bed)->gave_up;
+}
+
+void backlog_give_up_if(struct testbed *bed, bool now)
+{
+    watch_of(bed)->gave_up |= now;
+}
+
+bool backlog_await_field(struct testbed *bed, uint16_t port, size_t offset, int64_t value)
+{
+    struct backlog_watch *watch = watch_of(bed);
+    int64_t end_ns = clock_mono_ns() + TESTBED_LIMIT_NS, seen;
 
     while (!testbed_failed(bed) && !watch->gave_up) {
         struct backlog_survey now = survey(bed, LAB_SERVER, port, false);
-        if (good(&now, value))
+        memcpy(&seen, (const char *)&now + offset, sizeof seen);
+        if (seen == value)
             return true;
         watch->gave_up = clock_mono_ns() >= end_ns;
         poll(NULL, 0, 1);
@@ -232,49 +256,9 @@ static bool await_survey(struct testbed *bed, uint16_t port,
     return false;
 }
 
-static bool is_queue(const struct backlog_survey *now, int64_t value)
-{
-    return now->queue == value;
-}
-
-static bool is_half_open(const struct backlog_survey *now, int64_t value)
-{
-    return now->states[TCP_SYN_RECV] == value;
-}
-
-static bool is_established(const struct backlog_survey *now, int64_t value)
-{
-    return now->states[TCP_ESTABLISHED] == value;
-}
-
-static bool is_unread(const struct backlog_survey *now, int64_t value)
-{
-    return now->unread_bytes == value;
-}
-
-bool backlog_await_queue(struct testbed *bed, uint16_t port, int64_t length)
-{
-    return await_survey(bed, port, is_queue, length);
-}
-
-bool backlog_await_half_open(struct testbed *bed, uint16_t port, int64_t count)
-{
-    return await_survey(bed, port, is_half_open, count);
-}
-
-bool backlog_await_established(struct testbed *bed, uint16_t port, int64_t count)
-{
-    return await_survey(bed, port, is_established, count);
-}
-
-bool backlog_await_unread(struct testbed *bed, uint16_t port, int64_t bytes)
-{
-    return await_survey(bed, port, is_unread, bytes);
-}
-
 bool backlog_await(struct testbed *bed, const char *condition)
 {
-    struct backlog_watch *watch = backlog_watch(bed);
+    struct backlog_watch *watch = watch_of(bed);
 
     if (testbed_saw(bed, condition, watch->gave_up ? 0 : TESTBED_LIMIT_NS))
         return true;
@@ -284,7 +268,7 @@ bool backlog_await(struct testbed *bed, const char *condition)
 
 bool backlog_await_unless(struct testbed *bed, const char *condition, const char *unless)
 {
-    struct backlog_watch *watch = backlog_watch(bed);
+    struct backlog_watch *watch = watch_of(bed);
     int64_t end_ns = clock_mono_ns() + TESTBED_LIMIT_NS;
 
     while (!testbed_failed(bed) && !watch->gave_up) {
@@ -300,14 +284,14 @@ bool backlog_await_unless(struct testbed *bed, const char *condition, const char
 void backlog_in_time(struct testbed *bed, int64_t since_mono_ns)
 {
     if (clock_mono_ns() - since_mono_ns > RESENT_NS)
-        testbed_fail(bed, "this machine was so busy that SYNs were sent again meanwhile");
+        testbed_fail(bed, "this machine was so busy that SYNs were sent again in the meantime");
 }
 
 /* ---- Doing ---- */
 
 int backlog_fill(struct testbed *bed, uint16_t port, int first, int count)
 {
-    struct backlog_watch *watch = backlog_watch(bed);
+    struct backlog_watch *watch = watch_of(bed);
     struct agent *client = testbed_client(bed);
     int64_t before = survey(bed, LAB_SERVER, port, false).queue;
     int connected = 0;
@@ -323,7 +307,7 @@ int backlog_fill(struct testbed *bed, uint16_t port, int first, int count)
 
 int backlog_accept(struct testbed *bed, struct agent *server, int listener, int first, int count)
 {
-    struct backlog_watch *watch = backlog_watch(bed);
+    struct backlog_watch *watch = watch_of(bed);
     int accepted = 0;
 
     for (int i = 0; i < count; i++) {
@@ -333,6 +317,13 @@ int backlog_accept(struct testbed *bed, struct agent *server, int listener, int 
         watch->gave_up |= reply.rc == -ETIME;
     }
     return accepted;
+}
+
+int64_t backlog_read(struct testbed *bed, int slot, int64_t bytes)
+{
+    return backlog_gave_up(bed)
+               ? 0
+               : DO(testbed_server(bed), ACT_READ_ALL, .slot = slot, .bytes = bytes).bytes;
 }
 
 /* In an agent. text: "PATH=VALUE" */
@@ -355,29 +346,28 @@ void backlog_set(struct testbed *bed, enum lab_host host, const char *path, cons
     struct act act = {.verb = ACT_CALL, .function = do_set};
 
     snprintf(act.text, sizeof act.text, "%s=%s", path, value);
-    struct act_reply reply = agent_do(eye_of(bed, host), &act);
+    struct act_reply reply = agent_do(testbed_watcher(bed, host), &act);
     if (reply.rc && !testbed_failed(bed))
         testbed_fail(bed, "cannot set %s of the %s: %s", path, lab_host_name(host),
                      act_rc_name(reply.rc, "0"));
 }
 
-const char *backlog_state_of(struct testbed *bed, struct agent *client, int slot)
+const char *backlog_state_of(struct agent *client, int slot)
 {
     struct act_reply reply =
         DO(client, ACT_READ, .slot = slot, .bytes = 1, .flags = MSG_DONTWAIT | MSG_PEEK);
 
-    (void)bed;
     return reply.rc == -EAGAIN ? "open" : reply.rc > 0 ? "data" : act_rc_name(reply.rc, "EOF");
 }
 
 const char *backlog_end_of(struct testbed *bed, struct agent *client, int slot)
 {
-    struct backlog_watch *watch = backlog_watch(bed);
+    struct backlog_watch *watch = watch_of(bed);
     struct act_reply reply = DO(client, ACT_POLL, .slot = slot, .number = POLLIN,
                                 .timeout_ns = watch->gave_up ? NS_PER_MS : TESTBED_LIMIT_NS);
 
     watch->gave_up |= reply.rc == 0;
-    return backlog_state_of(bed, client, slot);
+    return backlog_state_of(client, slot);
 }
 
 /* ---- Processes, inside an agent ---- */

@@ -14,15 +14,14 @@ extern const struct scenario connect_unreachable_net, connect_unreachable_host,
 /* connect_lost.c: a segment of the handshake is lost or late. */
 extern const struct scenario connect_syn_lost, connect_synack_lost, connect_last_ack_lost,
     connect_synack_late;
-/* connect_queue.c: what the listener makes of it. */
-extern const struct scenario connect_accept_queue_full, connect_reset_late, connect_deferred_accept;
+/* backlog_full.c, backlog_defer.c: what the listener makes of it; accept-backlog lists them, too,
+ * there under a name of what the server sees. */
+extern const struct scenario connect_reset_late, connect_fast_open;
 /* connect_meet.c: ports that meet. */
 extern const struct scenario connect_simultaneous_open, connect_self_connect,
     connect_address_exhausted;
 /* connect_call.c: the call itself. */
 extern const struct scenario connect_interrupted, connect_reuse_after_failure, connect_nonblocking;
-/* connect_fastopen.c */
-extern const struct scenario connect_fast_open;
 
 /* The settings that scenarios with unanswered SYNs pin: SYNs at 0, 1, 2 and 4 s, the end at 8 s;
  * and at 0 and 1 s, the end at 3 s, where no SYN should go unanswered. */

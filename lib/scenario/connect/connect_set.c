@@ -1,4 +1,5 @@
 /* The scenarios of connect-timeout, in the order of --list. */
+#include "scenario/backlog/backlog.h"
 #include "scenario/connect/connect.h"
 
 static const struct scenario *const items[] = {
@@ -14,7 +15,7 @@ static const struct scenario *const items[] = {
     &connect_synack_lost,
     &connect_last_ack_lost,
     &connect_synack_late,
-    &connect_accept_queue_full,
+    &backlog_accept_queue_full,
     &connect_reset_late,
     &connect_simultaneous_open,
     &connect_self_connect,
@@ -22,7 +23,7 @@ static const struct scenario *const items[] = {
     &connect_reuse_after_failure,
     &connect_nonblocking,
     &connect_address_exhausted,
-    &connect_deferred_accept,
+    &backlog_deferred_accept,
     &connect_fast_open,
     NULL,
 };

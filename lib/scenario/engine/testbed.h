@@ -39,6 +39,7 @@ struct testbed {
     size_t event_count;
     const struct result_connection *subject; /* NULL: no segment was seen */
 
+    struct backlog_watch *backlog; /* what accept-backlog's scenarios saw of the queues */
     struct agent *agents;
     struct agent *first[LAB_HOSTS];
     struct agent *watcher[LAB_HOSTS]; /* looks at its host, and has no socket of the scenario */
