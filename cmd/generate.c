@@ -10,9 +10,11 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "diagnosis/verdict_thresholds.h"
 #include "scenario/programs/sut_close.h"
 #include "scenario/programs/sut_crash.h"
 #include "scenario/scenario.h"
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -94,6 +96,77 @@ static void render_scenarios(struct buf *out, const struct cli_command *command)
         render_scenario(out, set->items[i]);
 }
 
+/* ---- the numbers behind the verdicts of a command */
+
+static void threshold_time(struct buf *out, double value)
+{
+    if (value >= NS_PER_SEC)
+        buf_printf(out, "%g s", value / NS_PER_SEC);
+    else if (value >= NS_PER_MS)
+        buf_printf(out, "%g ms", value / NS_PER_MS);
+    else
+        buf_printf(out, "%g µs", value / NS_PER_US);
+}
+
+static void threshold_share(struct buf *out, double value)
+{
+    buf_printf(out, "%g %%", 100 * value);
+}
+
+static void threshold_times(struct buf *out, double value)
+{
+    buf_printf(out, "%g times", value);
+}
+
+static void threshold_number(struct buf *out, double value)
+{
+    buf_printf(out, "%.10g", value);
+}
+
+#define PRINT_TIME  threshold_time
+#define PRINT_SHARE threshold_share
+#define PRINT_TIMES threshold_times
+#define PRINT_COUNT threshold_number
+#define PRINT_P     threshold_number
+
+static const struct verdict_threshold {
+    const char *command;
+    void (*print)(struct buf *out, double value);
+    double value;
+    const char *decides, *reason;
+} verdict_thresholds[] = {
+#define ROW(command, kind, value, decides, reason)                                                 \
+    {command, PRINT_##kind, (double)(value), decides, reason},
+#define PROBE_ROW(name, ...)    ROW("tcp-probe", __VA_ARGS__)
+#define REACH_ROW(name, ...)    ROW("connect-timeout", __VA_ARGS__)
+#define LISTENER_ROW(name, ...) ROW("accept-backlog", __VA_ARGS__)
+#define MACHINE_ROW(name, ...)  ROW("doctor", __VA_ARGS__)
+    PROBE_THRESHOLDS(PROBE_ROW) REACH_THRESHOLDS(REACH_ROW) LISTENER_THRESHOLDS(LISTENER_ROW)
+        MACHINE_THRESHOLDS(MACHINE_ROW)};
+
+static bool has_verdict_thresholds(const struct cli_command *command)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(verdict_thresholds); i++)
+        if (!strcmp(verdict_thresholds[i].command, command->name))
+            return true;
+    return false;
+}
+
+static void render_verdict_thresholds(struct buf *out, const struct cli_command *command)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(verdict_thresholds); i++) {
+        const struct verdict_threshold *row = &verdict_thresholds[i];
+        cleanup(buf) struct buf value = {0}, text = {0};
+        if (strcmp(row->command, command->name))
+            continue;
+        row->print(&value, row->value);
+        buf_printf(&text, "%s. %c%s.", row->decides, toupper((unsigned char)row->reason[0]),
+                   row->reason + 1);
+        cli_render_man_entry(out, buf_str(&value), (const char *[]){buf_str(&text)}, 1);
+        out->failed |= value.failed || text.failed;
+    }
+}
+
 struct block {
     const char *begin, *end; /* whole lines */
     void (*render)(struct buf *out, const struct cli_command *command);
@@ -152,6 +225,9 @@ static void render_servers(struct buf *out, const struct cli_command *command)
 
 static const struct block sut_page[] = {
     {MAN_BLOCK("CLIENTS"), render_clients}, {MAN_BLOCK("SERVERS"), render_servers}, {0}};
+
+static const struct block verdict_page[] = {
+    {MAN_BLOCK("VERDICT THRESHOLDS"), render_verdict_thresholds}, {0}};
 
 static const struct block scenario_page[] = {{MAN_BLOCK("SCENARIOS"), render_scenarios}, {0}};
 
@@ -258,6 +334,8 @@ static int write_blocks(struct generator *generator, const char *name, const str
         rc = replace_blocks(&text, scenario_page, command, error);
     if (!rc && command && has_subjects(command))
         rc = replace_blocks(&text, sut_page, command, error);
+    if (!rc && command && has_verdict_thresholds(command))
+        rc = replace_blocks(&text, verdict_page, command, error);
     if (rc)
         error_add(error, "%s", buf_str(&path));
     return rc ? rc : settle(generator, buf_str(&path), &text, error);

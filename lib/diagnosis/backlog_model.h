@@ -3,8 +3,8 @@
  * Follows __sys_listen (net/socket.c), sk_acceptq_is_full (include/net/sock.h),
  * inet_csk_reqsk_queue_is_full (include/net/inet_connection_sock.h) and tcp_conn_request
  * (net/ipv4/tcp_input.c). Pure. */
-#ifndef DIAGNOSIS_CAPACITY_H
-#define DIAGNOSIS_CAPACITY_H
+#ifndef DIAGNOSIS_BACKLOG_MODEL_H
+#define DIAGNOSIS_BACKLOG_MODEL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -9,13 +9,16 @@
 
 #include "base/clock.h"
 
-#define SYN_RTO_NS     NS_PER_SEC         /* TCP_TIMEOUT_INIT, RFC 6298 section 2 */
-#define RTO_BASE_NS    (200 * NS_PER_MS)  /* TCP_RTO_MIN; tcp_rto_min_us does not change it here */
-#define RTO_MAX_NS     (120 * NS_PER_SEC) /* TCP_RTO_MAX */
+/* TCP_TIMEOUT_INIT, RFC 6298 section 2 */
+#define SYN_RTO_NS NS_PER_SEC
+/* TCP_RTO_MIN; tcp_rto_min_us does not change it where it is used here */
+#define RTO_BASE_NS (200 * NS_PER_MS)
+/* TCP_RTO_MAX */
+#define RTO_MAX_NS     (120 * NS_PER_SEC)
 #define RETRIES_MAX    255
 #define ORPHAN_RETRIES 8
-#define WHEEL_LATENESS                                                                             \
-    7 /* a level of the timer wheel has 63 slots and the next is 8 times coarser */
+/* A level of the timer wheel has 63 slots, and the next one is 8 times coarser. */
+#define WHEEL_LATENESS 7
 
 const struct kernel_timers_settings kernel_timers_defaults = {
     .tick_ns = 4 * NS_PER_MS,
@@ -92,11 +95,11 @@ int64_t kernel_timers_latest_ns(const struct kernel_timers_settings *settings, i
     return planned_ns + planned_ns / WHEEL_LATENESS + 2 * tick_of(settings);
 }
 
-static void send_at(struct kernel_timers *schedule, int64_t at_ns)
+static void send_at(struct kernel_timers *timers, int64_t at_ns)
 {
-    if (schedule->sent_count < KERNEL_TIMERS_SENT_MAX)
-        schedule->sent_ns[schedule->sent_count] = at_ns;
-    schedule->sent_count++;
+    if (timers->sent_count < KERNEL_TIMERS_SENT_MAX)
+        timers->sent_ns[timers->sent_count] = at_ns;
+    timers->sent_count++;
 }
 
 /* What remains until TCP_USER_TIMEOUT, if that is less than the timer; a tick once it has passed.

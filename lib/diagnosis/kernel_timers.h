@@ -1,4 +1,4 @@
-/* When the kernel sends again, and when it gives up: its retransmission schedules as arithmetic.
+/* When the kernel's timers make it send again, and when it gives up, as arithmetic.
  *
  * Settings and socket options in, the times of all transmissions and of the failure out. Pure, and
  * total: nonsensical settings are taken as the nearest sensible ones. Times are nanoseconds after
@@ -10,8 +10,8 @@
  * (tcp_schedule_loss_probe) and inet_connection_sock.c (reqsk_timer_handler) of Linux 6.15 and
  * later. Older kernels differ by their settings only: no tcp_syn_linear_timeouts before 6.5 (0), no
  * tcp_rto_max_ms before 6.15 (120 s), no tcp_rto_min_us before 6.11 (200 ms). */
-#ifndef DIAGNOSIS_SCHEDULE_H
-#define DIAGNOSIS_SCHEDULE_H
+#ifndef DIAGNOSIS_KERNEL_TIMERS_H
+#define DIAGNOSIS_KERNEL_TIMERS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +46,7 @@ struct kernel_timers_socket {
  * tcp_rto_max_ms: then sent_count goes on counting, and the times end here. */
 #define KERNEL_TIMERS_SENT_MAX 320
 
+/* What the timers of one attempt do. */
 struct kernel_timers {
     int64_t sent_ns[KERNEL_TIMERS_SENT_MAX]; /* rising; the first one is 0, except of a keepalive */
     size_t sent_count;
@@ -70,9 +71,9 @@ void kernel_timers_keepalive(struct kernel_timers *out,
                              const struct kernel_timers_settings *settings,
                              const struct kernel_timers_socket *socket);
 
-/* How long the kernel must have retransmitted in vain before it counts as `retries` times: the
- * 924.6 s of tcp_retries2 15. It runs from the first retransmission, and is looked at only when a
- * retransmission is due, so that the failure comes later. */
+/* How long the kernel must have retransmitted without an answer before that counts as `retries`
+ * times: the 924.6 s of tcp_retries2 15. It runs from the first retransmission, and is looked at
+ * only when a retransmission is due, so that the failure comes later. */
 int64_t kernel_timers_retries_ns(const struct kernel_timers_settings *settings, int64_t retries);
 
 /* The retransmission timeout of a connection with that smoothed round trip, before any back-off. */

@@ -41,77 +41,11 @@ void machine_value_read(struct machine_value *out, const char *text)
     out->known = len > 0;
 }
 
-/* ---- lines ---- */
-
-struct line line_begin(struct report *report)
-{
-    return (struct line){.arena = &report->arena, .effect_ns = RESULT_UNKNOWN};
-}
-
-static void add_finding(struct report *report, const char *check, const struct line *line)
-{
-    enum finding_code code = line->needed ? FINDING_MACHINE_REFUSES : FINDING_MACHINE_SETTING;
-    struct finding *finding =
-        finding_add(&report->arena, &report->findings, code, RESULT_SIDE_NONE);
-
-    finding->target = check;
-    finding->summary = line->meaning;
-    if (line->remedy)
-        finding->remedy = line->remedy;
-    if (line->value)
-        result_set_text(&report->arena, &finding->evidence, "value", line->value);
-}
-
-void line_end(struct report *report, const char *group, const char *check, const struct line *line)
-{
-    struct result *result = line->meaning ? report_add(report, RESULT_MACHINE) : NULL;
-
-    if (!result)
-        return;
-    result->machine =
-        (struct result_machine){.group = group,
-                                .check = check,
-                                .health = line->health,
-                                .value = line->value,
-                                .meaning = line->meaning,
-                                .remedy = line->remedy,
-                                .source = line->source,
-                                .effect_ns = line->effect_ns,
-                                .needed = line->needed,
-                                .detail = line->detail && line->health == RESULT_HEALTH_OK};
-    if (line->health != RESULT_HEALTH_PROBLEM)
-        return;
-    add_finding(report, check, line);
-    result->machine.error = (struct result_error){.code = line->needed ? FINDING_MACHINE_REFUSES
-                                                                       : FINDING_MACHINE_SETTING,
-                                                  .message = line->meaning};
-}
-
-const char *line_duration(struct arena *arena, int64_t ns)
-{
-    char text[UNITS_TEXT_MAX];
-
-    if (ns >= NS_PER_SEC && ns < 120 * NS_PER_SEC && ns % NS_PER_SEC == 0)
-        return arena_printf(arena, "%" PRId64 " s", ns / NS_PER_SEC);
-    if (ns >= NS_PER_MS && ns < NS_PER_SEC && ns % NS_PER_MS == 0)
-        return arena_printf(arena, "%" PRId64 " ms", ns / NS_PER_MS);
-    /* What is said to last at least so long must not be rounded up. */
-    if (ns >= 120 * NS_PER_SEC)
-        ns -= ns % NS_PER_SEC;
-    return arena_copy(arena, units_format_duration(text, sizeof text, ns, "µ"));
-}
-
-const char *line_size(struct arena *arena, int64_t bytes)
-{
-    char text[UNITS_TEXT_MAX];
-    return arena_copy(arena, units_format_size(text, sizeof text, bytes));
-}
-
 /* ---- what was tried ---- */
 
 /* "why; what to do (what the kernel said)" is how the errors of the lab are written, "why. What to
  * do" those of captures. */
-static void split_remedy(struct line *line, const char *text)
+static void split_remedy(struct machine_line *line, const char *text)
 {
     const char *semicolon = strstr(text, "; "), *stop = strstr(text, ". ");
     const char *end = semicolon && (!stop || semicolon < stop) ? semicolon : stop;
@@ -130,9 +64,9 @@ static void split_remedy(struct line *line, const char *text)
 
 /* Something that works, or the reason why not. */
 static void examine_answer(struct report *report, const char *group, const char *check,
-                           const struct machine_answer *answer, const struct line *words)
+                           const struct machine_answer *answer, const struct machine_line *words)
 {
-    struct line line = *words;
+    struct machine_line line = *words;
 
     if (!answer->tried)
         return;
@@ -143,13 +77,13 @@ static void examine_answer(struct report *report, const char *group, const char 
     } else {
         line.remedy = NULL;
     }
-    line_end(report, group, check, &line);
+    machine_line_end(report, group, check, &line);
 }
 
-static struct line words_of(struct report *report, bool needed, const char *meaning,
-                            const char *remedy, const char *source)
+static struct machine_line words_of(struct report *report, bool needed, const char *meaning,
+                                    const char *remedy, const char *source)
 {
-    struct line line = line_begin(report);
+    struct machine_line line = machine_line_begin(report);
 
     line.needed = needed;
     line.meaning = meaning;
@@ -182,7 +116,8 @@ static void examine_stamps(const struct machine_stamps *stamps, struct report *r
         {stamps->sched, "SCHED"}, {stamps->snd, "SND"}, {stamps->ack, "ACK"}, {stamps->rx, "RX"}};
     const char *came = "", *missing = "";
     struct arena *arena = &report->arena;
-    struct line line = words_of(report, true, NULL, NULL, "SO_TIMESTAMPING, tried on loopback");
+    struct machine_line line =
+        words_of(report, true, NULL, NULL, "SO_TIMESTAMPING, tried on loopback");
 
     if (!stamps->family)
         return;
@@ -205,8 +140,8 @@ static void examine_stamps(const struct machine_stamps *stamps, struct report *r
         if (stamps->error.code == ENETUNREACH || stamps->error.code == EADDRNOTAVAIL)
             line.remedy = "The loopback interface is down; as root: ip link set lo up";
     }
-    line_end(report, NEEDED, stamps->family == 6 ? "time stamps, IPv6" : "time stamps, IPv4",
-             &line);
+    machine_line_end(report, NEEDED,
+                     stamps->family == 6 ? "time stamps, IPv6" : "time stamps, IPv4", &line);
 }
 
 /* A host without IPv6 lacks nothing that netkit needs. */
@@ -215,8 +150,8 @@ static void examine_families(const struct machine *machine, struct report *repor
     for (size_t i = 0; i < MACHINE_FAMILIES; i++) {
         const struct machine_stamps *stamps = &machine->stamps[i];
         int code = stamps->error.code;
-        struct line line = words_of(report, false, "no connection over loopback is possible", NULL,
-                                    "a socket on ::1");
+        struct machine_line line = words_of(
+            report, false, "no connection over loopback is possible", NULL, "a socket on ::1");
         if (stamps->family != 6 || (code != EAFNOSUPPORT && code != EADDRNOTAVAIL)) {
             examine_stamps(stamps, report);
             continue;
@@ -224,13 +159,13 @@ static void examine_families(const struct machine *machine, struct report *repor
         line.health = RESULT_HEALTH_NOTE;
         line.value = "no IPv6";
         line.remedy = "Use -4, or enable IPv6: sysctl -w net.ipv6.conf.lo.disable_ipv6=0";
-        line_end(report, HELPFUL, "time stamps, IPv6", &line);
+        machine_line_end(report, HELPFUL, "time stamps, IPv6", &line);
     }
 }
 
 static void examine_abilities(const struct machine *machine, struct report *report)
 {
-    struct line words =
+    struct machine_line words =
         words_of(report, true, "the lab runs: two hosts and a wire of its own, without root",
                  "What the message says, or --no-lab for what loopback can show.",
                  "namespaces made and forgotten");
@@ -260,7 +195,7 @@ static void examine_abilities(const struct machine *machine, struct report *repo
 
 static void examine_kernel(const struct machine *machine, struct report *report)
 {
-    struct line line = words_of(report, false, NULL, NULL, "/proc/sys/kernel/osrelease");
+    struct machine_line line = words_of(report, false, NULL, NULL, "/proc/sys/kernel/osrelease");
     int major = 0, minor = 0;
 
     if (!machine->kernel || sscanf(machine->kernel, "%d.%d", &major, &minor) != 2)
@@ -273,14 +208,14 @@ static void examine_kernel(const struct machine *machine, struct report *report)
         line.meaning = "older than what netkit's explanations follow (5.6 and later)";
         line.remedy = "Expect differences in retransmission, accept queues and time stamps.";
     }
-    line_end(report, MACHINE, "kernel", &line);
+    machine_line_end(report, MACHINE, "kernel", &line);
 }
 
 /* TCP_DELACK_MIN is HZ / 25 and TCP_DELACK_MAX HZ / 5 ticks, both whole (include/net/tcp.h). */
 static void examine_tick(const struct machine *machine, struct report *report)
 {
     struct arena *arena = &report->arena;
-    struct line line = words_of(report, false, NULL, NULL, machine->tick_source);
+    struct machine_line line = words_of(report, false, NULL, NULL, machine->tick_source);
 
     if (machine->tick_ns <= 0)
         return;
@@ -290,16 +225,16 @@ static void examine_tick(const struct machine *machine, struct report *report)
     line.value = arena_printf(arena, "%" PRId64, hz);
     line.effect_ns = least_ns;
     line.meaning = arena_printf(arena, "this host delays an ACK by %s to %s; timers count in %s",
-                                line_duration(arena, least_ns), line_duration(arena, most_ns),
-                                line_duration(arena, machine->tick_ns));
-    line_end(report, MACHINE, "HZ", &line);
+                                machine_duration(arena, least_ns), machine_duration(arena, most_ns),
+                                machine_duration(arena, machine->tick_ns));
+    machine_line_end(report, MACHINE, "HZ", &line);
 }
 
 static void examine_clock(const struct machine *machine, struct report *report)
 {
     static const char *const slow[] = {"hpet", "acpi_pm", "jiffies", "refined-jiffies", "pit"};
-    struct line line = words_of(report, false, "reading the time is cheap", NULL,
-                                "/sys/devices/system/clocksource/clocksource0");
+    struct machine_line line = words_of(report, false, "reading the time is cheap", NULL,
+                                        "/sys/devices/system/clocksource/clocksource0");
 
     if (!machine->clock_source)
         return;
@@ -312,12 +247,12 @@ static void examine_clock(const struct machine *machine, struct report *report)
             line.remedy = "Find out why the kernel gave up the tsc (its log says so); on a virtual "
                           "machine ask for kvm-clock or an invariant TSC.";
         }
-    line_end(report, MACHINE, "clock", &line);
+    machine_line_end(report, MACHINE, "clock", &line);
 }
 
 static void examine_descriptors(const struct machine *machine, struct report *report)
 {
-    struct line line = words_of(report, false, NULL, NULL, "getrlimit(RLIMIT_NOFILE)");
+    struct machine_line line = words_of(report, false, NULL, NULL, "getrlimit(RLIMIT_NOFILE)");
     struct arena *arena = &report->arena;
 
     if (!machine->descriptors_known)
@@ -334,12 +269,12 @@ static void examine_descriptors(const struct machine *machine, struct report *re
         line.remedy = "For thousands of connections at once: ulimit -Hn, LimitNOFILE= of the "
                       "service, or nofile in limits.conf(5).";
     }
-    line_end(report, MACHINE, "descriptors", &line);
+    machine_line_end(report, MACHINE, "descriptors", &line);
 }
 
 static void examine_terminal(const struct machine *machine, struct report *report)
 {
-    struct line line = words_of(report, false, NULL, NULL, "setlocale(LC_CTYPE)");
+    struct machine_line line = words_of(report, false, NULL, NULL, "setlocale(LC_CTYPE)");
 
     if (!machine->terminal_known)
         return;
@@ -348,7 +283,7 @@ static void examine_terminal(const struct machine *machine, struct report *repor
                                  : "ladders and bars are drawn with ASCII";
     line.health = machine->utf8 ? RESULT_HEALTH_OK : RESULT_HEALTH_NOTE;
     line.remedy = machine->utf8 ? NULL : "LC_ALL=C.UTF-8 netkit …";
-    line_end(report, TERMINAL, "locale", &line);
+    machine_line_end(report, TERMINAL, "locale", &line);
     line = words_of(report, false, NULL, NULL, "isatty, TIOCGWINSZ, TERM, NO_COLOR");
     line.value = machine->terminal
                      ? arena_printf(&report->arena, "%" PRId64 " columns", machine->columns)
@@ -358,7 +293,7 @@ static void examine_terminal(const struct machine *machine, struct report *repor
         line.health = RESULT_HEALTH_NOTE;
         line.remedy = "Reports are laid out for 80 columns.";
     }
-    line_end(report, TERMINAL, "output", &line);
+    machine_line_end(report, TERMINAL, "output", &line);
 }
 
 void machine_examine(const struct machine *machine, struct report *report)
@@ -376,8 +311,5 @@ void machine_examine(const struct machine *machine, struct report *report)
 
 bool machine_refuses(const struct report *report)
 {
-    for (size_t i = 0; i < report->findings.count; i++)
-        if (report->findings.items[i].code == FINDING_MACHINE_REFUSES)
-            return true;
-    return false;
+    return finding_listed(&report->findings, FINDING_MACHINE_REFUSES);
 }

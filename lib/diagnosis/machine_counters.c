@@ -75,15 +75,15 @@ static uint64_t rise(const struct machine *machine, const struct counter *counte
 
 static const char *since(struct arena *arena, const struct machine *machine)
 {
-    return machine->uptime_ns > 0
-               ? arena_printf(arena, " (in at most %s)", line_duration(arena, machine->uptime_ns))
-               : "";
+    return machine->uptime_ns > 0 ? arena_printf(arena, " (in at most %s)",
+                                                 machine_duration(arena, machine->uptime_ns))
+                                  : "";
 }
 
 static void examine_counter(const struct machine *machine, const struct counter *counter,
                             struct report *report)
 {
-    struct line line = line_begin(report);
+    struct machine_line line = machine_line_begin(report);
     uint64_t count, risen;
 
     if (!find(&machine->before, counter, &count))
@@ -105,14 +105,14 @@ static void examine_counter(const struct machine *machine, const struct counter 
         line.detail = true;
     }
     line.remedy = line.health == RESULT_HEALTH_OK ? NULL : counter->remedy;
-    line_end(report, COUNTERS, counter->name, &line);
+    machine_line_end(report, COUNTERS, counter->name, &line);
 }
 
 static void examine_retransmissions(const struct machine *machine, struct report *report)
 {
     static const struct counter again = {.group = "Tcp", .name = "RetransSegs"};
     static const struct counter all = {.group = "Tcp", .name = "OutSegs"};
-    struct line line = line_begin(report);
+    struct machine_line line = machine_line_begin(report);
     uint64_t retransmitted, sent;
 
     if (!find(&machine->before, &again, &retransmitted) || !find(&machine->before, &all, &sent))
@@ -127,7 +127,7 @@ static void examine_retransmissions(const struct machine *machine, struct report
         line.remedy = "Something loses segments, or hosts that are gone are still spoken to: "
                       "netkit tcp-probe tells for one service, ss -ti for one connection.";
     }
-    line_end(report, COUNTERS, again.name, &line);
+    machine_line_end(report, COUNTERS, again.name, &line);
 }
 
 void machine_examine_counters(const struct machine *machine, struct report *report)
@@ -157,7 +157,7 @@ static const char *offloads_of(struct arena *arena, const struct machine_interfa
 static void examine_interface(const struct machine_interface *interface, struct report *report)
 {
     struct arena *arena = &report->arena;
-    struct line line = line_begin(report);
+    struct machine_line line = machine_line_begin(report);
     const char *offloads = offloads_of(arena, interface);
 
     line.source = "SIOCGIFMTU, SIOCETHTOOL";
@@ -176,12 +176,12 @@ static void examine_interface(const struct machine_interface *interface, struct 
         line.remedy = "The driver gives no software transmit stamps: tcp-probe cannot tell waiting "
                       "in the device's queue from the network.";
     }
-    line_end(report, INTERFACES, arena_copy(arena, interface->name), &line);
+    machine_line_end(report, INTERFACES, arena_copy(arena, interface->name), &line);
 }
 
 void machine_examine_interfaces(const struct machine *machine, struct report *report)
 {
-    struct line line = line_begin(report);
+    struct machine_line line = machine_line_begin(report);
 
     for (size_t i = 0; i < machine->interface_count; i++)
         examine_interface(&machine->interfaces[i], report);
@@ -189,5 +189,5 @@ void machine_examine_interfaces(const struct machine *machine, struct report *re
         return;
     line.value = arena_printf(&report->arena, "%zu", machine->interfaces_left_out);
     line.meaning = "further interfaces that are up, not listed";
-    line_end(report, INTERFACES, "more interfaces", &line);
+    machine_line_end(report, INTERFACES, "more interfaces", &line);
 }

@@ -5,7 +5,7 @@
 #include "diagnosis/machine.h"
 
 /* One line in the making. Texts come from the arena or are static. */
-struct line {
+struct machine_line {
     struct arena *arena;
     enum result_health health;
     const char *value, *meaning, *remedy, *source;
@@ -14,13 +14,14 @@ struct line {
     bool detail; /* while it is ok, text only names it */
 };
 
-struct line line_begin(struct report *report);
+struct machine_line machine_line_begin(struct report *report);
 /* Adds the line, and its finding if it is a problem. Nothing when it has no meaning. */
-void line_end(struct report *report, const char *group, const char *check, const struct line *line);
+void machine_line_end(struct report *report, const char *group, const char *check,
+                      const struct machine_line *line);
 
 /* A duration in words that belong to the arena: "2 h 11 min", "40 ms", "7 s". */
-const char *line_duration(struct arena *arena, int64_t ns);
-const char *line_size(struct arena *arena, int64_t bytes);
+const char *machine_duration(struct arena *arena, int64_t ns);
+const char *machine_size(struct arena *arena, int64_t bytes);
 
 void machine_examine_settings(const struct machine *machine, struct report *report);
 void machine_examine_counters(const struct machine *machine, struct report *report);

@@ -1,5 +1,6 @@
 /* The settings, a row each: where it is, the group that it is shown in, and who says what it means.
- * A time is what the model of the kernel's schedules (diagnosis/schedule.h) gives for this machine.
+ * A time is what the model of the kernel's timers (diagnosis/kernel_timers.h) gives for this
+ * machine.
  *
  * Meanings: Documentation/networking/ip-sysctl.rst and Documentation/admin-guide/sysctl/net.rst. */
 #include "diagnosis/machine_internal.h"
@@ -22,7 +23,7 @@ struct view {
     struct kernel_timers_settings schedule;
     const struct machine_value *value;
     int64_t number; /* the first of the value */
-    struct line *line;
+    struct machine_line *line;
 };
 
 __attribute__((format(printf, 2, 3))) static void means(struct view *view, const char *format, ...)
@@ -45,7 +46,7 @@ static void raise(struct view *view, enum result_health health, const char *reme
 
 static const char *time_of(struct view *view, int64_t ns)
 {
-    return line_duration(view->line->arena, ns);
+    return machine_duration(view->line->arena, ns);
 }
 
 static const char *effect(struct view *view, int64_t ns)
@@ -383,9 +384,9 @@ static void rmem(struct view *view)
     means(view,
           "the receive window starts at about %s and grows to %s: at most %s a second over a "
           "round trip of %s",
-          line_size(view->line->arena, view->value->numbers[1] / 2),
-          line_size(view->line->arena, window),
-          line_size(view->line->arena, rate < 9e18 ? (int64_t)rate : INT64_MAX),
+          machine_size(view->line->arena, view->value->numbers[1] / 2),
+          machine_size(view->line->arena, window),
+          machine_size(view->line->arena, rate < 9e18 ? (int64_t)rate : INT64_MAX),
           time_of(view, LONG_PATH_NS));
     if (view->value->numbers[2] < 1 << 20)
         raise(view, RESULT_HEALTH_NOTE, "sysctl -w net.ipv4.tcp_rmem='4096 131072 6291456'");
@@ -396,8 +397,8 @@ static void wmem(struct view *view)
     if (view->value->count != 3 || view->value->numbers[2] <= 0)
         return;
     means(view, "the send buffer starts at %s and grows to %s",
-          line_size(view->line->arena, view->value->numbers[1]),
-          line_size(view->line->arena, view->value->numbers[2]));
+          machine_size(view->line->arena, view->value->numbers[1]),
+          machine_size(view->line->arena, view->value->numbers[2]));
     if (view->value->numbers[2] < 1 << 20)
         raise(view, RESULT_HEALTH_NOTE, "sysctl -w net.ipv4.tcp_wmem='4096 16384 4194304'");
 }
@@ -585,7 +586,7 @@ void machine_examine_settings(const struct machine *machine, struct report *repo
 
     for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
         const struct machine_value *value = &machine->settings[i];
-        struct line line = line_begin(report);
+        struct machine_line line = machine_line_begin(report);
         struct view view = {machine, schedule, value, value->numbers[0], &line};
         if (!settings[i].judge || !makes_sense(value, settings[i].text))
             continue;
@@ -593,6 +594,6 @@ void machine_examine_settings(const struct machine *machine, struct report *repo
         line.source = arena_printf(&report->arena, "/proc/sys/%s", settings[i].path);
         line.detail = settings[i].detail;
         settings[i].judge(&view);
-        line_end(report, settings[i].group, strrchr(settings[i].path, '/') + 1, &line);
+        machine_line_end(report, settings[i].group, strrchr(settings[i].path, '/') + 1, &line);
     }
 }

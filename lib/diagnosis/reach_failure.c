@@ -9,22 +9,22 @@
 
 /* ---- ICMP ---- */
 
-static bool from_target(const struct inquest *inquest)
+static bool from_target(const struct reach_verdict *verdict)
 {
-    const char *from = inquest->decisive->icmp.from, *address = inquest->evidence->address;
+    const char *from = verdict->decisive->icmp.from, *address = verdict->evidence->address;
     return from && address && !strcmp(from, address);
 }
 
 /* "192.0.2.1 (hop 3 of the path)" */
-static const char *sender(struct inquest *inquest)
+static const char *sender(struct reach_verdict *verdict)
 {
-    const char *from = inquest->decisive->icmp.from;
+    const char *from = verdict->decisive->icmp.from;
 
-    inquest->hop = reach_hop_of(inquest->evidence->hops, inquest->evidence->hop_count, from);
+    verdict->hop = reach_hop_of(verdict->evidence->hops, verdict->evidence->hop_count, from);
     if (!from)
         return "somebody";
-    return inquest->hop ? arena_printf(inquest->arena, "%s (hop %" PRId64 " of the path)", from,
-                                       inquest->hop)
+    return verdict->hop ? arena_printf(verdict->arena, "%s (hop %" PRId64 " of the path)", from,
+                                       verdict->hop)
                         : from;
 }
 
@@ -35,16 +35,16 @@ static bool neighbour_fails(const struct reach_evidence *evidence)
 }
 
 /* Our own host says so: nobody answers ARP or neighbour discovery for the next hop. */
-static void no_neighbour(struct inquest *inquest)
+static void no_neighbour(struct reach_verdict *verdict)
 {
-    const struct result_route *route = inquest->evidence->route;
-    struct arena *arena = inquest->arena;
+    const struct result_route *route = verdict->evidence->route;
+    struct arena *arena = verdict->arena;
     const char *gateway = route ? route->gateway : NULL;
     const char *device = route && route->device ? route->device : "the link";
     /* The kernel does not count a retransmission while the SYN waits for its neighbour. */
-    const char *left = inquest->retransmits ? "" : ": no SYN has left it";
+    const char *left = verdict->retransmits ? "" : ": no SYN has left it";
     struct finding *finding = reach_conclude(
-        inquest, REACH_CASE_NO_NEIGHBOUR,
+        verdict, REACH_CASE_NO_NEIGHBOUR,
         gateway ? arena_printf(arena,
                                "This host finds nobody at its gateway %s on %s (no answer to ARP "
                                "or neighbour discovery)%s.",
@@ -61,31 +61,31 @@ static void no_neighbour(struct inquest *inquest)
                                 "the cable, the VLAN, the switch port."
                               : "Is the host up, and does it have that address? ip neigh; if it "
                                 "lives elsewhere, this host's prefix length is too short.";
-    if (neighbour_fails(inquest->evidence))
+    if (neighbour_fails(verdict->evidence))
         return;
-    inquest->result->cannot_tell = "Whether nobody answers ARP or neighbour discovery, a "
+    verdict->result->cannot_tell = "Whether nobody answers ARP or neighbour discovery, a "
                                    "firewall of this host rejects with the same ICMP, or a tunnel "
                                    "of its own has no other end.";
-    inquest->result->would_tell = "ip neigh get, right after a try (FAILED?); nft list ruleset.";
+    verdict->result->would_tell = "ip neigh get, right after a try (FAILED?); nft list ruleset.";
 }
 
-static void rejected_here(struct inquest *inquest, const char *name)
+static void rejected_here(struct reach_verdict *verdict, const char *name)
 {
     struct finding *finding = reach_conclude(
-        inquest, REACH_CASE_REJECTED,
-        arena_printf(inquest->arena, "This host's own firewall rejects it (ICMP %s from itself).",
+        verdict, REACH_CASE_REJECTED,
+        arena_printf(verdict->arena, "This host's own firewall rejects it (ICMP %s from itself).",
                      name));
     finding->side = RESULT_SIDE_CLIENT;
     finding->remedy = "nft list ruleset; iptables -S";
 }
 
-static void prohibited(struct inquest *inquest, const char *name)
+static void prohibited(struct reach_verdict *verdict, const char *name)
 {
-    struct arena *arena = inquest->arena;
-    bool target = from_target(inquest);
-    const char *who = sender(inquest);
+    struct arena *arena = verdict->arena;
+    bool target = from_target(verdict);
+    const char *who = sender(verdict);
     struct finding *finding = reach_conclude(
-        inquest, REACH_CASE_REJECTED,
+        verdict, REACH_CASE_REJECTED,
         target
             ? arena_printf(arena,
                            "The target's own address rejects it (ICMP %s): a firewall on the "
@@ -97,61 +97,61 @@ static void prohibited(struct inquest *inquest, const char *name)
     finding->side = target ? RESULT_SIDE_SERVER : RESULT_SIDE_NETWORK;
 }
 
-static void no_host(struct inquest *inquest, const char *name)
+static void no_host(struct reach_verdict *verdict, const char *name)
 {
-    struct arena *arena = inquest->arena;
-    const char *after = reach_span(arena, inquest->decisive->took_ns);
+    struct arena *arena = verdict->arena;
+    const char *after = arena_duration(arena, verdict->decisive->took_ns);
 
-    if (from_target(inquest)) {
-        reach_conclude(inquest, REACH_CASE_NO_HOST,
+    if (from_target(verdict)) {
+        reach_conclude(verdict, REACH_CASE_NO_HOST,
                        arena_printf(arena,
                                     "The target's own address says ICMP %s after %s: it passes "
                                     "connections on (NAT, a load balancer) and finds nobody there.",
                                     name, after));
         return;
     }
-    reach_conclude(inquest, REACH_CASE_NO_HOST,
-                   arena_printf(arena, "%s finds nobody there (ICMP %s after %s).", sender(inquest),
+    reach_conclude(verdict, REACH_CASE_NO_HOST,
+                   arena_printf(arena, "%s finds nobody there (ICMP %s after %s).", sender(verdict),
                                 name, after));
 }
 
-void reach_inquire_icmp(struct inquest *inquest)
+void reach_judge_icmp(struct reach_verdict *verdict)
 {
-    const struct reach_icmp *icmp = &inquest->decisive->icmp;
+    const struct reach_icmp *icmp = &verdict->decisive->icmp;
     const char *name = reach_icmp_name(icmp);
-    bool here = icmp->ours || (inquest->evidence->route && inquest->evidence->route->local);
-    struct arena *arena = inquest->arena;
+    bool here = icmp->ours || (verdict->evidence->route && verdict->evidence->route->local);
+    struct arena *arena = verdict->arena;
 
     switch (reach_icmp_kind(icmp)) {
     case REACH_ICMP_NO_HOST:
         if (here)
-            no_neighbour(inquest);
+            no_neighbour(verdict);
         else
-            no_host(inquest, name);
+            no_host(verdict, name);
         return;
     case REACH_ICMP_PROHIBITED:
         if (here)
-            rejected_here(inquest, name);
+            rejected_here(verdict, name);
         else
-            prohibited(inquest, name);
+            prohibited(verdict, name);
         return;
     case REACH_ICMP_NO_ROUTE:
         if (here)
-            rejected_here(inquest, name);
+            rejected_here(verdict, name);
         else
             reach_conclude(
-                inquest, REACH_CASE_NO_ROUTE_THERE,
-                arena_printf(arena, "%s has no route to it (ICMP %s).", sender(inquest), name));
+                verdict, REACH_CASE_NO_ROUTE_THERE,
+                arena_printf(arena, "%s has no route to it (ICMP %s).", sender(verdict), name));
         return;
     case REACH_ICMP_TTL:
-        reach_conclude(inquest, REACH_CASE_LOOP,
+        reach_conclude(verdict, REACH_CASE_LOOP,
                        arena_printf(arena, "The SYN's time to live ran out at %s (ICMP %s).",
-                                    sender(inquest), name));
+                                    sender(verdict), name));
         return;
     case REACH_ICMP_OTHER:
-        reach_conclude(inquest, REACH_CASE_OTHER_ICMP,
+        reach_conclude(verdict, REACH_CASE_OTHER_ICMP,
                        arena_printf(arena, "%s answered with ICMP type %u code %u (%s).",
-                                    sender(inquest), icmp->type, icmp->code, name));
+                                    sender(verdict), icmp->type, icmp->code, name));
         return;
     }
 }
@@ -187,21 +187,21 @@ static const struct {
      "sysctl net.ipv6.conf.all.disable_ipv6; ip -6 address"},
 };
 
-void reach_inquire_local(struct inquest *inquest)
+void reach_judge_local(struct reach_verdict *verdict)
 {
-    int number = inquest->decisive->number;
+    int number = verdict->decisive->number;
 
     for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
         if (refusals[i].number != number)
             continue;
-        struct finding *finding = reach_conclude(inquest, refusals[i].which, refusals[i].what);
+        struct finding *finding = reach_conclude(verdict, refusals[i].which, refusals[i].what);
         if (refusals[i].remedy)
             finding->remedy = refusals[i].remedy;
         return;
     }
     struct finding *finding = reach_conclude(
-        inquest, REACH_CASE_UNTRIED,
-        arena_printf(inquest->arena, "It could not be tried: %s.", strerrordesc_np(number)));
+        verdict, REACH_CASE_UNTRIED,
+        arena_printf(verdict->arena, "It could not be tried: %s.", strerrordesc_np(number)));
     finding->severity = FINDING_WARNING;
 }
 
@@ -212,32 +212,32 @@ void reach_inquire_local(struct inquest *inquest)
     "or on the way, drop?"
 
 /* How many SYNs the settings make in the time that was waited; timers may be late. */
-static void predict(struct inquest *inquest)
+static void predict(struct reach_verdict *verdict)
 {
-    struct result_reach *result = inquest->result;
-    const struct kernel_timers_settings *settings = &inquest->evidence->settings;
+    struct result_reach *result = verdict->result;
+    const struct kernel_timers_settings *settings = &verdict->evidence->settings;
     struct kernel_timers schedule;
     int64_t least = 0, most = 0;
 
     kernel_timers_connect(&schedule, settings, NULL);
     for (size_t i = 0; i < schedule.sent_count && i < KERNEL_TIMERS_SENT_MAX; i++) {
         int64_t latest_ns = i ? kernel_timers_latest_ns(settings, schedule.sent_ns[i]) : 0;
-        least += latest_ns <= inquest->decisive->took_ns;
-        most += schedule.sent_ns[i] <= inquest->decisive->took_ns;
+        least += latest_ns <= verdict->decisive->took_ns;
+        most += schedule.sent_ns[i] <= verdict->decisive->took_ns;
     }
     result->syns_least = least;
     result->syns_most = most;
-    result->syns_sent = inquest->decisive->syn_retransmits + 1;
+    result->syns_sent = verdict->decisive->syn_retransmits + 1;
     result->gives_up_ns = schedule.failed_ns;
 }
 
-static const char *waited(const struct inquest *inquest)
+static const char *waited(const struct reach_verdict *verdict)
 {
-    const struct result_reach *result = inquest->result;
-    struct arena *arena = inquest->arena;
-    const char *span = reach_span(arena, inquest->decisive->took_ns);
+    const struct result_reach *result = verdict->result;
+    struct arena *arena = verdict->arena;
+    const char *span = arena_duration(arena, verdict->decisive->took_ns);
 
-    if (inquest->decisive->number == ETIMEDOUT)
+    if (verdict->decisive->number == ETIMEDOUT)
         return arena_printf(arena,
                             "No answer to %" PRId64 " SYNs; the kernel gave up after %s "
                             "(ETIMEDOUT).",
@@ -246,58 +246,138 @@ static const char *waited(const struct inquest *inquest)
                         "No answer to %" PRId64 " SYN%s within %s; without a bound of its own, "
                         "connect() would give up after %s on this host.",
                         result->syns_sent, result->syns_sent == 1 ? "" : "s", span,
-                        reach_span(arena, result->gives_up_ns));
+                        arena_duration(arena, result->gives_up_ns));
 }
 
-static void silent_here(struct inquest *inquest)
+static void silent_here(struct reach_verdict *verdict)
 {
-    const struct reach_listener *listener = &inquest->evidence->listener;
-    struct arena *arena = inquest->arena;
+    const struct reach_listener *listener = &verdict->evidence->listener;
+    struct arena *arena = verdict->arena;
 
     if (listener->seen && listener->queue > listener->limit) {
-        reach_conclude(inquest, REACH_CASE_OVERLOADED,
+        reach_conclude(verdict, REACH_CASE_OVERLOADED,
                        arena_printf(arena,
                                     "%s This host's listener has %" PRId64 " connections waiting, "
                                     "with room for %" PRId64 ": the kernel drops every SYN.",
-                                    waited(inquest), listener->queue, listener->limit));
-        struct result_reach *result = inquest->result;
-        struct finding *finding = &inquest->findings->items[inquest->findings->count - 1];
+                                    waited(verdict), listener->queue, listener->limit));
+        struct result_reach *result = verdict->result;
+        struct finding *finding = &verdict->findings->items[verdict->findings->count - 1];
         finding->severity = FINDING_ERROR;
         result->ok = false;
         result->error = (struct result_error){FINDING_ACCEPT_QUEUE_OVERFLOW,
-                                              inquest->decisive->number, finding->summary};
+                                              verdict->decisive->number, finding->summary};
         return;
     }
-    reach_conclude(inquest, REACH_CASE_SILENT, waited(inquest));
-    inquest->result->cannot_tell = "Which rule drops it: the target is this host, so a firewall of "
+    reach_conclude(verdict, REACH_CASE_SILENT, waited(verdict));
+    verdict->result->cannot_tell = "Which rule drops it: the target is this host, so a firewall of "
                                    "its own does, or the listener's queue was full for a moment.";
-    inquest->result->would_tell = "nft list ruleset; ss -ltn; nstat -az TcpExtListenOverflows.";
+    verdict->result->would_tell = "nft list ruleset; ss -ltn; nstat -az TcpExtListenOverflows.";
 }
 
-void reach_inquire_silence(struct inquest *inquest)
+#define AT_THIS_HOST                                                                               \
+    "nft list ruleset; iptables -S; sysctl net.ipv4.conf.all.rp_filter; nstat -az, before and "    \
+    "after: TcpInCsumErrors, TcpExtIPReversePathFilter, TcpExtTCPACKSkippedSynRecv."
+
+static void not_taken(struct reach_verdict *verdict, const char *waited)
 {
-    const struct reach_evidence *evidence = inquest->evidence;
+    const struct reach_wire *wire = &verdict->decisive->wire;
+    const char *times = wire->synacks == 1
+                            ? "once"
+                            : arena_printf(verdict->arena, "%" PRId64 " times", wire->synacks);
+    struct finding *finding = reach_conclude(
+        verdict, REACH_CASE_NOT_TAKEN,
+        arena_printf(verdict->arena,
+                     "%s Yet the SYN,ACK arrived at this host (captured %s, TTL %u)%s: the target "
+                     "answers, and this host drops it.",
+                     waited, times, wire->synack_ttl,
+                     wire->misfits ? ", but acknowledges something else than this SYN" : ""));
+
+    finding->remedy = AT_THIS_HOST;
+    if (!wire->misfits)
+        return;
+    finding->side = RESULT_SIDE_NETWORK;
+    verdict->result->cannot_tell =
+        "Whether the target remembers an older connection from the same port, or something on the "
+        "way changes sequence numbers.";
+    verdict->result->would_tell = "A capture on the server, beside one here (--pcap).";
+}
+
+static void not_sent(struct reach_verdict *verdict, const char *waited)
+{
+    const struct result_route *route = verdict->evidence->route;
+
+    reach_conclude(verdict, REACH_CASE_NOT_SENT,
+                   arena_printf(verdict->arena,
+                                "%s And none was seen to leave this host (captured on all its "
+                                "devices%s%s).",
+                                waited, route && route->device ? "; the route says " : "",
+                                route && route->device ? route->device : ""))
+        ->remedy = "ip -s link (state, dropped); tc -s qdisc; nft list ruleset; iptables -t nat "
+                   "-S; ip xfrm policy.";
+}
+
+/* The error that was captured becomes the answer of the try. */
+static void unreported(struct reach_verdict *verdict)
+{
+    const struct reach_try *silent = verdict->decisive;
+    struct reach_try heard = *silent;
+
+    heard.answer = REACH_ICMP;
+    heard.icmp = silent->wire.icmp;
+    verdict->decisive = &heard;
+    reach_judge_icmp(verdict);
+    verdict->decisive = silent;
+    struct finding *finding = &verdict->findings->items[verdict->findings->count - 1];
+    finding->summary =
+        arena_printf(verdict->arena,
+                     "%s It was captured here; the socket did not report it: this host drops ICMP.",
+                     finding->summary);
+    verdict->result->error.message = finding->summary;
+}
+
+/* Says whether the capture concludes. */
+static bool judge_sighting(struct reach_verdict *verdict, const char *waited)
+{
+    switch (reach_wire_sighting(&verdict->decisive->wire)) {
+    case REACH_SAW_NOTHING:
+        return false;
+    case REACH_SAW_ICMP:
+        unreported(verdict);
+        return true;
+    case REACH_SAW_SYNACK:
+        not_taken(verdict, waited);
+        return true;
+    case REACH_SAW_NO_SYN:
+        not_sent(verdict, waited);
+        return true;
+    }
+    return false;
+}
+
+void reach_judge_silence(struct reach_verdict *verdict)
+{
+    const struct reach_evidence *evidence = verdict->evidence;
     const struct reach_other *other = &evidence->other;
 
-    predict(inquest);
+    predict(verdict);
     const char *silence =
-        arena_printf(inquest->arena, "%s%s", waited(inquest), reach_wire_silence(inquest));
+        arena_printf(verdict->arena, "%s%s", waited(verdict), reach_wire_silence(verdict));
     if (evidence->route && evidence->route->local) {
-        silent_here(inquest);
+        silent_here(verdict);
     } else if (neighbour_fails(evidence)) {
-        no_neighbour(inquest);
-    } else if (reach_inquire_wire(inquest, waited(inquest))) {
+        no_neighbour(verdict);
+    } else if (judge_sighting(verdict, waited(verdict))) {
         return;
     } else if (other->target) {
         const char *how = other->answer == REACH_RST
                               ? "was refused by RST in the same run, so the host is alive, unless "
                                 "a firewall sent that in its name"
                               : "connected in the same run, so the host is alive";
-        reach_conclude(inquest, REACH_CASE_FILTERED,
-                       arena_printf(inquest->arena, "%s %s, on the same address, %s.", silence,
+        reach_conclude(verdict, REACH_CASE_FILTERED,
+                       arena_printf(verdict->arena, "%s %s, on the same address, %s.", silence,
                                     other->target, how));
     } else {
-        struct finding *finding = reach_conclude(inquest, REACH_CASE_SILENT, silence);
+        struct finding *finding = reach_conclude(verdict, REACH_CASE_SILENT, silence);
         finding->remedy = LOOK_AT_THE_SERVER;
     }
 }

@@ -1,6 +1,6 @@
 /* Between the files of the diagnosis of a connect. */
-#ifndef DIAGNOSIS_REACH_INQUEST_H
-#define DIAGNOSIS_REACH_INQUEST_H
+#ifndef DIAGNOSIS_REACH_INTERNAL_H
+#define DIAGNOSIS_REACH_INTERNAL_H
 
 #include "base/cleanup.h"
 #include "diagnosis/reach.h"
@@ -36,7 +36,7 @@ enum reach_case {
     REACH_CASES
 };
 
-struct inquest {
+struct reach_verdict {
     struct arena *arena;
     const struct reach_evidence *evidence;
     struct result_reach *result;
@@ -51,23 +51,28 @@ struct inquest {
 
 /* Sets the case with what follows from it alone, and adds its finding, which may be changed (a
  * scratch one where the case has none). `summary` comes from the arena or is static. */
-struct finding *reach_conclude(struct inquest *inquest, enum reach_case which, const char *summary);
-const char *reach_span(struct arena *arena, int64_t ns);
+struct finding *reach_conclude(struct reach_verdict *verdict, enum reach_case which,
+                               const char *summary);
 
-void reach_inquire_icmp(struct inquest *inquest);
-void reach_inquire_local(struct inquest *inquest);
-void reach_inquire_silence(struct inquest *inquest);
+void reach_judge_icmp(struct reach_verdict *verdict);
+void reach_judge_local(struct reach_verdict *verdict);
+void reach_judge_silence(struct reach_verdict *verdict);
 
 /* Whether the RST of the evidence has another sender than the other target's answer, by their TTLs;
  * and how far away a TTL's sender is, if it began with a usual one. */
 bool reach_other_ttl(const struct reach_evidence *evidence);
 int reach_ttl_hops(uint8_t ttl);
 /* A sentence, with a space before it, on the TTL of the decisive try's RST; or "". */
-const char *reach_ttl_remark(struct inquest *inquest);
-/* Silence in which the capture saw something that the socket did not say: then it concludes, and
- * says true. `waited` is a sentence. */
-bool reach_inquire_wire(struct inquest *inquest, const char *waited);
+const char *reach_ttl_remark(struct reach_verdict *verdict);
+/* What a capture saw of silence that the socket did not say. */
+enum reach_sighting {
+    REACH_SAW_NOTHING, /* no more than the socket, or there was no capture */
+    REACH_SAW_ICMP,    /* an ICMP error that the socket did not report */
+    REACH_SAW_SYNACK,  /* which the kernel did not take */
+    REACH_SAW_NO_SYN,  /* none left this host */
+};
+enum reach_sighting reach_wire_sighting(const struct reach_wire *wire);
 /* A sentence on silence that the capture shares, with a space before it; or "". */
-const char *reach_wire_silence(const struct inquest *inquest);
+const char *reach_wire_silence(const struct reach_verdict *verdict);
 
 #endif

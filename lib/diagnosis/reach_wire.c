@@ -58,11 +58,11 @@ bool reach_other_ttl(const struct reach_evidence *evidence)
     return other->answer == REACH_CONNECTED ? ours != theirs : ours < theirs;
 }
 
-const char *reach_ttl_remark(struct inquest *inquest)
+const char *reach_ttl_remark(struct reach_verdict *verdict)
 {
-    const struct reach_evidence *evidence = inquest->evidence;
-    const struct reach_wire *wire = &inquest->decisive->wire;
-    struct arena *arena = inquest->arena;
+    const struct reach_evidence *evidence = verdict->evidence;
+    const struct reach_wire *wire = &verdict->decisive->wire;
+    struct arena *arena = verdict->arena;
     uint8_t rst = wire->seen ? wire->rst_ttl : 0;
     uint8_t synack = wire->synack_ttl;
 
@@ -85,94 +85,24 @@ const char *reach_ttl_remark(struct inquest *inquest)
 
 /* ---- silence ---- */
 
-#define AT_THIS_HOST                                                                               \
-    "nft list ruleset; iptables -S; sysctl net.ipv4.conf.all.rp_filter; nstat -az, before and "    \
-    "after: TcpInCsumErrors, TcpExtIPReversePathFilter, TcpExtTCPACKSkippedSynRecv."
-
-static void not_taken(struct inquest *inquest, const char *waited)
+enum reach_sighting reach_wire_sighting(const struct reach_wire *wire)
 {
-    const struct reach_wire *wire = &inquest->decisive->wire;
-    const char *times = wire->synacks == 1
-                            ? "once"
-                            : arena_printf(inquest->arena, "%" PRId64 " times", wire->synacks);
-    struct finding *finding = reach_conclude(
-        inquest, REACH_CASE_NOT_TAKEN,
-        arena_printf(inquest->arena,
-                     "%s Yet the SYN,ACK arrived at this host (captured %s, TTL %u)%s: the target "
-                     "answers, and this host drops it.",
-                     waited, times, wire->synack_ttl,
-                     wire->misfits ? ", but acknowledges something else than this SYN" : ""));
-
-    finding->remedy = AT_THIS_HOST;
-    if (!wire->misfits)
-        return;
-    finding->side = RESULT_SIDE_NETWORK;
-    inquest->result->cannot_tell =
-        "Whether the target remembers an older connection from the same port, or something on the "
-        "way changes sequence numbers.";
-    inquest->result->would_tell = "A capture on the server, beside one here (--pcap).";
-}
-
-static void not_sent(struct inquest *inquest, const char *waited)
-{
-    const struct result_route *route = inquest->evidence->route;
-
-    reach_conclude(inquest, REACH_CASE_NOT_SENT,
-                   arena_printf(inquest->arena,
-                                "%s And none was seen to leave this host (captured on all its "
-                                "devices%s%s).",
-                                waited, route && route->device ? "; the route says " : "",
-                                route && route->device ? route->device : ""))
-        ->remedy = "ip -s link (state, dropped); tc -s qdisc; nft list ruleset; iptables -t nat "
-                   "-S; ip xfrm policy.";
-}
-
-/* The error that was captured becomes the answer of the try. */
-static void unreported(struct inquest *inquest)
-{
-    const struct reach_try *silent = inquest->decisive;
-    struct reach_try heard = *silent;
-
-    heard.answer = REACH_ICMP;
-    heard.icmp = silent->wire.icmp;
-    inquest->decisive = &heard;
-    reach_inquire_icmp(inquest);
-    inquest->decisive = silent;
-    struct finding *finding = &inquest->findings->items[inquest->findings->count - 1];
-    finding->summary =
-        arena_printf(inquest->arena,
-                     "%s It was captured here; the socket did not report it: this host drops ICMP.",
-                     finding->summary);
-    inquest->result->error.message = finding->summary;
-}
-
-bool reach_inquire_wire(struct inquest *inquest, const char *waited)
-{
-    const struct reach_wire *wire = &inquest->decisive->wire;
-    bool icmp = wire->has_icmp && reach_icmp_kind(&wire->icmp) != REACH_ICMP_OTHER;
-
     if (!wire->seen)
-        return false;
-    if (icmp)
-        unreported(inquest);
-    else if (wire->synacks)
-        not_taken(inquest, waited);
-    else if (!wire->syns)
-        not_sent(inquest, waited);
-    else
-        return false;
-    return true;
+        return REACH_SAW_NOTHING;
+    if (wire->has_icmp && reach_icmp_kind(&wire->icmp) != REACH_ICMP_OTHER)
+        return REACH_SAW_ICMP;
+    return wire->synacks ? REACH_SAW_SYNACK : !wire->syns ? REACH_SAW_NO_SYN : REACH_SAW_NOTHING;
 }
 
-const char *reach_wire_silence(const struct inquest *inquest)
+const char *reach_wire_silence(const struct reach_verdict *verdict)
 {
-    const struct reach_wire *wire = &inquest->decisive->wire;
-    int64_t sent = inquest->result->syns_sent;
+    const struct reach_wire *wire = &verdict->decisive->wire;
+    int64_t sent = verdict->result->syns_sent;
 
     if (!wire->seen)
         return "";
     if (wire->syns < sent)
-        return arena_printf(inquest->arena,
+        return arena_printf(verdict->arena,
                             " Captured here: %" PRId64 " of the %" PRId64
                             " left this host, and nothing came back.",
                             wire->syns, sent);

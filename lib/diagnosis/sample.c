@@ -13,16 +13,17 @@ struct knot {
     double value;
 };
 
-struct line {
+struct curve {
     struct knot knots[2 * RESULT_BUCKETS + EXACT];
     size_t count;
 };
 
-static void add_knot(struct line *line, double rank, int64_t value)
+static void add_knot(struct curve *curve, double rank, int64_t value)
 {
-    double floor = line->count ? line->knots[line->count - 1].value : 0;
+    double floor = curve->count ? curve->knots[curve->count - 1].value : 0;
 
-    line->knots[line->count++] = (struct knot){rank, (double)value > floor ? (double)value : floor};
+    curve->knots[curve->count++] =
+        (struct knot){rank, (double)value > floor ? (double)value : floor};
 }
 
 static void list_exact(struct knot *out, const struct result_latency *latency, uint64_t rounds)
@@ -39,7 +40,7 @@ static void list_exact(struct knot *out, const struct result_latency *latency, u
     }
 }
 
-static void draw(struct line *line, const struct result_histogram *histogram,
+static void draw(struct curve *curve, const struct result_histogram *histogram,
                  const struct result_latency *latency, uint64_t rounds)
 {
     struct knot exact[EXACT];
@@ -50,20 +51,20 @@ static void draw(struct line *line, const struct result_histogram *histogram,
         uint64_t behind = before + histogram->counts[i];
         if (behind == before)
             continue;
-        add_knot(line, (double)before + 0.5, i ? result_bucket_ns(i) : 0);
+        add_knot(curve, (double)before + 0.5, i ? result_bucket_ns(i) : 0);
         for (size_t e = 0; e < EXACT; e++)
             if (exact[e].rank > (double)before && exact[e].rank <= (double)behind)
-                add_knot(line, exact[e].rank, (int64_t)exact[e].value);
-        add_knot(line, (double)behind + 0.5, result_bucket_ns(i + 1));
+                add_knot(curve, exact[e].rank, (int64_t)exact[e].value);
+        add_knot(curve, (double)behind + 0.5, result_bucket_ns(i + 1));
         before = behind;
     }
 }
 
-static int64_t value_at(const struct line *line, size_t *at, double rank)
+static int64_t value_at(const struct curve *curve, size_t *at, double rank)
 {
-    while (*at + 2 < line->count && line->knots[*at + 1].rank < rank)
+    while (*at + 2 < curve->count && curve->knots[*at + 1].rank < rank)
         ++*at;
-    const struct knot *a = &line->knots[*at], *b = a + 1;
+    const struct knot *a = &curve->knots[*at], *b = a + 1;
     double span = b->rank - a->rank;
     double share = span > 0 ? (rank - a->rank) / span : 0;
     return (int64_t)(a->value + share * (b->value - a->value));
@@ -72,7 +73,7 @@ static int64_t value_at(const struct line *line, size_t *at, double rank)
 void sample_rebuild(struct sample *out, const struct result_histogram *histogram,
                     const struct result_latency *latency)
 {
-    struct line line = {.count = 0};
+    struct curve curve = {.count = 0};
     size_t at = 0;
 
     *out = (struct sample){.rounds = 0};
@@ -80,9 +81,9 @@ void sample_rebuild(struct sample *out, const struct result_histogram *histogram
         out->rounds += histogram->counts[i];
     if (!out->rounds)
         return;
-    draw(&line, histogram, latency, out->rounds);
+    draw(&curve, histogram, latency, out->rounds);
     out->count = out->rounds < SAMPLE_VALUES_MAX ? (size_t)out->rounds : SAMPLE_VALUES_MAX;
     double step = (double)out->rounds / (double)out->count;
     for (size_t i = 0; i < out->count; i++)
-        out->values[i] = value_at(&line, &at, ((double)i + 0.5) * step + 0.5);
+        out->values[i] = value_at(&curve, &at, ((double)i + 0.5) * step + 0.5);
 }

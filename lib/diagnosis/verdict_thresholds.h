@@ -13,86 +13,95 @@
 
 /* Of tcp-probe. */
 #define PROBE_THRESHOLDS(X)                                                                        \
-    X(DELAY_COMMON_SHARE, SHARE, 0.5, "a delay is in most rounds",                                 \
-      "most rounds; only wake-ups as late as the delay cast doubt")                                \
-    X(DELAY_COMMON_WAKEUPS, TIMES, 2, "a delay in most rounds counts: this many wake-ups",         \
-      "a delay that is half our own lateness is not the service's")                                \
-    X(DELAY_SHARE, SHARE, 0.2, "an occasional delay counts, and the arms are run",                 \
-      "one round in five; below that, ten rounds of an arm can't show a change")                   \
+    X(DELAY_COMMON_SHARE, SHARE, 0.5, "Share of rounds from which on a delay is the rule",         \
+      "then only wake-ups of our own that are as late cast doubt on it")                           \
+    X(DELAY_COMMON_WAKEUPS, TIMES, 2,                                                              \
+      "Such a delay counts if it is this many times our own wake-ups",                             \
+      "what is half our own lateness can't be told from it")                                       \
+    X(DELAY_SHARE, SHARE, 0.2,                                                                     \
+      "Share of rounds from which on an occasional delay counts, and the arms are run",            \
+      "the ten rounds of a short arm could not show a change of rarer ones")                       \
     X(DELAY_WAKEUPS, TIMES, 4,                                                                     \
-      "an occasional delay counts: this many slow wake-ups (one in ten is slower)",                \
-      "occasional delays look like a machine that is late now and then")                           \
-    X(ROUNDS_ENOUGH, COUNT, 5, "an arm, or an earlier run, can be compared",                       \
-      "five against five is the least that the rank test can tell apart")                          \
-    X(DIFFERENCE_P_VALUE, P, 0.01, "two sets of rounds differ",                                    \
+      "Such a delay counts if it is this many times our slow wake-ups (one in ten is slower)",     \
+      "a machine that is late now and then makes occasional delays, too")                          \
+    X(ROUNDS_ENOUGH, COUNT, 5, "Fewest rounds that are compared",                                  \
+      "with fewer the rank test can hardly reach its limit")                                       \
+    X(DIFFERENCE_P_VALUE, P, 0.01, "Two sets of rounds differ if the rank test gives less",        \
       "one false alarm in a hundred comparisons of equal services")                                \
-    X(MECHANISM_SHARE, SHARE, 0.6, "the mechanism shows",                                          \
+    X(MECHANISM_SHARE, SHARE, 0.6,                                                                 \
+      "A mechanism shows if this share of the affected rounds has it",                             \
       "a clear majority, with room for rounds whose stamps came late")                             \
-    X(MECHANISM_EXACT_SHARE, SHARE, 0.25, "the moment of our ACK is known well enough",            \
-      "some exact moments are needed; a busy machine gives few")                                   \
-    X(MECHANISM_ABSENT_SHARE, SHARE, 0.5, "above this share the mechanism is ruled out",           \
-      "more gaps contradict it than support it")                                                   \
-    X(RELEASE_NS, TIME, 3 * NS_PER_MS, "data that follows an ACK was released by it",              \
-      "a wake-up of each side, and far less than a delayed ACK (40 ms)")                           \
-    X(HOLD_FLOOR_NS, TIME, 200 * NS_PER_US, "a wait in the send queue is a hold",                  \
+    X(MECHANISM_EXACT_SHARE, SHARE, 0.25,                                                          \
+      "Of the gaps, this share must have the moment of our ACK to a few milliseconds",             \
+      "a busy machine gives few such moments, and without any the order is a guess")               \
+    X(MECHANISM_ABSENT_SHARE, SHARE, 0.5,                                                          \
+      "A mechanism is ruled out if more than this share of the gaps contradicts it",               \
+      "the majority")                                                                              \
+    X(RELEASE_NS, TIME, 3 * NS_PER_MS,                                                             \
+      "Data that leaves or arrives this soon after an ACK was released by it",                     \
+      "a wake-up on each side, and far less than a delayed ACK (40 ms)")                           \
+    X(HOLD_FLOOR_NS, TIME, 200 * NS_PER_US, "Shortest wait in our send queue that is a hold",      \
       "below it is the cost of the calls themselves")                                              \
-    X(CORK_MIN_NS, TIME, 190 * NS_PER_MS, "a wait may be a cork's, at least",                      \
-      "TCP_CORK holds for one RTO, at least 200 ms on Linux, less a timer tick")                   \
-    X(CORK_MAX_NS, TIME, 330 * NS_PER_MS, "a wait may be a cork's, at most",                       \
-      "200 ms, a round trip of 100 ms, and late timers")                                           \
-    X(CORK_SHARE, SHARE, 0.9, "a cork holds the answers", "a cork holds every answer, or nearly")  \
-    X(WINDOW_CLOSED_SHARE, SHARE, 0.5, "a window that limits is zero-window",                      \
-      "most of the rounds that it limits saw it closed")                                           \
-    X(RTO_MIN_NS, TIME, 190 * NS_PER_MS,                                                           \
-      "a segment that was sent again waited for a retransmission timeout",                         \
-      "TCP_RTO_MIN is 200 ms on Linux; a timer may fire a tick early")                             \
+    X(CORK_MIN_NS, TIME, 190 * NS_PER_MS, "Shortest wait that TCP_CORK may explain",               \
+      "it holds data for one retransmission timeout, at least 200 ms on Linux, which may fire "    \
+      "early by a tick")                                                                           \
+    X(CORK_MAX_NS, TIME, 330 * NS_PER_MS, "Longest wait that TCP_CORK may explain",                \
+      "that timeout with a round trip of 100 ms and a late timer")                                 \
+    X(CORK_SHARE, SHARE, 0.9, "Share of rounds that wait if a cork is to blame",                   \
+      "a cork holds every answer; a server that is slow now and then does not")                    \
+    X(WINDOW_CLOSED_SHARE, SHARE, 0.5,                                                             \
+      "zero-window instead of receive-window-limited: share of the affected rounds that saw it "   \
+      "closed",                                                                                    \
+      "the window is not looked at all the time, so not every closing is seen")                    \
+    X(RTO_MIN_NS, TIME, 190 * NS_PER_MS, "Shortest retransmission timeout",                        \
+      "TCP_RTO_MIN is 200 ms on Linux, and a timer may fire early by a tick")                      \
     X(RESOLVE_SLOW_NS, TIME, 500 * NS_PER_MS, "slow-resolve",                                      \
-      "a resolver near by takes milliseconds, one lost query 5 s")                                 \
-    X(RTT_HIGH_NS, TIME, 100 * NS_PER_MS, "high-rtt",                                              \
-      "farther than a continent, or a queue on the path")                                          \
+      "a resolver nearby answers in milliseconds, and a lost query costs 5 s")                     \
+    X(RTT_HIGH_NS, TIME, 100 * NS_PER_MS, "high-rtt", "longer than across a continent")            \
     X(FALLBACK_NS, TIME, NS_PER_MS, "address-fallback is a warning",                               \
-      "a race that the first address would have won anyway costs nothing")                         \
-    X(REGRESSION_SHARE, SHARE, 0.05, "regression: of the earlier median",                          \
-      "two runs of an unchanged service differ by that much")                                      \
-    X(REGRESSION_FLOOR_NS, TIME, 50 * NS_PER_US, "regression: at least",                           \
-      "two runs on an ordinary machine differ by that much")
+      "less is a race that the first address just lost")                                           \
+    X(REGRESSION_SHARE, SHARE, 0.05, "regression: least shift, of the earlier median",             \
+      "two runs of an unchanged service may differ by less")                                       \
+    X(REGRESSION_FLOOR_NS, TIME, 50 * NS_PER_US, "regression: least shift",                        \
+      "the same, for services that answer within microseconds")
 
-/* Of connect-timeout. */
+/* Of connect-timeout on live targets. */
 #define REACH_THRESHOLDS(X)                                                                        \
-    X(REACH_SLOW_NS, TIME, 100 * NS_PER_MS, "slow-path: the shortest handshake takes this long",   \
-      "farther than a continent, or a queue on the path")                                          \
+    X(REACH_SLOW_NS, TIME, 100 * NS_PER_MS,                                                        \
+      "slow-path: the quickest handshake takes at least this", "longer than across a continent")   \
     X(REACH_LATE_NS, TIME, 100 * NS_PER_MS,                                                        \
-      "answered-late: the slowest handshake is this much "                                         \
-      "slower than the quickest",                                                                  \
-      "more than jitter, less than the 1 s of a repeated SYN")                                     \
+      "answered-late: the slowest handshake takes this much longer than the quickest",             \
+      "more than jitter, and less than the second after which a SYN is repeated")                  \
     X(REACH_LATE_TIMES, TIMES, 3, "answered-late: and this many times as long",                    \
-      "a long path varies more than a short one")
+      "a long path also varies more")
 
-/* Of accept-backlog's watch. */
+/* Of accept-backlog on live listeners. */
 #define LISTENER_THRESHOLDS(X)                                                                     \
     X(LISTENER_PATIENCE_NS, TIME, NS_PER_SEC,                                                      \
-      "a full queue is a burst if it drains sooner, else the application is too slow",             \
-      "a client whose SYN was dropped sends it again after 1 s anyway")                            \
-    X(LISTENER_GAP_NS, TIME, 500 * NS_PER_MS, "samples are too far apart to follow a queue",       \
-      "it could have drained and filled again in between")                                         \
-    X(LISTENER_WAIT_NS, TIME, 200 * NS_PER_MS, "slow-accept: mean wait for accept()",              \
-      "a client notices it")                                                                       \
+      "A queue that drains sooner is too short for a burst; one that does not has a slow "         \
+      "application",                                                                               \
+      "a client whose SYN was dropped tries again after a second anyway")                          \
+    X(LISTENER_GAP_NS, TIME, 500 * NS_PER_MS,                                                      \
+      "Samples farther apart say nothing of what the queue did between them",                      \
+      "it may have drained and filled again, as it does when dropped SYNs are repeated")           \
+    X(LISTENER_WAIT_NS, TIME, 200 * NS_PER_MS,                                                     \
+      "slow-accept: connections wait this long on average", "about as long as a person notices")   \
     X(LISTENER_AGREE_SHARE, SHARE, 0.8,                                                            \
-      "the drops are of one kind: bursts, or a slow application",                                  \
-      "a few of the other kind are chance")                                                        \
-    X(LISTENER_FILLED_SHARE, SHARE, 0.25, "the queue counts as filled, of its limit",              \
+      "Share of the drops that must point to one cause, burst or slow application",                \
+      "a few may belong to the other")                                                             \
+    X(LISTENER_FILLED_SHARE, SHARE, 0.25, "Share of its limit above which a queue is filling",     \
       "an application that keeps up drains it further")
 
-/* Of captures of the lab's wire. */
+/* Of the lab's wire. */
 #define EXCHANGE_THRESHOLDS(X)                                                                     \
-    X(DUPLICATE_ACKS, COUNT, 3, "duplicate ACKs asked for a retransmission", "RFC 5681")
+    X(DUPLICATE_ACKS, COUNT, 3, "Duplicate ACKs that ask for a fast retransmit", "RFC 5681")
 
 /* Of doctor. */
 #define MACHINE_THRESHOLDS(X)                                                                      \
-    X(RETRANSMIT_SHARE, SHARE, 0.01, "retransmissions are worth a note",                           \
-      "a wired path loses far less than one segment in a hundred")                                 \
-    X(RETRANSMIT_SEGMENTS, COUNT, 10000, "of this many segments or more",                          \
-      "a few hundred segments say little about a share")
+    X(RETRANSMIT_SHARE, SHARE, 0.01, "Share of segments that were sent again",                     \
+      "a healthy path loses far fewer")                                                            \
+    X(RETRANSMIT_SEGMENTS, COUNT, 10000, "Of more segments than this",                             \
+      "a share of fewer says little")
 
 #define THRESHOLD_TYPE_TIME  int64_t
 #define THRESHOLD_TYPE_SHARE double

@@ -25,7 +25,7 @@ static int64_t chance(int64_t below)
 }
 
 /* What a service and its client do in a round; 0 is "not at all". */
-struct habit {
+struct service {
     int64_t think_ns; /* before the answer */
     int64_t pause_ns; /* inside the answer, of the server's own will */
     int64_t pause_spread_ns;
@@ -42,9 +42,9 @@ struct habit {
     int64_t late_ns;
 };
 
-static struct round quiet(const struct habit *habit)
+static struct round quiet(const struct service *service)
 {
-    struct round round = {.wire_ns = habit->rtt_ns + 20 * US,
+    struct round round = {.wire_ns = service->rtt_ns + 20 * US,
                           .hold_after_ack_ns = NONE,
                           .held_ack_delay_ns = NONE,
                           .ack_delay_ns = NONE,
@@ -52,12 +52,12 @@ static struct round quiet(const struct habit *habit)
                           .gap_ack_lag_max_ns = NONE,
                           .arrivals = 1,
                           .sent_bytes = 24,
-                          .received_bytes = habit->answer_bytes ? habit->answer_bytes : 300};
+                          .received_bytes = service->answer_bytes ? service->answer_bytes : 300};
     round.part_ns[RESULT_PART_OTHER] = 10 * US + chance(5 * US);
-    round.part_ns[RESULT_PART_NETWORK] = habit->rtt_ns;
+    round.part_ns[RESULT_PART_NETWORK] = service->rtt_ns;
     round.part_ns[RESULT_PART_SERVER] = 20 * US + chance(30 * US);
-    round.part_ns[RESULT_PART_WAKEUP] = 10 * US + chance(habit->wakeup_ns);
-    round.wait_ns = habit->rtt_ns + round.part_ns[RESULT_PART_SERVER];
+    round.part_ns[RESULT_PART_WAKEUP] = 10 * US + chance(service->wakeup_ns);
+    round.wait_ns = service->rtt_ns + round.part_ns[RESULT_PART_SERVER];
     return round;
 }
 
@@ -69,13 +69,14 @@ static void add_think(struct round *round, int64_t ns)
 }
 
 /* The answer pauses: for the server's own time, for our ACK, or for both at once. */
-static void add_pause(struct round *round, const struct habit *habit, bool quickack)
+static void add_pause(struct round *round, const struct service *service, bool quickack)
 {
-    int64_t own = habit->pause_ns + chance(habit->pause_spread_ns);
-    int64_t ack = quickack            ? 20 * US
-                  : habit->our_ack_ns ? habit->our_ack_ns
-                                      : 40 * MS + chance(4 * MS);
-    int64_t gap = habit->server_nagle && ack + habit->rtt_ns > own ? ack + habit->rtt_ns : own;
+    int64_t own = service->pause_ns + chance(service->pause_spread_ns);
+    int64_t ack = quickack              ? 20 * US
+                  : service->our_ack_ns ? service->our_ack_ns
+                                        : 40 * MS + chance(4 * MS);
+    int64_t gap =
+        service->server_nagle && ack + service->rtt_ns > own ? ack + service->rtt_ns : own;
 
     if (gap < 300 * US)
         return;
@@ -94,44 +95,44 @@ static void add_pause(struct round *round, const struct habit *habit, bool quick
     }
 }
 
-static void add_hold(struct round *round, const struct habit *habit)
+static void add_hold(struct round *round, const struct service *service)
 {
-    int64_t hold = habit->server_ack_ns + habit->rtt_ns + 10 * US + chance(3 * MS);
+    int64_t hold = service->server_ack_ns + service->rtt_ns + 10 * US + chance(3 * MS);
 
     round->hold_ns = round->part_ns[RESULT_PART_SEND_HOLD] = hold;
     round->hold_small = true;
     round->hold_after_ack_ns = 10 * US;
-    round->held_ack_delay_ns = habit->server_ack_ns;
+    round->held_ack_delay_ns = service->server_ack_ns;
 }
 
-static void add_cork(struct round *round, const struct habit *habit, enum probe_arm arm)
+static void add_cork(struct round *round, const struct service *service, enum probe_arm arm)
 {
     uint64_t segment = arm == ARM_SMALL_MSS ? 76 : 32768;
 
-    round->wait_ns = habit->cork_ns + chance(4 * MS);
+    round->wait_ns = service->cork_ns + chance(4 * MS);
     round->wait_after_bytes = round->received_bytes / segment * segment;
     round->part_ns[round->wait_after_bytes ? RESULT_PART_GAP : RESULT_PART_SERVER] = round->wait_ns;
     round->arrivals = round->wait_after_bytes ? 2 : 1;
 }
 
-static struct round make(const struct habit *habit, enum probe_arm arm, bool first)
+static struct round make(const struct service *service, enum probe_arm arm, bool first)
 {
-    struct round round = quiet(habit);
+    struct round round = quiet(service);
     bool quickack = first || arm == ARM_QUICKACK || arm == ARM_BOTH;
     bool nodelay = arm == ARM_NODELAY || arm == ARM_BOTH || arm == ARM_SINGLE_WRITE;
 
-    if (!habit->percent || chance(100) < habit->percent) {
-        if (habit->client_nagle && !nodelay && !first) {
-            add_hold(&round, habit);
-            if (chance(100) < habit->percent_late)
-                add_think(&round, habit->late_ns);
+    if (!service->percent || chance(100) < service->percent) {
+        if (service->client_nagle && !nodelay && !first) {
+            add_hold(&round, service);
+            if (chance(100) < service->percent_late)
+                add_think(&round, service->late_ns);
         }
-        if (habit->think_ns)
-            add_think(&round, habit->think_ns + chance(MS));
-        if (habit->pause_ns || habit->server_nagle)
-            add_pause(&round, habit, quickack);
-        if (habit->cork_ns)
-            add_cork(&round, habit, arm);
+        if (service->think_ns)
+            add_think(&round, service->think_ns + chance(MS));
+        if (service->pause_ns || service->server_nagle)
+            add_pause(&round, service, quickack);
+        if (service->cork_ns)
+            add_cork(&round, service, arm);
     }
     for (int part = 0; part < RESULT_PARTS; part++)
         round.total_ns += round.part_ns[part];
@@ -140,17 +141,18 @@ static struct round make(const struct habit *habit, enum probe_arm arm, bool fir
 
 static struct round store[PROBE_ARMS + 1][512];
 
-static struct probe_evidence evidence_of(const struct habit *habit, size_t rounds, size_t others)
+static struct probe_evidence evidence_of(const struct service *service, size_t rounds,
+                                         size_t others)
 {
     struct probe_evidence evidence = {.target = "host:7",
                                       .persists = true,
                                       .interventions = others > 0,
                                       .stamps_queued = true,
                                       .stamps_acked = true,
-                                      .request_writes = habit->client_nagle ? 2 : 1,
+                                      .request_writes = service->client_nagle ? 2 : 1,
                                       .mss_bytes = 32768,
                                       .stall_ns = 10 * MS,
-                                      .rtt_ns = habit->rtt_ns,
+                                      .rtt_ns = service->rtt_ns,
                                       .resolve_ns = 40 * US};
 
     for (int arm = 0; arm < PROBE_ARMS; arm++) {
@@ -158,7 +160,7 @@ static struct probe_evidence evidence_of(const struct habit *habit, size_t round
         if (arm == ARM_SMALL_MSS && !evidence_suggests_cork(evidence.arms[ARM_BASELINE]))
             count = 0;
         for (size_t i = 0; i < count; i++)
-            store[arm][i] = make(habit, (enum probe_arm)arm, false);
+            store[arm][i] = make(service, (enum probe_arm)arm, false);
         evidence.arms[arm] = (struct arm_rounds){store[arm], count};
         if (arm == ARM_SMALL_MSS && count)
             evidence.small_mss_bytes = 76;
@@ -198,9 +200,9 @@ static void expect_verdict(enum finding_code code)
                  finding_entry(code)->name, findings.count ? findings.items[0].summary : "");
 }
 
-static void expect(const struct habit *habit, enum finding_code code)
+static void expect(const struct service *service, enum finding_code code)
 {
-    struct probe_evidence evidence = evidence_of(habit, ROUNDS, ROUNDS);
+    struct probe_evidence evidence = evidence_of(service, ROUNDS, ROUNDS);
     diagnose(&evidence);
     expect_verdict(code);
 }
@@ -222,42 +224,42 @@ static void expect_cost(enum finding_code code, enum result_side side, int64_t l
 static void two_writes_with_nagle_on(void **state)
 {
     (void)state;
-    expect(&(struct habit){LOOPBACK, .server_nagle = true}, FINDING_NAGLE_DELAYED_ACK);
+    expect(&(struct service){LOOPBACK, .server_nagle = true}, FINDING_NAGLE_DELAYED_ACK);
     expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_SERVER, 39 * MS, 46 * MS);
     assert_null(found(FINDING_SERVER_THINK_TIME));
     assert_non_null(result_get(&found(FINDING_NAGLE_DELAYED_ACK)->evidence, "p_value"));
-    expect(&(struct habit){.rtt_ns = 20 * MS, .server_nagle = true}, FINDING_NAGLE_DELAYED_ACK);
+    expect(&(struct service){.rtt_ns = 20 * MS, .server_nagle = true}, FINDING_NAGLE_DELAYED_ACK);
 }
 
 static void two_writes_with_nodelay(void **state)
 {
     (void)state;
-    expect(&(struct habit){LOOPBACK}, FINDING_NONE);
+    expect(&(struct service){LOOPBACK}, FINDING_NONE);
     assert_int_equal(findings.count, 0);
 }
 
 /* Fresh connections: the first exchange of each, and the arms on persistent ones. */
-static struct probe_evidence on_new_connections(const struct habit *habit, size_t others)
+static struct probe_evidence on_new_connections(const struct service *service, size_t others)
 {
-    struct probe_evidence evidence = evidence_of(habit, others ? 20 : 0, others);
+    struct probe_evidence evidence = evidence_of(service, others ? 20 : 0, others);
     evidence.new_connections = true;
     for (size_t i = 0; i < ROUNDS; i++)
-        store[PROBE_ARMS][i] = make(habit, ARM_BASELINE, true);
+        store[PROBE_ARMS][i] = make(service, ARM_BASELINE, true);
     evidence.fresh = (struct arm_rounds){store[PROBE_ARMS], ROUNDS};
     return evidence;
 }
 
 static void two_writes_on_new_connections(void **state)
 {
-    struct habit habit = {LOOPBACK, .server_nagle = true};
+    struct service service = {LOOPBACK, .server_nagle = true};
     (void)state;
-    struct probe_evidence evidence = on_new_connections(&habit, 20);
+    struct probe_evidence evidence = on_new_connections(&service, 20);
     diagnose(&evidence);
     expect_verdict(FINDING_STALL_WHEN_PERSISTENT);
     expect_cost(FINDING_STALL_WHEN_PERSISTENT, RESULT_SIDE_SERVER, 39 * MS, 46 * MS);
     assert_null(found(FINDING_NAGLE_DELAYED_ACK));
     /* What was not tried is never plain ok, where it could stall. */
-    evidence = on_new_connections(&habit, 0);
+    evidence = on_new_connections(&service, 0);
     for (size_t i = 0; i < ROUNDS; i++)
         store[PROBE_ARMS][i].arrivals = 2;
     diagnose(&evidence);
@@ -267,8 +269,8 @@ static void two_writes_on_new_connections(void **state)
     diagnose(&evidence);
     expect_verdict(FINDING_NONE);
     /* And a client whose own writes stall. */
-    habit = (struct habit){LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS};
-    evidence = on_new_connections(&habit, 20);
+    service = (struct service){LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS};
+    evidence = on_new_connections(&service, 20);
     diagnose(&evidence);
     expect_verdict(FINDING_STALL_WHEN_PERSISTENT);
     expect_cost(FINDING_STALL_WHEN_PERSISTENT, RESULT_SIDE_CLIENT, 39 * MS, 46 * MS);
@@ -277,13 +279,13 @@ static void two_writes_on_new_connections(void **state)
 /* TLS 1.3: the first answer of each connection waits for our ACK of the session tickets. */
 static void tickets_on_new_connections(void **state)
 {
-    struct habit habit = {LOOPBACK, .server_nagle = true};
+    struct service service = {LOOPBACK, .server_nagle = true};
     static struct round quick[10];
     (void)state;
-    struct probe_evidence evidence = on_new_connections(&(struct habit){LOOPBACK}, 20);
+    struct probe_evidence evidence = on_new_connections(&(struct service){LOOPBACK}, 20);
     for (size_t i = 0; i < ROUNDS; i++) {
         struct round *round = &store[PROBE_ARMS][i];
-        *round = make(&habit, ARM_BASELINE, false);
+        *round = make(&service, ARM_BASELINE, false);
         round->arrivals = 1;
         round->wait_ns = round->gap_ns;
         round->wait_after_bytes = 0;
@@ -292,7 +294,7 @@ static void tickets_on_new_connections(void **state)
     diagnose(&evidence);
     expect_verdict(FINDING_INCONCLUSIVE);
     for (size_t i = 0; i < 10; i++)
-        quick[i] = make(&(struct habit){LOOPBACK}, ARM_QUICKACK, false);
+        quick[i] = make(&(struct service){LOOPBACK}, ARM_QUICKACK, false);
     evidence.fresh_quickack = (struct arm_rounds){quick, 10};
     diagnose(&evidence);
     expect_verdict(FINDING_NAGLE_DELAYED_ACK);
@@ -309,9 +311,9 @@ static void tickets_on_new_connections(void **state)
 
 static void think_time_on_new_connections(void **state)
 {
-    struct habit habit = {LOOPBACK, .think_ns = 40 * MS};
+    struct service service = {LOOPBACK, .think_ns = 40 * MS};
     (void)state;
-    struct probe_evidence evidence = on_new_connections(&habit, 20);
+    struct probe_evidence evidence = on_new_connections(&service, 20);
     diagnose(&evidence);
     expect_verdict(FINDING_SERVER_THINK_TIME);
     assert_int_equal(findings.count, 1);
@@ -320,31 +322,31 @@ static void think_time_on_new_connections(void **state)
 static void a_request_in_two_writes(void **state)
 {
     (void)state;
-    expect(&(struct habit){LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS},
+    expect(&(struct service){LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS},
            FINDING_NAGLE_DELAYED_ACK);
     expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_CLIENT, 39 * MS, 46 * MS);
-    expect(&(struct habit){LOOPBACK, .client_nagle = true, .server_ack_ns = 0}, FINDING_NONE);
+    expect(&(struct service){LOOPBACK, .client_nagle = true, .server_ack_ns = 0}, FINDING_NONE);
 }
 
 /* The server of a busy machine wakes up late when it had to wait, and not where nothing is held. */
 static void late_only_behind_our_hold(void **state)
 {
-    struct habit habit = {LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS,
-                          .percent_late = 30, .late_ns = 45 * MS};
+    struct service service = {LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS,
+                              .percent_late = 30, .late_ns = 45 * MS};
     (void)state;
-    expect(&habit, FINDING_NAGLE_DELAYED_ACK);
+    expect(&service, FINDING_NAGLE_DELAYED_ACK);
     expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_CLIENT, 39 * MS, 46 * MS);
     assert_null(found(FINDING_SERVER_THINK_TIME));
     /* One that thinks, whether we hold or not, is still named. */
-    habit.think_ns = 40 * MS;
-    expect(&habit, FINDING_NAGLE_DELAYED_ACK);
+    service.think_ns = 40 * MS;
+    expect(&service, FINDING_NAGLE_DELAYED_ACK);
     assert_non_null(found(FINDING_SERVER_THINK_TIME));
 }
 
 static void a_server_that_thinks(void **state)
 {
     (void)state;
-    expect(&(struct habit){LOOPBACK, .think_ns = 40 * MS}, FINDING_SERVER_THINK_TIME);
+    expect(&(struct service){LOOPBACK, .think_ns = 40 * MS}, FINDING_SERVER_THINK_TIME);
     expect_cost(FINDING_SERVER_THINK_TIME, RESULT_SIDE_SERVER, 39 * MS, 42 * MS);
     assert_int_equal(findings.count, 1);
 }
@@ -353,11 +355,11 @@ static void half_an_answer_and_sleep(void **state)
 {
     (void)state;
     for (int nagle = 0; nagle < 2; nagle++) {
-        expect(&(struct habit){LOOPBACK, .pause_ns = 65 * MS, .server_nagle = nagle},
+        expect(&(struct service){LOOPBACK, .pause_ns = 65 * MS, .server_nagle = nagle},
                FINDING_SERVER_THINK_TIME);
         expect_cost(FINDING_SERVER_THINK_TIME, RESULT_SIDE_SERVER, 64 * MS, 67 * MS);
         assert_int_equal(findings.count, 1);
-        expect(&(struct habit){LOOPBACK, .pause_ns = 41 * MS, .server_nagle = nagle},
+        expect(&(struct service){LOOPBACK, .pause_ns = 41 * MS, .server_nagle = nagle},
                FINDING_SERVER_THINK_TIME);
         expect_cost(FINDING_SERVER_THINK_TIME, RESULT_SIDE_SERVER, 40 * MS, 45 * MS);
         assert_null(found(FINDING_NAGLE_DELAYED_ACK));
@@ -367,18 +369,18 @@ static void half_an_answer_and_sleep(void **state)
 static void both_at_once(void **state)
 {
     (void)state;
-    expect(&(struct habit){LOOPBACK, .think_ns = 35 * MS, .server_nagle = true},
+    expect(&(struct service){LOOPBACK, .think_ns = 35 * MS, .server_nagle = true},
            FINDING_NAGLE_DELAYED_ACK);
     expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_SERVER, 39 * MS, 46 * MS);
     expect_cost(FINDING_SERVER_THINK_TIME, RESULT_SIDE_SERVER, 34 * MS, 38 * MS);
     /* A pause inside the answer of which Nagle's algorithm has made a longer one. */
-    expect(&(struct habit){LOOPBACK, .pause_ns = 20 * MS, .server_nagle = true},
+    expect(&(struct service){LOOPBACK, .pause_ns = 20 * MS, .server_nagle = true},
            FINDING_NAGLE_DELAYED_ACK);
     expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_SERVER, 19 * MS, 26 * MS);
     expect_cost(FINDING_SERVER_THINK_TIME, RESULT_SIDE_SERVER, 19 * MS, 22 * MS);
     /* Both sides' writes. */
-    expect(&(struct habit){LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS,
-                           .server_nagle = true},
+    expect(&(struct service){LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS,
+                             .server_nagle = true},
            FINDING_NAGLE_DELAYED_ACK);
     assert_int_equal(findings.count, 2);
     assert_true(findings.items[0].side != findings.items[1].side);
@@ -387,27 +389,28 @@ static void both_at_once(void **state)
 static void a_cork(void **state)
 {
     (void)state;
-    expect(&(struct habit){LOOPBACK, .cork_ns = 203 * MS, .answer_bytes = 300}, FINDING_CORK_HOLD);
+    expect(&(struct service){LOOPBACK, .cork_ns = 203 * MS, .answer_bytes = 300},
+           FINDING_CORK_HOLD);
     expect_cost(FINDING_CORK_HOLD, RESULT_SIDE_SERVER, 200 * MS, 210 * MS);
     /* Too short to tell, and it says so. */
-    expect(&(struct habit){LOOPBACK, .cork_ns = 203 * MS, .answer_bytes = 60},
+    expect(&(struct service){LOOPBACK, .cork_ns = 203 * MS, .answer_bytes = 60},
            FINDING_INCONCLUSIVE);
     assert_non_null(strstr(found(FINDING_INCONCLUSIVE)->summary, "TCP_CORK"));
     /* A server that thinks as long sends nothing earlier, however small a segment is. */
-    expect(&(struct habit){LOOPBACK, .think_ns = 203 * MS}, FINDING_SERVER_THINK_TIME);
+    expect(&(struct service){LOOPBACK, .think_ns = 203 * MS}, FINDING_SERVER_THINK_TIME);
     /* Our own delayed ACK can be as late: QUICKACK mends it, so it is no cork. */
-    expect(&(struct habit){LOOPBACK, .server_nagle = true, .our_ack_ns = 200 * MS},
+    expect(&(struct service){LOOPBACK, .server_nagle = true, .our_ack_ns = 200 * MS},
            FINDING_NAGLE_DELAYED_ACK);
     /* Without arms nobody can tell. */
     struct probe_evidence evidence =
-        evidence_of(&(struct habit){LOOPBACK, .cork_ns = 203 * MS}, ROUNDS, 0);
+        evidence_of(&(struct service){LOOPBACK, .cork_ns = 203 * MS}, ROUNDS, 0);
     diagnose(&evidence);
     expect_verdict(FINDING_INCONCLUSIVE);
 }
 
 static void a_server_that_does_not_read(void **state)
 {
-    struct probe_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, ROUNDS, ROUNDS);
+    struct probe_evidence evidence = evidence_of(&(struct service){LOOPBACK}, ROUNDS, ROUNDS);
     (void)state;
     for (int arm = 0; arm < ARM_SMALL_MSS; arm++)
         for (size_t i = 0; i < ROUNDS; i++) {
@@ -426,7 +429,7 @@ static void a_server_that_does_not_read(void **state)
 
 static void a_window_that_stays_closed(void **state)
 {
-    struct probe_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, 0, 0);
+    struct probe_evidence evidence = evidence_of(&(struct service){LOOPBACK}, 0, 0);
     struct round unfinished = {.rwnd_limited_ns = 600 * MS, .zero_window = true};
     (void)state;
     evidence.unfinished = &unfinished;
@@ -450,7 +453,7 @@ static void failures_are_told_as_errors(void **state)
                  {FINDING_RESPONSE_TRUNCATED, RESULT_SIDE_SERVER}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct probe_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, 0, 0);
+        struct probe_evidence evidence = evidence_of(&(struct service){LOOPBACK}, 0, 0);
         evidence.error = cases[i].code;
         evidence.error_message = "it failed";
         diagnose(&evidence);
@@ -465,7 +468,7 @@ static void failures_are_told_as_errors(void **state)
 static void a_failure_in_the_middle(void **state)
 {
     struct probe_evidence evidence =
-        evidence_of(&(struct habit){LOOPBACK, .server_nagle = true}, ROUNDS, ROUNDS);
+        evidence_of(&(struct service){LOOPBACK, .server_nagle = true}, ROUNDS, ROUNDS);
     (void)state;
     evidence.error = FINDING_CONNECTION_RESET;
     evidence.error_message = "reset";
@@ -476,7 +479,7 @@ static void a_failure_in_the_middle(void **state)
 
 static void around_the_rounds(void **state)
 {
-    struct probe_evidence evidence = evidence_of(&(struct habit){LOOPBACK}, ROUNDS, ROUNDS);
+    struct probe_evidence evidence = evidence_of(&(struct service){LOOPBACK}, ROUNDS, ROUNDS);
     (void)state;
     evidence.syn_retransmits = 2;
     evidence.slow_connects = 1;
@@ -499,7 +502,7 @@ static void around_the_rounds(void **state)
 static void a_late_ack_that_held_nothing(void **state)
 {
     struct probe_evidence evidence =
-        evidence_of(&(struct habit){LOOPBACK, .think_ns = 60 * MS}, ROUNDS, ROUNDS);
+        evidence_of(&(struct service){LOOPBACK, .think_ns = 60 * MS}, ROUNDS, ROUNDS);
     (void)state;
     for (size_t i = 0; i < ROUNDS; i++)
         store[ARM_BASELINE][i].ack_delay_ns = 41 * MS;
@@ -513,7 +516,7 @@ static void a_late_ack_that_held_nothing(void **state)
 static void without_arms_the_server_is_not_blamed_for_nagle(void **state)
 {
     struct probe_evidence evidence =
-        evidence_of(&(struct habit){LOOPBACK, .server_nagle = true}, ROUNDS, 0);
+        evidence_of(&(struct service){LOOPBACK, .server_nagle = true}, ROUNDS, 0);
     (void)state;
     diagnose(&evidence);
     expect_verdict(FINDING_INCONCLUSIVE);
@@ -521,8 +524,9 @@ static void without_arms_the_server_is_not_blamed_for_nagle(void **state)
 
 static void without_stamps_the_client_is_not_blamed_for_nagle(void **state)
 {
-    struct probe_evidence evidence = evidence_of(
-        &(struct habit){LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS}, ROUNDS, ROUNDS);
+    struct probe_evidence evidence =
+        evidence_of(&(struct service){LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS},
+                    ROUNDS, ROUNDS);
     (void)state;
     evidence.stamps_acked = false;
     diagnose(&evidence);
@@ -534,7 +538,7 @@ static void a_congestion_window_is_not_nagle(void **state)
 {
     for (size_t others = 0; others <= ROUNDS; others += ROUNDS) {
         struct probe_evidence evidence =
-            evidence_of(&(struct habit){.rtt_ns = 30 * MS, .wakeup_ns = 60 * US}, ROUNDS, others);
+            evidence_of(&(struct service){.rtt_ns = 30 * MS, .wakeup_ns = 60 * US}, ROUNDS, others);
         (void)state;
         for (int arm = 0; arm < ARM_SMALL_MSS; arm++)
             for (size_t i = 0; i < evidence.arms[arm].count; i++) {
@@ -554,7 +558,7 @@ static void a_congestion_window_is_not_nagle(void **state)
 static void nagle_without_a_delayed_ack(void **state)
 {
     (void)state;
-    expect(&(struct habit){.rtt_ns = 60 * MS, .client_nagle = true, .server_ack_ns = 0},
+    expect(&(struct service){.rtt_ns = 60 * MS, .client_nagle = true, .server_ack_ns = 0},
            FINDING_NAGLE_DELAYED_ACK);
     assert_null(strstr(found(FINDING_NAGLE_DELAYED_ACK)->summary, "delayed ACK"));
     expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_CLIENT, 59 * MS, 64 * MS);
@@ -565,7 +569,7 @@ static void few_rounds_claim_little(void **state)
     (void)state;
     for (size_t rounds = 0; rounds < 5; rounds++) {
         struct probe_evidence evidence =
-            evidence_of(&(struct habit){LOOPBACK, .server_nagle = true}, rounds, rounds);
+            evidence_of(&(struct service){LOOPBACK, .server_nagle = true}, rounds, rounds);
         diagnose(&evidence);
         assert_null(found(FINDING_NAGLE_DELAYED_ACK));
         expect_verdict(rounds ? FINDING_INCONCLUSIVE : FINDING_NONE);
@@ -578,7 +582,7 @@ static void a_stall_in_every_third_round(void **state)
 {
     (void)state;
     seed = 11;
-    expect(&(struct habit){LOOPBACK, .server_nagle = true, .percent = 34},
+    expect(&(struct service){LOOPBACK, .server_nagle = true, .percent = 34},
            FINDING_NAGLE_DELAYED_ACK);
     expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_SERVER, 39 * MS, 46 * MS);
     assert_in_range(found(FINDING_NAGLE_DELAYED_ACK)->count, 6, 24);
@@ -588,7 +592,7 @@ static void a_rare_delay_is_no_finding(void **state)
 {
     (void)state;
     seed = 5;
-    expect(&(struct habit){LOOPBACK, .think_ns = 90 * MS, .percent = 5}, FINDING_NONE);
+    expect(&(struct service){LOOPBACK, .think_ns = 90 * MS, .percent = 5}, FINDING_NONE);
 }
 
 /* ---- noise ---- */
@@ -598,8 +602,8 @@ static void a_busy_machine_does_not_blame_the_server(void **state)
     (void)state;
     for (seed = 1; seed < 40;) {
         uint32_t first = seed;
-        struct habit habit = {.rtt_ns = 8 * US, .wakeup_ns = 30 * MS};
-        struct probe_evidence evidence = evidence_of(&habit, ROUNDS, ROUNDS);
+        struct service service = {.rtt_ns = 8 * US, .wakeup_ns = 30 * MS};
+        struct probe_evidence evidence = evidence_of(&service, ROUNDS, ROUNDS);
         for (size_t i = 0; i < ROUNDS; i++) /* the server is as late as we are */
             add_think(&store[ARM_BASELINE][i], chance(30 * MS));
         diagnose(&evidence);
@@ -615,7 +619,7 @@ static void a_stall_stands_out_of_some_noise(void **state)
     (void)state;
     for (seed = 1; seed < 40;) {
         uint32_t first = seed;
-        expect(&(struct habit){.rtt_ns = 8 * US, .wakeup_ns = 6 * MS, .server_nagle = true},
+        expect(&(struct service){.rtt_ns = 8 * US, .wakeup_ns = 6 * MS, .server_nagle = true},
                FINDING_NAGLE_DELAYED_ACK);
         seed = first + 1;
     }
@@ -630,21 +634,21 @@ static void random_sleeps_are_never_nagle(void **state)
     (void)state;
     for (uint32_t number = 1; number <= 4000; number++) {
         seed = number * 2654435761u;
-        struct habit habit = {.rtt_ns = chance(3) ? 8 * US : chance(40 * MS),
-                              .wakeup_ns = chance(2) ? 60 * US : chance(20 * MS),
-                              .pause_ns = 1 * MS + chance(250 * MS),
-                              .pause_spread_ns = chance(2) ? 2 * MS : chance(80 * MS),
-                              .think_ns = chance(3) ? 0 : chance(60 * MS),
-                              .percent = chance(2) ? 0 : 20 + (int)chance(80)};
+        struct service service = {.rtt_ns = chance(3) ? 8 * US : chance(40 * MS),
+                                  .wakeup_ns = chance(2) ? 60 * US : chance(20 * MS),
+                                  .pause_ns = 1 * MS + chance(250 * MS),
+                                  .pause_spread_ns = chance(2) ? 2 * MS : chance(80 * MS),
+                                  .think_ns = chance(3) ? 0 : chance(60 * MS),
+                                  .percent = chance(2) ? 0 : 20 + (int)chance(80)};
         if (number % 4 == 0)
-            habit.pause_ns = 38 * MS + chance(8 * MS); /* where it looks most alike */
+            service.pause_ns = 38 * MS + chance(8 * MS); /* where it looks most alike */
         size_t rounds = 10 + (size_t)chance(40), others = 10 + (size_t)chance(30);
-        struct probe_evidence evidence = evidence_of(&habit, rounds, others);
+        struct probe_evidence evidence = evidence_of(&service, rounds, others);
         diagnose(&evidence);
         if (found(FINDING_NAGLE_DELAYED_ACK) || found(FINDING_CORK_HOLD))
             fail_msg("number %u: pause %lld us, spread %lld us, %d%%: %s", number,
-                     (long long)habit.pause_ns / 1000, (long long)habit.pause_spread_ns / 1000,
-                     habit.percent, findings.items[0].summary);
+                     (long long)service.pause_ns / 1000, (long long)service.pause_spread_ns / 1000,
+                     service.percent, findings.items[0].summary);
     }
 }
 
@@ -656,17 +660,17 @@ static void nagles_share_is_never_too_large(void **state)
     (void)state;
     for (uint32_t number = 1; number <= 1000; number++) {
         seed = number * 2654435761u;
-        struct habit habit = {LOOPBACK, .server_nagle = true, .pause_ns = chance(90 * MS)};
-        struct probe_evidence evidence = evidence_of(&habit, ROUNDS, ROUNDS);
+        struct service service = {LOOPBACK, .server_nagle = true, .pause_ns = chance(90 * MS)};
+        struct probe_evidence evidence = evidence_of(&service, ROUNDS, ROUNDS);
         diagnose(&evidence);
-        int64_t most = 44 * MS - habit.pause_ns;
+        int64_t most = 44 * MS - service.pause_ns;
         const struct finding *nagle = found(FINDING_NAGLE_DELAYED_ACK);
         named += nagle != NULL;
         if (nagle)
             assert_true(nagle->cost_ns <= (most > 0 ? most : 0) + 2 * MS);
         else
-            assert_true(habit.pause_ns > 25 * MS);
-        if (habit.pause_ns > 12 * MS)
+            assert_true(service.pause_ns > 25 * MS);
+        if (service.pause_ns > 12 * MS)
             assert_non_null(found(FINDING_SERVER_THINK_TIME));
     }
     assert_true(named > 200);
@@ -677,9 +681,9 @@ static void random_thought_is_never_the_clients_nagle(void **state)
     (void)state;
     for (uint32_t number = 1; number <= 500; number++) {
         seed = number * 40503u;
-        struct habit habit = {LOOPBACK, .client_nagle = true, .server_ack_ns = 0,
-                              .think_ns = chance(200 * MS)};
-        struct probe_evidence evidence = evidence_of(&habit, ROUNDS, ROUNDS);
+        struct service service = {LOOPBACK, .client_nagle = true, .server_ack_ns = 0,
+                                  .think_ns = chance(200 * MS)};
+        struct probe_evidence evidence = evidence_of(&service, ROUNDS, ROUNDS);
         diagnose(&evidence);
         assert_null(found(FINDING_NAGLE_DELAYED_ACK));
     }
