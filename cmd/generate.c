@@ -1,9 +1,9 @@
 /* netkit-generate: writes what follows from the option tables into the source tree. Built beside
  * netkit from the same tables, not installed.
  *
- * The files (man pages, README) are written by hand around generated blocks: a block is what stands
- * between a line that begins it and one that ends it. With --check nothing is written, and files
- * that would change are named. */
+ * The files (man pages, README, docs/findings.md) are written by hand around generated blocks: a
+ * block is what stands between a line that begins it and one that ends it. With --check nothing is
+ * written, and files that would change are named. */
 #include "commands.h"
 #include "common.h"
 #include "output.h"
@@ -51,6 +51,19 @@ static void render_readme(struct buf *out, const struct cli_command *command)
 {
     (void)command;
     cli_render_readme_commands(out, &netkit_program);
+}
+
+/* The whole catalogue, a row each. */
+static void render_findings(struct buf *out, const struct cli_command *command)
+{
+    (void)command;
+    buf_add_str(out, "| finding | what it means | severity | who has to change something |\n"
+                     "| --- | --- | --- | --- |\n");
+    for (enum finding_code code = FINDING_NONE; code < FINDING_CODES; code++) {
+        const struct finding_entry *entry = finding_entry(code);
+        buf_printf(out, "| `%s` | %s | %s | %s |\n", entry->name, entry->title,
+                   finding_severity_name(entry->severity), entry->fault);
+    }
 }
 
 /* ---- the scenarios of a command, each as an entry */
@@ -234,6 +247,9 @@ static const struct block scenario_page[] = {{MAN_BLOCK("SCENARIOS"), render_sce
 static const struct block readme[] = {
     {"<!-- BEGIN COMMANDS -->", "<!-- END COMMANDS -->", render_readme}, {0}};
 
+static const struct block findings_page[] = {
+    {"<!-- BEGIN FINDINGS -->", "<!-- END FINDINGS -->", render_findings}, {0}};
+
 /* The start of the line that is exactly `line`, or NULL. */
 static const char *find_line(const char *text, const char *line)
 {
@@ -365,6 +381,8 @@ static int generate(struct generator *generator, struct error *error)
         rc = write_pages(generator, error);
     if (!rc)
         rc = write_blocks(generator, "README.md", readme, NULL, error);
+    if (!rc)
+        rc = write_blocks(generator, "docs/findings.md", findings_page, NULL, error);
     return rc;
 }
 
@@ -393,7 +411,7 @@ static const struct cli_group generate_group = {
 static const struct cli_command generate_command = {
     .name = "generate",
     .group = "Generate",
-    .summary = "write the option blocks of the man pages and the README's commands",
+    .summary = "write blocks of the man pages, the README's commands and the table of findings",
     .positional = {.name = "DIRECTORY", .max = 1, .completes = CLI_COMPLETES_DIRECTORY},
     .fragments = (const struct cli_fragment[]){{&generate_group, 0, NULL}, {0}},
     .options_size = sizeof(struct generate_options),

@@ -10,17 +10,19 @@ load helpers
 @test "drift is found and mended, in each kind of file" {
     local copy=$BATS_TEST_TMPDIR/tree
     mkdir "$copy"
-    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/README.md" "$copy"
+    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/README.md" "$NETKIT_SOURCE/docs" "$copy"
     sed -i '/BEGIN OPTIONS/a .TP' "$copy/man/netkit-tcp-probe.1"
     sed -i '/BEGIN COMMANDS/a more' "$copy/README.md"
+    sed -i '/`nagle-delayed-ack`/d' "$copy/docs/findings.md"
     run "$NETKIT_GENERATE" --check "$copy"
     assert_status 1
     assert_has "man/netkit-tcp-probe.1 differs"
     assert_has "README.md differs"
-    assert_equal "${#lines[@]}" 2
+    assert_has "docs/findings.md differs"
+    assert_equal "${#lines[@]}" 3
     run "$NETKIT_GENERATE" "$copy"
     assert_status 0
-    for file in man README.md; do
+    for file in man README.md docs; do
         diff -r "$NETKIT_SOURCE/$file" "$copy/$file"
     done
 }
@@ -28,7 +30,7 @@ load helpers
 @test "a page without its markers is refused" {
     local copy=$BATS_TEST_TMPDIR/tree
     mkdir "$copy"
-    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/README.md" "$copy"
+    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/README.md" "$NETKIT_SOURCE/docs" "$copy"
     sed -i '/END OPTIONS/d' "$copy/man/netkit.1"
     run "$NETKIT_GENERATE" "$copy"
     assert_status 3
@@ -53,7 +55,7 @@ load helpers
 @test "a changed file gets the mode that the umask leaves" {
     local copy=$BATS_TEST_TMPDIR/tree
     mkdir "$copy"
-    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/README.md" "$copy"
+    cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/README.md" "$NETKIT_SOURCE/docs" "$copy"
     sed -i '/BEGIN COMMANDS/a more' "$copy/README.md"
     (umask 027 && "$NETKIT_GENERATE" "$copy")
     assert_equal "$(stat -c %a "$copy/README.md")" 640
