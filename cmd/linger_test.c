@@ -24,7 +24,7 @@ static const struct cli_group what = {
          .min = 1,
          .max = LINGER_BYTES_MAX,
          .value = "SIZE",
-         .help = "Write this much before the call that ends the connection; it waits in the send "
+         .help = "Write this much before the call that ends the connection; it stays in the send "
                  "buffer while its ACKs are held. Without it each scenario has its own amount."},
         {0},
     }};
@@ -49,7 +49,7 @@ static int run(struct cli_invocation *invocation)
     if (options->run.faults.delay_ns <= DELAY_MAX_NS)
         return scenarios_run(invocation, &scenario_linger, &options->run, &extra);
     output_complain(invocation->command->name,
-                    "--delay: at most 100ms; what the scenarios wait for would come too late");
+                    "--delay: at most 100ms; beyond that, what the scenarios wait for comes too late");
     return STATUS_USAGE;
 }
 
@@ -62,9 +62,9 @@ static const char *const description[] = {
     "Reproduces the ways of ending a connection, each between two hosts of a private lab: which "
     "call waits for what, what the caller knows afterwards, how much the peer's application got "
     "and how much was lost, what the peer saw, and who is left with TIME-WAIT. --all ends with a "
-    "table of all of them.",
-    "With --client or --server it looks at a program of yours: how it ends its connections, who is "
-    "left with TIME-WAIT, and whether it loses data or leaves CLOSE-WAIT behind.",
+    "summary table.",
+    "With --client or --server it tests your program: how it ends its connections, who is left "
+    "with TIME-WAIT, and whether it loses data or leaves sockets in CLOSE-WAIT.",
     NULL};
 
 static const struct cli_fragment fragments[] = {
@@ -75,12 +75,12 @@ static const struct cli_fragment fragments[] = {
 
 static const struct cli_example examples[] = {
     {"netkit linger-test close --diagram", "What a plain close does, segment by segment."},
-    {"netkit linger-test --all -4", "Every way of ending a connection, with the table of all."},
+    {"netkit linger-test --all -4", "Every way of ending a connection, with a summary table."},
     {"netkit linger-test linger-zero --bytes 200k", "How much is lost when close sends RST."},
     {"netkit linger-test --suite --server 'exec python3 -m http.server 8000' --port 8000",
-     "How does this server end its connections, and does that cost anybody anything?"},
+     "How does this server end its connections, and does that cost anyone anything?"},
     {"netkit linger-test kept-open --client 'curl -s http://{host}:{port}/'",
-     "The same of a client, whose server leaves the end to it."},
+     "The same for a client whose server lets it end the connection."},
     {0},
 };
 

@@ -1,9 +1,10 @@
 /* The rows of linger-test, file by file (linger_set.c lists them), and what they share.
  *
- * Who ends the connection is the client in all of them. The wire keeps the server's bare ACKs where
- * it matters whether a call waits for them: a call that returns while they are kept did not wait,
- * and one that is still under way when they have all arrived at the wire does. What was delivered
- * is counted where the peer's application reads it. */
+ * The client ends the connection, except in time-wait-reopened, where the server does, and in
+ * simultaneous-close, where both do. Where it matters whether a call waits for the server's bare
+ * ACKs, the wire holds them: a call that returns meanwhile did not wait; one that is still under
+ * way when all of them have reached the wire does. What was delivered is counted where the peer's
+ * application reads it. */
 #ifndef SCENARIO_LINGER_H
 #define SCENARIO_LINGER_H
 
@@ -41,65 +42,65 @@ struct linger_end {
 };
 const char *linger_sees(const struct linger_end *end);
 
-/* What run() finds out and check() judges; scenarios that need more have this first. */
-struct linger_facts {
-    uint16_t port; /* the client's */
-    int64_t bytes; /* at stake: what was written before the call */
-    int hold;      /* the fault that keeps the server's ACKs */
-    struct act_reply call;
-    bool before_ack;       /* the call returned while the ACKs were kept */
-    struct linger_end end; /* as the peer saw it */
-    int after;             /* the client's state when the ACKs had come */
-    int client, server;    /* the states at the end of it all */
-    int64_t time_wait_ns;  /* what is left of the client's TIME-WAIT; RESULT_UNKNOWN */
+/* What every scenario has: a connection, what is at stake on it, and how it ended. */
+struct linger_scene {
+    struct testbed *bed;
+    struct agent *client, *server; /* connected: slot 0 of the client, slot 1 of the server */
+    uint16_t port;                 /* the client's */
+    int64_t bytes;                 /* at stake: written before the call */
+    int hold;                      /* the fault that holds the server's ACKs */
+    struct linger_end end;         /* as the peer saw it */
+    const char *peer_sees;         /* what the summary says of it instead; NULL: the end */
+    int client_end, server_end;    /* the states of the two sockets at the end */
 };
 
-/* --bytes, or what the scenario needs. */
+/* --bytes, or else the scenario's own amount. */
 int64_t linger_bytes(const struct testbed *bed, int64_t otherwise);
-/* Both hosts connected, ->port and ->bytes set. */
-struct linger_facts *linger_begin(struct testbed *bed, size_t size, int64_t bytes);
-/* From now on the wire keeps the server's bare ACKs; linger_release() lets them go, and others. */
-void linger_hold(struct testbed *bed, struct linger_facts *facts);
-void linger_release(struct testbed *bed, struct linger_facts *facts);
+/* Both hosts connected, with so much at stake. More than LINGER_BYTES are more segments than the
+ * row's .flags have. */
+struct linger_scene linger_begin(struct testbed *bed, int64_t bytes);
+/* From now on the wire holds the server's bare ACKs; linger_release() lets them go, and others. */
+void linger_hold(struct linger_scene *s);
+void linger_release(struct linger_scene *s);
 /* The client writes what is at stake; it has arrived at the server when this returns, as far as it
  * could be sent. */
-void linger_write(struct testbed *bed, struct linger_facts *facts);
+void linger_write(struct linger_scene *s);
+/* Waits until a condition holds, as testbed_saw() does; without a lab it does not wait. */
+bool linger_saw(const struct linger_scene *s, const char *condition);
 /* The agent reads until the end, an error, or until nothing has come for LINGER_PATIENCE_NS. */
 struct linger_end linger_read(struct agent *agent, int slot);
+/* The server reads what is at stake, or what comes of it, and no end. */
+void linger_read_bytes(struct linger_scene *s);
 /* Non-blocking mode for a socket of the agent. */
 void linger_set_nonblocking(struct agent *agent, int slot);
 /* The local port of an agent's socket. */
 uint16_t linger_port(struct agent *agent, int slot);
-/* The state of a host's socket of this connection, once it is the expected one; else what it is
- * after LINGER_PATIENCE_NS. */
+/* The state of a host's socket of a connection, once it is the expected one; else what it is after
+ * LINGER_PATIENCE_NS. 0: there is none. */
 int linger_state(struct testbed *bed, enum lab_host host, uint16_t client_port, int expected);
-/* What is left of the TIME-WAIT of that socket; RESULT_UNKNOWN: it is not in it. */
-int64_t linger_time_wait_left(struct testbed *bed, enum lab_host host, uint16_t client_port);
-/* The server closes, too, and all comes to its end. */
-void linger_finish(struct testbed *bed, struct linger_facts *facts, int expected);
-/* Whether the exchange has no more segments than with a small write. */
-static inline bool linger_is_small(const struct linger_facts *facts)
-{
-    return facts->bytes <= LINGER_BYTES;
-}
+/* Waits until the client's socket is gone, and sets client_end. */
+void linger_wait_gone(struct linger_scene *s, int64_t limit_ns);
+/* As linger_state(), and checked: the socket must reach it. */
+void linger_check_state(struct linger_scene *s, const char *key, enum lab_host host, int expected);
+/* All that was at stake must have been delivered, and the peer have seen this end. */
+void linger_check_delivered(struct linger_scene *s, const char *peer_sees);
+/* The TIME-WAIT of a host's socket must be as long as Linux makes it, less what has passed. */
+#define LINGER_TIME_WAIT_NS (60 * NS_PER_SEC) /* TCP_TIMEWAIT_LEN: compiled in */
+void linger_check_time_wait(struct linger_scene *s, enum lab_host host);
+/* The server closes, too, and all comes to its end: the client's socket in that state. */
+void linger_finish(struct linger_scene *s, int client_end);
+/* "client_end" and "server_end" must be these states; 0: none. */
+void linger_check_ends(struct linger_scene *s, int client_end, int server_end);
 
 /* A time of the kernel's own, not before it, and noticed later by what a machine with many times
  * the work that it can do makes of it. */
 #define LINGER_LATE_NS (2 * NS_PER_SEC)
-void linger_expect_time(struct testbed *bed, const char *key,
-                        const struct kernel_timers_settings *settings, int64_t planned_ns);
+void linger_check_time(struct testbed *bed, const char *key,
+                       const struct kernel_timers_settings *settings, int64_t planned_ns,
+                       int64_t measured_ns);
 
-/* A row of the summary. */
-struct linger_row {
-    const char *returned; /* what the call waited for */
-    bool peer_has_it, application_has_it;
-    int64_t delivered_bytes, lost_bytes;
-    const char *peer_sees;
-    int client, server; /* states at the end */
-};
-void linger_summarise(struct testbed *bed, const struct linger_row *row);
-/* Of one whose facts are all that there is. */
-void linger_summarise_facts(struct testbed *bed, const struct linger_facts *facts,
-                            const char *returned);
+/* The scenario's row in the summary: what the call waited for, and who is then known to have the
+ * data ("nobody", "peer's TCP", "application"). */
+void linger_summarize(struct linger_scene *s, const char *returned, const char *known_to_have_it);
 
 #endif

@@ -6,8 +6,6 @@
 #include <poll.h>
 #include <stdio.h>
 
-#define TIME_WAIT_NS (60 * NS_PER_SEC) /* TCP_TIMEWAIT_LEN: compiled in */
-
 static const struct scenario_setting wait_settings[] = {
     {SCENARIO_BOTH, "tcp_early_retrans", "0", 0},
     {SCENARIO_BOTH, "tcp_rto_min_us", "3000000", SETTING_OPTIONAL},
@@ -18,253 +16,178 @@ static const struct scenario_setting wait_settings[] = {
 
 /* ---- time-wait ---- */
 
-struct wait_facts {
-    struct linger_facts common;
-    struct act_reply plain, reuse, connect; /* with the port of a socket without SO_REUSEADDR … */
-    struct act_reply plain2, reuse2, listen; /* … and of one with it */
-    struct act_reply limited, chosen;        /* connect, where the kernel may choose only that */
-    int64_t waited_ns;                       /* with --real-time */
-};
-
 /* A connection from a socket with SO_REUSEADDR, which ends in TIME-WAIT, too. */
-static uint16_t second_connection(struct testbed *bed)
+static uint16_t second_connection(struct linger_scene *s)
 {
-    struct agent *client = testbed_client(bed), *server = testbed_server(bed);
-
-    DO(client, ACT_OPTION, .slot = 1, .text = "SO_REUSEADDR=on");
-    DO(client, ACT_CONNECT, .slot = 1, .port = TESTBED_PORT);
-    DO(server, ACT_ACCEPT, .other = 2, .timeout_ns = LINGER_PATIENCE_NS);
-    uint16_t port = linger_port(client, 1);
-    DO(client, ACT_CLOSE, .slot = 1);
-    linger_state(bed, LAB_CLIENT, port, TCP_FIN_WAIT2);
-    DO(server, ACT_CLOSE, .slot = 2);
-    linger_state(bed, LAB_CLIENT, port, TCP_TIME_WAIT);
+    DO(s->client, ACT_OPTION, .slot = 1, .text = "SO_REUSEADDR=on");
+    DO(s->client, ACT_CONNECT, .slot = 1, .port = TESTBED_PORT);
+    DO(s->server, ACT_ACCEPT, .other = 2, .timeout_ns = LINGER_PATIENCE_NS);
+    uint16_t port = linger_port(s->client, 1);
+    DO(s->client, ACT_CLOSE, .slot = 1);
+    linger_state(s->bed, LAB_CLIENT, port, TCP_FIN_WAIT2);
+    DO(s->server, ACT_CLOSE, .slot = 2);
+    linger_state(s->bed, LAB_CLIENT, port, TCP_TIME_WAIT);
     return port;
 }
 
-static struct act_reply bind_again(struct agent *client, int slot, uint16_t port, bool reuse)
-{
-    if (reuse)
-        DO(client, ACT_OPTION, .slot = slot, .text = "SO_REUSEADDR=on");
-    struct act_reply bound = DO(client, ACT_BIND, .slot = slot, .port = port);
-    return bound;
-}
-
 /* The kernel chooses the port of a connect, and has only that one. */
-static void let_choose(struct testbed *bed, struct wait_facts *facts, uint16_t port)
+static void check_chosen_port(struct linger_scene *s)
 {
     struct act act = {.verb = ACT_OPTION, .slot = 7};
-    struct agent *client = testbed_client(bed);
 
     snprintf(act.text, sizeof act.text, "IP_LOCAL_PORT_RANGE=%u",
-             (unsigned)port | (unsigned)port << 16);
-    facts->limited = agent_do(client, &act);
-    if (!facts->limited.rc)
-        facts->chosen = DO(client, ACT_CONNECT, .slot = 7, .port = TESTBED_PORT);
+             (unsigned)s->port | (unsigned)s->port << 16);
+    if (!agent_do(s->client, &act).rc) /* Linux 6.3 */
+        CHECK(s->bed, "connect_without_bind", "EADDRNOTAVAIL", s->client, ACT_CONNECT, .slot = 7,
+              .port = TESTBED_PORT);
 }
 
-static void wait_it_out(struct testbed *bed, struct wait_facts *facts)
+/* Binding to the port of a socket without SO_REUSEADDR, and to that of one with it. */
+static void check_ports(struct linger_scene *s, uint16_t reusable)
 {
-    int64_t end_ns = clock_mono_ns() + 2 * TIME_WAIT_NS;
+    struct testbed *bed = s->bed;
+    struct agent *client = s->client;
 
-    while (testbed_socket_of(bed, LAB_CLIENT, facts->common.port, TESTBED_PORT).state &&
-           clock_mono_ns() < end_ns && !testbed_failed(bed))
-        poll(NULL, 0, 10);
-    facts->waited_ns = clock_mono_ns() - facts->common.call.entered_ns;
+    CHECK(bed, "bind", "EADDRINUSE", client, ACT_BIND, .slot = 2, .port = s->port);
+    DO(client, ACT_OPTION, .slot = 3, .text = "SO_REUSEADDR=on");
+    CHECK(bed, "bind_with_so_reuseaddr", "EADDRINUSE", client, ACT_BIND, .slot = 3,
+          .port = s->port);
+    CHECK(bed, "bind_if_the_old_one_had_it", "EADDRINUSE", client, ACT_BIND, .slot = 4,
+          .port = reusable);
+    DO(client, ACT_OPTION, .slot = 5, .text = "SO_REUSEADDR=on");
+    CHECK(bed, "bind_if_both_have_it", "0", client, ACT_BIND, .slot = 5, .port = reusable);
+    check_chosen_port(s);
+    CHECK(bed, "connect_after_bind", "0", client, ACT_CONNECT, .slot = 5, .port = TESTBED_PORT);
+    DO(client, ACT_CLOSE, .slot = 5);
+    DO(client, ACT_OPTION, .slot = 6, .text = "SO_REUSEADDR=on");
+    DO(client, ACT_BIND, .slot = 6, .port = reusable);
+    CHECK(bed, "listen_after_bind", "0", client, ACT_LISTEN, .slot = 6, .number = 1);
 }
 
-static void run_wait(struct testbed *bed)
+static void check_whole_time(struct linger_scene *s, int64_t closed_ns)
 {
-    struct wait_facts *facts = (struct wait_facts *)linger_begin(bed, sizeof *facts, LINGER_BYTES);
-    struct linger_facts *common = &facts->common;
-    struct agent *client = testbed_client(bed);
+    linger_wait_gone(s, 2 * LINGER_TIME_WAIT_NS);
+    linger_check_time(s->bed, "time_wait_ns", &kernel_timers_defaults, LINGER_TIME_WAIT_NS,
+                      clock_mono_ns() - closed_ns);
+}
+
+static void play_wait(struct testbed *bed)
+{
+    struct linger_scene s = linger_begin(bed, linger_bytes(bed, LINGER_BYTES));
 
     testbed_from_here(bed);
-    linger_write(bed, common);
-    common->call = DO(client, ACT_CLOSE);
-    common->before_ack = true;
-    common->end = linger_read(testbed_server(bed), 1);
-    linger_state(bed, LAB_CLIENT, common->port, TCP_FIN_WAIT2);
-    linger_finish(bed, common, TCP_TIME_WAIT);
-    uint16_t second = second_connection(bed);
-    facts->plain = bind_again(client, 2, common->port, false);
-    facts->reuse = bind_again(client, 3, common->port, true);
-    facts->plain2 = bind_again(client, 4, second, false);
-    facts->reuse2 = bind_again(client, 5, second, true);
-    let_choose(bed, facts, common->port);
-    facts->connect = DO(client, ACT_CONNECT, .slot = 5, .port = TESTBED_PORT);
-    DO(client, ACT_CLOSE, .slot = 5);
-    bind_again(client, 6, second, true);
-    facts->listen = DO(client, ACT_LISTEN, .slot = 6, .number = 1);
+    linger_write(&s);
+    struct act_reply call = DO(s.client, ACT_CLOSE);
+    s.end = linger_read(s.server, 1);
+    linger_state(bed, LAB_CLIENT, s.port, TCP_FIN_WAIT2);
+    linger_finish(&s, TCP_TIME_WAIT);
+    linger_check_ends(&s, TCP_TIME_WAIT, 0);
+    linger_check_time_wait(&s, LAB_CLIENT);
+    check_ports(&s, second_connection(&s));
     if (bed->request->real_time)
-        wait_it_out(bed, facts);
-}
-
-static void check_wait(struct testbed *bed)
-{
-    const struct wait_facts *facts = testbed_facts(bed, sizeof *facts);
-    const struct linger_facts *common = &facts->common;
-
-    testbed_check_text(bed, "client_end", "TIME-WAIT", testbed_state_name(common->client));
-    testbed_check_text(bed, "server_end", "none", testbed_state_name(common->server));
-    testbed_expect_range(bed, "time_wait_left_ns", TIME_WAIT_NS - 5 * NS_PER_SEC, TIME_WAIT_NS);
-    testbed_observe_integer(bed, "time_wait_left_ns", common->time_wait_ns);
-    testbed_check_rc(bed, "bind", "EADDRINUSE", &facts->plain, "0");
-    testbed_check_rc(bed, "bind_with_so_reuseaddr", "EADDRINUSE", &facts->reuse, "0");
-    testbed_check_rc(bed, "bind_if_the_old_one_had_it", "EADDRINUSE", &facts->plain2, "0");
-    testbed_check_rc(bed, "bind_if_both_have_it", "0", &facts->reuse2, "0");
-    if (!facts->limited.rc) /* Linux 6.3 */
-        testbed_check_rc(bed, "connect_without_bind", "EADDRNOTAVAIL", &facts->chosen, "0");
-    testbed_check_rc(bed, "connect_after_bind", "0", &facts->connect, "0");
-    testbed_check_rc(bed, "listen_after_bind", "0", &facts->listen, "0");
-    if (bed->request->real_time) {
-        const struct kernel_timers_settings settings = kernel_timers_defaults;
-        linger_expect_time(bed, "time_wait_ns", &settings, TIME_WAIT_NS);
-        testbed_observe_integer(bed, "time_wait_ns", facts->waited_ns);
-    }
-    linger_summarise_facts(bed, common, "at once");
+        check_whole_time(&s, call.entered_ns);
+    linger_summarize(&s, "at once", "nobody");
 }
 
 const struct scenario linger_time_wait = {
     .name = "time-wait",
-    .title = "who closes first gets TIME-WAIT: 60 s, and what it forbids meanwhile",
+    .title = "who closes first gets TIME-WAIT: for 60 s, and what it forbids meanwhile",
     .book = "The end that closes first stays in TIME-WAIT for twice the maximum segment lifetime, "
-            "1 to 4 minutes; a server that is started again needs SO_REUSEADDR to bind its port "
+            "1 to 4 minutes; a server that is restarted needs SO_REUSEADDR to bind its port "
             "(sections 2.7 and 7.5).",
     .here = "60 s, compiled in. bind fails with EADDRINUSE unless both the old socket and the new "
             "one have SO_REUSEADDR (an accepted socket has it from its listener). With it listen "
-            "works, and connect to the same peer too, where timestamps tell old segments apart: "
-            "it takes the place of TIME-WAIT. A connect without bind passes over such ports "
-            "(EADDRNOTAVAIL when no other is left) unless tcp_tw_reuse allows them.",
-    .differs = "Linux asks for SO_REUSEADDR on the old socket too, and lets a socket that is "
-               "bound to the port connect again.",
+            "works, and so does connect to the same peer, where timestamps tell old segments "
+            "apart: it replaces TIME-WAIT. A connect without bind skips such ports (EADDRNOTAVAIL "
+            "when no other is left) unless tcp_tw_reuse allows them.",
+    .differs =
+        "Linux wants SO_REUSEADDR on the old socket, too, and lets a socket that is bound to "
+        "the port connect again.",
     .settings = wait_settings,
-    .play = run_wait,
-    .check = check_wait,
+    .play = play_wait,
 };
 
 /* ---- time-wait-reopened ---- */
 
-struct reopened_facts {
-    struct linger_facts common;
-    struct act_reply bound, connected, accepted, got;
-    int before;
-};
+#define NEW_BYTES 10
 
-static void run_reopened(struct testbed *bed)
+static void check_reopened(struct linger_scene *s)
 {
-    struct reopened_facts *facts =
-        (struct reopened_facts *)linger_begin(bed, sizeof *facts, LINGER_BYTES);
-    struct linger_facts *common = &facts->common;
-    struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+    struct testbed *bed = s->bed;
 
-    testbed_from_here(bed);
-    linger_write(bed, common);
-    struct act_reply all = DO(server, ACT_READ_ALL, .slot = 1, .bytes = common->bytes);
-    common->end = (struct linger_end){all.bytes, all.rc};
-    DO(server, ACT_CLOSE, .slot = 1);
-    linger_state(bed, LAB_SERVER, common->port, TCP_FIN_WAIT2);
-    common->call = DO(client, ACT_CLOSE);
-    common->before_ack = true;
-    facts->before = linger_state(bed, LAB_SERVER, common->port, TCP_TIME_WAIT);
-    common->client = linger_state(bed, LAB_CLIENT, common->port, 0);
-    common->server = facts->before;
-    common->time_wait_ns = linger_time_wait_left(bed, LAB_SERVER, common->port);
-    facts->bound = DO(client, ACT_BIND, .slot = 2, .port = common->port);
-    facts->connected = DO(client, ACT_CONNECT, .slot = 2, .port = TESTBED_PORT);
-    facts->accepted = DO(server, ACT_ACCEPT, .other = 2, .timeout_ns = LINGER_PATIENCE_NS);
-    DO(client, ACT_WRITE, .slot = 2, .bytes = 10);
-    DO(server, ACT_POLL, .slot = 2, .number = POLLIN, .timeout_ns = LINGER_PATIENCE_NS);
-    facts->got = DO(server, ACT_READ, .slot = 2, .bytes = 100, .flags = MSG_DONTWAIT);
+    CHECK(bed, "bind_same_port", "0", s->client, ACT_BIND, .slot = 2, .port = s->port);
+    CHECK(bed, "connect_again", "0", s->client, ACT_CONNECT, .slot = 2, .port = TESTBED_PORT);
+    CHECK(bed, "accept", "0", s->server, ACT_ACCEPT, .other = 2, .timeout_ns = LINGER_PATIENCE_NS);
+    DO(s->client, ACT_WRITE, .slot = 2, .bytes = NEW_BYTES);
+    DO(s->server, ACT_POLL, .slot = 2, .number = POLLIN, .timeout_ns = LINGER_PATIENCE_NS);
+    struct act_reply got = DO(s->server, ACT_READ, .slot = 2, .bytes = 100, .flags = MSG_DONTWAIT);
+    testbed_check_integer(bed, "new_bytes", NEW_BYTES, got.bytes);
 }
 
-static void check_reopened(struct testbed *bed)
+static void play_reopened(struct testbed *bed)
 {
-    const struct reopened_facts *facts = testbed_facts(bed, sizeof *facts);
-    const struct linger_facts *common = &facts->common;
+    struct linger_scene s = linger_begin(bed, linger_bytes(bed, LINGER_BYTES));
 
-    testbed_check_integer(bed, "delivered_bytes", common->bytes, common->end.bytes);
-    testbed_check_text(bed, "client_end", "none", testbed_state_name(common->client));
-    testbed_check_text(bed, "server_end", "TIME-WAIT", testbed_state_name(facts->before));
-    testbed_expect_range(bed, "time_wait_left_ns", TIME_WAIT_NS - 5 * NS_PER_SEC, TIME_WAIT_NS);
-    testbed_observe_integer(bed, "time_wait_left_ns", common->time_wait_ns);
-    testbed_check_rc(bed, "bind_same_port", "0", &facts->bound, "0");
-    testbed_check_rc(bed, "connect_again", "0", &facts->connected, "0");
-    testbed_check_rc(bed, "accept", "0", &facts->accepted, "0");
-    testbed_check_integer(bed, "new_bytes", 10, facts->got.bytes);
-    if (linger_is_small(common))
-        testbed_expect_flags(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK",
-                             "S>C FIN,ACK", "C>S ACK", "C>S FIN,ACK", "S>C ACK", NULL);
-    linger_summarise_facts(bed, common, "at once");
+    testbed_from_here(bed);
+    linger_write(&s);
+    linger_read_bytes(&s);
+    testbed_check_integer(bed, "delivered_bytes", s.bytes, s.end.bytes);
+    DO(s.server, ACT_CLOSE, .slot = 1);
+    linger_state(bed, LAB_SERVER, s.port, TCP_FIN_WAIT2);
+    DO(s.client, ACT_CLOSE);
+    s.server_end = linger_state(bed, LAB_SERVER, s.port, TCP_TIME_WAIT);
+    s.client_end = linger_state(bed, LAB_CLIENT, s.port, 0);
+    linger_check_ends(&s, 0, TCP_TIME_WAIT);
+    linger_check_time_wait(&s, LAB_SERVER);
+    check_reopened(&s);
+    linger_summarize(&s, "at once", "nobody");
 }
 
 const struct scenario linger_time_wait_reopened = {
     .name = "time-wait-reopened",
-    .title = "the server closes first and has TIME-WAIT: the same client port comes again at once",
+    .title = "the server closes first and has TIME-WAIT: the same client port reconnects at once",
     .book = "A new SYN with a sequence number above those of the old connection may be accepted in "
-            "TIME-WAIT (section 2.7 says it for Berkeley-derived systems).",
-    .here = "The same, by sequence number or timestamp (RFC 6191): the new connection takes the "
-            "place of TIME-WAIT, and connect does not notice. So TIME-WAIT hinders the side that "
-            "connects from few ports, and not a server.",
+            "TIME-WAIT (section 2.7, for Berkeley-derived systems).",
+    .here = "The same, by sequence number or timestamp (RFC 6191): the new connection replaces "
+            "TIME-WAIT, and connect does not notice. So TIME-WAIT hinders the side that connects "
+            "from few ports, not a server.",
     .settings = wait_settings,
-    .play = run_reopened,
-    .check = check_reopened,
+    .play = play_reopened,
+    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "S>C FIN,ACK",
+                   "C>S ACK", "C>S FIN,ACK", "S>C ACK"),
 };
 
 /* ---- simultaneous-close ---- */
 
-struct both_facts {
-    struct linger_facts common;
-    struct act_reply other;
-};
-
-static void run_simultaneous(struct testbed *bed)
+static void play_simultaneous(struct testbed *bed)
 {
-    struct both_facts *facts = (struct both_facts *)linger_begin(bed, sizeof *facts, LINGER_BYTES);
-    struct linger_facts *common = &facts->common;
-    struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+    struct linger_scene s = linger_begin(bed, linger_bytes(bed, LINGER_BYTES));
 
     testbed_from_here(bed);
-    linger_write(bed, common);
-    struct act_reply all = DO(server, ACT_READ_ALL, .slot = 1, .bytes = common->bytes);
+    linger_write(&s);
+    linger_read_bytes(&s);
+    testbed_check_integer(bed, "delivered_bytes", s.bytes, s.end.bytes);
     int hold = testbed_fault(bed, "hold fin");
-    common->call = DO(client, ACT_CLOSE);
-    testbed_saw(bed, "c>s:fin", LINGER_PATIENCE_NS);
-    facts->other = DO(server, ACT_CLOSE, .slot = 1);
-    testbed_saw(bed, "s>c:fin", LINGER_PATIENCE_NS);
+    CHECK(bed, "close", "0", s.client, ACT_CLOSE);
+    linger_saw(&s, "c>s:fin");
+    CHECK(bed, "close_of_the_peer", "0", s.server, ACT_CLOSE, .slot = 1);
+    linger_saw(&s, "s>c:fin");
     testbed_release(bed, hold);
-    common->before_ack = true;
-    common->end = (struct linger_end){all.bytes, all.rc};
-    common->client = linger_state(bed, LAB_CLIENT, common->port, TCP_TIME_WAIT);
-    common->server = linger_state(bed, LAB_SERVER, common->port, TCP_TIME_WAIT);
-}
-
-static void check_simultaneous(struct testbed *bed)
-{
-    const struct both_facts *facts = testbed_facts(bed, sizeof *facts);
-    const struct linger_facts *common = &facts->common;
-
-    testbed_check_rc(bed, "close", "0", &common->call, "0");
-    testbed_check_rc(bed, "close_of_the_peer", "0", &facts->other, "0");
-    testbed_check_text(bed, "client_end", "TIME-WAIT", testbed_state_name(common->client));
-    testbed_check_text(bed, "server_end", "TIME-WAIT", testbed_state_name(common->server));
-    testbed_check_integer(bed, "delivered_bytes", common->bytes, common->end.bytes);
-    if (linger_is_small(common))
-        testbed_expect_flags_begin(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK",
-                                   "S>C ACK", "C>S FIN,ACK", "S>C FIN,ACK", NULL);
-    testbed_expect_states(bed, LAB_CLIENT, "SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "CLOSING",
-                          "TIME-WAIT", NULL);
-    testbed_expect_states(bed, LAB_SERVER, "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1", "CLOSING",
-                          "TIME-WAIT", NULL);
-    linger_summarise_facts(bed, common, "at once");
+    s.client_end = linger_state(bed, LAB_CLIENT, s.port, TCP_TIME_WAIT);
+    s.server_end = linger_state(bed, LAB_SERVER, s.port, TCP_TIME_WAIT);
+    linger_check_ends(&s, TCP_TIME_WAIT, TCP_TIME_WAIT);
+    linger_summarize(&s, "at once", "nobody");
 }
 
 const struct scenario linger_simultaneous_close = {
     .name = "simultaneous-close",
-    .title = "both close before the other's FIN comes: CLOSING, and TIME-WAIT at both",
+    .title = "both close before the other's FIN arrives: CLOSING, then TIME-WAIT on both sides",
     .book = "Both ends go from FIN-WAIT-1 to CLOSING and then to TIME-WAIT (sections 2.6 and 2.7).",
     .here = "The same.",
     .settings = wait_settings,
-    .play = run_simultaneous,
-    .check = check_simultaneous,
+    .play = play_simultaneous,
+    .flags_begin = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK",
+                         "C>S FIN,ACK", "S>C FIN,ACK"),
+    .client_states = STATES("SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "CLOSING", "TIME-WAIT"),
+    .server_states = STATES("SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1", "CLOSING", "TIME-WAIT"),
 };
