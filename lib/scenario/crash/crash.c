@@ -226,8 +226,8 @@ const char *crash_poll_events(struct testbed *bed, const struct act_reply *reply
     return text;
 }
 
-struct act_reply crash_call(struct crash *crash, struct agent *agent, const char *key,
-                            const char *expected, const struct act *act)
+struct act_reply crash_call(struct crash *crash, const char *key, const char *expected,
+                            struct agent *agent, const struct act *act)
 {
     static const char *const zeros[ACT_VERBS] = {
         [ACT_READ] = "EOF", [ACT_READ_ALL] = "EOF", [ACT_ERROR] = "none"};
@@ -244,8 +244,8 @@ struct act_reply crash_call(struct crash *crash, struct agent *agent, const char
     return reply;
 }
 
-struct act_reply crash_end_read(struct crash *crash, struct agent *agent, const char *key,
-                                const char *expected, int64_t limit_ns)
+struct act_reply crash_end_read(struct crash *crash, const char *key, const char *expected,
+                                struct agent *agent, int64_t limit_ns)
 {
     struct act_reply reply = agent_end(agent, limit_ns);
 
@@ -284,7 +284,7 @@ void crash_check_no_timer(struct testbed *bed, enum lab_host host, uint16_t loca
     struct act_socket socket = testbed_socket_of(bed, host, local_port, remote_port);
     bool known = socket.entry.timer >= 0 && socket.entry.timer < (int)ARRAY_SIZE(timers);
 
-    testbed_check_text(bed, "state_left", "ESTABLISHED", testbed_state_name(socket.state));
+    testbed_check_state(bed, "state_left", TCP_ESTABLISHED, socket.state);
     testbed_check_text(bed, "timer_left", "none", known ? timers[socket.entry.timer] : "another");
 }
 

@@ -87,13 +87,13 @@ void crash_block(struct crash *crash, struct agent *client, const struct act *ac
 
 /* Makes one. What is expected: "ok" (anything above 0), an errno, "0"; "EOF" of a read, "whole" of
  * one that asks for all, "none" of SO_ERROR, the events of a poll ("IN OUT"). */
-#define CRASH_CALL(crash, agent, key, expected, verb_, ...)                                        \
-    crash_call(crash, agent, key, expected, &(struct act){.verb = (verb_), ##__VA_ARGS__})
-struct act_reply crash_call(struct crash *crash, struct agent *agent, const char *key,
-                            const char *expected, const struct act *act);
+#define CRASH_CALL(crash, key, expected, agent, verb_, ...)                                        \
+    crash_call(crash, key, expected, agent, &(struct act){.verb = (verb_), ##__VA_ARGS__})
+struct act_reply crash_call(struct crash *crash, const char *key, const char *expected,
+                            struct agent *agent, const struct act *act);
 /* A read that was begun before. */
-struct act_reply crash_end_read(struct crash *crash, struct agent *agent, const char *key,
-                                const char *expected, int64_t limit_ns);
+struct act_reply crash_end_read(struct crash *crash, const char *key, const char *expected,
+                                struct agent *agent, int64_t limit_ns);
 /* A call of which it is known what it returned. */
 void crash_returned(struct crash *crash, const char *key, const char *expected,
                     const char *returned, const struct act_reply *reply);

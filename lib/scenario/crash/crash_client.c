@@ -31,18 +31,18 @@ static void play_in_queue(struct testbed *bed)
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
     connect_and_die(&crash, 0);
     crash_wait_either(bed, "delivered c>s:rst", "delivered c>s:fin");
-    CRASH_CALL(&crash, server, "poll_listener", "IN", ACT_POLL, .number = POLLIN,
+    CRASH_CALL(&crash, "poll_listener", "IN", server, ACT_POLL, .number = POLLIN,
                .timeout_ns = TESTBED_LIMIT_NS);
-    CRASH_CALL(&crash, server, "accept", "0", ACT_ACCEPT, .other = 1);
-    CRASH_CALL(&crash, server, "getpeername", "ENOTCONN", ACT_PEER, .slot = 1);
-    CRASH_CALL(&crash, server, "read", "ECONNRESET", ACT_READ, .slot = 1, .bytes = 100);
-    CRASH_CALL(&crash, server, "read_again", "EOF", ACT_READ, .slot = 1, .bytes = 100);
+    CRASH_CALL(&crash, "accept", "0", server, ACT_ACCEPT, .other = 1);
+    CRASH_CALL(&crash, "getpeername", "ENOTCONN", server, ACT_PEER, .slot = 1);
+    CRASH_CALL(&crash, "read", "ECONNRESET", server, ACT_READ, .slot = 1, .bytes = 100);
+    CRASH_CALL(&crash, "read_again", "EOF", server, ACT_READ, .slot = 1, .bytes = 100);
 
     connect_and_die(&crash, 10);
     crash_wait_either(bed, "delivered c>s:rst#2", "delivered c>s:fin");
-    CRASH_CALL(&crash, server, "accept_with_data", "0", ACT_ACCEPT, .other = 2);
-    CRASH_CALL(&crash, server, "read_data", "ok", ACT_READ, .slot = 2, .bytes = 100);
-    CRASH_CALL(&crash, server, "read_after_data", "ECONNRESET", ACT_READ, .slot = 2, .bytes = 100);
+    CRASH_CALL(&crash, "accept_with_data", "0", server, ACT_ACCEPT, .other = 2);
+    CRASH_CALL(&crash, "read_data", "ok", server, ACT_READ, .slot = 2, .bytes = 100);
+    CRASH_CALL(&crash, "read_after_data", "ECONNRESET", server, ACT_READ, .slot = 2, .bytes = 100);
 }
 
 const struct scenario crash_client_in_queue = {
@@ -76,19 +76,19 @@ static void play_mid_request(struct testbed *bed)
     agent_signal(crash.client, SIGKILL);
     crash_wait_either(bed, "delivered c>s:fin", "delivered c>s:rst");
     struct act_reply reply =
-        CRASH_CALL(&crash, server, "read", "EOF", ACT_READ_ALL, .slot = 1, .bytes = REQUEST_BYTES);
+        CRASH_CALL(&crash, "read", "EOF", server, ACT_READ_ALL, .slot = 1, .bytes = REQUEST_BYTES);
     testbed_check_integer(bed, "request_bytes", REQUEST_BYTES / 2, reply.bytes);
-    CRASH_CALL(&crash, server, "write", "ok", ACT_WRITE, .slot = 1, .bytes = 10,
+    CRASH_CALL(&crash, "write", "ok", server, ACT_WRITE, .slot = 1, .bytes = 10,
                .flags = MSG_NOSIGNAL);
     crash_wait_either(bed, "delivered c>s:rst", "server=CLOSED");
-    CRASH_CALL(&crash, server, "write_again", "EPIPE", ACT_WRITE, .slot = 1, .bytes = 10,
+    CRASH_CALL(&crash, "write_again", "EPIPE", server, ACT_WRITE, .slot = 1, .bytes = 10,
                .flags = MSG_NOSIGNAL);
     CRASH_BLOCK(&crash, bystander, ACT_READ, .bytes = 100);
     reply = DO(server, ACT_WRITE, .slot = 1, .bytes = 10);
     testbed_check_bool(bed, "server_dies", true, reply.died);
     if (reply.died)
         crash_died(&crash, "write_default", "SIGPIPE", server);
-    crash_end_read(&crash, bystander, "bystander_reads", "EOF", ACT_LIMIT_NS);
+    crash_end_read(&crash, "bystander_reads", "EOF", bystander, ACT_LIMIT_NS);
     testbed_expect_flags_begin(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", NULL);
     testbed_expect_count(bed, "resets", "rst", LAB_FROM_CLIENT, 1);
 }

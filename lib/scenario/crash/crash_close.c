@@ -69,10 +69,10 @@ static void wait_for_pair(struct testbed *bed, enum continuation which, struct p
 
 static void client_writes(struct crash *crash, struct pair *pair)
 {
-    CRASH_CALL(crash, crash->client, "write", "ok", ACT_WRITE, .slot = CLIENT_WRITES, .bytes = 10,
+    CRASH_CALL(crash, "write", "ok", crash->client, ACT_WRITE, .slot = CLIENT_WRITES, .bytes = 10,
                .flags = MSG_NOSIGNAL);
     crash_wait_either(crash->bed, "delivered s>c:rst", "client=CLOSED");
-    CRASH_CALL(crash, crash->client, "write_again", "EPIPE", ACT_WRITE, .slot = CLIENT_WRITES,
+    CRASH_CALL(crash, "write_again", "EPIPE", crash->client, ACT_WRITE, .slot = CLIENT_WRITES,
                .bytes = 10, .flags = MSG_NOSIGNAL);
     wait_for_pair(crash->bed, CLIENT_WRITES, pair, 0, 0);
 }
@@ -97,7 +97,7 @@ static void server_had_died(struct crash *crash, struct pair *pair)
     testbed_observe_integer(bed, "fin_wait_2_ns", took_ns);
     testbed_timing(bed, "the end of FIN-WAIT-2 without an owner", FIN_WAIT_2_NS, took_ns,
                    own_seconds_ns("/proc/sys/net/ipv4/tcp_fin_timeout"));
-    CRASH_CALL(crash, crash->client, "close_at_last", "0", ACT_CLOSE, .slot = SERVER_HAD_DIED);
+    CRASH_CALL(crash, "close_at_last", "0", crash->client, ACT_CLOSE, .slot = SERVER_HAD_DIED);
     wait_for_pair(bed, SERVER_HAD_DIED, pair, 0, 0);
 }
 
@@ -252,10 +252,10 @@ static void play_shutdown(struct testbed *bed)
     testbed_mark(bed, "SIGTERM to all");
     for (int i = 0; i < SERVERS; i++)
         agent_signal(servers[i], SIGTERM);
-    crash_end_read(&crash, clients[DEFAULT], "read_from_default", "EOF", ACT_LIMIT_NS);
+    crash_end_read(&crash, "read_from_default", "EOF", clients[DEFAULT], ACT_LIMIT_NS);
     crash_died(&crash, "server_default", "SIGTERM", servers[DEFAULT]);
     struct act_reply reply =
-        crash_end_read(&crash, clients[HANDLES], "read_from_handler", "EOF", ACT_LIMIT_NS);
+        crash_end_read(&crash, "read_from_handler", "EOF", clients[HANDLES], ACT_LIMIT_NS);
     testbed_check_integer(bed, "last_words_bytes", LAST_BYTES, reply.bytes);
     reply = agent_end(servers[HANDLES], ACT_LIMIT_NS);
     testbed_check_rc(bed, "server_handler", "0", &reply, "0");
@@ -263,7 +263,7 @@ static void play_shutdown(struct testbed *bed)
     crash_still_blocked(&crash, "read_from_ignorer", clients[IGNORES]);
     testbed_mark(bed, "SIGKILL to what is left");
     agent_signal(servers[IGNORES], SIGKILL);
-    crash_end_read(&crash, clients[IGNORES], "read_after_sigkill", "EOF", ACT_LIMIT_NS);
+    crash_end_read(&crash, "read_after_sigkill", "EOF", clients[IGNORES], ACT_LIMIT_NS);
     testbed_cut(bed);
     testbed_finish(bed);
     testbed_expect_range(bed, "fins", SERVERS, SERVERS + 1);

@@ -89,7 +89,7 @@ static struct act_reply wait_for_news(struct crash *crash, const struct cell *ce
 
     if (situations[cell->situation].sends) {
         *sent_ns =
-            CRASH_CALL(crash, client, "write", "ok", ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL)
+            CRASH_CALL(crash, "write", "ok", client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL)
                 .entered_ns;
         if (cell->fate == CRASH_PROCESS) {
             crash_wait_either(crash->bed, "delivered s>c:rst", "client=CLOSED");

@@ -12,7 +12,7 @@ static void play_pause(struct testbed *bed)
     struct crash crash = crash_connected(bed);
 
     crash_cut(&crash);
-    CRASH_CALL(&crash, crash.client, "write", "ok", ACT_WRITE, .bytes = SENT_BYTES);
+    CRASH_CALL(&crash, "write", "ok", crash.client, ACT_WRITE, .bytes = SENT_BYTES);
     crash_wait_either(bed, "dropped c>s:data#4", "client=CLOSED");
     testbed_restore(bed);
     int64_t restored_ns = clock_mono_ns(), away_ns = restored_ns - crash.at_ns;
@@ -27,8 +27,8 @@ static void play_pause(struct testbed *bed)
     if (reply.late)
         return;
     DO(crash.server, ACT_WRITE, .slot = 1, .bytes = 10);
-    CRASH_CALL(&crash, crash.client, "read_answer", "whole", ACT_READ_ALL, .bytes = 10);
-    CRASH_CALL(&crash, crash.client, "SO_ERROR", "none", ACT_ERROR);
+    CRASH_CALL(&crash, "read_answer", "whole", crash.client, ACT_READ_ALL, .bytes = 10);
+    CRASH_CALL(&crash, "SO_ERROR", "none", crash.client, ACT_ERROR);
 }
 
 const struct scenario crash_network_pause = {
@@ -59,7 +59,7 @@ static void forget(struct crash *crash, const char *action, int port)
 static void check_server_state(struct crash *crash, const char *key, int slot)
 {
     struct act_reply info = DO(crash->server, ACT_INFO, .slot = slot);
-    testbed_check_text(crash->bed, key, "ESTABLISHED", testbed_state_name((int)info.rc));
+    testbed_check_state(crash->bed, key, TCP_ESTABLISHED, (int)info.rc);
 }
 
 static void play_nat(struct testbed *bed)
@@ -74,13 +74,13 @@ static void play_nat(struct testbed *bed)
     forget(&crash, "drop", TESTBED_PORT + 1);
     testbed_mark(bed, "the NAT forgets the connections");
     crash_happens(&crash);
-    CRASH_CALL(&crash, client, "write_rst", "ok", ACT_WRITE, .bytes = 10);
-    CRASH_CALL(&crash, client, "read_rst", "ECONNRESET", ACT_READ, .bytes = 100);
+    CRASH_CALL(&crash, "write_rst", "ok", client, ACT_WRITE, .bytes = 10);
+    CRASH_CALL(&crash, "read_rst", "ECONNRESET", client, ACT_READ, .bytes = 100);
 
     struct act_reply sent =
-        CRASH_CALL(&crash, client, "write_silence", "ok", ACT_WRITE, .slot = 2, .bytes = 10);
+        CRASH_CALL(&crash, "write_silence", "ok", client, ACT_WRITE, .slot = 2, .bytes = 10);
     BEGIN(client, ACT_READ, .slot = 2, .bytes = 100);
-    struct act_reply told = crash_end_read(&crash, client, "read_silence", "ETIMEDOUT",
+    struct act_reply told = crash_end_read(&crash, "read_silence", "ETIMEDOUT", client,
                                            crash_limit_ns(&crash, CRASH_SEND));
     check_server_state(&crash, "server_rst", 1);
     check_server_state(&crash, "server_silence", 2);

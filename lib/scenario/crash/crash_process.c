@@ -15,7 +15,7 @@ static void play_idle(struct testbed *bed)
     struct crash crash = crash_connected(bed);
 
     crash_kill_server(&crash);
-    CRASH_CALL(&crash, crash.client, "read", "EOF", ACT_READ, .bytes = 100);
+    CRASH_CALL(&crash, "read", "EOF", crash.client, ACT_READ, .bytes = 100);
 }
 
 const struct scenario crash_process_idle = {
@@ -39,12 +39,12 @@ static void play_unread(struct testbed *bed)
     struct crash crash = crash_connected(bed);
     struct agent *client = crash.client;
 
-    CRASH_CALL(&crash, client, "write_before", "ok", ACT_WRITE, .bytes = 10);
+    CRASH_CALL(&crash, "write_before", "ok", client, ACT_WRITE, .bytes = 10);
     testbed_wait(bed, "delivered c>s:data");
     crash_kill_server(&crash);
-    CRASH_CALL(&crash, client, "read", "ECONNRESET", ACT_READ, .bytes = 100);
-    CRASH_CALL(&crash, client, "read_again", "EOF", ACT_READ, .bytes = 100);
-    CRASH_CALL(&crash, client, "write", "EPIPE", ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
+    CRASH_CALL(&crash, "read", "ECONNRESET", client, ACT_READ, .bytes = 100);
+    CRASH_CALL(&crash, "read_again", "EOF", client, ACT_READ, .bytes = 100);
+    CRASH_CALL(&crash, "write", "EPIPE", client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
     testbed_expect_flags_begin(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", NULL);
     testbed_expect_count(bed, "fins", "fin", LAB_FROM_SERVER, 0);
     testbed_expect_count(bed, "resets", "rst", LAB_FROM_SERVER, 1);
@@ -71,7 +71,7 @@ static void play_reading(struct testbed *bed)
 
     CRASH_BLOCK(&crash, crash.client, ACT_READ, .bytes = 100);
     crash_kill_server(&crash);
-    struct act_reply reply = crash_end_read(&crash, crash.client, "read", "EOF", ACT_LIMIT_NS);
+    struct act_reply reply = crash_end_read(&crash, "read", "EOF", crash.client, ACT_LIMIT_NS);
     testbed_check_bool(bed, "was_blocked", true,
                        reply.entered_ns < crash.at_ns && reply.returned_ns > crash.at_ns);
 }
@@ -101,12 +101,12 @@ static void play_writing(struct testbed *bed)
     agent_signal(crash.server, SIGKILL);
     crash_wait_either(bed, "delivered s>c:fin#2", "delivered s>c:rst#2");
     crash_wait_either(bed, "server=FIN-WAIT-2#2", "delivered s>c:rst#2");
-    CRASH_CALL(&crash, client, "first_write", "ok", ACT_WRITE, .bytes = 10);
+    CRASH_CALL(&crash, "first_write", "ok", client, ACT_WRITE, .bytes = 10);
     crash_wait_either(bed, "delivered s>c:rst", "client=CLOSED");
-    CRASH_CALL(&crash, client, "second_write_ignoring", "EPIPE", ACT_WRITE, .bytes = 10);
-    CRASH_CALL(&crash, client, "read_at_last", "EOF", ACT_READ, .bytes = 100);
+    CRASH_CALL(&crash, "second_write_ignoring", "EPIPE", client, ACT_WRITE, .bytes = 10);
+    CRASH_CALL(&crash, "read_at_last", "EOF", client, ACT_READ, .bytes = 100);
 
-    CRASH_CALL(&crash, unprepared, "first_write_default", "ok", ACT_WRITE, .bytes = 10);
+    CRASH_CALL(&crash, "first_write_default", "ok", unprepared, ACT_WRITE, .bytes = 10);
     crash_wait_either(bed, "delivered s>c:rst#2", "client=CLOSED#2");
     struct act_reply reply = DO(unprepared, ACT_WRITE, .bytes = 10);
     testbed_check_bool(bed, "second_write_kills", true, reply.died);
@@ -171,20 +171,20 @@ static void play_select(struct testbed *bed)
     struct crash crash = crash_connected(bed);
     struct agent *client = crash.client;
 
-    CRASH_CALL(&crash, client, "poll_before", "OUT", ACT_POLL, .number = ALL_EVENTS);
+    CRASH_CALL(&crash, "poll_before", "OUT", client, ACT_POLL, .number = ALL_EVENTS);
     CRASH_BLOCK(&crash, client, ACT_POLL, .number = POLLIN, .timeout_ns = TESTBED_LIMIT_NS);
     crash_kill_server(&crash);
     struct act_reply reply = agent_end(client, TESTBED_LIMIT_NS + ACT_LIMIT_NS);
     crash_returned(&crash, "blocked_poll", "IN", crash_poll_events(bed, &reply), &reply);
-    CRASH_CALL(&crash, client, "poll_after_fin", "IN OUT RDHUP", ACT_POLL, .number = ALL_EVENTS);
+    CRASH_CALL(&crash, "poll_after_fin", "IN OUT RDHUP", client, ACT_POLL, .number = ALL_EVENTS);
     check_select(&crash, "select_after_fin", "read write");
-    CRASH_CALL(&crash, client, "write", "ok", ACT_WRITE, .bytes = 10);
+    CRASH_CALL(&crash, "write", "ok", client, ACT_WRITE, .bytes = 10);
     crash_wait_either(bed, "delivered s>c:rst", "client=CLOSED");
-    CRASH_CALL(&crash, client, "poll_after_rst", "IN OUT ERR HUP RDHUP", ACT_POLL,
+    CRASH_CALL(&crash, "poll_after_rst", "IN OUT ERR HUP RDHUP", client, ACT_POLL,
                .number = ALL_EVENTS);
     check_select(&crash, "select_after_rst", "read write");
-    CRASH_CALL(&crash, client, "SO_ERROR", "EPIPE", ACT_ERROR);
-    CRASH_CALL(&crash, client, "poll_at_last", "IN OUT HUP RDHUP", ACT_POLL, .number = ALL_EVENTS);
+    CRASH_CALL(&crash, "SO_ERROR", "EPIPE", client, ACT_ERROR);
+    CRASH_CALL(&crash, "poll_at_last", "IN OUT HUP RDHUP", client, ACT_POLL, .number = ALL_EVENTS);
 }
 
 const struct scenario crash_process_select = {

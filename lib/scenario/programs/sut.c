@@ -2,12 +2,12 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/wait.h"
 #include "scenario/engine/agent_self.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRACE_NS (1 * NS_PER_SEC)
+#define GRACE_NS (1 * NS_PER_SEC) /* between SIGTERM and SIGKILL */
 
 void sut_decline(struct testbed *bed, const char *format, ...)
 {
@@ -55,7 +55,7 @@ static const char *fill_in(struct testbed *bed, const char *command)
     return arena_copy(bed->arena, buf_str(&line));
 }
 
-void sut_start(struct testbed *bed, struct sut *subject)
+void sut_start(struct testbed *bed, struct sut *sut)
 {
     const struct sut_request *request = sut_request(bed);
     cleanup(fd) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -64,28 +64,28 @@ void sut_start(struct testbed *bed, struct sut *subject)
     struct lab_program program = {.shell = fill_in(bed, request->command), .stdio = stdio};
     struct error error = {0};
 
-    *subject = (struct sut){.started_ns = clock_mono_ns()};
+    *sut = (struct sut){.started_ns = clock_mono_ns()};
     if (testbed_failed(bed))
         return;
-    if (lab_start(bed->lab, request->host, &program, &subject->process, &error))
+    if (lab_start(bed->lab, request->host, &program, &sut->process, &error))
         testbed_fail(bed, "cannot start '%s': %s", request->command, error.text);
 }
 
-bool sut_has_ended(struct testbed *bed, struct sut *subject, int64_t timeout_ns)
+bool sut_has_ended(struct testbed *bed, struct sut *sut, int64_t timeout_ns)
 {
-    if (testbed_failed(bed) || !subject->process)
+    if (testbed_failed(bed) || !sut->process)
         return true;
-    if (!subject->ended)
-        subject->ended = !lab_process_wait(subject->process, timeout_ns, &subject->exit);
-    return subject->ended;
+    if (!sut->ended)
+        sut->ended = !lab_process_wait(sut->process, timeout_ns, &sut->exit);
+    return sut->ended;
 }
 
-bool sut_listens(struct testbed *bed, struct sut *subject)
+bool sut_listens(struct testbed *bed, struct sut *sut)
 {
     const struct sut_request *request = sut_request(bed);
     int64_t end_ns = clock_mono_ns() + request->patience_ns;
 
-    sut_start(bed, subject);
+    sut_start(bed, sut);
     while (!testbed_failed(bed)) {
         struct error error = {0};
         int rc = lab_wait_listen(bed->lab, request->host, bed->family, request->port, 0, &error);
@@ -93,9 +93,9 @@ bool sut_listens(struct testbed *bed, struct sut *subject)
             return true;
         if (rc != -ETIMEDOUT)
             testbed_fail(bed, "%s", error.text);
-        else if (sut_has_ended(bed, subject, 2 * NS_PER_MS))
+        else if (sut_has_ended(bed, sut, 2 * NS_PER_MS))
             sut_decline(bed, "the server ended (%s) before it listened on port %d",
-                        sut_end_text(bed, subject), request->port);
+                        sut_end_text(bed, sut), request->port);
         else if (clock_mono_ns() >= end_ns)
             sut_decline(bed,
                         "the server did not listen on port %d where the client could "
@@ -105,66 +105,51 @@ bool sut_listens(struct testbed *bed, struct sut *subject)
     return false;
 }
 
-const char *sut_end_text(struct testbed *bed, const struct sut *subject)
+const char *sut_end_text(struct testbed *bed, const struct sut *sut)
 {
-    int status = subject->exit.status;
+    int status = sut->exit.status;
 
-    if (!subject->ended)
+    if (!sut->ended)
         return "running";
     if (WIFSIGNALED(status))
         return arena_printf(bed->arena, "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
     return arena_printf(bed->arena, "exit status %d", WEXITSTATUS(status));
 }
 
-void sut_observe_end(struct testbed *bed, const struct sut *subject)
+void sut_observe_end(struct testbed *bed, const struct sut *sut)
 {
-    int status = subject->exit.status;
-    bool signalled = subject->ended && WIFSIGNALED(status);
+    int status = sut->exit.status;
+    bool signalled = sut->ended && WIFSIGNALED(status);
 
     testbed_observe_integer(bed, "exit_status",
-                            subject->ended && !signalled ? WEXITSTATUS(status) : RESULT_UNKNOWN);
+                            sut->ended && !signalled ? WEXITSTATUS(status) : RESULT_UNKNOWN);
     testbed_observe_text(
         bed, "signal",
         signalled ? arena_printf(bed->arena, "SIG%s", sigabbrev_np(WTERMSIG(status))) : NULL);
 }
 
-void sut_stop(struct testbed *bed, struct sut *subject)
+void sut_stop(struct testbed *bed, struct sut *sut)
 {
-    if (!subject->process || subject->ended || testbed_failed(bed))
+    if (!sut->process || sut->ended || testbed_failed(bed))
         return;
-    lab_process_signal_group(subject->process, SIGTERM);
-    if (lab_process_wait(subject->process, GRACE_NS, NULL))
-        lab_process_signal_group(subject->process, SIGKILL);
+    lab_process_signal_group(sut->process, SIGTERM);
+    if (lab_process_wait(sut->process, GRACE_NS, NULL))
+        lab_process_signal_group(sut->process, SIGKILL);
 }
 
-/* ---- The census: run in an agent of the subject's host, which sees its processes in /proc ---- */
+/* ---- Its processes: seen by an agent of its host in /proc ---- */
 
-struct census_question {
-    uint32_t inode;
-};
+#define FREEZE_NS (5 * NS_PER_SEC)
 
-static bool is_number(const char *name)
+/* The next entry that is a number; NULL after the last one, or without a directory. */
+static const char *next_number(DIR *directory)
 {
-    return isdigit((unsigned char)*name);
-}
+    struct dirent *entry;
 
-static ssize_t read_small(const char *path, char *out, size_t size)
-{
-    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, out, size - 1);
-
-    out[len > 0 ? len : 0] = '\0';
-    return len;
-}
-
-static char state_of(const char *pid)
-{
-    char path[96], text[512];
-
-    snprintf(path, sizeof path, "/proc/%.60s/stat", pid);
-    read_small(path, text, sizeof text);
-    const char *end = strrchr(text, ')'); /* the name may hold anything */
-    return end && end[1] ? end[2] : '?';
+    while (directory && (entry = readdir(directory)))
+        if (isdigit((unsigned char)entry->d_name[0]))
+            return entry->d_name;
+    return NULL;
 }
 
 /* netkit's own: the init of the host, and agents. */
@@ -178,134 +163,133 @@ static bool is_ours(const char *pid)
     return a > 0 && a == b && !memcmp(theirs, ours, (size_t)a);
 }
 
+static const char *next_process(DIR *proc)
+{
+    const char *pid;
+
+    while ((pid = next_number(proc)) && is_ours(pid))
+        ;
+    return pid;
+}
+
+/* "12", or a thread of it, "12/task/13". '?': it has ended. */
+static char state_of(const char *pid)
+{
+    char path[96], text[512];
+
+    snprintf(path, sizeof path, "/proc/%.60s/stat", pid);
+    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    text[len > 0 ? len : 0] = '\0';
+    const char *end = strrchr(text, ')'); /* the name may hold anything */
+    return end && end[1] ? end[2] : '?';
+}
+
 static void count_descriptors(const char *pid, uint32_t inode, struct sut_census *census)
 {
     char path[512], wanted[64], target[128];
+    const char *number;
 
     snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
     snprintf(wanted, sizeof wanted, "socket:[%u]", inode);
-    DIR *directory = opendir(path);
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
-        if (!is_number(entry->d_name))
-            continue;
-        snprintf(path, sizeof path, "/proc/%.20s/fd/%.20s", pid, entry->d_name);
+    cleanup(dir) DIR *directory = opendir(path);
+    while ((number = next_number(directory))) {
+        snprintf(path, sizeof path, "/proc/%.20s/fd/%.20s", pid, number);
         ssize_t len = readlink(path, target, sizeof target - 1);
         target[len > 0 ? len : 0] = '\0';
         census->descriptors++;
         census->sockets += !strncmp(target, "socket:", 7);
         census->holds |= inode && !strcmp(target, wanted);
     }
-    if (directory)
-        closedir(directory);
 }
 
+/* act->bytes: the inode */
 static int64_t take_census(struct agent_self *self, const struct act *act, struct act_reply *reply)
 {
-    struct census_question question;
+    cleanup(dir) DIR *proc = opendir("/proc");
     struct sut_census census = {0};
-    DIR *directory = opendir("/proc");
+    const char *pid;
 
     (void)self;
-    if (!directory)
+    if (!proc)
         return -errno;
-    memcpy(&question, act->data, sizeof question);
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        if (!is_number(entry->d_name) || is_ours(entry->d_name))
-            continue;
-        if (state_of(entry->d_name) == 'Z') {
+    while ((pid = next_process(proc))) {
+        if (state_of(pid) == 'Z') {
             census.zombies++;
             continue;
         }
         census.processes++;
-        count_descriptors(entry->d_name, question.inode, &census);
+        count_descriptors(pid, (uint32_t)act->bytes, &census);
     }
-    closedir(directory);
     memcpy(reply->data, &census, sizeof census);
     return 0;
 }
 
 struct sut_census sut_census(struct testbed *bed, uint32_t inode)
 {
-    struct census_question question = {inode};
     struct sut_census census = {0};
-    struct act_reply reply = agent_do(testbed_watcher(bed, sut_request(bed)->host),
-                                      &STUB_PEER_ACT(take_census, question));
+    struct act_reply reply = DO(testbed_watcher(bed, sut_request(bed)->host), ACT_CALL,
+                                .function = take_census, .bytes = inode);
 
     if (!reply.rc)
         memcpy(&census, reply.data, sizeof census);
     else
-        testbed_fail(bed, "counting the processes: %s", strerror((int)-reply.rc));
+        testbed_fail(bed, "cannot count the processes: %s", strerror((int)-reply.rc));
     return census;
 }
 
-/* ---- Standing still, likewise ---- */
-
-#define FREEZE_NS (5 * NS_PER_SEC)
-
-static bool stands(const char *pid)
+static bool is_stopped(const char *pid)
 {
-    char path[64], task[320];
+    char path[64], thread[320];
+    const char *number;
     bool all = true;
 
     snprintf(path, sizeof path, "/proc/%.20s/task", pid);
-    DIR *directory = opendir(path);
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
-        if (!is_number(entry->d_name))
-            continue;
-        snprintf(task, sizeof task, "%.20s/task/%.20s", pid, entry->d_name);
-        all &= strchr("TtZX?", state_of(task)) != NULL; /* '?': it has ended */
+    cleanup(dir) DIR *directory = opendir(path);
+    while ((number = next_number(directory))) {
+        snprintf(thread, sizeof thread, "%.20s/task/%.20s", pid, number);
+        all &= strchr("TtZX?", state_of(thread)) != NULL;
     }
-    if (directory)
-        closedir(directory);
     return all;
 }
 
-/* → how many did not stand yet */
-static int64_t stop_others(void)
+/* Returns how many still ran. */
+static int64_t stop_running(void)
 {
-    DIR *directory = opendir("/proc");
+    cleanup(dir) DIR *proc = opendir("/proc");
     int64_t running = 0;
+    const char *pid;
 
-    if (!directory)
+    if (!proc)
         return 1;
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        if (!is_number(entry->d_name) || is_ours(entry->d_name) || stands(entry->d_name))
+    while ((pid = next_process(proc))) {
+        if (is_stopped(pid))
             continue;
-        kill(atoi(entry->d_name), SIGSTOP);
+        kill(atoi(pid), SIGSTOP);
         running++;
     }
-    closedir(directory);
     return running;
 }
 
 /* What they fork meanwhile is found by the next walk. */
 static int64_t do_freeze(struct agent_self *self, const struct act *act, struct act_reply *reply)
 {
-    int64_t end_ns = clock_mono_ns() + FREEZE_NS;
-
     (void)self;
     (void)act;
     (void)reply;
-    while (stop_others()) {
-        if (clock_mono_ns() >= end_ns)
-            return -ETIME;
-        poll(NULL, 0, 1);
-    }
-    return 0;
+    return wait_until(!stop_running(), clock_mono_ns() + FREEZE_NS) ? 0 : -ETIME;
 }
 
 static int64_t do_thaw(struct agent_self *self, const struct act *act, struct act_reply *reply)
 {
-    DIR *directory = opendir("/proc");
+    cleanup(dir) DIR *proc = opendir("/proc");
+    const char *pid;
 
     (void)self;
     (void)act;
     (void)reply;
-    for (struct dirent *entry; directory && (entry = readdir(directory));)
-        if (is_number(entry->d_name) && !is_ours(entry->d_name))
-            kill(atoi(entry->d_name), SIGCONT);
-    if (directory)
-        closedir(directory);
+    while ((pid = next_process(proc)))
+        kill(atoi(pid), SIGCONT);
     return 0;
 }
 
@@ -322,12 +306,7 @@ void sut_thaw(struct testbed *bed)
     DO(testbed_watcher(bed, sut_request(bed)->host), ACT_CALL, .function = do_thaw);
 }
 
-/* ---- Sockets, likewise ---- */
-
-struct sockets_question {
-    uint16_t port;
-    bool remote;
-};
+/* ---- Its sockets ---- */
 
 static int count_socket(void *context, const struct sock_diag_entry *entry)
 {
@@ -344,16 +323,16 @@ static int count_socket(void *context, const struct sock_diag_entry *entry)
     return 0;
 }
 
+/* act->port: the local port; act->number: the remote one. Of any family: a dual-stack server has
+ * IPv6 sockets for IPv4, too. */
 static int64_t take_sockets(struct agent_self *self, const struct act *act, struct act_reply *reply)
 {
-    struct sockets_question question;
+    struct sock_diag_filter filter = {.local_port = act->port,
+                                      .remote_port = (uint16_t)act->number};
     struct sut_sockets sockets = {0};
     struct sock_diag *diag;
 
     (void)self;
-    memcpy(&question, act->data, sizeof question);
-    struct sock_diag_filter filter = {0}; /* a dual-stack server has IPv6 sockets for either */
-    *(question.remote ? &filter.remote_port : &filter.local_port) = question.port;
     int rc = sock_diag_open(&diag, NULL);
     if (rc)
         return rc;
@@ -366,14 +345,28 @@ static int64_t take_sockets(struct agent_self *self, const struct act *act, stru
 struct sut_sockets sut_sockets(struct testbed *bed, uint16_t port)
 {
     enum lab_host host = sut_request(bed)->host;
-    struct sockets_question question = {port, host == LAB_CLIENT};
+    struct act act = {.verb = ACT_CALL, .function = take_sockets};
     struct sut_sockets sockets = {0};
-    struct act_reply reply =
-        agent_do(testbed_watcher(bed, host), &STUB_PEER_ACT(take_sockets, question));
 
+    if (host == LAB_CLIENT)
+        act.number = port;
+    else
+        act.port = port;
+    struct act_reply reply = agent_do(testbed_watcher(bed, host), &act);
     if (!reply.rc)
         memcpy(&sockets, reply.data, sizeof sockets);
     else
         testbed_fail(bed, "sock_diag: %s", strerror((int)-reply.rc));
     return sockets;
+}
+
+int64_t sut_sockets_open(const struct sut_sockets *sockets)
+{
+    static const int open_states[] = {TCP_ESTABLISHED, TCP_SYN_RECV, TCP_FIN_WAIT1, TCP_FIN_WAIT2,
+                                      TCP_CLOSE_WAIT,  TCP_LAST_ACK, TCP_CLOSING};
+    int64_t count = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(open_states); i++)
+        count += sockets->by_state[open_states[i]];
+    return count;
 }

@@ -1,20 +1,20 @@
-/* A program of the user's on the testbed: it runs on one host, and netkit's well-behaved peer
- * (scenario/peer.h) on the other.
+/* The system under test: a program of the user's on the testbed. It runs on one host, and netkit's
+ * well-behaved peer (stub_peer.h) on the other.
  *
  * What the program does is not assumed: it is seen in its exit, in its descriptors (/proc of the
  * host's own PID namespace), in the kernel's tables (sock_diag), and on the wire. */
-#ifndef SCENARIO_SUBJECT_H
-#define SCENARIO_SUBJECT_H
+#ifndef SCENARIO_SUT_H
+#define SCENARIO_SUT_H
 
 #include "scenario/engine/testbed.h"
 #include "scenario/programs/stub_peer.h"
 
-/* What the user asked: scenario_request.own of the scenarios that play his program. Everything
- * lives longer than the runs. */
+/* What the user asked for: scenario_request.own of the scenarios that run the user's program.
+ * Everything lives longer than the runs. */
 struct sut_request {
     enum lab_host host;  /* where the program runs */
     const char *command; /* a line for sh; {host} and {port} stand for the peer's */
-    uint16_t port;       /* of the server, whoever that is */
+    uint16_t port;       /* of the server, either one */
     struct stub_peer_plan peer;
     bool asks;             /* the peer's request was given */
     int64_t clients;       /* of netkit's, in front of a server */
@@ -38,18 +38,18 @@ static inline const struct sut_request *sut_request(const struct testbed *bed)
 }
 
 /* Starts it; a failure of the testbed where that is impossible. */
-void sut_start(struct testbed *bed, struct sut *subject);
+void sut_start(struct testbed *bed, struct sut *sut);
 /* Starts it as a server, and waits until it listens on the port. False, and the run is given up,
  * when it ends or does not listen within the patience. */
-bool sut_listens(struct testbed *bed, struct sut *subject);
+bool sut_listens(struct testbed *bed, struct sut *sut);
 /* Whether it has ended; waits for that at most timeout_ns. */
-bool sut_has_ended(struct testbed *bed, struct sut *subject, int64_t timeout_ns);
+bool sut_has_ended(struct testbed *bed, struct sut *sut, int64_t timeout_ns);
 /* "exit status 3", "killed by SIGPIPE", "running". */
-const char *sut_end_text(struct testbed *bed, const struct sut *subject);
+const char *sut_end_text(struct testbed *bed, const struct sut *sut);
 /* Observes exit_status, signal (null where there is none). */
-void sut_observe_end(struct testbed *bed, const struct sut *subject);
+void sut_observe_end(struct testbed *bed, const struct sut *sut);
 /* Ends it: SIGTERM, and SIGKILL a second later. */
-void sut_stop(struct testbed *bed, struct sut *subject);
+void sut_stop(struct testbed *bed, struct sut *sut);
 
 /* What its processes are at this moment. */
 struct sut_census {
@@ -59,12 +59,12 @@ struct sut_census {
 /* `inode` of a socket to look for, or 0. */
 struct sut_census sut_census(struct testbed *bed, uint32_t inode);
 
-/* Stops all its processes, daemons of their own sessions too, and waits until every thread of them
- * stands; or lets them go on. Where that is impossible the run is given up. */
+/* Stops all its processes (SIGSTOP), daemons in sessions of their own too, and waits until each of
+ * their threads has stopped; or lets them go on. Where that is impossible the run fails. */
 void sut_freeze(struct testbed *bed);
 void sut_thaw(struct testbed *bed);
 
-/* The sockets of the subject's host with that local or remote port, by state. */
+/* The sockets of its host with that local or remote port, by state. */
 #define SUT_STATES 16
 struct sut_sockets {
     int64_t by_state[SUT_STATES]; /* by the kernel's number */
@@ -73,8 +73,10 @@ struct sut_sockets {
     uint16_t local_port;          /* of that one */
 };
 struct sut_sockets sut_sockets(struct testbed *bed, uint16_t port);
+/* How many of them are of connections that are not over: neither closed nor in TIME-WAIT. */
+int64_t sut_sockets_open(const struct sut_sockets *sockets);
 
-/* Gives the run up: it says nothing, and would not if it were repeated. */
+/* Ends the run as inconclusive; repeating it would not help. */
 __attribute__((format(printf, 2, 3))) void sut_decline(struct testbed *bed, const char *format,
                                                        ...);
 

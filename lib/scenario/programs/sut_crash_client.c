@@ -1,8 +1,8 @@
-/* The user's client, and netkit's server that dies at a point.
+/* The user's client, and netkit's server that crashes at an exact point.
  *
  * The client has noticed when it ends, closes the connection's descriptor, or connects again,
- * whatever comes first. That its kernel knows (a FIN or RST arrived, the socket is in CLOSE-WAIT or
- * gone) is not enough: the descriptor is looked for in the client's processes. */
+ * whichever comes first. That its kernel knows (a FIN or RST arrived, the socket is in CLOSE-WAIT
+ * or gone) is not enough: the descriptor is looked for in the client's processes. */
 #include "scenario/programs/sut_crash.h"
 
 #include "base/units.h"
@@ -25,179 +25,127 @@ const struct scenario_setting sut_crash_settings[] = {
     {SCENARIO_BOTH, "tcp_keepalive_probes", "9", SETTING_TIMER},
     {0}};
 
-/* A way to die. */
-struct way {
+enum strike {
+    STRIKE_KILL,
+    STRIKE_CUT,
+    STRIKE_UNREACHABLE, /* a router says so */
+    STRIKE_REBOOT,
+    STRIKE_SHUT_DOWN,
+    STRIKE_PAUSE,        /* the link is cut for a while */
+    STRIKE_FORGET,       /* a NAT forgets this one connection: others pass */
+    STRIKE_FORGET_RESET, /* and answers with RST */
+};
+
+/* One way for the server to crash. */
+struct crash_way {
     struct stub_peer_point point; /* when, unless --after says otherwise */
-    bool deaf;                    /* the server reads nothing */
-    bool survivable;              /* the client must get through, and nothing is lost */
-    void (*strike)(struct testbed *bed, struct agent *server);
+    enum strike strike;
+    bool deaf;       /* the server reads nothing */
+    bool survivable; /* nothing is lost: the client must get its response */
 };
 
-enum notice {
-    NOTICE_NONE,
-    NOTICE_EXIT,
-    NOTICE_CLOSE,
-    NOTICE_RETRY,
-};
+enum notice { NOTICE_NONE, NOTICE_EXIT, NOTICE_CLOSE, NOTICE_RETRY };
 static const char *const notice_names[] = {NULL, "exit", "close", "retry"};
-
-struct sut_crash_facts {
-    struct sut subject;
-    struct sut_sockets sockets; /* at the point */
-    int64_t struck_mono_ns, struck_real_ns;
-    enum notice notice;
-    int64_t noticed_ns; /* after it was struck */
-    bool written;       /* data of the client was under way: its kernel retransmits */
-};
-
-/* ---- Ways to die ---- */
-
-static void kill_server(struct testbed *bed, struct agent *server)
-{
-    (void)bed;
-    agent_signal(server, SIGKILL);
-}
-
-static void cut_link(struct testbed *bed, struct agent *server)
-{
-    (void)server;
-    testbed_cut(bed);
-}
-
-static void answer_unreachable(struct testbed *bed, struct agent *server)
-{
-    (void)server;
-    testbed_fault(bed, "answer-icmp any=host-unreachable dir c>s");
-}
-
-static void reboot_server(struct testbed *bed, struct agent *server)
-{
-    (void)server;
-    testbed_reboot(bed, LAB_SERVER);
-}
-
-static void shut_down(struct testbed *bed, struct agent *server)
-{
-    agent_signal(server, SIGTERM);
-    agent_wait(server, TESTBED_LIMIT_NS, NULL);
-    testbed_pass(bed, 1 * NS_PER_SEC);
-    testbed_cut(bed);
-}
-
-static void pause_link(struct testbed *bed, struct agent *server)
-{
-    testbed_cut(bed);
-    agent_signal(server, SIGUSR1);
-    testbed_pass(bed, PAUSE_NS);
-    testbed_restore(bed);
-}
-
-/* The middle forgets this one connection: others pass. */
-static void forget(struct testbed *bed, struct agent *server, const char *action)
-{
-    const struct sut_crash_facts *facts = testbed_facts(bed, sizeof *facts);
-    char line[80];
-
-    snprintf(line, sizeof line, "%s \"tcp port %d\"", action, facts->sockets.local_port);
-    testbed_fault(bed, line);
-    agent_signal(server, SIGUSR1);
-}
-
-static void forget_silently(struct testbed *bed, struct agent *server)
-{
-    forget(bed, server, "drop");
-}
-
-static void forget_with_reset(struct testbed *bed, struct agent *server)
-{
-    forget(bed, server, "answer-rst");
-}
 
 /* ---- The run ---- */
 
+static void strike(struct testbed *bed, enum strike how, struct agent *server, uint16_t client_port)
+{
+    char line[80];
+
+    snprintf(line, sizeof line, "%s \"tcp port %d\"",
+             how == STRIKE_FORGET_RESET ? "answer-rst" : "drop", client_port);
+    switch (how) {
+    case STRIKE_KILL:
+        agent_signal(server, SIGKILL);
+        return;
+    case STRIKE_CUT:
+        testbed_cut(bed);
+        return;
+    case STRIKE_UNREACHABLE:
+        testbed_fault(bed, "answer-icmp any=host-unreachable dir c>s");
+        return;
+    case STRIKE_REBOOT:
+        testbed_reboot(bed, LAB_SERVER);
+        return;
+    case STRIKE_SHUT_DOWN:
+        agent_signal(server, SIGTERM);
+        agent_wait(server, TESTBED_LIMIT_NS, NULL);
+        testbed_pass(bed, 1 * NS_PER_SEC);
+        testbed_cut(bed);
+        return;
+    case STRIKE_PAUSE:
+        testbed_cut(bed);
+        agent_signal(server, SIGUSR1);
+        testbed_pass(bed, PAUSE_NS);
+        testbed_restore(bed);
+        return;
+    case STRIKE_FORGET:
+    case STRIKE_FORGET_RESET:
+        testbed_fault(bed, line);
+        agent_signal(server, SIGUSR1);
+        return;
+    }
+}
+
 static struct stub_peer_point point_of(const struct testbed *bed)
 {
-    const struct way *way = bed->scenario->arg;
+    const struct crash_way *way = bed->scenario->arg;
     const struct stub_peer_point *given = &sut_request(bed)->peer.point;
     return given->when == STUB_PEER_WHEN_DEFAULT ? way->point : *given;
 }
 
 /* Waits until the server is at the point. */
-static void wait_for_point(struct testbed *bed, struct sut_crash_facts *facts,
-                           struct stub_peer_point point)
+static void wait_for_point(struct testbed *bed, struct sut *sut, struct stub_peer_point point)
 {
     const char *sign = point.when == STUB_PEER_WHEN_TIME ? "server=ESTABLISHED" : "mark=point";
     int64_t end_ns = clock_mono_ns() + sut_request(bed)->patience_ns;
 
     while (!testbed_failed(bed) && !testbed_saw(bed, sign, 0)) {
-        if (sut_has_ended(bed, &facts->subject, LOOK_NS))
+        if (sut_has_ended(bed, sut, LOOK_NS))
             sut_decline(bed,
-                        "the client ended (%s) before the server had come to the point where "
-                        "it was to die (--after)",
-                        sut_end_text(bed, &facts->subject));
+                        "the client ended (%s) before the server came to the point where it was "
+                        "to crash (--after)",
+                        sut_end_text(bed, sut));
         else if (clock_mono_ns() >= end_ns)
-            sut_decline(bed, "the client did nothing that brought the server to the point "
-                             "where it was to die (--after)");
+            sut_decline(bed, "the client did nothing that brought the server to the point where "
+                             "it was to crash (--after)");
     }
     if (point.when == STUB_PEER_WHEN_TIME)
         testbed_pass(bed, point.amount);
 }
 
-static void note(struct sut_crash_facts *facts, enum notice notice)
+/* Returns what first showed that the client had noticed; *after_ns is when, after struck_ns. Waits
+ * for its end in any case, as its status counts, too. */
+static enum notice wait_for_notice(struct testbed *bed, struct sut *sut, uint32_t inode,
+                                   int64_t struck_ns, int64_t *after_ns)
 {
-    if (facts->notice != NOTICE_NONE)
-        return;
-    facts->notice = notice;
-    facts->noticed_ns = clock_mono_ns() - facts->struck_mono_ns;
-}
+    int64_t end_ns = struck_ns + sut_request(bed)->patience_ns;
+    enum notice notice = NOTICE_NONE;
 
-static void watch(struct testbed *bed, struct sut_crash_facts *facts)
-{
-    int64_t end_ns = facts->struck_mono_ns + sut_request(bed)->patience_ns;
-
-    while (!testbed_failed(bed) && clock_mono_ns() < end_ns) {
-        if (sut_has_ended(bed, &facts->subject, LOOK_NS)) {
-            note(facts, NOTICE_EXIT);
-            return;
-        }
-        if (facts->notice == NOTICE_NONE && testbed_saw(bed, "seen c>s:syn", 0))
-            note(facts, NOTICE_RETRY);
-        if (facts->notice == NOTICE_NONE && facts->sockets.inode &&
-            !sut_census(bed, facts->sockets.inode).holds)
-            note(facts, NOTICE_CLOSE);
+    for (bool ended = false; !ended && !testbed_failed(bed) && clock_mono_ns() < end_ns;) {
+        ended = sut_has_ended(bed, sut, LOOK_NS);
+        if (notice != NOTICE_NONE)
+            continue;
+        if (ended)
+            notice = NOTICE_EXIT;
+        else if (testbed_saw(bed, "seen c>s:syn", 0))
+            notice = NOTICE_RETRY;
+        else if (inode && !sut_census(bed, inode).holds)
+            notice = NOTICE_CLOSE;
+        if (notice != NOTICE_NONE)
+            *after_ns = clock_mono_ns() - struck_ns;
     }
+    return notice;
 }
 
-static void run_trial(struct testbed *bed)
-{
-    const struct way *way = bed->scenario->arg;
-    const struct sut_request *request = sut_request(bed);
-    struct sut_crash_facts *facts = testbed_facts(bed, sizeof *facts);
-    struct agent *server = testbed_server(bed);
-    struct stub_peer_job job = {&request->peer, point_of(bed), request->port, way->deaf};
+/* ---- The verdict ---- */
 
-    agent_begin(server, &STUB_PEER_ACT(stub_peer_serve, job));
-    testbed_wait_socket(bed, LAB_SERVER, request->port, 0, TCP_LISTEN);
-    sut_start(bed, &facts->subject);
-    wait_for_point(bed, facts, job.point);
-    facts->sockets = sut_sockets(bed, request->port);
-    testbed_from_here(bed);
-    facts->struck_mono_ns = clock_mono_ns();
-    facts->struck_real_ns = clock_real_ns();
-    if (!testbed_failed(bed))
-        way->strike(bed, server);
-    watch(bed, facts);
-    sut_stop(bed, &facts->subject);
-}
-
-/* ---- What it amounts to ---- */
-
-/* Connections that the client began afterwards. */
-static void observe_retries(struct testbed *bed, const struct sut_crash_facts *facts)
+/* Connections that the client began afterwards. Returns how many. */
+static int64_t observe_retries(struct testbed *bed, int64_t struck_ns)
 {
     const struct result_connection_list *list = &bed->result->connections;
-    int64_t struck_ns = facts->struck_real_ns - bed->started_real_ns, first_ns = RESULT_UNKNOWN;
-    int64_t last_ns = 0, count = 0;
+    int64_t first_ns = RESULT_UNKNOWN, last_ns = 0, count = 0;
 
     for (size_t i = 0; i < list->count; i++) {
         int64_t at_ns = list->items[i].started_ns - struck_ns;
@@ -211,132 +159,148 @@ static void observe_retries(struct testbed *bed, const struct sut_crash_facts *f
     testbed_observe_integer(bed, "first_retry_ns", first_ns);
     testbed_observe_integer(bed, "retry_interval_ns",
                             count > 1 ? (last_ns - first_ns) / (count - 1) : RESULT_UNKNOWN);
+    return count;
 }
 
-static bool exited_with_0(const struct sut_crash_facts *facts)
+static const char *what_happened(struct testbed *bed, const struct sut *sut, enum notice notice,
+                                 int64_t after_ns)
 {
-    return facts->subject.ended && facts->subject.exit.status == 0;
-}
+    char after[UNITS_TEXT_MAX], patience[UNITS_TEXT_MAX];
 
-static const char *what_happened(struct testbed *bed, const struct sut_crash_facts *facts)
-{
-    char text[UNITS_TEXT_MAX], patience[UNITS_TEXT_MAX];
-
-    units_format_duration(text, sizeof text, facts->noticed_ns, "u");
+    units_format_duration(after, sizeof after, after_ns, "u");
     units_format_duration(patience, sizeof patience, sut_request(bed)->patience_ns, "u");
-    switch (facts->notice) {
+    switch (notice) {
     case NOTICE_NONE:
-        return arena_printf(bed->arena, "The client did not notice within %s; it was waiting.",
+        return arena_printf(bed->arena, "The client did not notice within %s: it still waited.",
                             patience);
     case NOTICE_EXIT:
-        return arena_printf(bed->arena, "The client ended after %s: %s.", text,
-                            sut_end_text(bed, &facts->subject));
+        return arena_printf(bed->arena, "The client ended after %s: %s.", after,
+                            sut_end_text(bed, sut));
     case NOTICE_CLOSE:
-        return arena_printf(bed->arena, "The client closed the connection after %s.", text);
+        return arena_printf(bed->arena, "The client closed the connection after %s.", after);
     case NOTICE_RETRY:
-        return arena_printf(bed->arena, "The client connected again after %s.", text);
+        return arena_printf(bed->arena, "The client connected again after %s.", after);
     }
     return "?";
 }
 
-static void check_death(struct testbed *bed, const struct sut_crash_facts *facts, const char *story)
+static void check_notice(struct testbed *bed, bool succeeded, bool retried, enum notice notice,
+                         int64_t after_ns, const char *story)
 {
     const struct sut_request *request = sut_request(bed);
-    bool noticed = facts->notice != NOTICE_NONE, lied = exited_with_0(facts);
     int64_t most_ns = request->max_detect_ns ? request->max_detect_ns : request->patience_ns;
-    bool retried = result_get(&bed->result->observed, "retries")->integer > 0;
+    bool noticed = notice != NOTICE_NONE;
 
     testbed_check_bool(bed, "noticed", true, noticed);
     if (noticed)
         testbed_expect_range(bed, "detect_ns", 0, most_ns);
-    /* One that connected again may have got its answer there. */
+    /* A client that connected again may have got its response there. */
     if (!retried)
-        testbed_check_bool(bed, "claims_success", false, lied);
-    if (!noticed || facts->noticed_ns > most_ns)
+        testbed_check_bool(bed, "claims_success", false, succeeded);
+    if (!noticed || after_ns > most_ns)
         testbed_blame(bed, FINDING_DEAD_PEER_UNNOTICED, story);
-    else if (lied && !retried)
+    else if (succeeded && !retried)
         testbed_blame(bed, FINDING_TRUNCATION_ACCEPTED, story);
 }
 
-static void check_trial(struct testbed *bed)
+static void judge(struct testbed *bed, const struct sut *sut, int64_t struck_ns, enum notice notice,
+                  int64_t after_ns)
 {
-    const struct way *way = bed->scenario->arg;
-    const struct sut_crash_facts *facts = testbed_facts(bed, sizeof *facts);
-    const char *story = what_happened(bed, facts);
+    const struct crash_way *way = bed->scenario->arg;
+    bool succeeded = sut->ended && sut->exit.status == 0;
+    const char *story = what_happened(bed, sut, notice, after_ns);
+    const char *by = notice_names[notice];
     struct result_map *summary = testbed_summary(bed);
 
-    testbed_observe_text(bed, "noticed_by", notice_names[facts->notice]);
-    testbed_observe_integer(bed, "detect_ns",
-                            facts->notice != NOTICE_NONE ? facts->noticed_ns : RESULT_UNKNOWN);
-    sut_observe_end(bed, &facts->subject);
-    observe_retries(bed, facts);
+    testbed_observe_text(bed, "noticed_by", by);
+    testbed_observe_integer(bed, "detect_ns", after_ns);
+    sut_observe_end(bed, sut);
+    int64_t retries = observe_retries(bed, struck_ns);
     if (way->survivable) {
-        testbed_check_bool(bed, "survived", true, exited_with_0(facts) || !facts->subject.ended);
+        testbed_check_bool(bed, "survived", true, succeeded || !sut->ended);
         testbed_blame(
             bed, FINDING_PROGRAM_FAILED,
-            arena_printf(bed->arena, "Nothing was lost, and yet the client failed. %s", story));
+            arena_printf(bed->arena, "Nothing was lost, but the client failed. %s", story));
+        by = succeeded ? "survived" : by;
     } else {
-        check_death(bed, facts, story);
+        check_notice(bed, succeeded, retries > 0, notice, after_ns, story);
     }
-    result_set_text(bed->arena, summary, "noticed by",
-                    way->survivable && exited_with_0(facts) ? "survived"
-                    : notice_names[facts->notice]           ? notice_names[facts->notice]
-                                                            : "nothing");
-    result_set_integer(bed->arena, summary, "after_ns",
-                       facts->notice != NOTICE_NONE ? facts->noticed_ns : RESULT_UNKNOWN);
-    result_set_text(bed->arena, summary, "ended", sut_end_text(bed, &facts->subject));
-    result_copy(bed->arena, summary, result_get(&bed->result->observed, "retries"));
+    result_set_text(bed->arena, summary, "noticed by", by ? by : "nothing");
+    result_set_integer(bed->arena, summary, "after_ns", after_ns);
+    result_set_text(bed->arena, summary, "ended", sut_end_text(bed, sut));
+    result_set_integer(bed->arena, summary, "retries", retries);
+}
+
+static void play_crash(struct testbed *bed)
+{
+    const struct crash_way *way = bed->scenario->arg;
+    const struct sut_request *request = sut_request(bed);
+    struct agent *server = testbed_server(bed);
+    struct stub_peer_job job = {
+        .plan = &request->peer, .point = point_of(bed), .port = request->port, .deaf = way->deaf};
+    int64_t after_ns = RESULT_UNKNOWN;
+    struct sut sut;
+
+    agent_begin(server, &STUB_PEER_ACT(stub_peer_serve, job));
+    testbed_wait_socket(bed, LAB_SERVER, request->port, 0, TCP_LISTEN);
+    sut_start(bed, &sut);
+    wait_for_point(bed, &sut, job.point);
+    struct sut_sockets sockets = sut_sockets(bed, request->port);
+    testbed_from_here(bed);
+    int64_t struck_mono_ns = clock_mono_ns(), struck_real_ns = clock_real_ns();
+    if (!testbed_failed(bed))
+        strike(bed, way->strike, server, sockets.local_port);
+    enum notice notice = wait_for_notice(bed, &sut, sockets.inode, struck_mono_ns, &after_ns);
+    sut_stop(bed, &sut);
+    testbed_finish(bed);
+    if (!testbed_failed(bed))
+        judge(bed, &sut, struck_real_ns - bed->started_real_ns, notice, after_ns);
 }
 
 /* ---- The rows ---- */
 
-#define WAY(id, ...) static const struct way way_##id = {__VA_ARGS__}
-WAY(idle, .point = {STUB_PEER_WHEN_CONNECT, 0}, .strike = kill_server);
-WAY(unread, .point = {STUB_PEER_WHEN_TIME, 100 * NS_PER_MS}, .deaf = true, .strike = kill_server);
-WAY(reading, .point = {STUB_PEER_WHEN_REQUEST, 0}, .strike = kill_server);
-WAY(writing, .point = {STUB_PEER_WHEN_RESPONSE, 0}, .strike = kill_server);
-WAY(host_idle, .point = {STUB_PEER_WHEN_CONNECT, 0}, .strike = cut_link);
-WAY(host_sending, .point = {STUB_PEER_WHEN_REQUEST, 0}, .strike = cut_link);
-WAY(host_receiving, .point = {STUB_PEER_WHEN_RESPONSE, 0}, .strike = cut_link);
-WAY(unreachable, .point = {STUB_PEER_WHEN_CONNECT, 0}, .strike = answer_unreachable);
-WAY(reboot, .point = {STUB_PEER_WHEN_RESPONSE, 0}, .strike = reboot_server);
-WAY(shutdown, .point = {STUB_PEER_WHEN_RESPONSE, 0}, .strike = shut_down);
-WAY(pause, .point = {STUB_PEER_WHEN_RESPONSE, 0}, .survivable = true, .strike = pause_link);
-WAY(nat, .point = {STUB_PEER_WHEN_RESPONSE, 0}, .strike = forget_silently);
-WAY(nat_reset, .point = {STUB_PEER_WHEN_RESPONSE, 0}, .strike = forget_with_reset);
+#define POINT(when_, ...) .point = {.when = STUB_PEER_WHEN_##when_, ##__VA_ARGS__}
+#define SUT_CRASH(name_, title_, ...)                                                              \
+    {                                                                                              \
+        .name = (name_), .title = (title_), .settings = sut_crash_settings, .play = play_crash,    \
+        .arg = &(const struct crash_way)                                                           \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
 
-#define SUT_CRASH(id, name_, title_)                                                               \
-    static const struct scenario sut_crash_##id = {.name = (name_),                                \
-                                                   .title = (title_),                              \
-                                                   .settings = sut_crash_settings,                 \
-                                                   .play = run_trial,                              \
-                                                   .check = check_trial,                           \
-                                                   .arg = &way_##id}
-
-SUT_CRASH(idle, "process-crash-idle",
-          "the server's process is killed once the client is connected");
-SUT_CRASH(unread, "process-crash-unread",
-          "it is killed with the request unread: RST instead of FIN");
-SUT_CRASH(reading, "process-crash-reading", "it is killed when it has read the request");
-SUT_CRASH(writing, "process-crash-writing", "it is killed in the middle of its answer");
-SUT_CRASH(host_idle, "host-crash-idle", "its host dies once the client is connected");
-SUT_CRASH(host_sending, "host-crash-sending", "its host dies when the request has come");
-SUT_CRASH(host_receiving, "host-crash-receiving", "its host dies in the middle of the answer");
-SUT_CRASH(unreachable, "host-unreachable-sending", "a router says that the host is unreachable");
-SUT_CRASH(reboot, "host-reboot-reading", "its host reboots in the middle of the answer");
-SUT_CRASH(shutdown, "host-shutdown", "its host is shut down in the middle of the answer");
-SUT_CRASH(pause, "network-pause", "the network is away for two seconds, and comes back");
-SUT_CRASH(nat, "nat-timeout", "the middle forgets the connection, silently");
-SUT_CRASH(nat_reset, "nat-timeout-reset", "the middle forgets the connection, and answers RST");
+static const struct scenario crashes[] = {
+    SUT_CRASH("process-crash-idle", "the server's process is killed once the client is connected",
+              POINT(CONNECT), .strike = STRIKE_KILL),
+    SUT_CRASH("process-crash-unread", "it is killed with the request unread: RST instead of FIN",
+              POINT(TIME, .amount = 100 * NS_PER_MS), .deaf = true, .strike = STRIKE_KILL),
+    SUT_CRASH("process-crash-reading", "it is killed when it has read the request", POINT(REQUEST),
+              .strike = STRIKE_KILL),
+    SUT_CRASH("process-crash-writing", "it is killed in the middle of its response",
+              POINT(RESPONSE), .strike = STRIKE_KILL),
+    SUT_CRASH("host-crash-idle", "its host crashes once the client is connected", POINT(CONNECT),
+              .strike = STRIKE_CUT),
+    SUT_CRASH("host-crash-sending", "its host crashes when the request has arrived", POINT(REQUEST),
+              .strike = STRIKE_CUT),
+    SUT_CRASH("host-crash-receiving", "its host crashes in the middle of the response",
+              POINT(RESPONSE), .strike = STRIKE_CUT),
+    SUT_CRASH("host-unreachable-sending", "a router says that the host is unreachable",
+              POINT(CONNECT), .strike = STRIKE_UNREACHABLE),
+    SUT_CRASH("host-reboot-reading", "its host reboots in the middle of the response",
+              POINT(RESPONSE), .strike = STRIKE_REBOOT),
+    SUT_CRASH("host-shutdown", "its host is shut down in the middle of the response",
+              POINT(RESPONSE), .strike = STRIKE_SHUT_DOWN),
+    SUT_CRASH("network-pause", "the network fails for two seconds, and recovers", POINT(RESPONSE),
+              .survivable = true, .strike = STRIKE_PAUSE),
+    SUT_CRASH("nat-timeout", "a NAT forgets the connection, and drops its segments",
+              POINT(RESPONSE), .strike = STRIKE_FORGET),
+    SUT_CRASH("nat-timeout-reset", "a NAT forgets the connection, and answers with RST",
+              POINT(RESPONSE), .strike = STRIKE_FORGET_RESET),
+};
 
 static const struct scenario *const items[] = {
-    &sut_crash_idle,           &sut_crash_unread,
-    &sut_crash_reading,        &sut_crash_writing,
-    &sut_crash_host_idle,      &sut_crash_host_sending,
-    &sut_crash_host_receiving, &sut_crash_unreachable,
-    &sut_crash_reboot,         &sut_crash_shutdown,
-    &sut_crash_pause,          &sut_crash_nat,
-    &sut_crash_nat_reset,      NULL,
+    &crashes[0], &crashes[1], &crashes[2], &crashes[3],  &crashes[4],  &crashes[5],  &crashes[6],
+    &crashes[7], &crashes[8], &crashes[9], &crashes[10], &crashes[11], &crashes[12], NULL,
 };
 
 const struct scenario_set sut_crash_clients = {.command = "crash-sim", .items = items};

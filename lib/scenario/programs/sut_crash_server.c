@@ -1,8 +1,8 @@
-/* The user's server, and netkit's clients that die in front of it.
+/* The user's server, and netkit's clients that crash while they talk to it.
  *
- * A good client is answered before and after. In between some die, each a process of its own; then
- * the server gets time to clean up, and what it has left is counted: processes, zombies,
- * descriptors, sockets by state. */
+ * A well-behaved client must get its response before and after. In between some clients crash, each
+ * a process of its own; then the server gets time to clean up, and what is left is counted:
+ * zombies, descriptors, sockets by state. */
 #include "scenario/programs/sut_crash.h"
 
 #include <errno.h>
@@ -13,46 +13,43 @@
 #include <sys/wait.h>
 
 #define ANSWER_NS (5 * NS_PER_SEC)
-#define TIDY_MS   20
+#define LOOK_NS   (20 * NS_PER_MS)
 
-struct way {
+/* One way for clients to crash. */
+struct crash_way {
     bool lingers; /* the server cannot know: its end stays ESTABLISHED until it sends or waits */
-    void (*die)(struct testbed *bed);
+    void (*crash)(struct testbed *bed);
 };
 
-struct sut_crash_facts {
-    struct sut subject;
-    struct sut_census before, after;
+/* What is left when the server had time to clean up. */
+struct remains {
+    struct sut_census census;
     struct sut_sockets sockets;
-    bool answered_before, answered_after;
 };
 
+/* `share` of 1000 of the request. */
 static struct act_reply ask(struct testbed *bed, struct agent *client, int share, bool no_answer)
 {
-    struct stub_peer_question question = {&sut_request(bed)->peer, share, no_answer};
+    struct stub_peer_question question = {
+        .plan = &sut_request(bed)->peer, .share = share, .no_answer = no_answer};
     struct act *act = &STUB_PEER_ACT(stub_peer_ask, question);
 
     act->timeout_ns = ANSWER_NS;
     return agent_do(client, act);
 }
 
-static struct agent *connected(struct testbed *bed, const char *option)
+static struct agent *connect_client(struct testbed *bed)
 {
     struct agent *client = testbed_actor(bed, LAB_CLIENT);
-    struct act act = {.verb = ACT_OPTION};
 
-    if (option) {
-        snprintf(act.text, sizeof act.text, "%s", option);
-        agent_do(client, &act);
-    }
     DO(client, ACT_CONNECT, .port = sut_request(bed)->port);
     return client;
 }
 
-/* Whether a good client gets a whole answer. */
-static bool answers(struct testbed *bed)
+/* Whether a well-behaved client gets its whole response. */
+static bool responds(struct testbed *bed)
 {
-    struct agent *client = connected(bed, NULL);
+    struct agent *client = connect_client(bed);
     bool whole = ask(bed, client, 1000, false).rc == 1;
 
     DO(client, ACT_CLOSE);
@@ -60,25 +57,29 @@ static bool answers(struct testbed *bed)
     return whole;
 }
 
-/* ---- Ways to die ---- */
+/* ---- Ways to crash ---- */
 
-static void die_in_queue(struct testbed *bed)
+static void crash_in_queue(struct testbed *bed)
 {
-    agent_signal(connected(bed, "SO_LINGER=on,0s"), SIGKILL);
+    struct agent *client = testbed_actor(bed, LAB_CLIENT);
+
+    DO(client, ACT_OPTION, .text = "SO_LINGER=on,0s");
+    DO(client, ACT_CONNECT, .port = sut_request(bed)->port);
+    agent_signal(client, SIGKILL);
 }
 
-static void die_mid_request(struct testbed *bed)
+static void crash_mid_request(struct testbed *bed)
 {
-    struct agent *client = connected(bed, NULL);
+    struct agent *client = connect_client(bed);
 
     ask(bed, client, 500, false);
     agent_signal(client, SIGKILL);
 }
 
-/* With the answer unread, or on its way: the kernel answers it with RST. */
-static void die_mid_response(struct testbed *bed)
+/* With the response unread, or on its way: the kernel answers it with RST. */
+static void crash_mid_response(struct testbed *bed)
 {
-    struct agent *client = connected(bed, NULL);
+    struct agent *client = connect_client(bed);
 
     ask(bed, client, 1000, true);
     DO(client, ACT_POLL, .number = POLLIN, .timeout_ns = ANSWER_NS);
@@ -87,7 +88,7 @@ static void die_mid_response(struct testbed *bed)
 
 static void vanish(struct testbed *bed)
 {
-    struct agent *client = connected(bed, NULL);
+    struct agent *client = connect_client(bed);
     char line[64];
 
     ask(bed, client, 500, false);
@@ -99,147 +100,137 @@ static void vanish(struct testbed *bed)
 
 static void come_and_go(struct testbed *bed)
 {
-    answers(bed);
+    responds(bed);
 }
 
 /* ---- The run ---- */
 
-static int64_t left_over(const struct sut_sockets *sockets)
-{
-    return sockets->by_state[TCP_ESTABLISHED] + sockets->by_state[TCP_CLOSE_WAIT] +
-           sockets->by_state[TCP_SYN_RECV] + sockets->by_state[TCP_LAST_ACK] +
-           sockets->by_state[TCP_FIN_WAIT1] + sockets->by_state[TCP_FIN_WAIT2] +
-           sockets->by_state[TCP_CLOSING];
-}
-
-/* Until nothing is left, or the patience is over: what then is left stays. */
-static void let_it_tidy_up(struct testbed *bed, struct sut_crash_facts *facts)
+/* Until nothing is left, or the patience is over: what is left then stays. */
+static struct remains wait_for_cleanup(struct testbed *bed, struct sut *sut, int64_t descriptors)
 {
     const struct sut_request *request = sut_request(bed);
     int64_t end_ns = clock_mono_ns() + request->patience_ns;
+    struct remains left;
 
-    while (!testbed_failed(bed)) {
-        facts->sockets = sut_sockets(bed, request->port);
-        facts->after = sut_census(bed, 0);
-        if (sut_has_ended(bed, &facts->subject, TIDY_MS * NS_PER_MS) || clock_mono_ns() >= end_ns)
-            return;
-        if (!left_over(&facts->sockets) && !facts->after.zombies &&
-            facts->after.descriptors <= facts->before.descriptors)
-            return;
-    }
+    do {
+        left = (struct remains){sut_census(bed, 0), sut_sockets(bed, request->port)};
+    } while (!testbed_failed(bed) && !sut_has_ended(bed, sut, LOOK_NS) &&
+             clock_mono_ns() < end_ns &&
+             (sut_sockets_open(&left.sockets) || left.census.zombies ||
+              left.census.descriptors > descriptors));
+    return left;
 }
 
-static void run_trial(struct testbed *bed)
-{
-    const struct way *way = bed->scenario->arg;
-    struct sut_crash_facts *facts = testbed_facts(bed, sizeof *facts);
+/* ---- The verdict ---- */
 
-    if (!sut_listens(bed, &facts->subject))
-        return;
-    facts->answered_before = answers(bed);
-    if (!facts->answered_before)
-        sut_decline(bed, "the server gives no whole answer to a good client (--request)");
-    facts->before = sut_census(bed, 0);
-    for (int64_t i = 0; i < sut_request(bed)->clients && !testbed_failed(bed); i++)
-        way->die(bed);
-    let_it_tidy_up(bed, facts);
-    if (!facts->subject.ended)
-        facts->answered_after = answers(bed);
-    sut_has_ended(bed, &facts->subject, 0);
-    sut_stop(bed, &facts->subject);
-}
-
-/* ---- What it amounts to ---- */
-
-static void blame(struct testbed *bed, const struct sut_crash_facts *facts, int64_t leaked)
+static void blame(struct testbed *bed, const struct sut *sut, const struct remains *left,
+                  int64_t leaked)
 {
     struct arena *arena = bed->arena;
+    int status = sut->exit.status;
+    bool sigpipe = WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE;
+    int64_t close_wait = left->sockets.by_state[TCP_CLOSE_WAIT];
 
-    if (facts->subject.ended)
+    if (sut->ended)
         testbed_blame(bed, FINDING_PROGRAM_FAILED,
-                      arena_printf(arena, "The server ended: %s.%s",
-                                   sut_end_text(bed, &facts->subject),
-                                   WIFSIGNALED(facts->subject.exit.status) &&
-                                           WTERMSIG(facts->subject.exit.status) == SIGPIPE
-                                       ? " It wrote to a client that was gone: ignore SIGPIPE, or "
-                                         "write with MSG_NOSIGNAL."
-                                       : ""));
-    if (facts->after.zombies)
+                      arena_printf(arena, "The server ended: %s.%s", sut_end_text(bed, sut),
+                                   sigpipe ? " It wrote to a client that was gone: ignore SIGPIPE, "
+                                             "or write with MSG_NOSIGNAL."
+                                           : ""));
+    if (left->census.zombies)
         testbed_blame(
             bed, FINDING_ZOMBIE_PROCESSES,
-            arena_printf(arena, "%lld zombies are left.", (long long)facts->after.zombies));
-    if (facts->sockets.by_state[TCP_CLOSE_WAIT])
-        testbed_blame(bed, FINDING_CLOSE_WAIT_LEAK,
-                      arena_printf(arena, "%lld connections stay in CLOSE-WAIT.",
-                                   (long long)facts->sockets.by_state[TCP_CLOSE_WAIT]));
+            arena_printf(arena, "%lld zombies are left.", (long long)left->census.zombies));
+    if (close_wait)
+        testbed_blame(
+            bed, FINDING_CLOSE_WAIT_LEAK,
+            arena_printf(arena, "%lld connections stay in CLOSE-WAIT.", (long long)close_wait));
     if (leaked > 0)
-        testbed_blame(bed, FINDING_DESCRIPTOR_LEAK,
-                      arena_printf(arena, "%lld descriptors more than before.", (long long)leaked));
+        testbed_blame(
+            bed, FINDING_DESCRIPTOR_LEAK,
+            arena_printf(arena, "%lld more descriptors are open than before.", (long long)leaked));
     testbed_blame(bed, FINDING_PROGRAM_FAILED,
-                  "The server does not answer a good client any more.");
+                  "The server no longer responds to a well-behaved client.");
 }
 
-static void observe_sockets(struct testbed *bed, const struct sut_sockets *sockets)
+static void judge(struct testbed *bed, const struct sut *sut, const struct remains *left,
+                  int64_t leaked, bool responds_after)
 {
-    testbed_observe_integer(bed, "established", sockets->by_state[TCP_ESTABLISHED]);
-    testbed_observe_integer(bed, "time_wait", sockets->by_state[TCP_TIME_WAIT]);
-    testbed_observe_integer(bed, "orphans", sockets->orphans);
-}
-
-static void check_trial(struct testbed *bed)
-{
-    const struct way *way = bed->scenario->arg;
-    const struct sut_crash_facts *facts = testbed_facts(bed, sizeof *facts);
+    const struct crash_way *way = bed->scenario->arg;
+    const int64_t *states = left->sockets.by_state;
     struct result_map *summary = testbed_summary(bed);
-    int64_t leaked = facts->after.descriptors - facts->before.descriptors,
-            clients = sut_request(bed)->clients;
+    int64_t clients = sut_request(bed)->clients;
 
-    testbed_check_bool(bed, "alive", true, !facts->subject.ended);
-    testbed_check_bool(bed, "answers_after", true, facts->answered_after);
-    testbed_check_integer(bed, "zombies", 0, facts->after.zombies);
-    testbed_check_integer(bed, "close_wait", 0, facts->sockets.by_state[TCP_CLOSE_WAIT]);
+    testbed_check_bool(bed, "alive", true, !sut->ended);
+    testbed_check_bool(bed, "answers_after", true, responds_after);
+    testbed_check_integer(bed, "zombies", 0, left->census.zombies);
+    testbed_check_integer(bed, "close_wait", 0, states[TCP_CLOSE_WAIT]);
     testbed_observe_integer(bed, "descriptors_left", leaked);
     /* Fewer than one a client is a cache, or a log. */
-    if (!way->lingers && !facts->subject.ended)
+    if (!way->lingers && !sut->ended)
         testbed_expect_range(bed, "descriptors_left", INT32_MIN, clients - 1);
-    observe_sockets(bed, &facts->sockets);
-    sut_observe_end(bed, &facts->subject);
-    if (way->lingers && facts->sockets.by_state[TCP_ESTABLISHED])
+    testbed_observe_integer(bed, "established", states[TCP_ESTABLISHED]);
+    testbed_observe_integer(bed, "time_wait", states[TCP_TIME_WAIT]);
+    testbed_observe_integer(bed, "orphans", left->sockets.orphans);
+    sut_observe_end(bed, sut);
+    if (way->lingers && states[TCP_ESTABLISHED])
         testbed_explain(
             bed, "The server still has the connections: nothing tells it that the clients are "
                  "gone until it sends, or its own time limit or keepalive ends them.");
-    blame(bed, facts, way->lingers || leaked < clients ? 0 : leaked);
-    result_set_text(bed->arena, summary, "server", sut_end_text(bed, &facts->subject));
-    result_set_bool(bed->arena, summary, "answers", facts->answered_after);
-    result_set_integer(bed->arena, summary, "zombies", facts->after.zombies);
+    blame(bed, sut, left, way->lingers || leaked < clients ? 0 : leaked);
+    result_set_text(bed->arena, summary, "server", sut_end_text(bed, sut));
+    result_set_bool(bed->arena, summary, "answers", responds_after);
+    result_set_integer(bed->arena, summary, "zombies", left->census.zombies);
     result_set_integer(bed->arena, summary, "fds left", leaked);
-    result_set_integer(bed->arena, summary, "ESTAB", facts->sockets.by_state[TCP_ESTABLISHED]);
-    result_set_integer(bed->arena, summary, "CLOSE-WAIT", facts->sockets.by_state[TCP_CLOSE_WAIT]);
+    result_set_integer(bed->arena, summary, "ESTAB", states[TCP_ESTABLISHED]);
+    result_set_integer(bed->arena, summary, "CLOSE-WAIT", states[TCP_CLOSE_WAIT]);
+}
+
+static void play_crash(struct testbed *bed)
+{
+    const struct crash_way *way = bed->scenario->arg;
+    struct sut sut;
+
+    if (!sut_listens(bed, &sut))
+        return;
+    if (!responds(bed))
+        sut_decline(bed, "the server gives a well-behaved client no whole response (--request)");
+    int64_t descriptors = sut_census(bed, 0).descriptors;
+    for (int64_t i = 0; i < sut_request(bed)->clients && !testbed_failed(bed); i++)
+        way->crash(bed);
+    struct remains left = wait_for_cleanup(bed, &sut, descriptors);
+    bool responds_after = !sut.ended && responds(bed);
+    sut_has_ended(bed, &sut, 0);
+    sut_stop(bed, &sut);
+    if (!testbed_failed(bed))
+        judge(bed, &sut, &left, left.census.descriptors - descriptors, responds_after);
 }
 
 /* ---- The rows ---- */
 
-static const struct way way_queue = {.die = die_in_queue}, way_request = {.die = die_mid_request},
-                        way_response = {.die = die_mid_response},
-                        way_vanish = {.lingers = true, .die = vanish},
-                        way_children = {.die = come_and_go};
+#define SUT_CRASH(name_, title_, ...)                                                              \
+    {                                                                                              \
+        .name = (name_), .title = (title_), .settings = sut_crash_settings, .play = play_crash,    \
+        .arg = &(const struct crash_way)                                                           \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
 
-#define SUT_CRASH(id, name_, title_)                                                               \
-    static const struct scenario sut_crash_##id = {.name = (name_),                                \
-                                                   .title = (title_),                              \
-                                                   .settings = sut_crash_settings,                 \
-                                                   .play = run_trial,                              \
-                                                   .check = check_trial,                           \
-                                                   .arg = &way_##id}
+static const struct scenario crashes[] = {
+    SUT_CRASH("client-crash-in-queue", "clients reset their connection before it is accepted",
+              .crash = crash_in_queue),
+    SUT_CRASH("client-crash-mid-request", "clients are killed in the middle of their request",
+              .crash = crash_mid_request),
+    SUT_CRASH("client-crash-mid-response", "clients are killed with the response unread",
+              .crash = crash_mid_response),
+    SUT_CRASH("client-vanishes", "the clients' host crashes in the middle of a request",
+              .lingers = true, .crash = vanish),
+    SUT_CRASH("zombie-children", "clients connect, get their response, and close",
+              .crash = come_and_go),
+};
 
-SUT_CRASH(queue, "client-crash-in-queue", "clients reset their connection before it is accepted");
-SUT_CRASH(request, "client-crash-mid-request", "clients are killed in the middle of their request");
-SUT_CRASH(response, "client-crash-mid-response", "clients are killed with the answer unread");
-SUT_CRASH(vanish, "client-vanishes", "clients are gone without a word in the middle of a request");
-SUT_CRASH(children, "zombie-children", "clients come, are answered, and go");
-
-static const struct scenario *const items[] = {&sut_crash_queue,    &sut_crash_request,
-                                               &sut_crash_response, &sut_crash_vanish,
-                                               &sut_crash_children, NULL};
+static const struct scenario *const items[] = {&crashes[0], &crashes[1], &crashes[2],
+                                               &crashes[3], &crashes[4], NULL};
 
 const struct scenario_set sut_crash_servers = {.command = "crash-sim", .items = items};
