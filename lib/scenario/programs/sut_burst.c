@@ -1,13 +1,15 @@
 /* The user's server under a burst of connections.
  *
- * First the burst: every connect is followed until it has succeeded or failed, and the server then
+ * First the burst: each connect is followed until it has succeeded or failed, and the server then
  * has time to accept what is queued. That a connect had to wait for a SYN sent again is known from
  * its socket, not from the time it took, and that the server's kernel dropped the SYN from its
  * counters. Then the server's processes are stopped, and one client after another connects until a
  * SYN is dropped: what then is in the queue is what it holds. */
 #include "scenario/programs/sut_burst.h"
 
+#include "base/cleanup.h"
 #include "scenario/engine/agent_self.h"
+#include "scenario/programs/sut_burst_verdict.h"
 #include <errno.h>
 #include <string.h>
 
@@ -35,7 +37,7 @@ struct looking {
     int64_t half_open;
 };
 
-static int note_socket(void *context, const struct sock_diag_entry *entry)
+static int count_listener(void *context, const struct sock_diag_entry *entry)
 {
     struct looking *looking = context;
     struct sut_burst_look *look = NULL;
@@ -73,7 +75,7 @@ static int64_t do_look(struct agent_self *self, const struct act *act, struct ac
         rc = sock_diag_open(&diag, NULL);
     if (rc)
         return rc;
-    rc = sock_diag_list(diag, &filter, note_socket, &looking, NULL);
+    rc = sock_diag_list(diag, &filter, count_listener, &looking, NULL);
     sock_diag_close(diag);
     for (int reach = 0; reach < REACHES; reach++)
         if (looking.by_reach[reach].listeners)
@@ -83,7 +85,7 @@ static int64_t do_look(struct agent_self *self, const struct act *act, struct ac
     return rc;
 }
 
-static void look(struct testbed *bed, struct sut_burst_facts *facts)
+static void look(struct testbed *bed, struct sut_burst *burst)
 {
     struct act_reply reply = DO(testbed_watcher(bed, LAB_SERVER), ACT_CALL, .function = do_look,
                                 .port = sut_request(bed)->port);
@@ -94,21 +96,17 @@ static void look(struct testbed *bed, struct sut_burst_facts *facts)
         testbed_fail(bed, "sock_diag: %s", strerror((int)-reply.rc));
         return;
     }
-    int64_t limit = facts->look.limit;
-    memcpy(&facts->look, reply.data, sizeof facts->look);
-    if (!facts->look.listeners) /* gone, as it may be before its process */
-        facts->look.limit = limit;
-    if (facts->look.queue > facts->queue_max)
-        facts->queue_max = facts->look.queue;
+    int64_t limit = burst->look.limit;
+    memcpy(&burst->look, reply.data, sizeof burst->look);
+    if (!burst->look.listeners) /* gone, as it may be before its process */
+        burst->look.limit = limit;
+    if (burst->look.queue > burst->queue_max)
+        burst->queue_max = burst->look.queue;
 }
 
-static struct sut_burst_counts count(struct testbed *bed)
+static int64_t read_counter(struct testbed *bed, enum sut_burst_counter counter)
 {
-    struct sut_burst_counts counts = {{0}};
-
-    for (int i = 0; i < SUT_BURST_COUNTERS; i++)
-        counts.of[i] = testbed_counter(bed, LAB_SERVER, counter_names[i]);
-    return counts;
+    return testbed_counter(bed, LAB_SERVER, counter_names[counter]);
 }
 
 /* ---- Telling the crowd ---- */
@@ -130,7 +128,7 @@ static struct act_reply tell(struct testbed *bed, const struct crowd_order *orde
 }
 
 /* For a while; the listener is looked at meanwhile. */
-static struct crowd_state tend(struct testbed *bed, struct sut_burst_facts *facts,
+static struct crowd_state tend(struct testbed *bed, struct sut_burst *burst,
                                const struct crowd_order *order)
 {
     struct crowd_state state = {0};
@@ -138,7 +136,7 @@ static struct crowd_state tend(struct testbed *bed, struct sut_burst_facts *fact
 
     agent_begin(testbed_client(bed), &STUB_PEER_ACT(crowd_tend, *order));
     do {
-        look(bed, facts);
+        look(bed, burst);
         reply = agent_try(testbed_client(bed), LOOK_NS);
     } while (reply.late);
     if (reply.rc < 0)
@@ -159,18 +157,18 @@ static struct crowd_result dismiss(struct testbed *bed, const struct crowd_order
 
 /* ---- The burst ---- */
 
-static void connect_all(struct testbed *bed, struct sut_burst_facts *facts,
+static void connect_all(struct testbed *bed, struct sut_burst *burst,
                         const struct crowd_order *order)
 {
     int64_t end_ns = INT64_MAX;
     bool all = false;
 
     while (!testbed_failed(bed) && clock_mono_ns() < end_ns &&
-           !sut_has_ended(bed, &facts->subject, 0)) {
-        facts->state = tend(bed, facts, order);
-        if (facts->state.connected + facts->state.failed == order->clients)
+           !sut_has_ended(bed, &burst->sut, 0)) {
+        burst->state = tend(bed, burst, order);
+        if (burst->state.connected + burst->state.failed == order->clients)
             return;
-        if (!all && facts->state.begun == order->clients) {
+        if (!all && burst->state.begun == order->clients) {
             all = true;
             end_ns = clock_mono_ns() + sut_request(bed)->patience_ns;
         }
@@ -179,18 +177,18 @@ static void connect_all(struct testbed *bed, struct sut_burst_facts *facts,
 
 /* Until the queue is empty: as long as it becomes shorter, however slowly; but what found no room
  * comes again later and later, and is not waited for longer than the patience. */
-static bool drain(struct testbed *bed, struct sut_burst_facts *facts,
-                  const struct crowd_order *order, bool overflowed)
+static bool drain(struct testbed *bed, struct sut_burst *burst, const struct crowd_order *order,
+                  bool overflowed)
 {
     int64_t patience_ns = sut_request(bed)->patience_ns, least = INT64_MAX,
             since_ns = clock_mono_ns();
-    struct crowd_state state = tend(bed, facts, order);
+    struct crowd_state state = tend(bed, burst, order);
 
-    while (!testbed_failed(bed) && !sut_has_ended(bed, &facts->subject, 0)) {
-        look(bed, facts);
-        if (!facts->look.listeners)
+    while (!testbed_failed(bed) && !sut_has_ended(bed, &burst->sut, 0)) {
+        look(bed, burst);
+        if (!burst->look.listeners)
             return false;
-        int64_t left = facts->look.queue + facts->look.half_open + state.unheard;
+        int64_t left = burst->look.queue + burst->look.half_open + state.unheard;
         if (!left)
             return true;
         if (left < least && !overflowed) {
@@ -199,13 +197,13 @@ static bool drain(struct testbed *bed, struct sut_burst_facts *facts,
         }
         if (clock_mono_ns() - since_ns >= patience_ns)
             return false;
-        state = tend(bed, facts, order);
+        state = tend(bed, burst, order);
         testbed_pass(bed, LOOK_NS);
     }
     return false;
 }
 
-static void burst(struct testbed *bed, struct sut_burst_facts *facts)
+static void run_burst(struct testbed *bed, struct sut_burst *burst)
 {
     const struct sut_request *request = sut_request(bed);
     struct crowd_order order = {.clients = request->connections,
@@ -214,97 +212,98 @@ static void burst(struct testbed *bed, struct sut_burst_facts *facts)
                                 .slice_ns = SLICE_NS,
                                 .port = request->port};
 
+    for (int i = 0; i < SUT_BURST_COUNTERS; i++)
+        burst->rise[i] = -read_counter(bed, i);
     tell(bed, &order, crowd_begin);
-    connect_all(bed, facts, &order);
+    connect_all(bed, burst, &order);
     int64_t connected_ns = clock_mono_ns();
-    int64_t overflows = testbed_counter(bed, LAB_SERVER, counter_names[SUT_BURST_OVERFLOWS]);
-    facts->drained = drain(bed, facts, &order, overflows > facts->before.of[SUT_BURST_OVERFLOWS]);
-    facts->drained_ns = clock_mono_ns() - connected_ns;
-    facts->result = dismiss(bed, &order);
+    bool overflowed = burst->rise[SUT_BURST_OVERFLOWS] + read_counter(bed, SUT_BURST_OVERFLOWS) > 0;
+    burst->drained = drain(bed, burst, &order, overflowed);
+    burst->drained_ns = clock_mono_ns() - connected_ns;
+    burst->result = dismiss(bed, &order);
+    for (int i = 0; i < SUT_BURST_COUNTERS; i++)
+        burst->rise[i] += read_counter(bed, i);
 }
 
 /* ---- What the queue holds ---- */
 
-static void unknown(struct sut_burst_facts *facts, const char *why)
+static void unknown(struct sut_burst *burst, const char *why)
 {
-    facts->holds = RESULT_UNKNOWN;
-    facts->why_unknown = why;
+    burst->holds = RESULT_UNKNOWN;
+    burst->why_unknown = why;
 }
 
-static void fill(struct testbed *bed, struct sut_burst_facts *facts,
-                 const struct crowd_order *order)
+static void fill(struct testbed *bed, struct sut_burst *burst, const struct crowd_order *order)
 {
     int64_t end_ns = clock_mono_ns() + FILL_NS;
-    int64_t overflows = testbed_counter(bed, LAB_SERVER, counter_names[SUT_BURST_OVERFLOWS]);
+    int64_t overflows = read_counter(bed, SUT_BURST_OVERFLOWS);
     struct crowd_state state = {0};
 
     while (!testbed_failed(bed) && clock_mono_ns() < end_ns && !state.full &&
            state.connected < order->clients)
-        state = tend(bed, facts, order);
-    look(bed, facts);
-    overflows = testbed_counter(bed, LAB_SERVER, counter_names[SUT_BURST_OVERFLOWS]) - overflows;
+        state = tend(bed, burst, order);
+    look(bed, burst);
+    overflows = read_counter(bed, SUT_BURST_OVERFLOWS) - overflows;
     if (overflows && state.full)
-        facts->holds = facts->look.queue;
+        burst->holds = burst->look.queue;
     else
-        unknown(facts, state.full ? "a SYN was lost, but the server's kernel dropped none"
+        unknown(burst, state.full ? "a SYN was lost, but the server's kernel dropped none"
                                   : "more clients connected than the queue holds: the server "
                                     "defers them (TCP_DEFER_ACCEPT)");
 }
 
-static void find_capacity(struct testbed *bed, struct sut_burst_facts *facts)
+static void find_capacity(struct testbed *bed, struct sut_burst *burst)
 {
-    struct crowd_order order = {.clients = facts->look.limit + 1 + FILL_SPARE,
+    struct crowd_order order = {.clients = burst->look.limit + 1 + FILL_SPARE,
                                 .slice_ns = SLICE_NS,
                                 .port = sut_request(bed)->port,
                                 .one_by_one = true};
-    struct sut_burst_look seen = facts->look;
-    int64_t queue_max = facts->queue_max;
+    struct sut_burst_look seen = burst->look;
+    int64_t queue_max = burst->queue_max;
 
-    if (!facts->look.listeners)
-        unknown(facts, "nothing listens any more");
-    else if (facts->look.listeners != 1)
-        unknown(facts, "several sockets share the port (SO_REUSEPORT), and a queue each has");
+    if (!burst->look.listeners)
+        unknown(burst, "nothing listens any more");
+    else if (burst->look.listeners != 1)
+        unknown(burst, "several sockets share the port (SO_REUSEPORT), and a queue each has");
     else if (order.clients > CROWD_MAX)
-        unknown(facts, "the limit is too high to be tried");
-    if (facts->why_unknown || testbed_failed(bed))
+        unknown(burst, "the limit is too high to be tried");
+    if (burst->why_unknown || testbed_failed(bed))
         return;
     struct act_reply begun = agent_do(testbed_client(bed), &STUB_PEER_ACT(crowd_begin, order));
     if (begun.rc == -EMFILE) {
-        unknown(facts, "this machine does not allow so many descriptors (ulimit -n)");
+        unknown(burst, "this machine does not allow enough descriptors (ulimit -n)");
         return;
     }
     sut_freeze(bed);
-    fill(bed, facts, &order);
+    fill(bed, burst, &order);
     sut_thaw(bed);
-    facts->drained_again = !facts->drained || drain(bed, facts, &order, false);
+    burst->drained_again = !burst->drained || drain(bed, burst, &order, false);
     dismiss(bed, &order);
-    facts->queue_max = queue_max;
-    if (facts->drained_again)
-        facts->look = seen;
+    burst->queue_max = queue_max;
+    if (burst->drained_again)
+        burst->look = seen;
 }
 
-static void run_burst(struct testbed *bed)
+static void play_burst(struct testbed *bed)
 {
-    struct sut_burst_facts *facts = testbed_facts(bed, sizeof *facts);
+    struct sut_burst burst = {.holds = RESULT_UNKNOWN, .drained_again = true};
 
-    facts->holds = RESULT_UNKNOWN;
-    facts->drained_again = true;
     bed->crowd = (size_t)sut_request(bed)->connections;
-    if (!sut_listens(bed, &facts->subject))
+    if (!sut_listens(bed, &burst.sut))
         return;
-    facts->somaxconn = testbed_setting(bed, LAB_SERVER, "core/somaxconn");
-    facts->before = count(bed);
-    burst(bed, facts);
-    facts->after = count(bed);
-    if (!facts->look.listeners)
-        sut_has_ended(bed, &facts->subject, END_NS);
-    if (!sut_has_ended(bed, &facts->subject, 0))
-        find_capacity(bed, facts);
-    sut_has_ended(bed, &facts->subject, 0);
-    sut_stop(bed, &facts->subject);
+    burst.somaxconn = testbed_setting(bed, LAB_SERVER, "core/somaxconn");
+    run_burst(bed, &burst);
+    if (!burst.look.listeners)
+        sut_has_ended(bed, &burst.sut, END_NS);
+    if (!sut_has_ended(bed, &burst.sut, 0))
+        find_capacity(bed, &burst);
+    sut_has_ended(bed, &burst.sut, 0);
+    sut_stop(bed, &burst.sut);
+    if (!testbed_failed(bed))
+        sut_burst_judge(bed, &burst);
 }
 
-/* All that decides what a SYN meets is this host's own. */
+/* Whatever decides what a SYN meets is this host's own setting. */
 static const struct scenario_setting settings[] = {
     {SCENARIO_BOTH, "tcp_syn_retries", "6", SETTING_TIMER},
     {SCENARIO_BOTH, "tcp_syn_linear_timeouts", "4", SETTING_TIMER | SETTING_OPTIONAL},
@@ -315,15 +314,14 @@ static const struct scenario_setting settings[] = {
     {SCENARIO_SERVER, "tcp_abort_on_overflow", "0", SETTING_TIMER},
     {0}};
 
-static const struct scenario the_burst = {
+static const struct scenario burst_scenario = {
     .name = "burst",
     .title = "many clients connect at once, and then while the server is stopped",
     .settings = settings,
     .crowded = true,
-    .play = run_burst,
-    .check = sut_burst_check,
+    .play = play_burst,
 };
 
-static const struct scenario *const items[] = {&the_burst, NULL};
+static const struct scenario *const items[] = {&burst_scenario, NULL};
 
 const struct scenario_set sut_burst_servers = {.command = "accept-backlog", .items = items};

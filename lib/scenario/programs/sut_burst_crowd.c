@@ -1,5 +1,4 @@
-/* The clients of a burst; see burst.h. */
-#include "scenario/programs/sut_burst.h"
+#include "scenario/programs/sut_burst_crowd.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -25,8 +24,8 @@ struct client {
     uint32_t repeated; /* its SYN */
     int64_t begun_ns, took_ns;
     bool finished; /* has sent its FIN */
-    bool heard;    /* what it said first was acknowledged: the server has the connection, too */
-    bool spoke_again;
+    bool heard;    /* what it sent first was acknowledged: the server has the connection, too */
+    bool resent;
 };
 
 /* One agent, one crowd. */
@@ -83,19 +82,19 @@ int64_t crowd_begin(struct agent_self *self, const struct act *act, struct act_r
 
 /* The last ACK of a handshake, and what follows it, meet the accept queue as the SYN does, and may
  * be dropped there: the client is connected, and the server is not. */
-static void ask_whether_heard(struct client *client)
+static void look_whether_heard(struct client *client)
 {
     struct sock_tcp_info info;
 
     if (client->state != CLIENT_CONNECTED || sock_tcp_info(client->fd, &info))
         return;
     client->heard |= !info.unacked;
-    client->spoke_again |= info.total_retrans > client->repeated;
+    client->resent |= info.total_retrans > client->repeated;
 }
 
 static void hang_up(struct client *client)
 {
-    ask_whether_heard(client);
+    look_whether_heard(client);
     crowd.state.open -= client->state == CLIENT_CONNECTED;
     close(client->fd);
     client->fd = -1;
@@ -116,7 +115,7 @@ static uint32_t syns_repeated(const struct client *client)
 
 /* A request is small, and fits the send buffer of a new connection, or it is cut there: what the
  * server does with half a request is not the question. */
-static void speak(struct client *client)
+static void send_first(struct client *client)
 {
     if (crowd.request.len_bytes)
         send(client->fd, crowd.request.data, crowd.request.len_bytes, MSG_NOSIGNAL);
@@ -141,7 +140,7 @@ static void decide(struct client *client, int code)
     client->state = CLIENT_CONNECTED;
     crowd.state.connected++;
     crowd.state.open++;
-    speak(client);
+    send_first(client);
 }
 
 static void listen_to(struct client *client)
@@ -256,7 +255,7 @@ static int64_t count_unheard(void)
         struct client *client = &crowd.clients[i];
         if (client->state != CLIENT_CONNECTED || client->heard || client->fd < 0)
             continue;
-        ask_whether_heard(client);
+        look_whether_heard(client);
         count += !client->heard;
     }
     return count;
@@ -324,7 +323,7 @@ static void give_up(struct crowd_result *result)
             result->failed_code = client->code;
         if (client->fd >= 0)
             hang_up(client);
-        result->spoke_again += client->spoke_again;
+        result->resent += client->resent;
         result->unheard += client->state == CLIENT_CONNECTED && !client->heard;
     }
 }

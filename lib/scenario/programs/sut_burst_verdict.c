@@ -1,5 +1,4 @@
-/* What the burst amounts to; see burst.h. */
-#include "scenario/programs/sut_burst.h"
+#include "scenario/programs/sut_burst_verdict.h"
 
 #include "base/units.h"
 
@@ -61,17 +60,17 @@ static int64_t slowest_ns(const struct crowd_result *result)
     return most_ns;
 }
 
-static void blame_queue(struct testbed *bed, const struct sut_burst_facts *facts)
+static void blame_queue(struct testbed *bed, const struct sut_burst *burst)
 {
     const struct sut_request *request = sut_request(bed);
     struct arena *arena = bed->arena;
-    const struct crowd_result *result = &facts->result;
-    bool bound = facts->look.limit >= facts->somaxconn;
-    bool too_low = request->connections > facts->somaxconn;
+    const struct crowd_result *result = &burst->result;
+    bool bound = burst->look.limit >= burst->somaxconn;
+    bool too_low = request->connections > burst->somaxconn;
     const char *setting =
         too_low || bound
             ? arena_printf(arena, "net.core.somaxconn, which is %lld, to %lld%s",
-                           (long long)facts->somaxconn, (long long)request->connections,
+                           (long long)burst->somaxconn, (long long)request->connections,
                            bound ? ", and the backlog of listen() with it" : "")
             : "";
 
@@ -84,10 +83,10 @@ static void blame_queue(struct testbed *bed, const struct sut_burst_facts *facts
                      "took %s. The accept queue holds %lld and was full: the server's "
                      "kernel dropped %lld segments.",
                      (long long)request->connections, (long long)waited(result),
-                     (long long)result->spoke_again,
-                     (long long)(result->undecided + result->unheard + facts->state.failed),
-                     time_text(bed, slowest_ns(result)), (long long)facts->look.limit + 1,
-                     (long long)sut_burst_rise(facts, SUT_BURST_OVERFLOWS)));
+                     (long long)result->resent,
+                     (long long)(result->undecided + result->unheard + burst->state.failed),
+                     time_text(bed, slowest_ns(result)), (long long)burst->look.limit + 1,
+                     (long long)burst->rise[SUT_BURST_OVERFLOWS]));
     testbed_remedy(
         bed, RESULT_SIDE_SERVER,
         arena_printf(arena,
@@ -98,12 +97,12 @@ static void blame_queue(struct testbed *bed, const struct sut_burst_facts *facts
                      bound ? setting
                            : arena_printf(arena, "%lld) instead of %lld",
                                           (long long)request->connections,
-                                          (long long)facts->look.limit),
+                                          (long long)burst->look.limit),
                      !bound && too_low ? arena_printf(arena, ", and raise %s", setting) : ""));
 }
 
 /* Cookies are off: half-open connections have the same limit. */
-static void blame_half_open(struct testbed *bed, const struct sut_burst_facts *facts)
+static void blame_half_open(struct testbed *bed, const struct sut_burst *burst)
 {
     const struct sut_request *request = sut_request(bed);
 
@@ -112,55 +111,54 @@ static void blame_half_open(struct testbed *bed, const struct sut_burst_facts *f
         arena_printf(bed->arena,
                      "Of %lld clients %lld waited for their SYN to be sent again: %lld SYNs "
                      "were dropped because more than %lld connections were half-open.",
-                     (long long)request->connections, (long long)waited(&facts->result),
-                     (long long)sut_burst_rise(facts, SUT_BURST_HALF_OPEN_DROPS),
-                     (long long)facts->look.limit));
+                     (long long)request->connections, (long long)waited(&burst->result),
+                     (long long)burst->rise[SUT_BURST_HALF_OPEN_DROPS],
+                     (long long)burst->look.limit));
     testbed_remedy(
         bed, RESULT_SIDE_SERVER,
         arena_printf(bed->arena,
                      "Switch net.ipv4.tcp_syncookies on (1); or listen(fd, %lld) instead "
                      "of %lld, with net.core.somaxconn and net.ipv4.tcp_max_syn_backlog "
                      "of at least that.",
-                     (long long)request->connections, (long long)facts->look.limit));
+                     (long long)request->connections, (long long)burst->look.limit));
 }
 
-static void blame(struct testbed *bed, const struct sut_burst_facts *facts)
+static void blame(struct testbed *bed, const struct sut_burst *burst)
 {
     struct arena *arena = bed->arena;
 
-    if (facts->subject.ended)
-        testbed_blame(
-            bed, FINDING_PROGRAM_FAILED,
-            arena_printf(arena, "The server ended: %s.", sut_end_text(bed, &facts->subject)));
-    if (sut_burst_rise(facts, SUT_BURST_OVERFLOWS) > 0)
-        blame_queue(bed, facts);
-    if (sut_burst_rise(facts, SUT_BURST_HALF_OPEN_DROPS) > 0)
-        blame_half_open(bed, facts);
-    if (!facts->look.listeners)
+    if (burst->sut.ended)
+        testbed_blame(bed, FINDING_PROGRAM_FAILED,
+                      arena_printf(arena, "The server ended: %s.", sut_end_text(bed, &burst->sut)));
+    if (burst->rise[SUT_BURST_OVERFLOWS] > 0)
+        blame_queue(bed, burst);
+    if (burst->rise[SUT_BURST_HALF_OPEN_DROPS] > 0)
+        blame_half_open(bed, burst);
+    if (!burst->look.listeners)
         testbed_blame(bed, FINDING_LISTENER_CLOSED,
                       "The server has closed its listener: what was in its queue was reset.");
-    if (facts->result.refused.count)
+    if (burst->result.refused.count)
         testbed_blame(bed, FINDING_CONNECTION_REFUSED,
                       arena_printf(arena,
                                    "%lld connects were refused: the server had closed its "
                                    "listener.",
-                                   (long long)facts->result.refused.count));
-    if (!facts->drained || !facts->drained_again)
+                                   (long long)burst->result.refused.count));
+    if (!burst->drained || !burst->drained_again)
         testbed_blame(bed, FINDING_SLOW_ACCEPT,
                       arena_printf(arena,
                                    "The server has stopped accepting: %lld connections stay "
                                    "in its queue.",
-                                   (long long)facts->look.queue));
+                                   (long long)burst->look.queue));
 }
 
 /* A SYN that was sent again, or a connect that is not decided, while the server's kernel dropped
  * nothing: the wire, or a machine that had no time. */
-static bool says_nothing(struct testbed *bed, const struct sut_burst_facts *facts)
+static bool says_nothing(struct testbed *bed, const struct sut_burst *burst)
 {
-    const struct crowd_result *result = &facts->result;
+    const struct crowd_result *result = &burst->result;
 
-    if (sut_burst_rise(facts, SUT_BURST_DROPS) > 0 ||
-        sut_burst_rise(facts, SUT_BURST_OVERFLOWS) > 0 || facts->subject.ended)
+    if (burst->rise[SUT_BURST_DROPS] > 0 || burst->rise[SUT_BURST_OVERFLOWS] > 0 ||
+        burst->sut.ended)
         return false;
     if (waited(result))
         testbed_fail(bed,
@@ -173,63 +171,61 @@ static bool says_nothing(struct testbed *bed, const struct sut_burst_facts *fact
     return testbed_failed(bed);
 }
 
-static void observe(struct testbed *bed, const struct sut_burst_facts *facts)
+static void observe(struct testbed *bed, const struct sut_burst *burst)
 {
-    const struct crowd_result *result = &facts->result;
+    const struct crowd_result *result = &burst->result;
 
     testbed_observe_integer(bed, "waited_for_syn", waited(result));
-    testbed_observe_integer(bed, "waited_for_ack", result->spoke_again);
+    testbed_observe_integer(bed, "waited_for_ack", result->resent);
     testbed_observe_integer(bed, "slowest_ns", slowest_ns(result));
-    testbed_observe_integer(bed, "sut_burst_took_ns", facts->state.last_begun_ns);
-    testbed_observe_integer(bed, "queue_max", facts->queue_max);
-    testbed_observe_integer(bed, "drained_ns", facts->drained ? facts->drained_ns : RESULT_UNKNOWN);
-    testbed_observe_integer(bed, "listeners", facts->look.listeners);
-    testbed_observe_integer(bed, "limit", facts->look.limit);
-    testbed_observe_integer(bed, "somaxconn", facts->somaxconn);
+    testbed_observe_integer(bed, "burst_took_ns", burst->state.last_begun_ns);
+    testbed_observe_integer(bed, "queue_max", burst->queue_max);
+    testbed_observe_integer(bed, "drained_ns", burst->drained ? burst->drained_ns : RESULT_UNKNOWN);
+    testbed_observe_integer(bed, "listeners", burst->look.listeners);
+    testbed_observe_integer(bed, "limit", burst->look.limit);
+    testbed_observe_integer(bed, "somaxconn", burst->somaxconn);
     testbed_observe_integer(bed, "effective_backlog",
-                            facts->holds == RESULT_UNKNOWN ? RESULT_UNKNOWN : facts->holds - 1);
-    testbed_observe_integer(bed, "syn_cookies", sut_burst_rise(facts, SUT_BURST_COOKIES));
-    testbed_observe_integer(bed, "handshakes", sut_burst_rise(facts, SUT_BURST_OPENED));
+                            burst->holds == RESULT_UNKNOWN ? RESULT_UNKNOWN : burst->holds - 1);
+    testbed_observe_integer(bed, "syn_cookies", burst->rise[SUT_BURST_COOKIES]);
+    testbed_observe_integer(bed, "handshakes", burst->rise[SUT_BURST_OPENED]);
     testbed_observe_integer(bed, "reset_later", result->reset);
-    sut_observe_end(bed, &facts->subject);
+    sut_observe_end(bed, &burst->sut);
 }
 
-static void check_capacity(struct testbed *bed, const struct sut_burst_facts *facts)
+static void check_capacity(struct testbed *bed, const struct sut_burst *burst)
 {
-    if (facts->holds != RESULT_UNKNOWN) {
-        testbed_check_integer(bed, "queue_holds", facts->look.limit + 1, facts->holds);
-        if (facts->drained)
-            testbed_check_bool(bed, "accepts_after_a_stop", true, facts->drained_again);
-    } else if (facts->why_unknown) {
-        testbed_observe_text(bed, "backlog_model_unknown", facts->why_unknown);
+    if (burst->holds != RESULT_UNKNOWN) {
+        testbed_check_integer(bed, "queue_holds", burst->look.limit + 1, burst->holds);
+        if (burst->drained)
+            testbed_check_bool(bed, "accepts_after_a_stop", true, burst->drained_again);
+    } else if (burst->why_unknown) {
+        testbed_observe_text(bed, "capacity_unknown", burst->why_unknown);
     }
 }
 
-void sut_burst_check(struct testbed *bed)
+void sut_burst_judge(struct testbed *bed, const struct sut_burst *burst)
 {
-    const struct sut_burst_facts *facts = testbed_facts(bed, sizeof *facts);
-    const struct crowd_result *result = &facts->result;
+    const struct crowd_result *result = &burst->result;
     struct result_map *summary = testbed_summary(bed);
 
-    testbed_check_bool(bed, "alive", true, !facts->subject.ended);
-    testbed_check_bool(bed, "listens", true, facts->look.listeners > 0);
+    testbed_check_bool(bed, "alive", true, !burst->sut.ended);
+    testbed_check_bool(bed, "listens", true, burst->look.listeners > 0);
     testbed_check_integer(bed, "connected_at_once", sut_request(bed)->connections,
                           result->connected[0].count);
     testbed_check_integer(bed, "refused", 0, result->refused.count);
     testbed_check_integer(bed, "failed", 0, result->failed.count + result->timed_out.count);
     testbed_check_integer(bed, "not_decided", 0, result->undecided);
     testbed_check_integer(bed, "unknown_to_server", 0, result->unheard);
-    testbed_check_integer(bed, "overflows", 0, sut_burst_rise(facts, SUT_BURST_OVERFLOWS));
-    testbed_check_integer(bed, "drops", 0, sut_burst_rise(facts, SUT_BURST_DROPS));
-    testbed_check_bool(bed, "accepted_all", true, facts->drained);
-    check_capacity(bed, facts);
-    observe(bed, facts);
+    testbed_check_integer(bed, "overflows", 0, burst->rise[SUT_BURST_OVERFLOWS]);
+    testbed_check_integer(bed, "drops", 0, burst->rise[SUT_BURST_DROPS]);
+    testbed_check_bool(bed, "accepted_all", true, burst->drained);
+    check_capacity(bed, burst);
+    observe(bed, burst);
     list_classes(bed, result);
-    if (!says_nothing(bed, facts))
-        blame(bed, facts);
+    if (!says_nothing(bed, burst))
+        blame(bed, burst);
     result_set_integer(bed->arena, summary, "at_once", result->connected[0].count);
     result_set_integer(bed->arena, summary, "waited", waited(result));
-    result_set_integer(bed->arena, summary, "limit", facts->look.limit);
-    result_set_integer(bed->arena, summary, "overflows",
-                       sut_burst_rise(facts, SUT_BURST_OVERFLOWS));
+    result_set_integer(bed->arena, summary, "limit", burst->look.limit);
+    result_set_integer(bed->arena, summary, "overflows", burst->rise[SUT_BURST_OVERFLOWS]);
 }
