@@ -35,13 +35,10 @@ struct trace_event *wire_record(struct wire *wire, enum trace_side side, bool fr
     return event;
 }
 
-void wire_set_fate(struct trace_event *event, enum trace_fate fate, uint32_t fault)
+void wire_set_dropped(struct trace_event *event)
 {
-    if (!event)
-        return;
-    __atomic_store_n(&event->segment.fate, fate, __ATOMIC_RELEASE);
-    if (fault)
-        event->segment.fault = fault;
+    if (event)
+        __atomic_store_n(&event->segment.fate, TRACE_DROPPED, __ATOMIC_RELEASE);
 }
 
 static void set_departed(struct trace_event *event, int64_t real_ns)
@@ -51,6 +48,21 @@ static void set_departed(struct trace_event *event, int64_t real_ns)
 }
 
 /* ---- Delivery ---- */
+
+int64_t wire_age(const struct wire *wire)
+{
+    return clock_mono_ns() - wire->opened_ns;
+}
+
+bool wire_is_cut(const struct wire *wire)
+{
+    if (wire->cut)
+        return true;
+    for (uint32_t i = 0; i < wire->rules_count; i++)
+        if (wire->rules[i].cutting && rule_awake(&wire->rules[i], wire_age(wire)))
+            return true;
+    return false;
+}
 
 static void count_max(_Atomic uint64_t *counter, uint64_t value)
 {
@@ -88,19 +100,19 @@ void wire_deliver(struct wire *wire, const struct delivery *d)
     bool sampled = !is_background(d->segment);
 
     if (wire_is_cut(wire)) {
-        wire_set_fate(d->event, TRACE_DROPPED, 0);
+        wire_set_dropped(d->event);
         wire->shared->dropped++;
         return;
     }
     if (sampled)
-        sampler_around(wire->sampler, other_host(d->to), d->segment);
+        sock_sampler_around(wire->sampler, other_host(d->to), d->segment);
     note_lateness(wire, d->scheduled_ns);
     int64_t departed_ns = clock_real_ns();
     int rc = inject(wire, d->to, d->bytes, d->len_bytes);
     if (!rc && d->twice)
         rc = inject(wire, d->to, d->bytes, d->len_bytes);
     if (sampled)
-        sampler_around(wire->sampler, other_host(d->to), d->segment);
+        sock_sampler_around(wire->sampler, other_host(d->to), d->segment);
     if (!rc)
         set_departed(d->event, departed_ns);
 }
@@ -119,7 +131,7 @@ void wire_deliver_frame(struct wire *wire, struct frame *frame)
 
 void wire_lose_frame(struct wire *wire, struct frame *frame)
 {
-    wire_set_fate(frame->event, TRACE_DROPPED, 0);
+    wire_set_dropped(frame->event);
     wire->shared->dropped++;
     free(frame);
 }

@@ -22,11 +22,6 @@ static const struct packet_endpoint router[] = {
     {.address = {0xfd, 0x6e, 0x6b, [15] = 0xfe}},
 };
 
-int64_t wire_age(const struct wire *wire)
-{
-    return clock_mono_ns() - wire->opened_ns;
-}
-
 static int64_t arrival_ns(struct wire *wire, int64_t real_ns, int64_t now_ns)
 {
     if (now_ns - wire->clocks.mono_ns > CLOCKS_AGE_NS)
@@ -36,16 +31,6 @@ static int64_t arrival_ns(struct wire *wire, int64_t real_ns, int64_t now_ns)
 }
 
 /* ---- Faults ---- */
-
-bool wire_is_cut(const struct wire *wire)
-{
-    if (wire->cut)
-        return true;
-    for (uint32_t i = 0; i < wire->rules_count; i++)
-        if (wire->rules[i].cutting && rule_awake(&wire->rules[i], wire_age(wire)))
-            return true;
-    return false;
-}
 
 void wire_release(struct wire *wire, struct rule *rule)
 {
@@ -161,7 +146,7 @@ static struct frame *copy(struct wire *wire, enum lab_host to, const struct segm
 
     if (!frame) {
         wire->shared->lost++;
-        wire_set_fate(event, TRACE_DROPPED, 0);
+        wire_set_dropped(event);
         return NULL;
     }
     *frame = (struct frame){.to = to, .event = event, .segment = *segment, .len_bytes = len_bytes};
@@ -210,7 +195,7 @@ static void answer(struct wire *wire, enum lab_host from, const struct rule *rul
     int64_t real_ns = packet->real_ns == CLOCK_NONE ? clock_real_ns() : packet->real_ns + 1;
     wire->last_real_ns = real_ns;
     keep_packet(wire, bytes, (uint32_t)len, real_ns);
-    uint32_t connection = sampler_connection(wire->sampler, other_host(from), &made);
+    uint32_t connection = sock_sampler_connection(wire->sampler, other_host(from), &made);
     struct trace_event *event = wire_record(wire, TRACE_WIRE, from == LAB_SERVER, real_ns, &made,
                                             (uint32_t)len, connection, TRACE_MADE, rule->number);
     struct frame *frame = copy(wire, from, &made, bytes, (uint32_t)len, event);
@@ -285,15 +270,16 @@ void wire_arrived(struct wire *wire, enum lab_host from, const struct capture_pa
     if (!is_background(&segment)) {
         if (!cut)
             d = decide(wire, from, &segment, packet);
-        event = wire_record(wire, TRACE_WIRE, from == LAB_CLIENT, packet->real_ns, &segment,
-                            packet->wire_len, sampler_connection(wire->sampler, from, &segment),
-                            cut ? TRACE_DROPPED : fate_of(&d), d.rule ? d.rule->number : 0);
+        event =
+            wire_record(wire, TRACE_WIRE, from == LAB_CLIENT, packet->real_ns, &segment,
+                        packet->wire_len, sock_sampler_connection(wire->sampler, from, &segment),
+                        cut ? TRACE_DROPPED : fate_of(&d), d.rule ? d.rule->number : 0);
     }
     if (cut || d.drop) {
         wire->shared->dropped++;
         /* The sender has moved on whatever becomes of its packet: see its state all the same. */
         if (!is_background(&segment))
-            sampler_around(wire->sampler, from, &segment);
+            sock_sampler_around(wire->sampler, from, &segment);
         if (d.cut)
             wire_drop_all(wire);
         if (d.answer != LAB_DROP)
@@ -302,7 +288,7 @@ void wire_arrived(struct wire *wire, enum lab_host from, const struct capture_pa
     }
     if (d.holder || d.swap || !may_go_straight(wire, &d, to)) {
         if (!is_background(&segment))
-            sampler_around(wire->sampler, from, &segment);
+            sock_sampler_around(wire->sampler, from, &segment);
         send_on(wire, to, &segment, packet, &d, event, arrived_ns);
         return;
     }

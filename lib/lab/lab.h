@@ -163,8 +163,6 @@ struct lab_exit {
 /* Waits until the process has ended; again and again it gives the same answer. -ETIMEDOUT when it
  * runs on; timeout_ns 0 asks without waiting, below 0 waits for ever. */
 int lab_process_wait(struct lab_process *process, int64_t timeout_ns, struct lab_exit *out);
-/* Readable (poll) once the process has ended. Owned by the handle. */
-int lab_process_fd(const struct lab_process *process);
 /* The caller's end of lab_role.channel; -1 for commands. Owned by the handle. */
 int lab_process_channel(const struct lab_process *process);
 /* A signal to the process, or to its whole group. -ESRCH when it has ended. */

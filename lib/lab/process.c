@@ -182,11 +182,6 @@ int lab_process_wait(struct lab_process *process, int64_t timeout_ns, struct lab
     return 0;
 }
 
-int lab_process_fd(const struct lab_process *process)
-{
-    return process->exit_fd;
-}
-
 int lab_process_channel(const struct lab_process *process)
 {
     return process->channel;

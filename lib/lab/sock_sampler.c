@@ -34,16 +34,16 @@ struct connection {
     int state[LAB_HOSTS]; /* 0: none was seen yet */
 };
 
-struct sampler {
+struct sock_sampler {
     const struct lab_plan *plan;
     struct sock_diag *diag[LAB_HOSTS];
     struct connection *bucket[BUCKETS];
     uint32_t count, numbers;
 };
 
-int sampler_open(struct sampler **out, const struct lab_plan *plan, struct error *error)
+int sock_sampler_open(struct sock_sampler **out, const struct lab_plan *plan, struct error *error)
 {
-    struct sampler *sampler = calloc(1, sizeof *sampler);
+    struct sock_sampler *sampler = calloc(1, sizeof *sampler);
 
     if (!sampler)
         return error_sys(error, ENOMEM, "states");
@@ -52,7 +52,7 @@ int sampler_open(struct sampler **out, const struct lab_plan *plan, struct error
     return 0;
 }
 
-void sampler_close(struct sampler *sampler)
+void sock_sampler_close(struct sock_sampler *sampler)
 {
     if (!sampler)
         return;
@@ -66,7 +66,7 @@ void sampler_close(struct sampler *sampler)
     free(sampler);
 }
 
-int sampler_attach(struct sampler *sampler, enum lab_host host, struct error *error)
+int sock_sampler_attach(struct sock_sampler *sampler, enum lab_host host, struct error *error)
 {
     struct sock_diag *diag;
     int rc = sock_diag_open(&diag, error);
@@ -106,7 +106,7 @@ static uint32_t hash_bytes(uint32_t hash, const void *bytes, size_t len)
     return hash;
 }
 
-static struct connection **bucket_of(struct sampler *sampler, const struct key *key)
+static struct connection **bucket_of(struct sock_sampler *sampler, const struct key *key)
 {
     uint32_t hash = 2166136261u;
 
@@ -126,7 +126,7 @@ static bool same_key(const struct key *a, const struct key *b)
     return a->family == b->family;
 }
 
-static struct connection *find(struct sampler *sampler, const struct key *key)
+static struct connection *find(struct sock_sampler *sampler, const struct key *key)
 {
     struct connection *c = *bucket_of(sampler, key);
 
@@ -152,7 +152,7 @@ static struct sock_address address_of(uint8_t family, const struct packet_endpoi
     return address;
 }
 
-static struct connection *add(struct sampler *sampler, const struct key *key)
+static struct connection *add(struct sock_sampler *sampler, const struct key *key)
 {
     struct connection **bucket = bucket_of(sampler, key);
     struct connection *c = sampler->count < CONNECTIONS_MAX ? calloc(1, sizeof *c) : NULL;
@@ -171,7 +171,7 @@ static struct connection *add(struct sampler *sampler, const struct key *key)
 
 /* A SYN with another initial sequence number than the same side's before is another connection on
  * the same ports. */
-static void note_isn(struct sampler *sampler, struct connection *c, enum lab_host from,
+static void note_isn(struct sock_sampler *sampler, struct connection *c, enum lab_host from,
                      const struct segment *segment)
 {
     if (!(segment->flags & SEGMENT_SYN))
@@ -186,8 +186,8 @@ static void note_isn(struct sampler *sampler, struct connection *c, enum lab_hos
     c->isn[from] = segment->seq;
 }
 
-uint32_t sampler_connection(struct sampler *sampler, enum lab_host from,
-                            const struct segment *segment)
+uint32_t sock_sampler_connection(struct sock_sampler *sampler, enum lab_host from,
+                                 const struct segment *segment)
 {
     struct key key;
 
@@ -204,7 +204,7 @@ uint32_t sampler_connection(struct sampler *sampler, enum lab_host from,
     return c->number;
 }
 
-static void sample(struct sampler *sampler, struct connection *c, enum lab_host host)
+static void sample(struct sock_sampler *sampler, struct connection *c, enum lab_host host)
 {
     struct sock_diag_entry entry;
     int rc = sampler->diag[host] ? sock_diag_lookup(sampler->diag[host], &c->address[host],
@@ -237,7 +237,8 @@ static bool settled(const struct connection *c, const struct segment *segment)
            !(segment->flags & (SEGMENT_SYN | SEGMENT_FIN | SEGMENT_RST));
 }
 
-void sampler_around(struct sampler *sampler, enum lab_host from, const struct segment *segment)
+void sock_sampler_around(struct sock_sampler *sampler, enum lab_host from,
+                         const struct segment *segment)
 {
     struct key key;
 
@@ -250,7 +251,7 @@ void sampler_around(struct sampler *sampler, enum lab_host from, const struct se
     sample(sampler, c, from);
 }
 
-void sampler_last(struct sampler *sampler)
+void sock_sampler_last(struct sock_sampler *sampler)
 {
     size_t done = 0;
 

@@ -89,7 +89,7 @@ static int attach(struct wire *wire, enum lab_host host, int namespace, struct e
     int rc = namespace_go(namespace, error);
 
     if (!rc)
-        rc = sampler_attach(wire->sampler, host, error);
+        rc = sock_sampler_attach(wire->sampler, host, error);
     link_close(wire->links[host]);
     wire->links[host] = NULL;
     if (!rc)
@@ -116,7 +116,7 @@ static int open_all(struct wire *wire, const struct namespaces *namespaces, stru
     wire->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (wire->epoll < 0 || wire->timer < 0)
         return error_sys(error, errno, "epoll and timer");
-    int rc = sampler_open(&wire->sampler, wire->plan, error);
+    int rc = sock_sampler_open(&wire->sampler, wire->plan, error);
     for (int host = 0; !rc && host < LAB_HOSTS; host++)
         rc = open_port(wire, host, error);
     for (int host = 0; !rc && host < LAB_HOSTS; host++)
@@ -154,7 +154,7 @@ static void finish(struct wire *wire)
     if (wire->finished)
         return;
     wire->finished = true;
-    sampler_last(wire->sampler);
+    sock_sampler_last(wire->sampler);
     check_losses(wire);
     capture_writer_close(wire->writer, &wire->shared->pcap);
     wire->writer = NULL;

@@ -9,19 +9,17 @@
 #include "packet/packet.h"
 #include "trace/trace.h"
 
-struct sampler;
+struct sock_sampler;
 
 /* A frame that the wire keeps for a while. */
 struct frame {
     struct frame *next; /* in a list of held ones */
     int64_t depart_ns;
     uint64_t order; /* among equal times */
-    int64_t arrived_ns;
     enum lab_host to;
     struct trace_event *event; /* where its departure is recorded, or NULL */
     struct segment segment;
-    bool twice;   /* deliver it a second time */
-    bool on_time; /* its departure has a schedule: lateness counts */
+    bool twice; /* deliver it a second time */
     uint32_t len_bytes;
     uint8_t bytes[];
 };
@@ -79,16 +77,17 @@ bool rule_acts(struct rule *rule, enum lab_host from, const struct segment *segm
 bool rule_awake(const struct rule *rule, int64_t age_ns);
 uint64_t rule_chance(struct rule *rule);
 
-/* ---- sample.c ---- */
-int sampler_open(struct sampler **out, const struct lab_plan *plan, struct error *error);
-void sampler_close(struct sampler *sampler);
+/* ---- sock_sampler.c: the states of both sockets, around each delivery ---- */
+int sock_sampler_open(struct sock_sampler **out, const struct lab_plan *plan, struct error *error);
+void sock_sampler_close(struct sock_sampler *sampler);
 /* The calling process must be in the host's namespace. */
-int sampler_attach(struct sampler *sampler, enum lab_host host, struct error *error);
+int sock_sampler_attach(struct sock_sampler *sampler, enum lab_host host, struct error *error);
 /* The number of the packet's connection, from 1; 0: none. */
-uint32_t sampler_connection(struct sampler *sampler, enum lab_host from,
-                            const struct segment *segment);
-void sampler_around(struct sampler *sampler, enum lab_host from, const struct segment *segment);
-void sampler_last(struct sampler *sampler);
+uint32_t sock_sampler_connection(struct sock_sampler *sampler, enum lab_host from,
+                                 const struct segment *segment);
+void sock_sampler_around(struct sock_sampler *sampler, enum lab_host from,
+                         const struct segment *segment);
+void sock_sampler_last(struct sock_sampler *sampler);
 
 /* ---- The wire ---- */
 struct wire {
@@ -103,7 +102,7 @@ struct wire {
     struct link_socket *links[LAB_HOSTS]; /* in the hosts' namespaces */
     uint64_t drops_before[LAB_HOSTS];     /* of the host's device, when it was attached */
     struct capture_writer *writer;
-    struct sampler *sampler;
+    struct sock_sampler *sampler;
     struct queue queue;
     int64_t busy_until_ns[LAB_HOSTS]; /* of the link towards a host, with a rate */
     struct frame *swapped[LAB_HOSTS]; /* waits for the next packet towards that host */
@@ -135,7 +134,13 @@ struct trace_event *wire_record(struct wire *wire, enum trace_side side, bool fr
                                 int64_t at_real_ns, const struct segment *segment,
                                 uint32_t wire_bytes, uint32_t connection, enum trace_fate fate,
                                 uint32_t fault);
-void wire_set_fate(struct trace_event *event, enum trace_fate fate, uint32_t fault);
+/* Tells that a packet that was recorded before was lost after all. NULL is allowed. */
+void wire_set_dropped(struct trace_event *event);
+
+/* Whether the link is cut, by a request or by a rule. */
+bool wire_is_cut(const struct wire *wire);
+/* How long the wire has been open. */
+int64_t wire_age(const struct wire *wire);
 
 struct delivery {
     enum lab_host to;
@@ -164,7 +169,5 @@ int64_t wire_next_ns(const struct wire *wire);
 void wire_release(struct wire *wire, struct rule *rule);
 /* Everything under way is lost. */
 void wire_drop_all(struct wire *wire);
-bool wire_is_cut(const struct wire *wire);
-int64_t wire_age(const struct wire *wire);
 
 #endif

@@ -15,7 +15,6 @@ struct frame_plan {
     size_t link_len;
     uint8_t family, protocol, ttl, traffic_class;
     bool dont_fragment;
-    uint16_t ip_id;
     const uint8_t *source, *destination;
     const uint8_t *header; /* of the transport; its checksum field is 0 */
     size_t header_len;
@@ -30,7 +29,6 @@ static void write_ip4(uint8_t *at, const struct frame_plan *plan, size_t transpo
     at[0] = 0x45;
     at[1] = plan->traffic_class;
     set_u16(at + 2, (uint16_t)(IP4_HEADER_MIN + transport_len));
-    set_u16(at + 4, plan->ip_id);
     set_u16(at + 6, plan->dont_fragment ? 0x4000 : 0);
     at[8] = plan->ttl;
     at[9] = plan->protocol;
@@ -208,39 +206,4 @@ int packet_build_icmp(uint8_t *out, size_t size, const void *frame, size_t captu
                              .checksum_place = 2,
                              .payload = (const uint8_t *)frame + segment->network_offset,
                              .payload_len = quote < most ? quote : most});
-}
-
-int packet_build_tcp(uint8_t *out, size_t size, const struct packet_tcp *tcp)
-{
-    uint8_t link[14], header[20 + TCP_OPTIONS_MAX];
-    bool has_link = tcp->link == PACKET_LINK_ETHERNET;
-
-    if ((tcp->family != 4 && tcp->family != 6) || (!has_link && tcp->link != PACKET_LINK_RAW))
-        return -EINVAL;
-    int options_len = packet_encode_options(header + 20, &tcp->options);
-    if (options_len < 0)
-        return options_len;
-
-    memcpy(link, tcp->destination_mac, 6);
-    memcpy(link + 6, tcp->source_mac, 6);
-    set_u16(link + 12, tcp->family == 4 ? 0x0800 : 0x86dd);
-    write_tcp(header, tcp->source.port, tcp->destination.port, tcp->seq, tcp->ack, tcp->flags);
-    header[12] = (uint8_t)((5 + options_len / 4) << 4 | (header[12] & 1));
-    set_u16(header + 14, tcp->window);
-    set_u16(header + 18, tcp->urgent);
-    return assemble(out, size,
-                    &(struct frame_plan){.link_header = link,
-                                         .link_len = has_link ? sizeof link : 0,
-                                         .family = tcp->family,
-                                         .protocol = IP_TCP,
-                                         .ttl = tcp->ttl ? tcp->ttl : 64,
-                                         .dont_fragment = true,
-                                         .ip_id = tcp->ip_id,
-                                         .source = tcp->source.address,
-                                         .destination = tcp->destination.address,
-                                         .header = header,
-                                         .header_len = 20 + (size_t)options_len,
-                                         .checksum_place = 16,
-                                         .payload = tcp->payload,
-                                         .payload_len = tcp->payload_len});
 }

@@ -1,4 +1,4 @@
-/* Frames, written: answers to a segment, whole segments, and small edits in place.
+/* Frames, written: answers to a segment, and a bit flipped in place.
  *
  * Builders write into the caller's memory and return the frame's length in bytes, or a negative
  * errno and then nothing of use: -ENOSPC (does not fit), -EINVAL (said at each). Checksums are
@@ -30,39 +30,8 @@ int packet_build_icmp(uint8_t *out, size_t size, const void *frame, size_t captu
                       const struct segment *segment, const struct icmp_name *name,
                       const struct packet_endpoint *from, uint32_t mtu);
 
-/* A TCP segment from nothing. Zero is a usable value for every field but `family`. */
-struct packet_tcp {
-    enum packet_link link; /* Ethernet or raw */
-    uint8_t source_mac[6], destination_mac[6];
-    uint8_t family; /* 4 or 6 */
-    uint8_t ttl;    /* 0: 64 */
-    uint16_t ip_id;
-    struct packet_endpoint source, destination;
-    uint32_t seq, ack;
-    uint16_t flags; /* SEGMENT_… */
-    uint16_t window;
-    uint16_t urgent;
-    struct tcp_options options; /* what has_… says; never malformed or unknown ones */
-    const void *payload;
-    size_t payload_len;
-};
-
-/* -EINVAL: bad family or link, options that do not fit 40 bytes, more than a packet can carry. */
-int packet_build_tcp(uint8_t *out, size_t size, const struct packet_tcp *tcp);
-
-/* The options that `options` has, padded to a multiple of four with NOPs. Returns the length, or
- * -EINVAL when they do not fit. MPTCP, MD5 and AO are not written. */
-int packet_encode_options(uint8_t out[TCP_OPTIONS_MAX], const struct tcp_options *options);
-
-/* Lowers the MSS option to at most `mss`, checksum included. 1: changed, 0: nothing to change. */
-int packet_clamp_mss(uint8_t *frame, size_t captured, const struct segment *segment, uint16_t mss);
-
 /* Flips one bit that `chance` picks, and leaves the checksum wrong: in the payload, or in the
  * transport's checksum field where there is no payload. -EINVAL: neither is there. */
 int packet_corrupt(uint8_t *frame, size_t captured, const struct segment *segment, uint64_t chance);
-
-/* Computes the IPv4 header's and the transport's checksum anew. -EINVAL: the frame is cut,
- * malformed, a fragment or source routed. */
-int packet_fix_checksums(uint8_t *frame, size_t captured, const struct segment *segment);
 
 #endif

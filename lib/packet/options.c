@@ -2,9 +2,7 @@
  * kind with a wrong length is ignored alone, as Linux does; a length that leaves the header ends
  * the walk, because where the next option starts is then unknown. */
 #include "packet/options.h"
-#include "packet/build.h"
 
-#include <errno.h>
 
 static void read_mss(struct tcp_options *out, const struct view *view, size_t body, size_t len)
 {
@@ -152,85 +150,4 @@ void options_read(struct tcp_options *out, const struct view *view, size_t offse
         read_option(out, view, kind, offset + 2, len - 2);
         offset += len;
     }
-}
-
-/* An option being written; what does not fit is counted all the same and found at the end. */
-struct encoder {
-    uint8_t *out;
-    size_t len;
-};
-
-static void put(struct encoder *encoder, const void *bytes, size_t len)
-{
-    if (encoder->len + len <= TCP_OPTIONS_MAX)
-        memcpy(encoder->out + encoder->len, bytes, len);
-    encoder->len += len;
-}
-
-static void put_u8(struct encoder *encoder, uint8_t value)
-{
-    put(encoder, &value, 1);
-}
-
-static void put_u16(struct encoder *encoder, uint16_t value)
-{
-    put_u8(encoder, (uint8_t)(value >> 8));
-    put_u8(encoder, (uint8_t)value);
-}
-
-static void put_u32(struct encoder *encoder, uint32_t value)
-{
-    put_u16(encoder, (uint16_t)(value >> 16));
-    put_u16(encoder, (uint16_t)value);
-}
-
-static void put_head(struct encoder *encoder, uint8_t kind, size_t body_len)
-{
-    put_u8(encoder, kind);
-    put_u8(encoder, (uint8_t)(2 + body_len));
-}
-
-static void put_fast_open(struct encoder *encoder, const struct tcp_options *options)
-{
-    if (options->fast_open_experimental) {
-        put_head(encoder, TCP_OPTION_EXPERIMENTAL, 2 + (size_t)options->fast_open_len);
-        put_u16(encoder, FAST_OPEN_MAGIC);
-    } else {
-        put_head(encoder, TCP_OPTION_FAST_OPEN, options->fast_open_len);
-    }
-    put(encoder, options->fast_open_cookie, options->fast_open_len);
-}
-
-int packet_encode_options(uint8_t out[TCP_OPTIONS_MAX], const struct tcp_options *options)
-{
-    struct encoder encoder = {.out = out};
-
-    if (options->sack_count > TCP_SACK_MAX || options->fast_open_len > TCP_FAST_OPEN_COOKIE_MAX)
-        return -EINVAL;
-    if (options->has_mss) {
-        put_head(&encoder, TCP_OPTION_MSS, 2);
-        put_u16(&encoder, options->mss);
-    }
-    if (options->has_sack_permitted)
-        put_head(&encoder, TCP_OPTION_SACK_PERMITTED, 0);
-    if (options->has_timestamps) {
-        put_head(&encoder, TCP_OPTION_TIMESTAMPS, 8);
-        put_u32(&encoder, options->ts_value);
-        put_u32(&encoder, options->ts_echo);
-    }
-    if (options->has_window_scale) {
-        put_head(&encoder, TCP_OPTION_WINDOW_SCALE, 1);
-        put_u8(&encoder, options->window_scale);
-    }
-    if (options->has_fast_open)
-        put_fast_open(&encoder, options);
-    if (options->sack_count)
-        put_head(&encoder, TCP_OPTION_SACK, 8 * (size_t)options->sack_count);
-    for (size_t i = 0; i < options->sack_count; i++) {
-        put_u32(&encoder, options->sack[i].left);
-        put_u32(&encoder, options->sack[i].right);
-    }
-    while (encoder.len % 4)
-        put_u8(&encoder, TCP_OPTION_NOP);
-    return encoder.len <= TCP_OPTIONS_MAX ? (int)encoder.len : -EINVAL;
 }

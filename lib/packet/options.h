@@ -1,4 +1,4 @@
-/* TCP options, read. Internal to this room; packet_encode_options() writes them. */
+/* TCP options, read. Internal to this room. */
 #ifndef PACKET_OPTIONS_H
 #define PACKET_OPTIONS_H
 

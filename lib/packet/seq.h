@@ -40,15 +40,4 @@ static inline bool seq_within(uint32_t seq, uint32_t low, uint32_t high)
     return seq - low < high - low;
 }
 
-/* Where a connection's unwrapped numbers start, so that segments from before its first one (keep
- * alives, old duplicates) stay positive: seq_unwrap(SEQ_BASE + isn, seq). */
-#define SEQ_BASE (UINT64_C(1) << 32)
-
-/* The 64-bit number that ends in `seq` and is nearest to `near`: feed it the highest number so far
- * and connections of more than 4 GiB keep a steady count. */
-static inline uint64_t seq_unwrap(uint64_t near, uint32_t seq)
-{
-    return near + (uint64_t)(int64_t)seq_diff(seq, (uint32_t)near);
-}
-
 #endif

@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-
-#define TRACE_MAGIC UINT64_C(0x6e6b747261636531)
+#include <unistd.h>
 
 struct slot {
     _Atomic uint32_t committed;
@@ -19,34 +17,15 @@ struct slot {
 };
 
 struct shared {
-    uint64_t magic;
     uint64_t capacity;
     _Atomic uint64_t reserved;
     struct slot slots[];
 };
 
 struct trace {
-    int fd;
     size_t map_bytes;
     struct shared *shared;
 };
-
-static int map(struct trace **out, int fd, size_t bytes, struct error *error)
-{
-    struct trace *trace = calloc(1, sizeof *trace);
-
-    if (!trace)
-        return error_sys(error, ENOMEM, "trace");
-    void *shared = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-    if (shared == MAP_FAILED) {
-        int code = errno;
-        free(trace);
-        return error_sys(error, code, "trace: mmap of %zu bytes", bytes);
-    }
-    *trace = (struct trace){.fd = fd, .map_bytes = bytes, .shared = shared};
-    *out = trace;
-    return 0;
-}
 
 int trace_open(struct trace **out, size_t max_events, struct error *error)
 {
@@ -57,40 +36,19 @@ int trace_open(struct trace **out, size_t max_events, struct error *error)
         return error_sys(error, errno, "trace: memfd_create");
     if (ftruncate(fd, (off_t)bytes))
         return error_sys(error, errno, "trace: ftruncate to %zu bytes", bytes);
-    int rc = map(out, fd, bytes, error);
-    if (rc)
-        return rc;
-    take_fd(&fd);
-    (*out)->shared->capacity = max_events;
-    (*out)->shared->magic = TRACE_MAGIC;
-    return 0;
-}
-
-int trace_map(struct trace **out, int fd, struct error *error)
-{
-    struct stat status;
-
-    if (fstat(fd, &status))
-        return error_sys(error, errno, "trace: fstat");
-    if ((size_t)status.st_size < sizeof(struct shared))
-        return error_set(error, EINVAL, "trace: descriptor %d is no trace", fd);
-    int rc = map(out, fd, (size_t)status.st_size, error);
-    if (rc)
-        return rc;
-    struct shared *shared = (*out)->shared;
-    size_t room = ((size_t)status.st_size - sizeof *shared) / sizeof(struct slot);
-    if (shared->magic != TRACE_MAGIC || shared->capacity > room) {
-        (*out)->fd = -1; /* the caller still owns it */
-        trace_close(*out);
-        *out = NULL;
-        return error_set(error, EINVAL, "trace: descriptor %d is no trace", fd);
+    struct trace *trace = calloc(1, sizeof *trace);
+    if (!trace)
+        return error_sys(error, ENOMEM, "trace");
+    void *shared = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (shared == MAP_FAILED) {
+        int code = errno;
+        free(trace);
+        return error_sys(error, code, "trace: mmap of %zu bytes", bytes);
     }
+    *trace = (struct trace){.map_bytes = bytes, .shared = shared};
+    trace->shared->capacity = max_events;
+    *out = trace;
     return 0;
-}
-
-int trace_fd(const struct trace *trace)
-{
-    return trace->fd;
 }
 
 void trace_close(struct trace *trace)
@@ -98,8 +56,6 @@ void trace_close(struct trace *trace)
     if (!trace)
         return;
     munmap(trace->shared, trace->map_bytes);
-    if (trace->fd >= 0)
-        close(trace->fd);
     free(trace);
 }
 

@@ -6,10 +6,9 @@
  * a reader skips slots that were reserved by a writer that died before it committed. The order of
  * slots is the order of reservation, not of time: read with trace_read(), which sorts.
  *
- * Appending is lock-free and safe from any thread and from any process that inherited or mapped the
- * trace (fork keeps the mapping; trace_fd() with trace_map() serves processes that did not), and is
- * async-signal-safe. Opening, reading and closing belong to one thread. Memory is released by
- * trace_close() in every process that has it mapped, or by that process's end. */
+ * Appending is lock-free and safe from any thread and from any process that inherited the trace
+ * over fork, and is async-signal-safe. Opening, reading and closing belong to one thread. Memory is
+ * released by trace_close() in every process that has it mapped, or by that process's end. */
 #ifndef TRACE_TRACE_H
 #define TRACE_TRACE_H
 
@@ -23,10 +22,6 @@ struct trace;
 
 /* A new trace for up to max_events events. -ENOMEM, -EMFILE, … */
 int trace_open(struct trace **out, size_t max_events, struct error *error);
-/* The descriptor to hand to another process, owned by the trace. */
-int trace_fd(const struct trace *trace);
-/* The same trace in another process; takes fd over on success. -EINVAL when it is no trace. */
-int trace_map(struct trace **out, int fd, struct error *error);
 void trace_close(struct trace *trace); /* NULL is allowed */
 
 /* Appends a copy. A trace that is full counts the loss. NULL as the trace is allowed and records

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "build_tcp.h"
 #include "capture/capture.h"
 #include "packet/build.h"
 

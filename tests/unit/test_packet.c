@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "build_tcp.h"
 #include "packet/build.h"
 #include "packet/seq.h"
 #include "packet_samples.h"
@@ -406,32 +407,7 @@ static void icmp_names_are_found_both_ways(void **state)
 
 /* --- edits --- */
 
-static void the_mss_is_clamped_and_the_checksum_follows(void **state)
-{
-    (void)state;
-    for (int odd = 0; odd < 2; odd++) {
-        struct packet_tcp tcp = tcp_between(odd ? 6 : 4);
-        tcp.flags = SEGMENT_SYN;
-        tcp.options.has_mss = true;
-        tcp.options.mss = 1460;
-        tcp.options.has_window_scale = true;
-        struct built built = build(&tcp);
-        if (odd) { /* NOP, MSS, window scale: the value is then at an odd place */
-            static const uint8_t moved[8] = {1, 2, 4, 5, 180, 3, 3, 0};
-            memcpy(built.bytes + built.segment.transport_offset + 20, moved, sizeof moved);
-            packet_decode(&built.segment, PACKET_LINK_ETHERNET, built.bytes, built.len, built.len);
-            assert_int_equal(built.segment.options.mss, 1460);
-            assert_int_equal(packet_fix_checksums(built.bytes, built.len, &built.segment), 0);
-        }
-        assert_int_equal(packet_clamp_mss(built.bytes, built.len, &built.segment, 1460), 0);
-        assert_int_equal(packet_clamp_mss(built.bytes, built.len, &built.segment, 536), 1);
-        packet_decode(&built.segment, PACKET_LINK_ETHERNET, built.bytes, built.len, built.len);
-        assert_int_equal(built.segment.options.mss, 536);
-        assert_good(&built.segment, built.bytes, built.len);
-    }
-}
-
-static void corruption_is_seen_and_can_be_mended(void **state)
+static void corruption_is_seen(void **state)
 {
     (void)state;
     for (uint64_t chance = 0; chance < 200; chance++) {
@@ -443,8 +419,6 @@ static void corruption_is_seen_and_can_be_mended(void **state)
         assert_int_equal(packet_verify(&built.segment, built.bytes, built.len).transport,
                          PACKET_CHECKSUM_BAD);
         assert_memory_equal(built.bytes, before.bytes, before.segment.transport_offset + 16);
-        assert_int_equal(packet_fix_checksums(built.bytes, built.len, &built.segment), 0);
-        assert_good(&built.segment, built.bytes, built.len);
     }
 }
 
@@ -456,11 +430,6 @@ static void sequence_numbers_wrap(void **state)
     assert_true(seq_lt(UINT32_MAX, 0) && seq_gt(0, UINT32_MAX) && seq_le(5, 5) && seq_ge(5, 5));
     assert_int_equal(seq_diff(2, UINT32_MAX), 3);
     assert_true(seq_within(1, UINT32_MAX, 2) && !seq_within(2, UINT32_MAX, 2));
-
-    uint64_t at = SEQ_BASE + 4000000000u;
-    for (int i = 0; i < 100; i++, at += 1000000000)
-        assert_true(seq_unwrap(at, (uint32_t)(at + 999)) == at + 999 &&
-                    seq_unwrap(at, (uint32_t)(at - 999)) == at - 999);
 }
 
 static void flags_are_written_in_the_order_of_the_contract(void **state)
@@ -489,8 +458,7 @@ int main(void)
         cmocka_unit_test(a_reset_answers_as_the_rfc_says),
         cmocka_unit_test(an_icmp_error_quotes_its_offender),
         cmocka_unit_test(icmp_names_are_found_both_ways),
-        cmocka_unit_test(the_mss_is_clamped_and_the_checksum_follows),
-        cmocka_unit_test(corruption_is_seen_and_can_be_mended),
+        cmocka_unit_test(corruption_is_seen),
         cmocka_unit_test(sequence_numbers_wrap),
         cmocka_unit_test(flags_are_written_in_the_order_of_the_contract),
     };

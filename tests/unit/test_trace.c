@@ -117,25 +117,6 @@ static void several_processes_write_at_once(void **state)
     trace_close(trace);
 }
 
-static void a_trace_is_mapped_by_its_descriptor(void **state)
-{
-    struct trace *trace, *other;
-    struct trace_event event = mark(5, "shared");
-    struct error error;
-    int null_fd[2];
-    (void)state;
-    assert_int_equal(trace_open(&trace, 16, NULL), 0);
-    assert_int_equal(trace_map(&other, dup(trace_fd(trace)), &error), 0);
-    trace_append(other, &event);
-    assert_string_equal(trace_slot(trace, 0)->text, "shared");
-    trace_close(other);
-    trace_close(trace);
-    assert_int_equal(pipe(null_fd), 0);
-    assert_int_equal(trace_map(&other, null_fd[0], &error), -EINVAL);
-    close(null_fd[0]);
-    close(null_fd[1]);
-}
-
 static void a_strip_is_bounded(void **state)
 {
     static struct trace_strip strip;
@@ -157,7 +138,6 @@ int main(void)
         cmocka_unit_test(a_full_trace_counts_what_it_drops),
         cmocka_unit_test(a_writer_that_dies_leaves_a_hole),
         cmocka_unit_test(several_processes_write_at_once),
-        cmocka_unit_test(a_trace_is_mapped_by_its_descriptor),
         cmocka_unit_test(a_strip_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

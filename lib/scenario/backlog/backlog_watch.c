@@ -224,7 +224,7 @@ void backlog_tables(struct testbed *bed, const char *queues)
         return;
     list_queues(bed, watch);
     list_counters(bed, watch);
-    if (bed->request->set != &scenario_connect)
+    if (testbed_runs_for(bed, "accept-backlog"))
         summarize(bed, watch);
 }
 

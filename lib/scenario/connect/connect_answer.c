@@ -77,7 +77,7 @@ void connect_summary(struct testbed *bed, const struct act_reply *connect)
     int64_t seen_ns[1];
     size_t syns = testbed_times(bed, "syn", LAB_FROM_CLIENT, seen_ns, 1);
 
-    if (bed->request->set == &scenario_backlog)
+    if (!testbed_runs_for(bed, "connect-timeout"))
         return;
     result_set_text(bed->arena, summary, "connect", act_rc_name(connect->rc, "0"));
     result_set_text(bed->arena, summary, "after",

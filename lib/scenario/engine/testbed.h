@@ -18,6 +18,7 @@
 #include "scenario/scenario.h"
 #include "trace/trace.h"
 #include <netinet/tcp.h>
+#include <string.h>
 
 #define TESTBED_LIMIT_NS (15 * NS_PER_SEC) /* a wait that takes longer is a failure */
 
@@ -223,6 +224,12 @@ struct result_map *testbed_row(struct testbed *bed);
 static inline struct result_map *testbed_summary(struct testbed *bed)
 {
     return &bed->result->summary;
+}
+
+/* Whether the run is one of that command's: a row that two commands list sums up for the one. */
+static inline bool testbed_runs_for(const struct testbed *bed, const char *command)
+{
+    return !bed->request->set || !strcmp(bed->request->set->command, command);
 }
 
 /* A name for a state that testbed_socket_of() gave: "TIME-WAIT". 0 is "none": sock_diag finds no
