@@ -31,12 +31,12 @@ static const struct cli_group sut_burst_group = {
          .max = 4000,
          .value = "N",
          .needs = "server",
-         .help = "So many clients connect to your server: 100 without this option."},
+         .help = "This many clients connect to your server: 100 without this option."},
         {.name = "rate",
          CLI_SIZE(OF, run.faults.rate_bytes),
          .min = 1,
          .value = "N|SIZE",
-         .help = "With --server: so many of them a second, from 1 to 100000; without it, all at "
+         .help = "With --server: this many of them a second, from 1 to 100000; without it, all at "
                  "once. With a scenario: the link carries this many bytes a second, each way."},
         {0},
     }};
@@ -52,8 +52,8 @@ static int run_burst(struct cli_invocation *invocation, const struct accept_back
 
     if (stray) {
         output_complain(invocation->command->name,
-                        "--server plays a burst of connections to a program of yours, in a lab; %s "
-                        "has no part in it",
+                        "--server plays a burst of connections to a program of yours, in a lab; "
+                        "%s does not go with it",
                         stray);
         return STATUS_USAGE;
     }
@@ -68,6 +68,11 @@ static int run_burst(struct cli_invocation *invocation, const struct accept_back
         subject.connections = CONNECTIONS;
     subject.per_second = lab.faults.rate_bytes;
     lab.faults.rate_bytes = 0;
+    if (given->live.duration_set &&
+        (!lab.common.timeout_set || given->live.duration_ns < lab.common.timeout_ns)) {
+        lab.common.timeout_set = true;
+        lab.common.timeout_ns = given->live.duration_ns;
+    }
     subject.suite = !invocation->arg_count && !lab.common.all;
     return suts_run(invocation, &burst, &lab, &subject);
 }
@@ -83,8 +88,14 @@ static int run(struct cli_invocation *invocation)
         !lab->common.list) {
         output_complain(invocation->command->name,
                         "nothing to do: say what to watch (--listener [HOST]:PORT, --pid PID or "
-                        "--all-listeners), or name a scenario (--list has them), or give --all, "
-                        "or --server for a burst to a program of yours");
+                        "--all-listeners), name a scenario (--list has them), or give --all, or "
+                        "--server for a burst to a program of yours");
+        return STATUS_USAGE;
+    }
+    if (!backlog_live_wanted(&options->live) && options->live.duration_set) {
+        output_complain(invocation->command->name,
+                        "--duration is how long to watch a live listener, or to wait for a burst "
+                        "(--server); a scenario ends by itself, and --timeout bounds it");
         return STATUS_USAGE;
     }
     if (!backlog_live_wanted(&options->live))
@@ -128,7 +139,7 @@ static const char *const description[] = {
     "its limit, the half-open connections, what was dropped, and the kernel's counters.",
     "At the end it says whether connections were lost or had to wait, and which limit binds: the "
     "backlog that the server gave to listen(), net.core.somaxconn, or the application that does "
-    "not accept fast enough. Without --timeout it watches for 10 seconds.",
+    "not accept fast enough. Without --duration it watches for 10 seconds.",
     "With the name of a scenario it reproduces, between two hosts of a private lab, how the queues "
     "fill and overflow, what the clients see of it, and which ways of accepting, sharing and "
     "handing over a listener lose connections. No privilege is needed for either.",
@@ -139,10 +150,11 @@ static const char *const description[] = {
 
 static const struct cli_example examples[] = {
     {"netkit accept-backlog --listener :8080", "Watch the listeners of port 8080."},
-    {"netkit accept-backlog --listener 127.0.0.1:6379 --timeout 1m",
+    {"netkit accept-backlog --listener 127.0.0.1:6379 --duration 1m",
      "Watch the one that a connection to this address reaches, for a minute."},
     {"netkit accept-backlog --all-listeners --fail-on any",
-     "In a pipeline: exit with status 1 if any listener here loses connections or lets them wait."},
+     "In a pipeline: exit with status 1 if any listener here loses connections or keeps them "
+     "waiting."},
     {"netkit accept-backlog --listener :8080 --interval 10ms --format ndjson",
      "A line of JSON for each sample, then the findings."},
     {"netkit accept-backlog sweep --backlog 0-5,128",
@@ -164,7 +176,7 @@ static const struct cli_status statuses[] = {
     {3, "This machine does not let it run, or the input was damaged; the message says what to do."},
     {4, "Every target was unknown or out of reach."},
     {130, "Interrupted; what was measured so far is reported first."},
-    {143, "Terminated; likewise."},
+    {143, "Terminated; what was measured so far is reported first."},
     {0},
 };
 

@@ -19,13 +19,12 @@
 #include <sys/socket.h>
 
 #define COMMAND      "accept-backlog"
-#define TIMEOUT_NS   (10 * NS_PER_SEC)
+#define DURATION_NS  (10 * NS_PER_SEC) /* of a watch, unless the user says otherwise */
 #define SLICE_NS     (100 * NS_PER_MS) /* a signal between the check and the wait is seen after it */
 #define LIVE_COLUMNS 24                /* of the small chart */
-#define ALWAYS_STREAM                                                                              \
-    16 /* so many listeners are streamed at every sample, more when they change                    \
-        */
-#define LITTLE_CPU 0.01
+/* So many listeners are streamed at every sample, more when they change. */
+#define ALWAYS_STREAM 16
+#define LITTLE_CPU    0.01
 
 struct watch {
     const struct backlog_live_options *options;
@@ -105,7 +104,9 @@ static void list_parameters(const struct watch *watch)
     result_set_integer(arena, map, "pid", options->pid ? options->pid : RESULT_UNKNOWN);
     result_set_bool(arena, map, "all_listeners", options->all);
     result_set_integer(arena, map, "interval_ns", options->interval_ns);
-    result_set_integer(arena, map, "timeout_ns", watch->until_ns - watch->started_ns);
+    result_set_integer(arena, map, "duration_ns", watch->until_ns - watch->started_ns);
+    result_set_integer(arena, map, "timeout_ns",
+                       watch->common->timeout_set ? watch->common->timeout_ns : RESULT_UNKNOWN);
 }
 
 /* ---- while it goes on: NDJSON ---- */
@@ -339,6 +340,16 @@ static int run_watch(struct watch *watch)
     return deliver(watch);
 }
 
+/* --timeout bounds the run whatever --duration says, and alone it is the duration. */
+static int64_t duration_ns(const struct backlog_live_options *options,
+                           const struct common_options *common)
+{
+    if (!options->duration_set)
+        return common->timeout_set ? common->timeout_ns : DURATION_NS;
+    return common->timeout_set && common->timeout_ns < options->duration_ns ? common->timeout_ns
+                                                                            : options->duration_ns;
+}
+
 int backlog_live_run(const struct cli_invocation *invocation,
                      const struct backlog_live_options *options,
                      const struct common_options *common)
@@ -352,7 +363,7 @@ int backlog_live_run(const struct cli_invocation *invocation,
     struct error error = {0};
     int status = STATUS_USAGE;
 
-    watch.until_ns = watch.started_ns + (common->timeout_set ? common->timeout_ns : TIMEOUT_NS);
+    watch.until_ns = watch.started_ns + duration_ns(options, common);
     report_session_begin(&report, invocation);
     list_parameters(&watch);
     interrupt_catch();
@@ -399,5 +410,12 @@ const struct cli_group backlog_live_group = {
          .max = 3600 * NS_PER_SEC,
          .initial = "100ms",
          .help = "Take a sample this often."},
+        {.name = "duration",
+         CLI_DURATION(OF, duration_ns),
+         CLI_GIVEN(OF, duration_set),
+         .min = NS_PER_MS,
+         .help =
+             "Watch for this long: 10 seconds without this option, or --timeout. With --server: "
+             "wait this long for the last connect of the burst."},
         {0},
     }};

@@ -8,7 +8,8 @@ struct backlog_live_options {
     struct cli_list listeners;
     int64_t pid;
     bool all;
-    int64_t interval_ns;
+    int64_t interval_ns, duration_ns;
+    bool duration_set;
 };
 
 extern const struct cli_group backlog_live_group;

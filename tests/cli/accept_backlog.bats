@@ -52,6 +52,25 @@ try() {
     assert_stderr_has "--sysctl belongs to"
 }
 
+@test "--duration is how long to watch, and --timeout still bounds it" {
+    try --listener :80 --duration 0
+    assert_status 2
+    assert_stderr_has "--duration"
+    try sweep --duration 5s
+    assert_status 2
+    assert_stderr_has "--timeout bounds it"
+    python3 - "$NETKIT" << 'EOF'
+import json, socket, subprocess, sys
+listener = socket.create_server(("127.0.0.1", 0))
+port = str(listener.getsockname()[1])
+for given in ("--duration 20ms", "--timeout 20ms", "--duration 20ms --timeout 1m",
+              "--duration 1m --timeout 20ms"):
+    done = subprocess.run([sys.argv[1], "accept-backlog", "--listener", "127.0.0.1:" + port,
+                           "--json", *given.split()], capture_output=True, check=True)
+    assert json.loads(done.stdout)["parameters"]["duration_ns"] == 20_000_000, given
+EOF
+}
+
 @test "the sweep of one backlog" {
     try sweep --backlog 3 --json
     assert_status 0
@@ -82,10 +101,10 @@ EOF
 @test "a burst, a live listener and the scenarios are three things" {
     try --server true --port 80 --listener :80
     assert_status 2
-    assert_stderr_has "a live listener has no part in it"
+    assert_stderr_has "a live listener does not go with it"
     try --server true --port 80 --backlog 4
     assert_status 2
-    assert_stderr_has "--backlog has no part in it"
+    assert_stderr_has "--backlog does not go with it"
     try --server true --port 80 sweep
     assert_status 2
     assert_stderr_has "no scenario 'sweep'"

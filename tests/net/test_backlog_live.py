@@ -109,7 +109,7 @@ class Watch:
     def __init__(self, case, *args):
         self.case = case
         self.process = subprocess.Popen(
-            [NETKIT, "accept-backlog", "--format", "ndjson", "--timeout", "120s", *args],
+            [NETKIT, "accept-backlog", "--format", "ndjson", "--duration", "120s", *args],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
         self.samples, self.lines = [], []
         case.addCleanup(self.kill)
@@ -390,7 +390,7 @@ class Life(Case):
             watch = Watch(self, "--pid", str(process.pid))
             process.stdin.close()
             process.wait()
-            watch.end(status=0)  # by itself, long before --timeout
+            watch.end(status=0)  # by itself, long before --duration
         self.assertEqual(sorted(result["limit"] for result in watch.results), [8, 9])
         self.assertEqual({line["code"] for line in watch.findings}, {"listener-closed"})
         self.assertEqual({result["pid"] for result in watch.results}, {process.pid})
@@ -460,7 +460,7 @@ listener = socket.create_server(("::" if sys.argv[1] == "6" else "0.0.0.0", 8000
                                 family=family, backlog=int(sys.argv[2]))
 with open(sys.argv[3] + "/report", "w") as report:
     watch = subprocess.Popen([os.environ["NETKIT"], "accept-backlog", "--listener", ":8000",
-                              "--format", "ndjson", "--timeout", "60s"], stdout=report)
+                              "--format", "ndjson", "--duration", "60s"], stdout=report)
     while watch.poll() is None and not os.path.exists(sys.argv[3] + "/stop"):
         time.sleep(0.02)
     watch.send_signal(signal.SIGINT)
@@ -544,7 +544,7 @@ class Live(Case):
         server = Listener(self, socket.AF_INET, "127.0.0.1", 9)
         server.connect(4)
         main, other = os.openpty()
-        with subprocess.Popen([NETKIT, "accept-backlog", "--listener", server.name, "--timeout",
+        with subprocess.Popen([NETKIT, "accept-backlog", "--listener", server.name, "--duration",
                                "500ms"], stdout=subprocess.PIPE, stderr=other,
                               env=dict(os.environ, TERM="xterm", LC_ALL="C")) as process:
             os.close(other)

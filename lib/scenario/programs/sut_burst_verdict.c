@@ -166,7 +166,7 @@ static bool says_nothing(struct testbed *bed, const struct sut_burst *burst)
                      "nothing: a segment was lost or late on the way",
                      (long long)waited(result));
     else if (result->undecided)
-        testbed_fail(bed, "%lld connects were not decided within the time (--timeout)",
+        testbed_fail(bed, "%lld connects were not decided in time (--duration)",
                      (long long)result->undecided);
     return testbed_failed(bed);
 }
