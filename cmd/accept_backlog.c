@@ -108,7 +108,7 @@ static int run(struct cli_invocation *invocation)
     if (!stray)
         return backlog_live_run(invocation, &options->live, &lab->common);
     output_complain(invocation->command->name,
-                    "%s belongs to what is reproduced in a lab; --listener, --pid and "
+                    "%s is for scenarios in a lab; --listener, --pid and "
                     "--all-listeners look at what is there",
                     stray);
     return STATUS_USAGE;

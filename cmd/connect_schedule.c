@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What decides over a connect's SYNs: sysctls, then options of a socket. */
+/* What decides when a connect sends its SYNs: sysctls, then options of a socket. */
 struct plan {
     struct kernel_timers_settings settings;
     struct kernel_timers_socket socket;
@@ -88,7 +88,7 @@ static int name_the_knobs(struct error *error, const char *given)
                      buf_str(&names), given);
 }
 
-static int take(struct plan *plan, const char *given, bool *told, struct error *error)
+static int set_knob(struct plan *plan, const char *given, bool *told, struct error *error)
 {
     const char *equals = strchr(given, '=');
     const struct knob *knob = equals ? find_knob(given, (size_t)(equals - given)) : NULL;
@@ -145,7 +145,7 @@ int connect_schedule_report(struct report *report, const struct cli_list *given,
     struct kernel_timers schedule;
 
     for (size_t i = 0; i < given->count; i++) {
-        int rc = take(&plan, given->words[i], told, error);
+        int rc = set_knob(&plan, given->words[i], told, error);
         if (rc)
             return rc;
     }

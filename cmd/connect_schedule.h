@@ -1,4 +1,4 @@
-/* When this kernel sends SYNs: its settings, and those that the user puts in their place. */
+/* When this kernel sends SYNs: by its settings, or those that the user gives instead. */
 #ifndef CMD_CONNECT_SCHEDULE_H
 #define CMD_CONNECT_SCHEDULE_H
 

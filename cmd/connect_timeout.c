@@ -34,12 +34,11 @@ static const struct cli_group bounding = {
          CLI_CHOICE_SET(struct connect_methods, chosen),
          .value = "LIST",
          .words = method_words,
-         .help = "Which ways of bounding the wait the scenario blackhole compares; without it, "
-                 "all."},
+         .help = "Which ways of bounding the wait the scenario blackhole compares (default: all)."},
         {0},
     }};
 
-/* --method says something about one scenario: others do not hear of it. */
+/* --method concerns one scenario, and is refused with others. */
 static bool wants_methods(const struct cli_invocation *invocation,
                           const struct connect_options *options)
 {
@@ -60,7 +59,7 @@ static int run(struct cli_invocation *invocation)
             return scenarios_run(invocation, &scenario_connect, &options->run, &extra);
         output_complain(invocation->command->name,
                         "--method compares ways of bounding the scenario 'blackhole': name that "
-                        "one, or give --all");
+                        "scenario, or give --all");
         return STATUS_USAGE;
     }
     /* A live target has packets, too; a prediction has none. */
@@ -76,8 +75,8 @@ static int run(struct cli_invocation *invocation)
     if (!stray)
         return connect_live_run(invocation, &options->live, &options->run.common);
     output_complain(invocation->command->name,
-                    "%s belongs to what is reproduced in a lab; --target, --targets and --schedule "
-                    "look at what is there",
+                    "%s is for scenarios in a lab; --target, --targets and --schedule look at live "
+                    "targets and this machine",
                     stray);
     return STATUS_USAGE;
 }
@@ -89,12 +88,12 @@ static const char *word(size_t index)
 
 static const char *const description[] = {
     "Reproduces the ways in which connect(2) ends, each between two hosts of a private lab.",
-    "With --target it connects to a live service instead and tells apart what may come of it: "
-    "accepted, refused, rejected by a firewall or router (and which), nobody on the link, no route "
-    "here or there, silence, an answer that comes late or only after more SYNs, a listener whose "
-    "queue is full. Where causes look alike from here it says which remain, and what would tell "
-    "them apart. --path shows the routers on the way and where it ends; --schedule, when this "
-    "kernel sends its SYNs and gives up. No privilege is needed for any of it.",
+    "With --target it connects to a live service instead and tells apart how that can end: "
+    "accepted, refused, rejected by a firewall or router (and which), no such host on the link, no "
+    "route here or there, silence, an answer that comes late or only after more SYNs, a listener "
+    "whose queue is full. Where causes look alike from here it says which remain, and what would "
+    "tell them apart. --path shows the routers on the way and where it ends; --schedule, when this "
+    "kernel sends its SYNs and gives up. None of it needs privileges.",
     NULL};
 
 static const struct cli_fragment fragments[] = {
@@ -109,16 +108,16 @@ static const struct cli_fragment fragments[] = {
 static const struct cli_example examples[] = {
     {"netkit connect-timeout refused --diagram", "What a closed port does to a client."},
     {"netkit connect-timeout blackhole --method alarm,poll,user-timeout",
-     "Nothing answers: what three ways of bounding the wait make of it."},
+     "Nothing answers: how three ways of bounding the wait behave."},
     {"netkit connect-timeout --all --repeat 30", "Everything, thirty times."},
     {"netkit connect-timeout --target db.example:5432",
      "Does it connect? If not, who says so, and what may be the reason?"},
     {"netkit connect-timeout --target '[2001:db8::7]:443' --path",
-     "The same, with the routers on the way and the hop that rejects or swallows."},
+     "The same, with the routers on the way and the hop that rejects or drops it."},
     {"netkit connect-timeout --target web.example:443 --target web.example:22",
      "A second port of the same host: if it answers, the host is alive."},
     {"netkit connect-timeout --targets fleet.txt --tries 1 --format ndjson",
-     "Look at a list of targets, a line for each."},
+     "Check a list of targets, one line each."},
     {"netkit connect-timeout --schedule --kernel-setting tcp_syn_retries=3",
      "When would the SYNs go out, and when would connect give up?"},
     {0},
@@ -131,9 +130,9 @@ static const struct cli_status statuses[] = {
     {2, "The command line is wrong; the message names the option and what it accepts."},
     {3, "This machine does not let it run, or the input was damaged; the message says what to do."},
     {4, "No live target accepts a connection: refused, rejected, silent or unknown. The diagnosis "
-        "is complete nevertheless."},
+        "is complete all the same."},
     {130, "Interrupted; what was measured so far is reported first."},
-    {143, "Terminated; likewise."},
+    {143, "Terminated; what was measured so far is reported first."},
     {0},
 };
 

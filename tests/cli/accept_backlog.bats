@@ -43,7 +43,7 @@ try() {
 @test "a live listener and a scenario are two things" {
     try --listener :80 sweep
     assert_status 2
-    assert_stderr_has "sweep belongs to what is reproduced in a lab"
+    assert_stderr_has "sweep is for scenarios in a lab"
     try --listener :80 --backlog 5
     assert_status 2
     assert_stderr_has "--backlog belongs to"

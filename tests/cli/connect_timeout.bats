@@ -35,11 +35,11 @@ field() {
     refused "--kernel-setting needs --schedule" --kernel-setting tcp_syn_retries=1
     refused "--schedule and --target cannot be combined" --schedule --target :80
     refused "--target and --all cannot be combined" --target :80 --all
-    refused "refused belongs to what is reproduced in a lab" --target :80 refused
-    refused "--repeat belongs to what is reproduced in a lab" --target :80 --repeat 2
-    refused "a fault belongs to what is reproduced in a lab" --target :80 --drop syn
-    refused "a diagram belongs to what is reproduced in a lab" --schedule --diagram
-    refused "--pcap belongs to what is reproduced in a lab" --schedule --pcap x
+    refused "refused is for scenarios in a lab" --target :80 refused
+    refused "--repeat is for scenarios in a lab" --target :80 --repeat 2
+    refused "a fault is for scenarios in a lab" --target :80 --drop syn
+    refused "a diagram is for scenarios in a lab" --schedule --diagram
+    refused "--pcap is for scenarios in a lab" --schedule --pcap x
 }
 
 @test "kernel settings are known and in range" {

@@ -27,24 +27,34 @@ extern const struct scenario connect_interrupted, connect_reuse_after_failure, c
  * and at 0 and 1 s, the end at 3 s, where no SYN should go unanswered. */
 extern const struct scenario_setting connect_few_retries[], connect_one_retry[];
 
-/* For check(): the scenario's row in the summary of all, from the connect that it is about. */
+/* How long a call took. */
+static inline int64_t connect_took_ns(const struct act_reply *reply)
+{
+    return reply->returned_ns - reply->entered_ns;
+}
+
+/* Ends the run, and adds the scenario's row to the summary of all, from the connect that it is
+ * about. */
 void connect_summary(struct testbed *bed, const struct act_reply *connect);
 
 /* A name as a key of JSON: "admin-prohibited" is admin_prohibited. */
 const char *connect_key(struct testbed *bed, const char *text);
 
-/* Observes the SYNs of the subject against the kernel's schedule: their number, the time of each
- * (as timings, beside this host's own), and when connect gave up. */
-struct connect_facts {
+/* A blocking connect of the client to TESTBED_PORT, and what the kernel's timers make of it. */
+struct connect_attempt {
     struct act_reply connect;
-    int64_t entered_ns; /* since the run's start */
-    struct kernel_timers_settings settings, host;
-    struct kernel_timers_socket socket;
-    int64_t state_left;
+    int state_left; /* of the socket */
+    struct kernel_timers_settings settings;
+    struct kernel_timers plan, host; /* by the lab's settings; by this machine's own */
 };
-/* For run(): blocking connect of the client to TESTBED_PORT, with all that is to be known of it. */
-void connect_try(struct testbed *bed, enum act_to to);
-/* For check(): the errno that connect gave and when, as the schedule has it. */
-void connect_check_schedule(struct testbed *bed);
+struct connect_attempt connect_try(struct testbed *bed, enum act_to to);
+/* The same without the connect. */
+struct connect_attempt connect_plan(struct testbed *bed);
+/* "took_ns" must be the time that the model plans. */
+void connect_check_took(struct testbed *bed, const struct connect_attempt *attempt,
+                        int64_t planned_ns);
+/* Checks the subject's SYNs against the plan, when the run is finished: their number, the time of
+ * each (as timings, beside this host's own), and when connect gave up. */
+void connect_check_schedule(struct testbed *bed, const struct connect_attempt *attempt);
 
 #endif

@@ -41,11 +41,6 @@ static int64_t set_blocking(struct agent_self *self, const struct act *act, stru
     return sock_set_nonblocking(&self->slots[act->slot], act->flags != 0);
 }
 
-struct interrupted_facts {
-    struct act_reply first, not_blocking, second, third, fourth, restarted;
-    int64_t handled;
-};
-
 /* A signal may come before the call that it is for: again until it has returned. */
 static struct act_reply interrupt_until(struct agent *agent)
 {
@@ -58,25 +53,30 @@ static struct act_reply interrupt_until(struct agent *agent)
     return reply;
 }
 
-static void without_restart(struct testbed *bed, struct interrupted_facts *facts, int held)
+/* The connect of which the summary speaks: the one that the signal interrupts. */
+static struct act_reply without_restart(struct testbed *bed, int held)
 {
     struct agent *client = testbed_client(bed);
 
     DO(client, ACT_CALL, .function = catch_signal);
     BEGIN(client, ACT_CONNECT, .port = TESTBED_PORT);
     testbed_wait(bed, "seen s>c:syn-ack");
-    facts->first = interrupt_until(client);
-    facts->not_blocking = DO(client, ACT_CONNECT_START, .port = TESTBED_PORT);
+    struct act_reply first = interrupt_until(client);
+    testbed_check_rc(bed, "connect", "EINTR", &first, "0");
+    CHECK(bed, "again_not_blocking", "EALREADY", client, ACT_CONNECT_START, .port = TESTBED_PORT);
     DO(client, ACT_CALL, .function = set_blocking);
     BEGIN(client, ACT_CONNECT, .port = TESTBED_PORT);
-    facts->second = interrupt_until(client);
+    struct act_reply second = interrupt_until(client);
+    testbed_check_rc(bed, "again_and_a_signal", "EINTR", &second, "0");
     BEGIN(client, ACT_CONNECT, .port = TESTBED_PORT);
     testbed_release(bed, held);
-    facts->third = agent_end(client, ACT_LIMIT_NS);
-    facts->fourth = DO(client, ACT_CONNECT, .port = TESTBED_PORT);
+    struct act_reply third = agent_end(client, ACT_LIMIT_NS);
+    testbed_check_rc(bed, "again_and_the_synack", "0", &third, "0");
+    CHECK(bed, "once_more", "EISCONN", client, ACT_CONNECT, .port = TESTBED_PORT);
+    return first;
 }
 
-static void with_restart(struct testbed *bed, struct interrupted_facts *facts, int held)
+static void with_restart(struct testbed *bed, int held)
 {
     struct agent *other = testbed_actor(bed, LAB_CLIENT);
 
@@ -85,95 +85,68 @@ static void with_restart(struct testbed *bed, struct interrupted_facts *facts, i
     BEGIN(other, ACT_CONNECT, .port = TESTBED_PORT);
     testbed_wait(bed, "seen s>c:syn-ack");
     agent_signal(other, SIGUSR1);
-    facts->handled = testbed_wait(bed, "mark=signal handled");
+    testbed_wait(bed, "mark=signal handled");
     testbed_release(bed, held);
-    facts->restarted = agent_end(other, ACT_LIMIT_NS);
+    struct act_reply restarted = agent_end(other, ACT_LIMIT_NS);
+    testbed_check_rc(bed, "with_sa_restart", "0", &restarted, "0");
 }
 
-static void run_interrupted(struct testbed *bed)
+static void play_interrupted(struct testbed *bed)
 {
-    struct interrupted_facts *facts = testbed_facts(bed, sizeof *facts);
-
     DO(testbed_server(bed), ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
     int held = testbed_fault(bed, "hold syn-ack dir s>c");
-    without_restart(bed, facts, held);
-    with_restart(bed, facts, held);
-}
-
-static void check_interrupted(struct testbed *bed)
-{
-    const struct interrupted_facts *facts = testbed_facts(bed, sizeof *facts);
-
-    connect_summary(bed, &facts->first);
-    testbed_check_rc(bed, "connect", "EINTR", &facts->first, "0");
-    testbed_check_rc(bed, "again_not_blocking", "EALREADY", &facts->not_blocking, "0");
-    testbed_check_rc(bed, "again_and_a_signal", "EINTR", &facts->second, "0");
-    testbed_check_rc(bed, "again_and_the_synack", "0", &facts->third, "0");
-    testbed_check_rc(bed, "once_more", "EISCONN", &facts->fourth, "0");
-    testbed_check_rc(bed, "with_sa_restart", "0", &facts->restarted, "0");
+    struct act_reply connect = without_restart(bed, held);
+    with_restart(bed, held);
+    connect_summary(bed, &connect);
 }
 
 const struct scenario connect_interrupted = {
     .name = "interrupted",
     .title = "a signal interrupts a blocking connect, with and without SA_RESTART",
-    .book =
-        "Unless it is restarted, connect returns EINTR, and must not be called again to wait: "
-        "that gives EADDRINUSE. Wait by select, as after a non-blocking connect (section 16.4).",
-    .here = "EINTR, and the connection goes on being made. A second blocking connect takes up the "
-            "same wait, and returns 0 when it succeeds; a non-blocking one says EALREADY; once "
-            "connected, EISCONN. With SA_RESTART the call goes on by itself, unless SO_SNDTIMEO is "
-            "set.",
-    .differs = "On Linux connect may be called again to go on waiting; portable programs wait by "
+    .book = "Unless it is restarted, connect returns EINTR, and must not be called again to wait: "
+            "that gives EADDRINUSE. Wait with select, as after a non-blocking connect (section "
+            "16.4).",
+    .here = "EINTR, and the handshake continues. A second blocking connect resumes the same wait, "
+            "and returns 0 when it succeeds; a non-blocking one returns EALREADY; once connected, "
+            "EISCONN. With SA_RESTART the kernel restarts the call, unless SO_SNDTIMEO is set.",
+    .differs = "On Linux connect may be called again to keep waiting; portable programs wait with "
                "poll and read SO_ERROR.",
     .settings = connect_few_retries,
-    .play = run_interrupted,
-    .check = check_interrupted,
+    .play = play_interrupted,
 };
 
 /* ---- reuse-after-failure ---- */
 
-struct reuse_facts {
-    struct act_reply refused, again;
-    struct act_reply started, told, aborted, afterwards;
-    struct act_reply untold, pending, restarted;
-};
-
 enum { BLOCKING, ERROR_READ, ERROR_PENDING };
 
-static void run_reuse_after_failure(struct testbed *bed)
+#define FAILS_WITHIN_NS (8 * NS_PER_SEC)
+
+static void play_reuse_after_failure(struct testbed *bed)
 {
-    struct reuse_facts *facts = testbed_facts(bed, sizeof *facts);
     struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+    struct act_reply refused = CHECK(bed, "blocking_connect", "ECONNREFUSED", client, ACT_CONNECT,
+                                     .slot = BLOCKING, .port = TESTBED_PORT);
 
-    facts->refused = DO(client, ACT_CONNECT, .slot = BLOCKING, .port = TESTBED_PORT);
-    facts->started = DO(client, ACT_CONNECT_START, .slot = ERROR_READ, .port = TESTBED_PORT);
-    DO(client, ACT_POLL, .slot = ERROR_READ, .number = POLLOUT, .timeout_ns = 8 * NS_PER_SEC);
-    facts->told = DO(client, ACT_ERROR, .slot = ERROR_READ);
-    facts->untold = DO(client, ACT_CONNECT_START, .slot = ERROR_PENDING, .port = TESTBED_PORT);
-    DO(client, ACT_POLL, .slot = ERROR_PENDING, .number = POLLOUT, .timeout_ns = 8 * NS_PER_SEC);
+    CHECK(bed, "not_blocking_connect", "EINPROGRESS", client, ACT_CONNECT_START, .slot = ERROR_READ,
+          .port = TESTBED_PORT);
+    DO(client, ACT_POLL, .slot = ERROR_READ, .number = POLLOUT, .timeout_ns = FAILS_WITHIN_NS);
+    CHECK(bed, "its_so_error", "ECONNREFUSED", client, ACT_ERROR, .slot = ERROR_READ);
+    DO(client, ACT_CONNECT_START, .slot = ERROR_PENDING, .port = TESTBED_PORT);
+    DO(client, ACT_POLL, .slot = ERROR_PENDING, .number = POLLOUT, .timeout_ns = FAILS_WITHIN_NS);
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
-    facts->again = DO(client, ACT_CONNECT, .slot = BLOCKING, .port = TESTBED_PORT);
+    CHECK(bed, "blocking_connect_again", "0", client, ACT_CONNECT, .slot = BLOCKING,
+          .port = TESTBED_PORT);
     DO(client, ACT_CALL, .function = set_blocking, .slot = ERROR_READ);
-    facts->aborted = DO(client, ACT_CONNECT, .slot = ERROR_READ, .port = TESTBED_PORT);
-    facts->afterwards = DO(client, ACT_CONNECT, .slot = ERROR_READ, .port = TESTBED_PORT);
+    CHECK(bed, "then_connect", "ECONNABORTED", client, ACT_CONNECT, .slot = ERROR_READ,
+          .port = TESTBED_PORT);
+    CHECK(bed, "then_connect_again", "0", client, ACT_CONNECT, .slot = ERROR_READ,
+          .port = TESTBED_PORT);
     DO(client, ACT_CALL, .function = set_blocking, .slot = ERROR_PENDING);
-    facts->pending = DO(client, ACT_CONNECT, .slot = ERROR_PENDING, .port = TESTBED_PORT);
-    facts->restarted = DO(client, ACT_CONNECT, .slot = ERROR_PENDING, .port = TESTBED_PORT);
-}
-
-static void check_reuse_after_failure(struct testbed *bed)
-{
-    const struct reuse_facts *facts = testbed_facts(bed, sizeof *facts);
-
-    connect_summary(bed, &facts->refused);
-    testbed_check_rc(bed, "blocking_connect", "ECONNREFUSED", &facts->refused, "0");
-    testbed_check_rc(bed, "blocking_connect_again", "0", &facts->again, "0");
-    testbed_check_rc(bed, "not_blocking_connect", "EINPROGRESS", &facts->started, "0");
-    testbed_check_rc(bed, "its_so_error", "ECONNREFUSED", &facts->told, "0");
-    testbed_check_rc(bed, "then_connect", "ECONNABORTED", &facts->aborted, "0");
-    testbed_check_rc(bed, "then_connect_again", "0", &facts->afterwards, "0");
-    testbed_check_rc(bed, "error_unread_connect", "ECONNREFUSED", &facts->pending, "0");
-    testbed_check_rc(bed, "error_unread_again", "0", &facts->restarted, "0");
+    CHECK(bed, "error_unread_connect", "ECONNREFUSED", client, ACT_CONNECT, .slot = ERROR_PENDING,
+          .port = TESTBED_PORT);
+    CHECK(bed, "error_unread_again", "0", client, ACT_CONNECT, .slot = ERROR_PENDING,
+          .port = TESTBED_PORT);
+    connect_summary(bed, &refused);
 }
 
 const struct scenario connect_reuse_after_failure = {
@@ -183,81 +156,71 @@ const struct scenario connect_reuse_after_failure = {
             "(section 4.3).",
     .here =
         "It can be used again: a failed connect leaves it closed and unconnected, and the next "
-        "one starts anew, from another port. After a non-blocking failure the next connect only "
+        "one starts over, from another port. After a non-blocking failure the next connect only "
         "reports that failure (ECONNABORTED if SO_ERROR has been read), and the one after it "
-        "starts anew. POSIX leaves the state unspecified: portable programs close.",
+        "starts over. POSIX leaves the state unspecified: portable programs close.",
     .differs = "Linux allows what the book rules out.",
     .settings = connect_few_retries,
     .loopback = true,
-    .play = run_reuse_after_failure,
-    .check = check_reuse_after_failure,
+    .play = play_reuse_after_failure,
 };
 
 /* ---- nonblocking ---- */
 
-struct nonblocking_facts {
-    struct act_reply start, early, writable, error, again, twice;
-    struct act_reply failed_start, failed_events, failed_error, failed_twice, failed_peer;
-};
+#define FAILED            (POLLIN | POLLOUT | POLLERR | POLLHUP)
+#define DECIDED_WITHIN_NS (4 * NS_PER_SEC)
 
-#define FAILED (POLLIN | POLLOUT | POLLERR | POLLHUP)
-
-static void run_nonblocking(struct testbed *bed)
+/* Nobody listens on the other port. */
+static void check_failing(struct testbed *bed)
 {
-    struct nonblocking_facts *facts = testbed_facts(bed, sizeof *facts);
     struct agent *client = testbed_client(bed);
-    int held = bed->lab ? testbed_fault(bed, "hold syn-ack dir s>c") : 0;
 
-    DO(testbed_server(bed), ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
-    facts->start = DO(client, ACT_CONNECT_START, .port = TESTBED_PORT);
-    if (bed->lab) {
-        testbed_wait(bed, "seen s>c:syn-ack");
-        facts->early = DO(client, ACT_POLL, .number = POLLOUT, .timeout_ns = 0);
-        testbed_release(bed, held);
-    }
-    facts->writable =
-        DO(client, ACT_POLL, .number = POLLOUT | POLLIN, .timeout_ns = 4 * NS_PER_SEC);
-    facts->error = DO(client, ACT_ERROR);
-    facts->again = DO(client, ACT_CONNECT_START, .port = TESTBED_PORT);
-    facts->twice = DO(client, ACT_CONNECT_START, .port = TESTBED_PORT);
-    facts->failed_start = DO(client, ACT_CONNECT_START, .slot = 1, .port = TESTBED_PORT + 1);
-    facts->failed_events =
-        DO(client, ACT_POLL, .slot = 1, .number = POLLOUT | POLLIN, .timeout_ns = 4 * NS_PER_SEC);
-    facts->failed_peer = DO(client, ACT_PEER, .slot = 1);
-    facts->failed_error = DO(client, ACT_ERROR, .slot = 1);
-    facts->failed_twice = DO(client, ACT_ERROR, .slot = 1);
+    CHECK(bed, "failing_connect", "EINPROGRESS", client, ACT_CONNECT_START, .slot = 1,
+          .port = TESTBED_PORT + 1);
+    int64_t events =
+        DO(client, ACT_POLL, .slot = 1, .number = POLLOUT | POLLIN, .timeout_ns = DECIDED_WITHIN_NS)
+            .rc;
+    testbed_check_bool(bed, "all_events_at_once", true, events == FAILED);
+    CHECK(bed, "its_getpeername", "ENOTCONN", client, ACT_PEER, .slot = 1);
+    CHECK(bed, "its_so_error", "ECONNREFUSED", client, ACT_ERROR, .slot = 1);
+    CHECK(bed, "its_so_error_again", "0", client, ACT_ERROR, .slot = 1);
 }
 
-static void check_nonblocking(struct testbed *bed)
+static void play_nonblocking(struct testbed *bed)
 {
-    const struct nonblocking_facts *facts = testbed_facts(bed, sizeof *facts);
+    struct agent *client = testbed_client(bed);
+    int held = bed->lab ? testbed_fault(bed, "hold syn-ack dir s>c") : 0;
+    int64_t early = 0;
 
-    connect_summary(bed, &facts->start);
-    testbed_check_rc(bed, "connect", "EINPROGRESS", &facts->start, "0");
-    testbed_check_integer(bed, "writable_early", 0, facts->early.rc);
-    testbed_check_bool(bed, "writable_only", true, facts->writable.rc == POLLOUT);
-    testbed_check_rc(bed, "so_error", "0", &facts->error, "0");
-    testbed_check_rc(bed, "connect_again", "0", &facts->again, "0");
-    testbed_check_rc(bed, "and_again", "EISCONN", &facts->twice, "0");
-    testbed_check_rc(bed, "failing_connect", "EINPROGRESS", &facts->failed_start, "0");
-    testbed_check_bool(bed, "all_events_at_once", true, facts->failed_events.rc == FAILED);
-    testbed_check_rc(bed, "its_getpeername", "ENOTCONN", &facts->failed_peer, "0");
-    testbed_check_rc(bed, "its_so_error", "ECONNREFUSED", &facts->failed_error, "0");
-    testbed_check_rc(bed, "its_so_error_again", "0", &facts->failed_twice, "0");
+    DO(testbed_server(bed), ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
+    struct act_reply connect =
+        CHECK(bed, "connect", "EINPROGRESS", client, ACT_CONNECT_START, .port = TESTBED_PORT);
+    if (bed->lab) {
+        testbed_wait(bed, "seen s>c:syn-ack");
+        early = DO(client, ACT_POLL, .number = POLLOUT, .timeout_ns = 0).rc;
+        testbed_release(bed, held);
+    }
+    testbed_check_integer(bed, "writable_early", 0, early);
+    int64_t events =
+        DO(client, ACT_POLL, .number = POLLOUT | POLLIN, .timeout_ns = DECIDED_WITHIN_NS).rc;
+    testbed_check_bool(bed, "writable_only", true, events == POLLOUT);
+    CHECK(bed, "so_error", "0", client, ACT_ERROR);
+    CHECK(bed, "connect_again", "0", client, ACT_CONNECT_START, .port = TESTBED_PORT);
+    CHECK(bed, "and_again", "EISCONN", client, ACT_CONNECT_START, .port = TESTBED_PORT);
+    check_failing(bed);
+    connect_summary(bed, &connect);
 }
 
 const struct scenario connect_nonblocking = {
     .name = "nonblocking",
-    .title = "connect without blocking: EINPROGRESS, then writable, then SO_ERROR, once",
-    .book =
-        "EINPROGRESS; success makes the socket writable, failure readable and writable, so that "
-        "writable alone says nothing: read SO_ERROR, which clears it. getpeername, or connect "
-        "again (EISCONN), tell too (section 16.3).",
+    .title = "non-blocking connect: EINPROGRESS, then writable, then SO_ERROR, once",
+    .book = "EINPROGRESS; success makes the socket writable, failure readable and writable, so "
+            "writable alone says nothing: read SO_ERROR, which clears it. getpeername, or another "
+            "connect (EISCONN), also tells (section 16.3).",
     .here = "The same, with two details. The first connect after success still returns 0, and only "
-            "the next EISCONN. SO_ERROR read a second time is 0, as if nothing had failed: whoever "
-            "reads it first has to keep it.",
+            "the next one EISCONN. SO_ERROR read a second time is 0, as if nothing had failed: the "
+            "code that reads it first must keep it.",
     .settings = connect_few_retries,
     .loopback = true,
-    .play = run_nonblocking,
-    .check = check_nonblocking,
+    .play = play_nonblocking,
 };

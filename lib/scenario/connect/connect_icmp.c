@@ -21,11 +21,6 @@ struct icmp_cases {
     struct icmp_case ipv4[MESSAGES_MAX + 1], ipv6[MESSAGES_MAX + 1];
 };
 
-struct icmp_facts {
-    struct connect_facts first;
-    struct act_reply others[MESSAGES_MAX];
-};
-
 static const struct icmp_case *cases_of(const struct testbed *bed)
 {
     const struct icmp_cases *cases = bed->scenario->arg;
@@ -37,27 +32,19 @@ static int answer_with(struct testbed *bed, const char *message)
     return testbed_fault(bed, arena_printf(bed->arena, "answer-icmp syn=%s dir c>s", message));
 }
 
-static void run_icmp(struct testbed *bed)
+static void list_message(struct testbed *bed, const char *message, const struct act_reply *connect)
 {
-    struct icmp_facts *facts = testbed_facts(bed, sizeof *facts);
-    const struct icmp_case *cases = cases_of(bed);
-    int fault = answer_with(bed, cases->message);
+    struct result_map *row = testbed_row(bed);
 
-    connect_try(bed, ACT_TO_PEER);
-    for (int i = 0; cases[i + 1].message; i++) {
-        testbed_unfault(bed, fault);
-        fault = answer_with(bed, cases[i + 1].message);
-        facts->others[i] =
-            DO(testbed_client(bed), ACT_CONNECT, .slot = i + 1, .port = TESTBED_PORT);
-    }
+    result_set_text(bed->arena, row, "icmp", message);
+    result_set_text(bed->arena, row, "connect", act_rc_name(connect->rc, "0"));
 }
 
 /* Usually the error ends the connect. When it arrives while the call holds the socket (a busy
  * machine) the kernel only notes it, and the SYN that is sent again gets the next one. */
 static void check_exchange(struct testbed *bed, const char *message)
 {
-    int64_t seen_ns[KERNEL_TIMERS_SENT_MAX];
-    size_t syns = testbed_times(bed, "syn", LAB_FROM_CLIENT, seen_ns, KERNEL_TIMERS_SENT_MAX);
+    size_t syns = testbed_times(bed, "syn", LAB_FROM_CLIENT, NULL, 0);
     const char *error = arena_printf(bed->arena, "W>C ICMP %s", message);
 
     if (syns != 2) {
@@ -69,45 +56,44 @@ static void check_exchange(struct testbed *bed, const char *message)
     testbed_expect_flags(bed, "C>S SYN x", error, "C>S SYN x", error, NULL);
 }
 
-static void check_icmp(struct testbed *bed)
+static void play_icmp(struct testbed *bed)
 {
-    const struct icmp_facts *facts = testbed_facts(bed, sizeof *facts);
     const struct icmp_case *cases = cases_of(bed);
+    int fault = answer_with(bed, cases->message);
+    struct connect_attempt attempt = connect_try(bed, ACT_TO_PEER);
 
-    connect_summary(bed, &facts->first.connect);
-    testbed_check_rc(bed, "connect", cases->error, &facts->first.connect, "0");
-    testbed_observe_integer(bed, "took_ns",
-                            facts->first.connect.returned_ns - facts->first.connect.entered_ns);
-    testbed_check_text(bed, "state_left", "CLOSED",
-                       testbed_state_name((int)facts->first.state_left));
-    check_exchange(bed, cases->message);
+    testbed_check_rc(bed, "connect", cases->error, &attempt.connect, "0");
+    testbed_observe_integer(bed, "took_ns", connect_took_ns(&attempt.connect));
+    testbed_check_state(bed, "state_left", TCP_CLOSE, attempt.state_left);
     testbed_table(bed, "messages", "What else may come, and what connect makes of it");
-    for (int i = 0; cases[i].message; i++) {
-        const struct act_reply *reply = i ? &facts->others[i - 1] : &facts->first.connect;
-        struct result_map *row = testbed_row(bed);
-        result_set_text(bed->arena, row, "icmp", cases[i].message);
-        result_set_text(bed->arena, row, "connect", act_rc_name(reply->rc, "0"));
-        if (i)
-            testbed_check_rc(bed, connect_key(bed, cases[i].message), cases[i].error, reply, "0");
+    list_message(bed, cases->message, &attempt.connect);
+    for (int i = 1; cases[i].message; i++) {
+        testbed_unfault(bed, fault);
+        fault = answer_with(bed, cases[i].message);
+        struct act_reply other =
+            CHECK(bed, connect_key(bed, cases[i].message), cases[i].error, testbed_client(bed),
+                  ACT_CONNECT, .slot = i, .port = TESTBED_PORT);
+        list_message(bed, cases[i].message, &other);
     }
+    connect_summary(bed, &attempt.connect);
+    check_exchange(bed, cases->message);
 }
 
 static const char soft_error[] =
-    "A soft error: the kernel keeps it, goes on sending SYNs, and returns it only when no answer "
-    "has come by the end, after 75 s in 4.4BSD (section 4.3).";
+    "A soft error: the kernel keeps it, keeps sending SYNs, and returns it only when no answer has "
+    "come by the end, after 75 s in 4.4BSD (section 4.3).";
 
 static const char at_once[] =
-    "Linux takes any ICMP error that answers a SYN as final, and returns it when it arrives.";
+    "Linux treats any ICMP error that answers a SYN as final, and returns it when it arrives.";
 
-#define ICMP_ROW                                                                                   \
-    .settings = connect_one_retry, .delay_ns = 10 * NS_PER_MS, .play = run_icmp, .check = check_icmp
+#define ICMP_ROW .settings = connect_one_retry, .delay_ns = 10 * NS_PER_MS, .play = play_icmp
 
 const struct scenario connect_unreachable_net = {
     .name = "unreachable-net",
-    .title = "a router knows no way to the network: ICMP network unreachable",
+    .title = "a router has no route to the network: ICMP network unreachable",
     .book = soft_error,
-    .here = "connect returns ENETUNREACH when the ICMP error arrives. The same errno at once and "
-            "without a SYN on the wire comes from this host's own routing table.",
+    .here = "connect returns ENETUNREACH when the ICMP error arrives. The same errno at once, "
+            "without a SYN on the wire, comes from this host's own routing table.",
     .differs = at_once,
     .arg =
         &(const struct icmp_cases){
@@ -122,7 +108,7 @@ const struct scenario connect_unreachable_host = {
     .title = "the last router gets no answer from the host: ICMP host unreachable",
     .book = soft_error,
     .here = "connect returns EHOSTUNREACH when the ICMP error arrives; EHOSTDOWN for the code "
-            "\"host unknown\", which routers hardly send.",
+            "\"host unknown\", which routers hardly ever send.",
     .differs = at_once,
     .arg =
         &(const struct icmp_cases){
@@ -140,9 +126,9 @@ const struct scenario connect_unreachable_port = {
     .name = "unreachable-port",
     .title = "a filter rejects with ICMP port unreachable instead of RST",
     .book = soft_error,
-    .here = "ECONNREFUSED, as an RST gives it: only the error queue or a capture tells them apart. "
-            "It is what a firewall's REJECT sends where nothing else is asked for. Protocol "
-            "unreachable gives ENOPROTOOPT, the ICMPv6 counterpart (unknown next header) EPROTO.",
+    .here = "ECONNREFUSED, as after an RST: only the error queue or a capture tells them apart. A "
+            "firewall's REJECT sends it by default. Protocol unreachable gives ENOPROTOOPT, its "
+            "ICMPv6 counterpart (unknown next header) EPROTO.",
     .differs = at_once,
     .arg =
         &(const struct icmp_cases){
@@ -154,7 +140,7 @@ const struct scenario connect_unreachable_port = {
 
 const struct scenario connect_prohibited = {
     .name = "prohibited",
-    .title = "a filter says that it does not let the SYN pass: ICMP prohibited",
+    .title = "a filter says that it blocks the SYN: ICMP prohibited",
     .book = soft_error,
     .here = "IPv4: EHOSTUNREACH (codes 13 and 10) or ENETUNREACH (code 9), so that the errno looks "
             "like a missing route. IPv6: EACCES (codes 1, 5 and 6), which says what it is.",
@@ -173,11 +159,6 @@ const struct scenario connect_prohibited = {
 
 /* ---- no-neighbour ---- */
 
-struct neighbour_facts {
-    struct connect_facts first;
-    int64_t solicitations, interval_ms;
-};
-
 static int64_t neighbour_setting(struct testbed *bed, const char *name)
 {
     return testbed_setting(bed, LAB_CLIENT,
@@ -185,29 +166,19 @@ static int64_t neighbour_setting(struct testbed *bed, const char *name)
                                         bed->family == AF_INET ? "ipv4" : "ipv6", name));
 }
 
-static void run_no_neighbour(struct testbed *bed)
+static void play_no_neighbour(struct testbed *bed)
 {
-    struct neighbour_facts *facts = testbed_facts(bed, sizeof *facts);
-
-    facts->solicitations =
+    int64_t solicitations =
         neighbour_setting(bed, "mcast_solicit") + neighbour_setting(bed, "app_solicit");
-    facts->interval_ms = neighbour_setting(bed, "retrans_time_ms");
-    connect_try(bed, ACT_TO_NOBODY);
-}
+    int64_t planned_ns = solicitations * neighbour_setting(bed, "retrans_time_ms") * NS_PER_MS;
+    struct connect_attempt attempt = connect_try(bed, ACT_TO_NOBODY);
 
-static void check_no_neighbour(struct testbed *bed)
-{
-    const struct neighbour_facts *facts = testbed_facts(bed, sizeof *facts);
-    const struct act_reply *connect = &facts->first.connect;
-    int64_t planned_ns = facts->solicitations * facts->interval_ms * NS_PER_MS;
-    int64_t took_ns = connect->returned_ns - connect->entered_ns;
-
-    connect_summary(bed, connect);
-    testbed_check_rc(bed, "connect", "EHOSTUNREACH", connect, "0");
-    testbed_expect_time(bed, "took_ns", &facts->first.settings, planned_ns);
-    testbed_observe_integer(bed, "took_ns", took_ns);
-    testbed_timing(bed, "the neighbour counts as unreachable", planned_ns, took_ns, RESULT_UNKNOWN);
-    testbed_observe_integer(bed, "solicitations", facts->solicitations);
+    testbed_check_rc(bed, "connect", "EHOSTUNREACH", &attempt.connect, "0");
+    connect_check_took(bed, &attempt, planned_ns);
+    testbed_timing(bed, "the neighbour counts as unreachable", planned_ns,
+                   connect_took_ns(&attempt.connect), RESULT_UNKNOWN);
+    testbed_observe_integer(bed, "solicitations", solicitations);
+    connect_summary(bed, &attempt.connect);
     testbed_check_integer(bed, "segments_on_the_wire", 0,
                           bed->subject ? (int64_t)bed->subject->flags.count : 0);
 }
@@ -215,15 +186,15 @@ static void check_no_neighbour(struct testbed *bed)
 const struct scenario connect_no_neighbour = {
     .name = "no-neighbour",
     .title = "an address on the link that nobody has: no answer to ARP or neighbour discovery",
-    .book = "Connecting to an address of the own subnet that no host has: the ARP requests go "
+    .book = "Connecting to an address on the local subnet that no host has: the ARP requests go "
             "unanswered, and connect times out (section 4.3).",
     .here = "EHOSTUNREACH after three solicitations a second apart (mcast_solicit, "
             "retrans_time_ms). The SYN never leaves the host: it waits for the neighbour's "
             "address, and the host's own kernel answers it with ICMP host unreachable.",
-    .differs = "Linux gives up when address resolution does, long before the SYNs' own end, and "
-               "says so by another errno.",
+    .differs =
+        "Linux gives up when address resolution does, long before the SYNs would, and says so "
+        "with another errno.",
     .settings = connect_few_retries,
     .resolve_neighbours = true,
-    .play = run_no_neighbour,
-    .check = check_no_neighbour,
+    .play = play_no_neighbour,
 };

@@ -9,14 +9,10 @@
 
 /* ---- simultaneous-open ---- */
 
-struct both_facts {
-    struct act_reply connect[LAB_HOSTS], sent, received;
-};
-
-static void run_simultaneous_open(struct testbed *bed)
+static void play_simultaneous_open(struct testbed *bed)
 {
-    struct both_facts *facts = testbed_facts(bed, sizeof *facts);
     struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+    int64_t received = 0;
 
     /* Neither SYN arrives before both have been sent. */
     testbed_fault(bed, "hold syn=2");
@@ -25,30 +21,17 @@ static void run_simultaneous_open(struct testbed *bed)
     BEGIN(client, ACT_CONNECT, .port = TESTBED_PORT);
     testbed_wait(bed, "seen c>s:syn");
     BEGIN(server, ACT_CONNECT, .port = CLIENT_PORT);
-    facts->connect[LAB_CLIENT] = agent_end(client, ACT_LIMIT_NS);
-    facts->connect[LAB_SERVER] = agent_end(server, ACT_LIMIT_NS);
-    facts->sent = DO(client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
-    if (facts->sent.rc == 10 && !facts->connect[LAB_SERVER].rc)
-        facts->received = DO(server, ACT_READ_ALL, .bytes = 10);
-}
-
-static void check_simultaneous_open(struct testbed *bed)
-{
-    const struct both_facts *facts = testbed_facts(bed, sizeof *facts);
-    int64_t times[4];
-
-    connect_summary(bed, &facts->connect[LAB_CLIENT]);
-    testbed_check_rc(bed, "client_connect", "0", &facts->connect[LAB_CLIENT], "0");
-    testbed_check_rc(bed, "server_connect", "0", &facts->connect[LAB_SERVER], "0");
+    struct act_reply ours = agent_end(client, ACT_LIMIT_NS);
+    struct act_reply theirs = agent_end(server, ACT_LIMIT_NS);
+    testbed_check_rc(bed, "client_connect", "0", &ours, "0");
+    testbed_check_rc(bed, "server_connect", "0", &theirs, "0");
+    if (DO(client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL).rc == 10 && !theirs.rc)
+        received = DO(server, ACT_READ_ALL, .bytes = 10).bytes;
+    testbed_check_integer(bed, "bytes_received", 10, received);
+    testbed_expect_count(bed, "client_synacks", "syn-ack", LAB_FROM_CLIENT, 1);
+    testbed_expect_count(bed, "server_synacks", "syn-ack", LAB_FROM_SERVER, 1);
+    connect_summary(bed, &ours);
     testbed_check_integer(bed, "connections", 1, (int64_t)bed->result->connections.count);
-    testbed_expect_flags_begin(bed, "C>S SYN", "S>C SYN", NULL);
-    testbed_check_integer(bed, "client_synacks", 1,
-                          (int64_t)testbed_times(bed, "syn-ack", LAB_FROM_CLIENT, times, 4));
-    testbed_check_integer(bed, "server_synacks", 1,
-                          (int64_t)testbed_times(bed, "syn-ack", LAB_FROM_SERVER, times, 4));
-    testbed_check_integer(bed, "bytes_received", 10, facts->received.bytes);
-    testbed_expect_states(bed, LAB_CLIENT, "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", NULL);
-    testbed_expect_states(bed, LAB_SERVER, "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", NULL);
 }
 
 const struct scenario connect_simultaneous_open = {
@@ -58,16 +41,13 @@ const struct scenario connect_simultaneous_open = {
     .here = "Both connects return 0. Each end answers the other's SYN with SYN,ACK and passes "
             "through SYN-RECEIVED. This is how peers behind address translators reach each other.",
     .settings = connect_few_retries,
-    .play = run_simultaneous_open,
-    .check = check_simultaneous_open,
+    .play = play_simultaneous_open,
+    .flags_begin = FLAGS("C>S SYN", "S>C SYN"),
+    .client_states = STATES("SYN-SENT", "SYN-RECEIVED", "ESTABLISHED"),
+    .server_states = STATES("SYN-SENT", "SYN-RECEIVED", "ESTABLISHED"),
 };
 
 /* ---- self-connect ---- */
-
-struct self_facts {
-    struct act_reply connect, written, read;
-    bool same;
-};
 
 static int64_t same_ends(struct agent_self *self, const struct act *act, struct act_reply *reply)
 {
@@ -83,28 +63,21 @@ static int64_t same_ends(struct agent_self *self, const struct act *act, struct 
 static const struct scenario_setting one_port[] = {
     {SCENARIO_CLIENT, "ip_local_port_range", "7000 7000", 0}, {0}};
 
-static void run_self_connect(struct testbed *bed)
+static void play_self_connect(struct testbed *bed)
 {
-    struct self_facts *facts = testbed_facts(bed, sizeof *facts);
     struct agent *client = testbed_client(bed);
+    int64_t read = 0;
 
     if (!bed->lab)
         DO(client, ACT_BIND, .port = TESTBED_PORT);
-    facts->connect = DO(client, ACT_CONNECT, .port = TESTBED_PORT, .to = ACT_TO_LOOP);
-    facts->same = DO(client, ACT_CALL, .function = same_ends).rc == 1;
-    facts->written = DO(client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
-    if (facts->written.rc == 10)
-        facts->read = DO(client, ACT_READ_ALL, .bytes = 10);
-}
-
-static void check_self_connect(struct testbed *bed)
-{
-    const struct self_facts *facts = testbed_facts(bed, sizeof *facts);
-
-    connect_summary(bed, &facts->connect);
-    testbed_check_rc(bed, "connect", "0", &facts->connect, "0");
-    testbed_check_bool(bed, "both_ends_are_one", true, facts->same);
-    testbed_check_integer(bed, "own_bytes_read_back", 10, facts->read.bytes);
+    struct act_reply connect =
+        CHECK(bed, "connect", "0", client, ACT_CONNECT, .port = TESTBED_PORT, .to = ACT_TO_LOOP);
+    testbed_check_bool(bed, "both_ends_are_one", true,
+                       DO(client, ACT_CALL, .function = same_ends).rc == 1);
+    if (DO(client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL).rc == 10)
+        read = DO(client, ACT_READ_ALL, .bytes = 10).bytes;
+    testbed_check_integer(bed, "own_bytes_read_back", 10, read);
+    connect_summary(bed, &connect);
 }
 
 const struct scenario connect_self_connect = {
@@ -112,16 +85,15 @@ const struct scenario connect_self_connect = {
     .title = "nobody listens on a local port, and the ephemeral port is that port: it connects to "
              "itself",
     .here =
-        "connect returns 0: the SYN meets the socket that sent it, which is a simultaneous open "
-        "with itself. What is written comes back. It happens to clients that retry a local "
-        "service that is down, whose port lies in ip_local_port_range; afterwards the service "
-        "cannot bind. Compare getsockname with getpeername, or keep services out of the range "
+        "connect returns 0: the SYN meets the socket that sent it, a simultaneous open with "
+        "itself. What is written comes back. It happens to clients that retry a local service "
+        "that is down and whose port lies in ip_local_port_range; afterwards the service cannot "
+        "bind. Compare getsockname with getpeername, or keep services out of the range "
         "(ip_local_reserved_ports).",
     .settings = one_port,
     .loopback = true,
     .capture_lo = true,
-    .play = run_self_connect,
-    .check = check_self_connect,
+    .play = play_self_connect,
 };
 
 /* ---- address-exhausted ---- */
@@ -134,12 +106,6 @@ static const struct scenario_setting few_ports[] = {
     {SCENARIO_CLIENT, "tcp_syn_retries", "2", SETTING_TIMER},
     {SCENARIO_CLIENT, "tcp_syn_linear_timeouts", "1", SETTING_TIMER | SETTING_OPTIONAL},
     {0}};
-
-struct exhausted_facts {
-    int64_t connected;
-    struct act_reply further, elsewhere, bound, after_close;
-    int64_t time_wait;
-};
 
 /* The peer takes part in every ending, so that the client's end is in TIME-WAIT after it. */
 static void close_one(struct testbed *bed, int slot)
@@ -159,36 +125,27 @@ static int64_t count_time_wait(struct testbed *bed, int64_t connections)
     return found.state == TCP_TIME_WAIT ? (int64_t)found.count : 0;
 }
 
-static void run_address_exhausted(struct testbed *bed)
+static void play_address_exhausted(struct testbed *bed)
 {
-    struct exhausted_facts *facts = testbed_facts(bed, sizeof *facts);
     struct agent *client = testbed_client(bed), *server = testbed_server(bed);
+    int64_t connected = 0;
 
     testbed_subject(bed, PORTS + 2); /* the one more, which the wire never sees */
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
     DO(server, ACT_LISTEN, .slot = 2, .port = CLIENT_PORT, .number = 16);
     for (int i = 0; i < PORTS; i++)
-        facts->connected += !DO(client, ACT_CONNECT, .slot = i, .port = TESTBED_PORT).rc;
-    facts->further = DO(client, ACT_CONNECT, .slot = PORTS, .port = TESTBED_PORT);
-    facts->elsewhere = DO(client, ACT_CONNECT, .slot = PORTS + 1, .port = CLIENT_PORT);
-    facts->bound = DO(client, ACT_BIND, .slot = PORTS + 2, .port = 0);
-    for (int i = 0; i < PORTS && !facts->further.died; i++)
+        connected += !DO(client, ACT_CONNECT, .slot = i, .port = TESTBED_PORT).rc;
+    testbed_check_integer(bed, "connected", PORTS, connected);
+    struct act_reply further = CHECK(bed, "one_more", "EADDRNOTAVAIL", client, ACT_CONNECT,
+                                     .slot = PORTS, .port = TESTBED_PORT);
+    CHECK(bed, "to_another_port", "0", client, ACT_CONNECT, .slot = PORTS + 1, .port = CLIENT_PORT);
+    CHECK(bed, "bind_to_port_0", "EADDRINUSE", client, ACT_BIND, .slot = PORTS + 2, .port = 0);
+    for (int i = 0; i < PORTS && !further.died; i++)
         close_one(bed, i);
-    facts->time_wait = count_time_wait(bed, facts->connected);
-    facts->after_close = DO(client, ACT_CONNECT, .slot = PORTS + 3, .port = TESTBED_PORT);
-}
-
-static void check_address_exhausted(struct testbed *bed)
-{
-    const struct exhausted_facts *facts = testbed_facts(bed, sizeof *facts);
-
-    connect_summary(bed, &facts->further);
-    testbed_check_integer(bed, "connected", PORTS, facts->connected);
-    testbed_check_rc(bed, "one_more", "EADDRNOTAVAIL", &facts->further, "0");
-    testbed_check_rc(bed, "to_another_port", "0", &facts->elsewhere, "0");
-    testbed_check_rc(bed, "bind_to_port_0", "EADDRINUSE", &facts->bound, "0");
-    testbed_check_integer(bed, "in_time_wait", PORTS, facts->time_wait);
-    testbed_check_rc(bed, "after_closing_all", "EADDRNOTAVAIL", &facts->after_close, "0");
+    testbed_check_integer(bed, "in_time_wait", PORTS, count_time_wait(bed, connected));
+    CHECK(bed, "after_closing_all", "EADDRNOTAVAIL", client, ACT_CONNECT, .slot = PORTS + 3,
+          .port = TESTBED_PORT);
+    connect_summary(bed, &further);
     testbed_check_integer(bed, "connections_seen", PORTS + 1,
                           (int64_t)bed->result->connections.count);
 }
@@ -196,13 +153,13 @@ static void check_address_exhausted(struct testbed *bed)
 const struct scenario connect_address_exhausted = {
     .name = "address-exhausted",
     .title = "every ephemeral port is in use towards this server: no address is left",
-    .here = "EADDRNOTAVAIL at once, without a SYN. A port may be used again towards another "
-            "address or port, for the four together name a connection; bind to port 0 cannot know "
-            "where it will go, and gives EADDRINUSE (IP_BIND_ADDRESS_NO_PORT puts the choice off). "
-            "Connections that this end closed first keep their ports for 60 s in TIME-WAIT "
-            "(tcp_tw_reuse gives them back after a second). Widen ip_local_port_range, keep "
-            "connections open, or add an address.",
+    .here =
+        "EADDRNOTAVAIL at once, without a SYN. A port can be used again towards another address "
+        "or port, because the four together identify a connection; bind to port 0 cannot know "
+        "where it will go, and gives EADDRINUSE (IP_BIND_ADDRESS_NO_PORT defers the choice). "
+        "Connections that this end closed first keep their ports for 60 s in TIME-WAIT "
+        "(tcp_tw_reuse frees them after a second). Widen ip_local_port_range, keep connections "
+        "open, or add an address.",
     .settings = few_ports,
-    .play = run_address_exhausted,
-    .check = check_address_exhausted,
+    .play = play_address_exhausted,
 };

@@ -43,14 +43,15 @@ struct attempt {
     enum sock_connect_method method;
     bool longer;
     struct act_reply reply;
+    struct agent *agent;
     struct kernel_timers_socket socket; /* what the method sets, for the model */
-    int64_t limit_ns;                   /* RESULT_UNKNOWN: it has none, or none in time */
+    struct kernel_timers plan;
+    int64_t limit_ns; /* RESULT_UNKNOWN: it has none, or none in time */
     int64_t retries;
 };
 
-struct method_facts {
-    struct connect_facts try; /* the subject: a blocking connect, with nothing set */
-    struct attempt attempts[ATTEMPTS_MAX];
+struct attempts {
+    struct attempt of[ATTEMPTS_MAX];
     size_t count;
 };
 
@@ -72,34 +73,36 @@ static int64_t attempt_call(struct agent_self *self, const struct act *act, stru
     return rc;
 }
 
-static void plan_attempt(const struct method_facts *facts, struct attempt *attempt)
+static void plan_attempt(const struct connect_attempt *own, struct attempt *attempt)
 {
-    const struct kernel_timers_settings *settings = &facts->try.settings;
-    struct kernel_timers own;
+    const struct kernel_timers_settings *settings = &own->settings;
+    int64_t limit_ns = attempt->longer
+                           ? kernel_timers_latest_ns(settings, own->plan.failed_ns) + BEYOND_NS
+                           : SHORT_NS;
 
-    kernel_timers_connect(&own, settings, NULL);
-    int64_t limit_ns =
-        attempt->longer ? kernel_timers_latest_ns(settings, own.failed_ns) + BEYOND_NS : SHORT_NS;
     attempt->limit_ns = limit_ns;
     if (attempt->method == SOCK_CONNECT_USER_TIMEOUT)
         attempt->socket.user_timeout_ns = limit_ns;
-    if (attempt->method != SOCK_CONNECT_SYNCNT)
-        return;
-    attempt->retries = attempt->longer ? settings->syn_retries + 1 : 1;
-    attempt->socket.syn_count = attempt->retries;
-    attempt->limit_ns = RESULT_UNKNOWN;
+    if (attempt->method == SOCK_CONNECT_SYNCNT) {
+        attempt->retries = attempt->longer ? settings->syn_retries + 1 : 1;
+        attempt->socket.syn_count = attempt->retries;
+        attempt->limit_ns = RESULT_UNKNOWN;
+    }
+    kernel_timers_connect(&attempt->plan, settings, &attempt->socket);
 }
 
-static void plan_attempts(const struct testbed *bed, struct method_facts *facts)
+static void plan_attempts(struct testbed *bed, struct attempts *attempts)
 {
+    struct connect_attempt own = connect_plan(bed);
+
     for (unsigned m = 0; m < SOCK_CONNECT_METHOD_COUNT; m++) {
         if (!(chosen(bed) >> m & 1) || methods[m].bound == BOUND_NONE)
             continue;
         for (int longer = 0; longer < 2; longer++) {
-            struct attempt *attempt = &facts->attempts[facts->count++];
+            struct attempt *attempt = &attempts->of[attempts->count++];
             *attempt =
                 (struct attempt){.method = (enum sock_connect_method)m, .longer = longer != 0};
-            plan_attempt(facts, attempt);
+            plan_attempt(&own, attempt);
         }
     }
 }
@@ -109,42 +112,30 @@ static uint16_t port_of(size_t index)
     return (uint16_t)(TESTBED_PORT + 1 + index);
 }
 
-static int64_t longest_ns(const struct method_facts *facts)
+static int64_t longest_ns(const struct attempts *attempts)
 {
     int64_t longest = 0;
 
-    for (size_t i = 0; i < facts->count; i++) {
-        const struct attempt *attempt = &facts->attempts[i];
-        struct kernel_timers plan;
-        kernel_timers_connect(&plan, &facts->try.settings, &attempt->socket);
-        longest = plan.failed_ns > longest ? plan.failed_ns : longest;
-    }
+    for (size_t i = 0; i < attempts->count; i++)
+        if (attempts->of[i].plan.failed_ns > longest)
+            longest = attempts->of[i].plan.failed_ns;
     return longest + longest / 4 + ACT_LIMIT_NS;
 }
 
-static void run_blackhole(struct testbed *bed)
+static void begin_attempts(struct testbed *bed, struct attempts *attempts)
 {
-    struct method_facts *facts = testbed_facts(bed, sizeof *facts);
-    struct agent *agents[ATTEMPTS_MAX];
-
-    facts->try.settings = testbed_settings(bed, LAB_CLIENT);
-    testbed_fault(bed, "drop syn dir c>s");
-    plan_attempts(bed, facts);
-    for (size_t i = 0; i < facts->count; i++)
-        agents[i] = testbed_actor(bed, LAB_CLIENT);
+    for (size_t i = 0; i < attempts->count; i++)
+        attempts->of[i].agent = testbed_actor(bed, LAB_CLIENT);
     testbed_client(bed);
-    testbed_subject(bed, (uint32_t)facts->count + 1);
-    for (size_t i = 0; i < facts->count; i++) {
-        const struct attempt *attempt = &facts->attempts[i];
-        BEGIN(agents[i], ACT_CALL, .function = attempt_call, .port = port_of(i),
+    testbed_subject(bed, (uint32_t)attempts->count + 1);
+    for (size_t i = 0; i < attempts->count; i++) {
+        const struct attempt *attempt = &attempts->of[i];
+        BEGIN(attempt->agent, ACT_CALL, .function = attempt_call, .port = port_of(i),
               .number = (int)attempt->method,
               .timeout_ns = attempt->limit_ns == RESULT_UNKNOWN ? 0 : attempt->limit_ns,
               .flags = (int)attempt->retries);
         testbed_wait(bed, arena_printf(bed->arena, "seen c>s:syn#%zu", i + 1));
     }
-    connect_try(bed, ACT_TO_PEER);
-    for (size_t i = 0; i < facts->count; i++)
-        facts->attempts[i].reply = agent_end(agents[i], longest_ns(facts));
 }
 
 /* ---- What came of it ---- */
@@ -167,19 +158,17 @@ struct outcome {
 };
 
 /* What the kernel's schedule and the method's limit make of it: whichever comes first. */
-static struct outcome predict(const struct method_facts *facts, const struct attempt *attempt)
+static struct outcome predict(const struct attempt *attempt)
 {
     const struct method *method = &methods[attempt->method];
-    struct kernel_timers plan;
-    struct outcome out;
+    const struct kernel_timers *plan = &attempt->plan;
+    struct outcome out = {"ETIMEDOUT", "CLOSED", plan->failed_ns, (int64_t)plan->sent_count};
 
-    kernel_timers_connect(&plan, &facts->try.settings, &attempt->socket);
-    out = (struct outcome){"ETIMEDOUT", "CLOSED", plan.failed_ns, (int64_t)plan.sent_count};
-    if (method->bound != BOUND_CALLER || attempt->limit_ns >= plan.failed_ns)
+    if (method->bound != BOUND_CALLER || attempt->limit_ns >= plan->failed_ns)
         return out;
     out = (struct outcome){method->error, "SYN-SENT", attempt->limit_ns, 0};
-    for (size_t i = 0; i < plan.sent_count; i++)
-        out.syns += plan.sent_ns[i] < attempt->limit_ns;
+    for (size_t i = 0; i < plan->sent_count; i++)
+        out.syns += plan->sent_ns[i] < attempt->limit_ns;
     return out;
 }
 
@@ -246,51 +235,61 @@ static void add_row(struct testbed *bed, const struct attempt *attempt, const st
     result_set_text(arena, row, "can", can);
 }
 
-static void check_method(struct testbed *bed, const struct method_facts *facts, size_t index)
+static void check_method(struct testbed *bed, const struct connect_attempt *own,
+                         const struct attempts *attempts, size_t index)
 {
-    const struct attempt *both = &facts->attempts[index];
+    const struct attempt *both = &attempts->of[index];
     const char *name = connect_key(bed, sock_connect_methods[both->method].name);
     struct outcome expected[2], seen[2];
-    struct kernel_timers own;
 
-    kernel_timers_connect(&own, &facts->try.settings, NULL);
     for (size_t i = 0; i < 2; i++) {
-        expected[i] = predict(facts, &both[i]);
+        expected[i] = predict(&both[i]);
         seen[i] = observe(bed, &both[i], port_of(index + i));
     }
-    int64_t own_ns = facts->try.connect.returned_ns - facts->try.connect.entered_ns;
-    const char *can = ability(own_ns, seen[0].after_ns, seen[1].after_ns);
+    const char *can = ability(connect_took_ns(&own->connect), seen[0].after_ns, seen[1].after_ns);
     testbed_check_text(bed, name, outcome_text(bed, &expected[0]), outcome_text(bed, &seen[0]));
-    testbed_expect_time(bed, arena_printf(bed->arena, "%s_ns", name), &facts->try.settings,
+    testbed_expect_time(bed, arena_printf(bed->arena, "%s_ns", name), &own->settings,
                         expected[0].after_ns);
     testbed_observe_integer(bed, arena_printf(bed->arena, "%s_ns", name), seen[0].after_ns);
     testbed_check_text(bed, arena_printf(bed->arena, "%s_can", name),
-                       ability(own.failed_ns, expected[0].after_ns, expected[1].after_ns), can);
+                       ability(own->plan.failed_ns, expected[0].after_ns, expected[1].after_ns),
+                       can);
     for (size_t i = 0; i < 2; i++)
         add_row(bed, &both[i], &seen[i], can);
 }
 
-static void check_blackhole(struct testbed *bed)
+static void check_methods(struct testbed *bed, const struct connect_attempt *own,
+                          const struct attempts *attempts)
 {
-    const struct method_facts *facts = testbed_facts(bed, sizeof *facts);
-
-    connect_summary(bed, &facts->try.connect);
-    testbed_check_rc(bed, "connect", "ETIMEDOUT", &facts->try.connect, "0");
-    connect_check_schedule(bed);
-    if (!facts->count)
-        return;
     testbed_table(bed, "methods",
                   "Ways of bounding it: with a limit below the kernel's own and with one above it");
     if (chosen(bed) & 1u << SOCK_CONNECT_BLOCKING) {
         struct attempt blocking = {.method = SOCK_CONNECT_BLOCKING, .limit_ns = RESULT_UNKNOWN};
-        struct outcome seen = {act_rc_name(facts->try.connect.rc, "0"),
-                               testbed_state_name((int)facts->try.state_left),
-                               facts->try.connect.returned_ns - facts->try.connect.entered_ns,
+        struct outcome seen = {act_rc_name(own->connect.rc, "0"),
+                               testbed_state_name(own->state_left), connect_took_ns(&own->connect),
                                syns_to(bed, TESTBED_PORT)};
         add_row(bed, &blocking, &seen, "neither");
     }
-    for (size_t i = 0; i < facts->count; i += 2)
-        check_method(bed, facts, i);
+    for (size_t i = 0; i < attempts->count; i += 2)
+        check_method(bed, own, attempts, i);
+}
+
+static void play_blackhole(struct testbed *bed)
+{
+    struct attempts attempts = {0};
+
+    testbed_fault(bed, "drop syn dir c>s");
+    plan_attempts(bed, &attempts);
+    begin_attempts(bed, &attempts);
+    /* The subject: a blocking connect, with nothing set. */
+    struct connect_attempt own = connect_try(bed, ACT_TO_PEER);
+    for (size_t i = 0; i < attempts.count; i++)
+        attempts.of[i].reply = agent_end(attempts.of[i].agent, longest_ns(&attempts));
+    testbed_check_rc(bed, "connect", "ETIMEDOUT", &own.connect, "0");
+    connect_summary(bed, &own.connect);
+    connect_check_schedule(bed, &own);
+    if (attempts.count)
+        check_methods(bed, &own, &attempts);
 }
 
 const struct scenario connect_blackhole = {
@@ -301,12 +300,11 @@ const struct scenario connect_blackhole = {
             "SO_SNDTIMEO is for output, where it gives EWOULDBLOCK (section 14.2).",
     .here = "SYNs at 0, 1, 2, 3, 4, 5, 7, 11, 19, 35 and 67 s with the settings that Linux has "
             "since 6.5, and ETIMEDOUT after 131 s or more; before that at 0, 1, 3, 7, 15, 31 and "
-            "63 s, and after 127 s. What decides are tcp_syn_retries, tcp_syn_linear_timeouts and "
-            "TCP_SYNCNT. An alarm, select, poll, epoll and SO_SNDTIMEO (EINPROGRESS) stop the "
+            "63 s, and after 127 s. tcp_syn_retries, tcp_syn_linear_timeouts and TCP_SYNCNT "
+            "decide. An alarm, select, poll, epoll and SO_SNDTIMEO (EINPROGRESS) stop the "
             "caller's wait only: the kernel goes on until the socket is closed. TCP_USER_TIMEOUT "
             "and TCP_SYNCNT stop the kernel, and only TCP_SYNCNT can make it try longer.",
     .differs = "Linux tries longer, at intervals that double, and lets settings decide.",
     .settings = connect_few_retries,
-    .play = run_blackhole,
-    .check = check_blackhole,
+    .play = play_blackhole,
 };
