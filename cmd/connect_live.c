@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "probe/connect_probe.h"
+#include "probe/machine.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -162,7 +163,7 @@ static struct connect_probe_plan plan_of(const struct looking *looking)
         .parallel = (size_t)options->parallel,
         .pcap = common->pcap,
         .keep_strip = common_diagram(common) != COMMON_DIAGRAM_NONE || common->timeline,
-        .settings = connect_schedule_settings()};
+        .settings = machine_timers()};
 }
 
 /* No target accepts a connection: exit status 4. */

@@ -52,14 +52,6 @@ static struct machine *read_machine(struct arena *arena)
     return machine;
 }
 
-struct kernel_timers_settings connect_schedule_settings(void)
-{
-    cleanup(arena) struct arena arena = {0};
-    const struct machine *machine = read_machine(&arena);
-
-    return machine ? machine_schedule(machine) : kernel_timers_defaults;
-}
-
 static bool machine_has(const struct machine *machine, const char *path)
 {
     const char *one;

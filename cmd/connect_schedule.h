@@ -6,9 +6,6 @@
 #include "diagnosis/kernel_timers.h"
 #include "result/result.h"
 
-/* This machine's settings, read now. */
-struct kernel_timers_settings connect_schedule_settings(void);
-
 /* Adds the schedule of a connect to the report, with `given` (NAME=VALUE) in the place of what the
  * machine has. -EINVAL: a usage error. */
 int connect_schedule_report(struct report *report, const struct cli_list *given,

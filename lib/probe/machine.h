@@ -19,6 +19,9 @@ void machine_read_again(struct machine *out, const char *root, struct arena *are
 /* This machine: the kernel's tick, the descriptor limit, interfaces that are up. */
 void machine_read_limits(struct machine *out);
 void machine_read_interfaces(struct machine *out);
+/* The kernel's timers by what is set in this process's network namespace now; the defaults where
+ * nothing can be read. */
+struct kernel_timers_settings machine_timers(void);
 
 /* What works here: time stamps, sock_diag and TCP_INFO over loopback connections of the family (4,
  * 6, or 0 for both), and pidfd_getfd with a child process. Waits until deadline_ns

@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -92,4 +93,16 @@ void machine_read_interfaces(struct machine *out)
         read_interface(out, fd, list[i].if_name);
     if (list)
         if_freenameindex(list);
+}
+
+struct kernel_timers_settings machine_timers(void)
+{
+    cleanup(arena) struct arena arena = {0};
+    cleanup(mem) struct machine *machine = calloc(1, sizeof *machine); /* some 20 KiB */
+
+    if (!machine)
+        return kernel_timers_defaults;
+    machine_read_files(machine, "", &arena);
+    machine_read_limits(machine);
+    return machine_schedule(machine);
 }

@@ -12,9 +12,10 @@
  *     inconclusive  the run says nothing: something could not be set up, the wire lost a packet, or
  *                   it was later than the scenario tolerates where something differs
  *
- * To add one: write its play() and its row beside its like (connect/connect_answer.c shows how), and
- * list the row in the command's _set.c. A mutation for it (a fault, setting or socket option under
- * which it must differ) goes into the command's file in tests/net/scenarios. */
+ * To add one: write its play() and its row beside its like (host-reboot-sending in
+ * crash/crash_reboot.c is a model), and list the row in the command's _set.c. A mutation for it (a
+ * fault, setting or socket option under which it must differ) goes into the command's file in
+ * tests/net/scenarios. */
 #ifndef SCENARIO_SCENARIO_H
 #define SCENARIO_SCENARIO_H
 
@@ -58,7 +59,6 @@ struct scenario {
     /* Acts, and says what has to be observed where it acts. What needs the whole trace comes after
      * testbed_finish(), which the engine calls when play() has not. */
     void (*play)(struct testbed *bed);
-    void (*check)(struct testbed *bed); /* may be NULL: play() has said all */
     /* What the whole trace must show of the scenario's connection; NULL: play() says it, or nobody.
      * Lists end with NULL: FLAGS("C>S SYN", "S>C SYN,ACK"), STATES("SYN-SENT", "ESTABLISHED"). */
     const char *const *flags, *const *flags_begin; /* all of it; its beginning */

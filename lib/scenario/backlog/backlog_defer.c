@@ -17,7 +17,7 @@
 /* The SYN,ACK comes again when the time is up. */
 static void judge_second_syn_ack(struct testbed *bed, const struct kernel_timers_settings *settings)
 {
-    struct kernel_timers_settings own = testbed_host_settings(bed);
+    struct kernel_timers_settings own = machine_timers();
     struct kernel_timers plan, host;
     int64_t seen_ns[4];
     size_t seen = testbed_times(bed, "syn-ack", LAB_FROM_SERVER, seen_ns, 4);

@@ -14,7 +14,7 @@
 static void judge_third_syn(struct testbed *bed, const struct kernel_timers_settings *settings,
                             const struct act_reply *connect)
 {
-    struct kernel_timers_settings own = testbed_host_settings(bed);
+    struct kernel_timers_settings own = machine_timers();
     int64_t took_ns = connect->returned_ns - connect->entered_ns, syn_ns[8];
     size_t syns = testbed_times(bed, "syn", LAB_FROM_CLIENT, syn_ns, 8);
     struct kernel_timers plan, host;

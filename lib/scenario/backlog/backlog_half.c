@@ -123,7 +123,7 @@ const struct scenario backlog_syn_queue_full = {
 static void judge_life(struct testbed *bed, const struct kernel_timers_settings *settings,
                        int64_t there_ns, int64_t gone_ns)
 {
-    struct kernel_timers_settings own = testbed_host_settings(bed);
+    struct kernel_timers_settings own = machine_timers();
     int64_t seen_ns[KERNEL_TIMERS_SENT_MAX];
     size_t seen = testbed_times(bed, "syn-ack", LAB_FROM_SERVER, seen_ns, KERNEL_TIMERS_SENT_MAX);
     struct kernel_timers plan, host;

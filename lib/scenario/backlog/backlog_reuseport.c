@@ -89,7 +89,7 @@ static void play_alone(struct testbed *bed)
 {
     static const char *const keys[] = {"both_have_some", "just_its_own_are_reset",
                                        "all_others_accepted"};
-    struct agent *agents[2] = {testbed_server(bed), testbed_actor(bed, LAB_SERVER)};
+    struct agent *agents[2] = {testbed_server(bed), testbed_agent(bed, LAB_SERVER)};
     struct share share = {.port = TESTBED_PORT, .first_slot = 1};
 
     spread(bed, &share, agents);
@@ -104,7 +104,7 @@ static void play_migrated(struct testbed *bed)
 {
     static const char *const keys[] = {"migrate_both_have_some", "migrate_none_is_reset",
                                        "migrate_all_accepted"};
-    struct agent *agents[2] = {testbed_actor(bed, LAB_SERVER), testbed_actor(bed, LAB_SERVER)};
+    struct agent *agents[2] = {testbed_agent(bed, LAB_SERVER), testbed_agent(bed, LAB_SERVER)};
     struct share share = {.port = TESTBED_PORT + 1, .first_slot = MOST + 1};
 
     backlog_set(bed, LAB_SERVER, "ipv4/tcp_migrate_req", "1");

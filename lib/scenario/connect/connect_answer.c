@@ -27,7 +27,7 @@ const char *connect_key(struct testbed *bed, const char *text)
 struct connect_attempt connect_plan(struct testbed *bed)
 {
     struct connect_attempt attempt = {.settings = testbed_settings(bed, LAB_CLIENT)};
-    struct kernel_timers_settings host = testbed_host_settings(bed);
+    struct kernel_timers_settings host = machine_timers();
 
     kernel_timers_connect(&attempt.plan, &attempt.settings, NULL);
     kernel_timers_connect(&attempt.host, &host, NULL);

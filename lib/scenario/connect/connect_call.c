@@ -78,7 +78,7 @@ static struct act_reply without_restart(struct testbed *bed, int held)
 
 static void with_restart(struct testbed *bed, int held)
 {
-    struct agent *other = testbed_actor(bed, LAB_CLIENT);
+    struct agent *other = testbed_agent(bed, LAB_CLIENT);
 
     DO(other, ACT_CALL, .function = catch_signal, .flags = SA_RESTART);
     testbed_from_here(bed);

@@ -53,7 +53,7 @@ struct synack_plan {
 static struct synack_plan plan_synacks(struct testbed *bed)
 {
     struct synack_plan plan = {.settings = testbed_settings(bed, LAB_SERVER)};
-    struct kernel_timers_settings host = testbed_host_settings(bed);
+    struct kernel_timers_settings host = machine_timers();
 
     kernel_timers_accept(&plan.timers, &plan.settings);
     kernel_timers_accept(&plan.host, &host);

@@ -125,7 +125,7 @@ static int64_t longest_ns(const struct attempts *attempts)
 static void begin_attempts(struct testbed *bed, struct attempts *attempts)
 {
     for (size_t i = 0; i < attempts->count; i++)
-        attempts->of[i].agent = testbed_actor(bed, LAB_CLIENT);
+        attempts->of[i].agent = testbed_agent(bed, LAB_CLIENT);
     testbed_client(bed);
     testbed_subject(bed, (uint32_t)attempts->count + 1);
     for (size_t i = 0; i < attempts->count; i++) {

@@ -60,7 +60,7 @@ struct crash crash_connected(struct testbed *bed)
 
     crash.settings = testbed_settings(bed, LAB_CLIENT);
     crash.settings.tail_loss_probe &= (info.info.options & SOCK_TCP_OPT_SACK) != 0;
-    crash.host = testbed_host_settings(bed);
+    crash.host = machine_timers();
     crash.socket = (struct kernel_timers_socket){
         .user_timeout_ns = option_ns(&crash, "TCP_USER_TIMEOUT"),
         .keepalive_time_ns = option_ns(&crash, "TCP_KEEPIDLE"),
@@ -88,7 +88,7 @@ void crash_connect(struct testbed *bed, struct agent *client, int client_slot, s
 
 struct agent *crash_another_client(struct crash *crash, int server_slot)
 {
-    struct agent *client = testbed_actor(crash->bed, LAB_CLIENT);
+    struct agent *client = testbed_agent(crash->bed, LAB_CLIENT);
     struct act_reply reply = DO(client, ACT_CONNECT, .port = TESTBED_PORT);
 
     if (!reply.rc)

@@ -9,7 +9,7 @@
 /* A client that connects, perhaps writes, and whose end is an RST (SO_LINGER 0). */
 static void connect_and_die(struct crash *crash, int64_t bytes)
 {
-    struct agent *client = testbed_actor(crash->bed, LAB_CLIENT);
+    struct agent *client = testbed_agent(crash->bed, LAB_CLIENT);
 
     DO(client, ACT_OPTION, .text = "SO_LINGER=0");
     struct act_reply reply = DO(client, ACT_CONNECT, .port = TESTBED_PORT);

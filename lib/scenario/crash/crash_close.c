@@ -134,7 +134,7 @@ static void half_close(struct crash *crash, struct agent *mortal, struct agent *
 
 static void play_close_wait(struct testbed *bed)
 {
-    struct agent *mortal = testbed_actor(bed, LAB_CLIENT), *doomed = testbed_actor(bed, LAB_SERVER);
+    struct agent *mortal = testbed_agent(bed, LAB_CLIENT), *doomed = testbed_agent(bed, LAB_SERVER);
     struct crash crash = crash_begin(bed);
     struct pair before[CONTINUATIONS] = {0}, after[CONTINUATIONS];
     int64_t half_closed = 0;
@@ -220,8 +220,8 @@ enum on_term { DEFAULT, HANDLES, IGNORES, SERVERS };
 static void begin_shutdown(struct testbed *bed, struct agent **clients, struct agent **servers)
 {
     for (int i = 0; i < SERVERS; i++) {
-        clients[i] = i ? testbed_actor(bed, LAB_CLIENT) : testbed_client(bed);
-        servers[i] = i ? testbed_actor(bed, LAB_SERVER) : testbed_server(bed);
+        clients[i] = i ? testbed_agent(bed, LAB_CLIENT) : testbed_client(bed);
+        servers[i] = i ? testbed_agent(bed, LAB_SERVER) : testbed_server(bed);
         crash_connect(bed, clients[i], 0, servers[i], 1, (uint16_t)(TESTBED_PORT + i));
         BEGIN(clients[i], ACT_READ_ALL);
     }

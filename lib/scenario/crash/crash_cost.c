@@ -307,7 +307,7 @@ static void play_zombies(struct testbed *bed)
 
     testbed_table(bed, "zombies", "What is left of five children that ended at once");
     for (int way = 0; way < REAPERS; way++) {
-        struct agent *server = testbed_actor(bed, LAB_SERVER);
+        struct agent *server = testbed_agent(bed, LAB_SERVER);
         uint16_t port = (uint16_t)(TESTBED_PORT + way);
         DO(server, ACT_LISTEN, .port = port, .number = 16);
         for (int i = 0; i < CHILDREN; i++)

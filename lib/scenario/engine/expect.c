@@ -98,7 +98,6 @@ void testbed_check_state(struct testbed *bed, const char *key, int expected, int
 
 void testbed_explain(struct testbed *bed, const char *why)
 {
-    bed->explained = true;
     bed->result->why = arena_copy(bed->arena, why);
 }
 

@@ -3,24 +3,12 @@
 
 #include "base/cleanup.h"
 #include "base/wait.h"
-#include "probe/machine.h"
 #include "scenario/engine/agent_internal.h"
 #include "scenario/engine/testbed_internal.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-void *testbed_facts(struct testbed *bed, size_t size_bytes)
-{
-    static _Alignas(64) unsigned char scratch[TESTBED_FACTS_MAX];
-
-    if (!bed->facts)
-        bed->facts = arena_alloc(bed->arena, TESTBED_FACTS_MAX);
-    if (!bed->facts || size_bytes > TESTBED_FACTS_MAX)
-        testbed_fail(bed, "no memory for the scenario's facts");
-    return bed->facts ? bed->facts : scratch;
-}
 
 /* ---- The wire ---- */
 
@@ -181,19 +169,6 @@ struct kernel_timers_settings testbed_settings(struct testbed *bed, enum lab_hos
     if (reply.rc && !testbed_failed(bed))
         testbed_fail(bed, "cannot read the settings of the %s", lab_host_name(host));
     return testbed_failed(bed) ? kernel_timers_defaults : reply.settings;
-}
-
-struct kernel_timers_settings testbed_host_settings(struct testbed *bed)
-{
-    cleanup(arena) struct arena arena = {0};
-    cleanup(mem) struct machine *machine = calloc(1, sizeof *machine);
-
-    (void)bed;
-    if (!machine)
-        return kernel_timers_defaults;
-    machine_read_files(machine, "", &arena);
-    machine_read_limits(machine);
-    return machine_schedule(machine);
 }
 
 int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *name)

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "diagnosis/exchange.h"
+#include "probe/machine.h"
 #include "scenario/engine/agent.h"
 #include "scenario/engine/host_stall.h"
 #include "scenario/scenario.h"
@@ -31,7 +32,6 @@ struct testbed {
     struct arena *arena;
     struct result_scenario *result;
     struct error error; /* why it failed; code 0: it has not */
-    void *facts;        /* the scenario's own, from run() to check(); see testbed_facts() */
     int64_t started_real_ns, started_mono_ns;
 
     /* Once it is finished: */
@@ -48,7 +48,6 @@ struct testbed {
     uint64_t since; /* where conditions count from */
     uint32_t subject_number;
     uint16_t ports; /* without a lab: see AGENT_PORTS */
-    bool explained;
     struct lab_stats stats;
     int *fault_numbers; /* of the user's faults */
     struct host_stall stall;
@@ -79,11 +78,7 @@ struct agent *testbed_server(struct testbed *bed);
 /* An agent of the host that looks at it for the testbed, and has no socket of the scenario's. */
 struct agent *testbed_watcher(struct testbed *bed, enum lab_host host);
 /* A further one. */
-struct agent *testbed_actor(struct testbed *bed, enum lab_host host);
-/* Zeroed memory that lives until the result does, at most TESTBED_FACTS_MAX; the same block at each
- * call. */
-#define TESTBED_FACTS_MAX 65536
-void *testbed_facts(struct testbed *bed, size_t size_bytes);
+struct agent *testbed_agent(struct testbed *bed, enum lab_host host);
 
 /* The server listens on TESTBED_PORT (slot 0), the client connects (slot 0), the server accepts
  * (slot 1). Afterwards both are ESTABLISHED and nothing is under way. */
@@ -100,7 +95,7 @@ void testbed_release(struct testbed *bed, int number);
 void testbed_cut(struct testbed *bed);
 void testbed_restore(struct testbed *bed);
 /* Host loses power and boots again, with nothing started on it; its agents are gone, and
- * testbed_actor() starts new ones. The link is restored at the end. */
+ * testbed_agent() starts new ones. The link is restored at the end. */
 void testbed_reboot(struct testbed *bed, enum lab_host host);
 /* A remark in the trace, and in the ladder. */
 __attribute__((format(printf, 2, 3))) void testbed_mark(struct testbed *bed, const char *format,
@@ -118,9 +113,9 @@ void testbed_pass(struct testbed *bed, int64_t ns);
 
 /* ---- What holds here */
 
-/* The retransmission settings of a host, as they are in the lab; and of this machine outside. */
+/* The retransmission settings of a host, as they are in the lab. Those of this machine, outside,
+ * are machine_timers() (probe/machine.h). */
 struct kernel_timers_settings testbed_settings(struct testbed *bed, enum lab_host host);
-struct kernel_timers_settings testbed_host_settings(struct testbed *bed);
 /* One setting of a host as a number; a failure where there is none. */
 int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *name);
 /* A counter of a host: "TcpExt ListenDrops". */

@@ -68,7 +68,7 @@ static void start_in_lab(struct testbed *bed, struct agent *agent, const struct 
     agent->channel = lab_process_channel(agent->process);
 }
 
-struct agent *testbed_actor(struct testbed *bed, enum lab_host host)
+struct agent *testbed_agent(struct testbed *bed, enum lab_host host)
 {
     static struct agent nobody = {.channel = -1, .ended = true};
     struct agent *agent = arena_alloc(bed->arena, sizeof *agent);
@@ -94,7 +94,7 @@ struct agent *testbed_actor(struct testbed *bed, enum lab_host host)
 static struct agent *first_of(struct testbed *bed, enum lab_host host)
 {
     if (!bed->first[host])
-        bed->first[host] = testbed_actor(bed, host);
+        bed->first[host] = testbed_agent(bed, host);
     return bed->first[host];
 }
 
@@ -111,7 +111,7 @@ struct agent *testbed_server(struct testbed *bed)
 struct agent *testbed_watcher(struct testbed *bed, enum lab_host host)
 {
     if (!bed->watcher[host])
-        bed->watcher[host] = testbed_actor(bed, host);
+        bed->watcher[host] = testbed_agent(bed, host);
     return bed->watcher[host];
 }
 

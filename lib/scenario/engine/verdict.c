@@ -242,8 +242,6 @@ void testbed_conclude(struct testbed *bed)
     struct result_scenario *result = bed->result;
     const struct lab_stats *stats = &bed->stats;
 
-    if (!testbed_failed(bed) && bed->scenario->check)
-        bed->scenario->check(bed);
     testbed_observe_trace(bed);
     result->wire = (struct result_wire){.seen = (int64_t)stats->seen,
                                         .delivered = (int64_t)stats->delivered,

@@ -141,7 +141,7 @@ static int64_t first_probe(const struct testbed *bed)
 static void check_given_up(const struct orphan *orphan, int64_t gone_ns)
 {
     struct testbed *bed = orphan->s.bed;
-    struct kernel_timers_settings host = testbed_host_settings(bed);
+    struct kernel_timers_settings host = machine_timers();
     int64_t plan_ns = abandoned_after_ns(&orphan->settings, orphan->rto_ns);
 
     testbed_finish(bed);
@@ -237,7 +237,7 @@ static void expect_schedule(struct testbed *bed, const struct dead_plan *plan)
 static void check_transmissions(struct testbed *bed, const struct dead_plan *plan, int64_t gone_ns)
 {
     const struct kernel_timers *timers = &plan->timers;
-    struct kernel_timers_settings settings = testbed_host_settings(bed);
+    struct kernel_timers_settings settings = machine_timers();
     struct kernel_timers host;
     int64_t sent_ns[KERNEL_TIMERS_SENT_MAX];
 

@@ -40,7 +40,7 @@ static struct act_reply ask(struct testbed *bed, struct agent *client, int share
 
 static struct agent *connect_client(struct testbed *bed)
 {
-    struct agent *client = testbed_actor(bed, LAB_CLIENT);
+    struct agent *client = testbed_agent(bed, LAB_CLIENT);
 
     DO(client, ACT_CONNECT, .port = sut_request(bed)->port);
     return client;
@@ -61,7 +61,7 @@ static bool responds(struct testbed *bed)
 
 static void crash_in_queue(struct testbed *bed)
 {
-    struct agent *client = testbed_actor(bed, LAB_CLIENT);
+    struct agent *client = testbed_agent(bed, LAB_CLIENT);
 
     DO(client, ACT_OPTION, .text = "SO_LINGER=on,0s");
     DO(client, ACT_CONNECT, .port = sut_request(bed)->port);
