@@ -31,7 +31,7 @@ struct probing {
     struct target_list targets;
     struct probe_totals totals;
     struct sock_address source;
-    enum preset preset;
+    enum preset_id preset;
     struct probe_plan plan;
     FILE *record;
     bool record_failed;
@@ -81,15 +81,15 @@ static void host_header(struct buf *out, const struct tcp_probe_options *options
 }
 
 /* The preset that was asked for, or the one of the port, if all targets have the same. */
-static enum preset choose_preset(const struct probing *probing)
+static enum preset_id choose_preset(const struct probing *probing)
 {
     const struct target_list *targets = &probing->targets;
-    enum preset preset = PRESET_CONNECT;
+    enum preset_id preset = PRESET_CONNECT;
 
     if (probing->options->preset_set)
         return probing->options->preset;
     for (size_t i = 0; i < targets->count; i++) {
-        enum preset one = preset_by_port(targets->items[i].where.port, probing->options->tls);
+        enum preset_id one = preset_by_port(targets->items[i].where.port, probing->options->tls);
         if (i && one != preset)
             return PRESET_CONNECT;
         preset = one;
@@ -106,6 +106,7 @@ static bool has_blanks(const char *text)
 static int compose_requests(struct probing *probing, struct error *error)
 {
     const struct tcp_probe_options *options = probing->options;
+    const struct preset *preset = preset_at(probing->preset);
 
     if (options->path[0] != '/' || has_blanks(options->path))
         return error_set(error, EINVAL, "--path wants a path that starts with / and has no blanks");
@@ -115,12 +116,12 @@ static int compose_requests(struct probing *probing, struct error *error)
         struct probe_target *target = &probing->targets.items[i];
         cleanup(buf) struct buf host = {0}, request = {0};
         host_header(&host, options, &target->where);
-        preset_request(&request, probing->preset, options->path, buf_str(&host));
+        preset_request(&request, preset, options->path, buf_str(&host));
         if (request.failed || host.failed)
             return error_sys(error, ENOMEM, "a request");
         if (!i)
             buf_add(&probing->request, request.data, request.len_bytes);
-        if (probing->preset != PRESET_HTTP)
+        if (!preset->compose)
             return 0;
         target->request = arena_copy(&probing->report->arena, buf_str(&request));
         target->request_bytes = request.len_bytes;
@@ -131,17 +132,18 @@ static int compose_requests(struct probing *probing, struct error *error)
 static int compose_preset(struct probing *probing, struct error *error)
 {
     const struct tcp_probe_options *options = probing->options;
-    const struct preset_info *info;
+    struct probe_plan *plan = &probing->plan;
+    const struct preset *preset;
 
     probing->preset = choose_preset(probing);
-    info = preset_info(probing->preset);
+    preset = preset_at(probing->preset);
     int rc = compose_requests(probing, error);
-    probing->plan.connect_only = probing->preset == PRESET_CONNECT;
+    plan->arms.only_connects = !preset_talks(preset);
     if (!rc)
-        rc = framing_parse(info->framing, &probing->plan.framing, error);
-    if (!rc && info->greeting)
-        rc = framing_parse(info->greeting, &probing->plan.greeting, error);
-    if (!rc && probing->plan.connect_only && (options->until_set || options->split.count))
+        rc = framing_parse(preset->framing, &probing->plan.transaction.framing, error);
+    if (!rc && preset->greeting)
+        rc = framing_parse(preset->greeting, &probing->plan.transaction.greeting, error);
+    if (!rc && plan->arms.only_connects && (options->until_set || options->split.count))
         rc = error_set(error, EINVAL,
                        "%s says something, but there is nothing to send: give --send, --send-file "
                        "or a --preset other than connect",
@@ -163,7 +165,7 @@ static int compose(struct probing *probing, struct error *error)
     if (!rc && !probing->request.len_bytes)
         rc = error_set(error, EINVAL, "--send is empty: there is nothing to ask");
     if (!rc)
-        rc = framing_parse("line", &probing->plan.framing, error);
+        rc = framing_parse("line", &probing->plan.transaction.framing, error);
     return rc;
 }
 
@@ -204,16 +206,16 @@ static uint32_t arms_of(const struct tcp_probe_options *options)
 static int plan_sockets(struct probing *probing, struct error *error)
 {
     const struct tcp_probe_options *options = probing->options;
-    struct probe_plan *plan = &probing->plan;
-    struct probe_option *list =
+    struct conn_settings *conn = &probing->plan.conn;
+    struct conn_option *list =
         arena_alloc(&probing->report->arena, options->socket_options.count * sizeof *list);
 
-    plan->traffic_class = options->traffic_class_set ? options->traffic_class : -1;
-    plan->interface = options->interface;
+    conn->traffic_class = options->traffic_class_set ? options->traffic_class : -1;
+    conn->interface = options->interface;
     if (options->source && sock_address_literal(&probing->source, options->source, 0))
         return error_set(error, EINVAL, "--source wants an IPv4 or IPv6 address, got '%s'",
                          options->source);
-    plan->source = options->source ? &probing->source : NULL;
+    conn->source = options->source ? &probing->source : NULL;
     for (size_t i = 0; list && i < options->socket_options.count; i++) {
         const char *text = options->socket_options.words[i], *equals = strchr(text, '=');
         char name[64];
@@ -226,9 +228,9 @@ static int plan_sockets(struct probing *probing, struct error *error)
                              name);
         if (sock_option_parse(list[i].option, equals + 1, &list[i].value, error))
             return error_add(error, "--socket-option %s", name);
-        plan->option_count++;
+        conn->option_count++;
     }
-    plan->options = list;
+    conn->options = list;
     return 0;
 }
 
@@ -236,36 +238,38 @@ static void make_plan(struct probing *probing)
 {
     const struct tcp_probe_options *options = probing->options;
     struct probe_plan *plan = &probing->plan;
+    struct transaction_settings *transaction = &plan->transaction;
+    struct arm_settings *arms = &plan->arms;
     int64_t now = clock_mono_ns();
 
-    plan->request = probing->request.data;
-    plan->request_bytes = probing->request.len_bytes;
-    memcpy(plan->pieces, options->split.pieces, sizeof plan->pieces);
-    plan->piece_count = options->split.count;
+    transaction->request = probing->request.data;
+    transaction->request_bytes = probing->request.len_bytes;
+    memcpy(transaction->pieces, options->split.pieces, sizeof transaction->pieces);
+    transaction->piece_count = options->split.count;
     /* The last piece is what remains, which may be nothing. */
     size_t sum = 0;
-    for (size_t i = 0; i < plan->piece_count; i++)
-        sum += plan->pieces[i];
-    if (plan->piece_count && sum == plan->request_bytes)
-        plan->piece_count--;
-    plan->gap_ns = options->gap_ns;
+    for (size_t i = 0; i < transaction->piece_count; i++)
+        sum += transaction->pieces[i];
+    if (transaction->piece_count && sum == transaction->request_bytes)
+        transaction->piece_count--;
+    transaction->gap_ns = options->gap_ns;
     if (options->until_set)
-        plan->framing = options->framing;
-    plan->by_time = options->duration_set && !options->rounds_set;
-    plan->rounds = plan->by_time ? INT64_C(1000000) : options->rounds;
-    plan->warmup = options->warmup;
-    plan->interval_ns = options->interval_ns;
-    plan->duration_ns = options->duration_set ? options->duration_ns : INT64_MAX;
-    plan->new_connection = options->new_connection;
-    plan->arms = arms_of(options);
+        transaction->framing = options->framing;
+    arms->by_time = options->duration_set && !options->rounds_set;
+    arms->rounds = arms->by_time ? INT64_C(1000000) : options->rounds;
+    arms->warmup = options->warmup;
+    arms->interval_ns = options->interval_ns;
+    arms->duration_ns = options->duration_set ? options->duration_ns : INT64_MAX;
+    arms->new_connection = options->new_connection;
+    arms->arms = arms_of(options);
     plan->family = report_session_family(&options->common);
-    plan->connect_timeout_ns = options->connect_timeout_ns;
-    plan->response_timeout_ns = options->response_timeout_ns;
+    plan->conn.timeout_ns = options->connect_timeout_ns;
+    transaction->response_timeout_ns = options->response_timeout_ns;
     plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
-    plan->stall_ns = options->stall_ns;
+    arms->stall_ns = options->stall_ns;
     plan->tls = options->tls ? &options->tls_settings : NULL;
     plan->parallel = (size_t)options->parallel;
-    plan->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
+    arms->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
     plan->keep_round =
         options->common.timeline || common_diagram(&options->common) != COMMON_DIAGRAM_NONE;
     plan->pcap = options->common.pcap;
@@ -295,8 +299,8 @@ static void on_round(void *context, const struct probe_round *heard)
 {
     struct record_round round = {.target = heard->target,
                                  .arm = heard->arm,
-                                 .fresh = heard->fresh,
-                                 .own = heard->own,
+                                 .first_of_connection = heard->first_of_connection,
+                                 .new_connection = heard->new_connection,
                                  .warmup = heard->warmup,
                                  .round = *heard->round};
 
@@ -345,20 +349,20 @@ static void list_parameters(const struct probing *probing)
     const struct tcp_probe_options *options = probing->options;
     struct arena *arena = &probing->report->arena;
     struct result_map *map = &probing->report->parameters;
-    char text[FRAMING_TEXT_MAX * 4 + 64];
+    char text[FRAMING_DESCRIPTION_MAX];
 
     result_set_text(arena, map, "preset",
-                    options->send || options->send_file ? NULL
-                                                        : preset_info(probing->preset)->name);
+                    options->send || options->send_file ? NULL : preset_at(probing->preset)->name);
     result_set_integer(arena, map, "request_bytes", (int64_t)probing->request.len_bytes);
-    result_set_integer(arena, map, "writes", (int64_t)probing->plan.piece_count + 1);
+    result_set_integer(arena, map, "writes", (int64_t)probing->plan.transaction.piece_count + 1);
     result_set_text(arena, map, "until",
-                    framing_describe(text, sizeof text, &probing->plan.framing));
+                    framing_describe(text, sizeof text, &probing->plan.transaction.framing));
     result_set_integer(arena, map, "rounds",
-                       probing->plan.by_time ? RESULT_UNKNOWN : options->rounds);
+                       probing->plan.arms.by_time ? RESULT_UNKNOWN : options->rounds);
     result_set_integer(arena, map, "warmup", options->warmup);
     result_set_bool(arena, map, "new_connection", options->new_connection);
-    result_set_bool(arena, map, "interventions", (probing->plan.arms & ~(1u << ARM_BASELINE)) != 0);
+    result_set_bool(arena, map, "interventions",
+                    (probing->plan.arms.arms & ~(1u << ARM_BASELINE)) != 0);
     result_set_bool(arena, map, "tls", options->tls);
     result_set_integer(arena, map, "stall_ns", options->stall_ns);
 }

@@ -6,15 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct cli_word presets[] = {
-    {"connect", PRESET_CONNECT, "connect, and send nothing"},
-    {"http", PRESET_HTTP, "GET --path with HTTP/1.1, read the whole answer"},
-    {"redis", PRESET_REDIS, "PING"},
-    {"memcached", PRESET_MEMCACHED, "version"},
-    {"smtp", PRESET_SMTP, "NOOP, after the greeting"},
-    {"echo", PRESET_ECHO, "a line that comes back"},
-    {0},
-};
+#define PRESET_WORD(ID, id) {preset_##id.name, PRESET_##ID, preset_##id.help},
+static const struct cli_word presets[] = {PRESET_ROWS(PRESET_WORD){0}};
+
+#define FRAMING_WORD(ID, rules, usage, help) {usage, FRAMING_##ID, help},
+static const struct cli_word framings[] = {FRAMING_ROWS(FRAMING_WORD){0}};
 
 static const struct cli_word arms[] = {
     {"baseline", ARM_BASELINE, "as you described the client"},
@@ -38,8 +34,8 @@ static int parse_split(const char *text, void *field, struct error *error)
     for (const char *p = text;; p++) {
         size_t len = strcspn(p, ",");
         int64_t size;
-        if (split.count == PROBE_PIECES_MAX)
-            return error_set(error, EINVAL, "takes up to %d sizes", PROBE_PIECES_MAX);
+        if (split.count == TRANSACTION_PIECES_MAX)
+            return error_set(error, EINVAL, "takes up to %d sizes", TRANSACTION_PIECES_MAX);
         memcpy(part, p, len < sizeof part ? len : 0);
         part[len < sizeof part ? len : 0] = '\0';
         if (units_parse_size(part, &size) || size < 1)
@@ -195,10 +191,7 @@ static const struct cli_group conversation = {
          .value = "NAME",
          .conflicts = "send send-file",
          .help = "Speak a protocol that netkit knows: it says what is sent, and when the answer is "
-                 "complete. Without it and without --send, the port decides (80, 8000 and 8080: "
-                 "http; 6379: redis; 11211: memcached; 25 and 587: smtp; 7: echo; with --tls also "
-                 "443 and "
-                 "8443: http, and 465: smtp), and elsewhere "
+                 "complete. Without it and without --send the port decides, and on any other port "
                  "netkit only connects."},
         {.name = "path",
          CLI_TEXT(OF, path),
@@ -225,9 +218,10 @@ static const struct cli_group conversation = {
          CLI_GIVEN(OF, until_set),
          .parse = parse_until,
          .value = "WHEN",
-         .help = "The response is complete with: line, bytes:N, text:STR (C escapes), close, "
-                 "idle:DUR (nothing for so long), reply (SMTP's), or http (by length or chunks). A "
-                 "preset brings its own; with --send the default is line."},
+         .words = framings,
+         .completes = CLI_COMPLETES_WORDS,
+         .help = "What completes the response. A preset brings its own; with --send it is a line "
+                 "unless you say otherwise."},
         {.name = "split",
          CLI_PARSED(OF, split),
          .parse = parse_split,

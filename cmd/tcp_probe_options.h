@@ -10,7 +10,7 @@
 #include "thresholds.h"
 
 struct tcp_probe_split {
-    size_t pieces[PROBE_PIECES_MAX];
+    size_t pieces[TRANSACTION_PIECES_MAX];
     size_t count; /* 0: the request is one write */
 };
 
@@ -29,7 +29,7 @@ struct tcp_probe_options {
     struct tls_settings tls_settings;
     /* what to say: `send` or `send_file` where one is given, else the preset */
     bool preset_set; /* else the port says which */
-    enum preset preset;
+    enum preset_id preset;
     const char *path, *host; /* host NULL: the target's name */
     const char *send;        /* with C escapes that are known to be right */
     const char *send_file;

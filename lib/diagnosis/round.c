@@ -56,6 +56,16 @@ void round_free(struct round_builder *builder)
     builder->more = NULL;
 }
 
+void round_clear(struct round *round)
+{
+    *round = (struct round){.wire_ns = RESULT_UNKNOWN,
+                            .hold_after_ack_ns = RESULT_UNKNOWN,
+                            .held_ack_delay_ns = RESULT_UNKNOWN,
+                            .ack_delay_ns = RESULT_UNKNOWN,
+                            .gap_ack_lag_min_ns = RESULT_UNKNOWN,
+                            .gap_ack_lag_max_ns = RESULT_UNKNOWN};
+}
+
 void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_bytes,
                  struct round_counters before)
 {
@@ -71,12 +81,7 @@ void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_byt
     builder->gaps_ns = 0;
     builder->acks_known = builder->looked_since_arrival = false;
     builder->ack_after_ns = builder->ack_before_ns = RESULT_UNKNOWN;
-    builder->round = (struct round){.hold_after_ack_ns = RESULT_UNKNOWN,
-                                    .held_ack_delay_ns = RESULT_UNKNOWN,
-                                    .ack_delay_ns = RESULT_UNKNOWN,
-                                    .wire_ns = RESULT_UNKNOWN,
-                                    .gap_ack_lag_min_ns = RESULT_UNKNOWN,
-                                    .gap_ack_lag_max_ns = RESULT_UNKNOWN};
+    round_clear(&builder->round);
 }
 
 void round_write(struct round_builder *builder, int64_t entered_ns, int64_t returned_ns,
@@ -360,8 +365,8 @@ static void give_loss_to_network(struct round_builder *builder)
     round->part_ns[RESULT_PART_NETWORK] += lost;
 }
 
-static void finish(struct round_builder *builder, int64_t end, struct round_counters after,
-                   struct round *out)
+static void finish_round(struct round_builder *builder, int64_t end, struct round_counters after,
+                         struct round *out)
 {
     struct round *round = &builder->round;
 
@@ -389,11 +394,11 @@ void round_end(struct round_builder *builder, struct round_counters after, struc
 
     if (end == RESULT_UNKNOWN && builder->write_count) /* no answer was awaited */
         end = last_write(builder)->returned_ns;
-    finish(builder, end, after, out);
+    finish_round(builder, end, after, out);
 }
 
 void round_abandon(struct round_builder *builder, int64_t at_ns, struct round_counters after,
                    struct round *out)
 {
-    finish(builder, at_ns, after, out);
+    finish_round(builder, at_ns, after, out);
 }

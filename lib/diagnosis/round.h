@@ -6,10 +6,17 @@
  * Pure: no clock, no socket; times are CLOCK_REALTIME nanoseconds of one clock, offsets count the
  * round's own bytes from 0.
  *
- * The path of a round, which the parts follow:
+ * The path of a round, and the parts between its points:
  *
- *   first write ─▶ last byte sent ─▶ first byte of the answer ─▶ last byte ─▶ read returns
- *         other + send hold    network + server         network + gap      wakeup
+ *      first write
+ *          other, send hold
+ *      last byte leaves our queue
+ *          network, server
+ *      first byte of the answer
+ *          network, gap
+ *      last byte of the answer
+ *          wakeup
+ *      read returns
  *
  * What a delayed acknowledgement of the peer held back is send hold; an acknowledgement that was
  * late but held nothing costs nothing and is only noted (ack_delay_ns). */
@@ -20,46 +27,60 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The fields of a round beside its parts, each once: the struct, what a probe keeps in memory
+ * (probe/round_store.h) and what a recording has (report/record.h) are made from this list.
+ * X(kind, member). TIME: int64_t nanoseconds, which may be RESULT_UNKNOWN; BOOL; COUNT: uint32_t,
+ * of which no more than 16 bits matter; BYTES: uint64_t. */
+#define ROUND_FIELDS(X)                                                                            \
+    X(TIME, total_ns)                                                                              \
+    X(TIME, wire_ns) /* last byte sent to first byte received, by kernel stamps */                 \
+    /* Our side: the longest that a write of this round stayed in the send queue. */               \
+    X(TIME, hold_ns)                                                                               \
+    X(BOOL, hold_small)        /* what was held is less than a full segment */                     \
+    X(TIME, hold_after_ack_ns) /* it left this long after an ACK of earlier bytes came in */       \
+    X(TIME, held_ack_delay_ns) /* and that ACK had taken this long, less the round trip */         \
+    X(TIME, rwnd_limited_ns)   /* counters of TCP_INFO, over the round */                          \
+    X(TIME, sndbuf_limited_ns)                                                                     \
+    X(BOOL, zero_window) /* the peer's window was seen at 0 */                                     \
+    /* The peer's acknowledgement of the whole request, less the round trip; RESULT_UNKNOWN when   \
+     * it rode on the answer. */                                                                   \
+    X(TIME, ack_delay_ns)                                                                          \
+    /* The longest wait for the peer: before the answer, or inside it. */                          \
+    X(TIME, wait_ns)                                                                               \
+    X(BYTES, wait_after_bytes) /* this much of the answer had come before it */                    \
+    /* The longest gap inside the answer, and our own pure ACK in it. */                           \
+    X(TIME, gap_ns)                                                                                \
+    X(BOOL, gap_acked)          /* a pure ACK of ours left during the gap ... */                   \
+    X(TIME, gap_ack_lag_min_ns) /* ... this long before the gap ended, at least ... */             \
+    X(TIME, gap_ack_lag_max_ns) /* ... and at most */                                              \
+    X(BOOL, gap_watched)        /* our ACKs were watched during the gap */                         \
+    X(COUNT, retransmits)                                                                          \
+    X(COUNT, arrivals) /* reads that brought data */                                               \
+    X(BYTES, sent_bytes)                                                                           \
+    X(BYTES, received_bytes)
+
+#define ROUND_TYPE_TIME  int64_t
+#define ROUND_TYPE_BOOL  bool
+#define ROUND_TYPE_COUNT uint32_t
+#define ROUND_TYPE_BYTES uint64_t
+
 struct round {
-    int64_t total_ns;
     int64_t part_ns[RESULT_PARTS]; /* disjoint, their sum is total_ns */
-    int64_t wire_ns;               /* last byte sent to first byte received, by kernel stamps */
-
-    /* Our side: the longest that a write of this round stayed in the send queue. */
-    int64_t hold_ns;
-    bool hold_small;           /* what was held is less than a full segment */
-    int64_t hold_after_ack_ns; /* it left this long after an ACK of earlier bytes came in */
-    int64_t held_ack_delay_ns; /* and that ACK had taken this long, less the round trip */
-    int64_t rwnd_limited_ns;   /* counters of TCP_INFO, over the round */
-    int64_t sndbuf_limited_ns;
-    bool zero_window; /* the peer's window was seen at 0 */
-
-    /* The peer's acknowledgement of the whole request, less the round trip; RESULT_UNKNOWN when it
-     * rode on the answer. */
-    int64_t ack_delay_ns;
-
-    /* The longest wait for the peer: before the answer, or inside it. */
-    int64_t wait_ns;
-    uint64_t wait_after_bytes; /* so much of the answer had come before it */
-    /* The longest gap inside the answer, and our own pure ACK in it. */
-    int64_t gap_ns;
-    bool gap_acked;             /* a pure ACK of ours left during the gap … */
-    int64_t gap_ack_lag_min_ns; /* … this long before the gap ended, at least … */
-    int64_t gap_ack_lag_max_ns; /* … and at most */
-    bool gap_watched;           /* our ACKs were watched during the gap */
-
-    uint32_t retransmits;
-    uint32_t arrivals; /* reads that brought data */
-    uint64_t sent_bytes;
-    uint64_t received_bytes;
+#define ROUND_MEMBER(kind, member) ROUND_TYPE_##kind member;
+    ROUND_FIELDS(ROUND_MEMBER)
+#undef ROUND_MEMBER
 };
+
+/* A round of which nothing has been seen yet: what only a stamp or an event can tell is unknown,
+ * the rest is 0. */
+void round_clear(struct round *round);
 
 enum round_stamp_kind { ROUND_QUEUED, ROUND_SENT, ROUND_ACKED };
 #define ROUND_STAMP_KINDS 3
 
 #define ROUND_WRITES_MAX 32
-#define ROUND_WRITES_FEW 2 /* of nearly every round: ten thousand builders have room for no more   \
-                            */
+/* Of nearly every round: ten thousand builders have room for no more. */
+#define ROUND_WRITES_FEW 2
 struct round_write {
     uint64_t end_bytes;
     int64_t entered_ns, returned_ns;

@@ -1,74 +1,63 @@
-/* Getting a connection for the conversation: what every socket is set up with, the race of the
- * addresses (dial.c), and what is learned from the one that won and from those that did not. */
-#include "probe/target.h"
+/* Getting a connection: what every socket is set up with, the race of the addresses (conn_race.c),
+ * and what is learned from the one that won and from those that did not. */
+#include "probe/conn_internal.h"
 
 #include "base/units.h"
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 
-#define SMALL_MSS 88 /* the smallest that Linux takes (TCP_MIN_MSS) */
+/* ---- sockets ---- */
 
-static const struct sock_address *address_of(const struct target *target)
-{
-    return &target->addresses.items[target->address_index];
-}
-
-static void set_flag(struct sock *sock, int option)
+static void apply_variant(const struct conn_variant *variant, struct sock *sock)
 {
     const int one = 1;
-    sock_setsockopt(sock, IPPROTO_TCP, option, &one, sizeof one);
+
+    if (variant->nodelay)
+        sock_setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (variant->mss_bytes)
+        sock_setsockopt(sock, IPPROTO_TCP, TCP_MAXSEG, &variant->mss_bytes, sizeof(int));
 }
 
-static void apply_arm(const struct target *target, struct sock *sock)
-{
-    enum probe_arm arm = target->session.arm;
-    const int small = SMALL_MSS;
-
-    if (arm == ARM_NODELAY || arm == ARM_BOTH)
-        set_flag(sock, TCP_NODELAY);
-    if (arm == ARM_SMALL_MSS)
-        sock_setsockopt(sock, IPPROTO_TCP, TCP_MAXSEG, &small, sizeof small);
-}
-
-/* What the user wants of every connection, then what this arm changes. */
+/* What the user wants of every connection, then what this one changes. */
 static int prepare_sock(void *owner, struct sock *sock, int family)
 {
-    const struct target *target = owner;
-    const struct probe_plan *plan = target->run->plan;
+    const struct conn *conn = owner;
+    const struct conn_settings *settings = conn->shared->settings;
     int rc = 0;
 
-    if (plan->traffic_class >= 0)
+    if (settings->traffic_class >= 0)
         rc = family == AF_INET6
-                 ? sock_setsockopt(sock, IPPROTO_IPV6, IPV6_TCLASS, &plan->traffic_class,
+                 ? sock_setsockopt(sock, IPPROTO_IPV6, IPV6_TCLASS, &settings->traffic_class,
                                    sizeof(int))
-                 : sock_setsockopt(sock, IPPROTO_IP, IP_TOS, &plan->traffic_class, sizeof(int));
-    if (!rc && plan->interface)
-        rc = sock_setsockopt(sock, SOL_SOCKET, SO_BINDTODEVICE, plan->interface,
-                             (socklen_t)strlen(plan->interface));
-    for (size_t i = 0; i < plan->option_count && !rc; i++)
-        if (sock_option_applies(plan->options[i].option, family))
-            rc =
-                sock_option_write(sock->fd, plan->options[i].option, &plan->options[i].value, NULL);
-    apply_arm(target, sock);
-    if (!rc && plan->source)
-        rc = sock_family(plan->source) == family ? sock_bind(sock, plan->source) : -EADDRNOTAVAIL;
+                 : sock_setsockopt(sock, IPPROTO_IP, IP_TOS, &settings->traffic_class, sizeof(int));
+    if (!rc && settings->interface)
+        rc = sock_setsockopt(sock, SOL_SOCKET, SO_BINDTODEVICE, settings->interface,
+                             (socklen_t)strlen(settings->interface));
+    for (size_t i = 0; i < settings->option_count && !rc; i++) {
+        const struct conn_option *set = &settings->options[i];
+        if (sock_option_applies(set->option, family))
+            rc = sock_option_write(sock->fd, set->option, &set->value, NULL);
+    }
+    apply_variant(&conn->variant, sock);
+    if (!rc && settings->source)
+        rc = sock_family(settings->source) == family ? sock_bind(sock, settings->source)
+                                                     : -EADDRNOTAVAIL;
     return rc;
 }
 
 static void begun_one(void *owner, const struct sock *sock)
 {
-    const struct target *target = owner;
-    live_capture_connection(target->run->capture, sock->fd);
+    const struct conn *conn = owner;
+    live_capture_connection(conn->shared->capture, sock->fd);
 }
 
-static const char *describe_attempt(const struct target *target,
-                                    const struct conn_race_attempt *attempt)
+/* ---- what became of the addresses ---- */
+
+static const char *describe_attempt(struct arena *arena, const struct conn_race_attempt *attempt)
 {
     char address[SOCK_ADDRESS_TEXT_MAX], span[UNITS_TEXT_MAX];
-    struct arena *arena = target->run->arena;
 
     sock_address_format(address, sizeof address, attempt->address);
     units_format_duration(span, sizeof span, attempt->ended_ns - attempt->started_ns, "u");
@@ -89,172 +78,186 @@ static const char *describe_attempt(const struct target *target,
     return address[0] ? arena_copy(arena, address) : "?";
 }
 
-static const char *describe_others(const struct target *target,
-                                   const struct conn_race_attempt *winner)
+static const char *describe_others(const struct conn *conn, const struct conn_race_attempt *winner)
 {
+    struct arena *arena = conn->shared->arena;
     const char *text = NULL;
 
-    for (size_t i = 0; i < target->race.begun; i++) {
-        const struct conn_race_attempt *attempt = &target->race.attempts[i];
+    for (size_t i = 0; i < conn->race.begun; i++) {
+        const struct conn_race_attempt *attempt = &conn->race.attempts[i];
         if (attempt == winner)
             continue;
-        const char *one = describe_attempt(target, attempt);
-        text = text ? arena_printf(target->run->arena, "%s; %s", text, one) : one;
+        const char *one = describe_attempt(arena, attempt);
+        text = text ? arena_printf(arena, "%s; %s", text, one) : one;
     }
     return text;
 }
 
 /* The failure that says most: of several addresses, an answer rather than silence. */
-static void race_failed(struct target *target)
+static void race_failed(struct conn *conn)
 {
-    const struct conn_race_attempt *worst = &target->race.attempts[0];
+    const struct conn_race_attempt *worst = &conn->race.attempts[0];
 
-    for (size_t i = 0; i < target->race.begun; i++) {
-        const struct conn_race_attempt *attempt = &target->race.attempts[i];
-        target->syn_retransmits += attempt->syn_retransmits;
+    for (size_t i = 0; i < conn->race.begun; i++) {
+        const struct conn_race_attempt *attempt = &conn->race.attempts[i];
+        conn->opening.syn_retransmits += attempt->syn_retransmits;
         if (attempt->rc == -EMFILE || attempt->rc == -ENFILE) {
-            target_postpone(target);
+            conn_fail(conn, FINDING_INCONCLUSIVE, EMFILE,
+                      "no descriptor is left for a connection (ulimit -n)");
             return;
         }
         if (worst->outcome != CONN_RACE_FAILED && attempt->outcome == CONN_RACE_FAILED)
             worst = attempt;
     }
     int number = worst->outcome == CONN_RACE_FAILED ? -worst->rc : ETIMEDOUT;
-    enum finding_code code = finding_of_errno(number);
-    target->address_index = (size_t)(worst->address - target->addresses.items);
-    target_failed(target, code == FINDING_NONE ? FINDING_INCONCLUSIVE : code, number,
-                  "cannot connect to %s", describe_others(target, NULL));
+    conn->opening.address = worst->address;
+    conn_fail(conn, conn_code_of(number, FINDING_INCONCLUSIVE), number, "cannot connect to %s",
+              describe_others(conn, NULL));
 }
 
 /* A client whose ephemeral port is the port it asks for can meet itself by simultaneous open: there
  * is a connection, and nobody listens. */
-static bool met_itself(const struct target *target, const struct sock_address *local)
+static bool met_itself(const struct conn *conn)
 {
+    const struct conn_opening *opening = &conn->opening;
     struct sock_address peer;
 
-    return sock_address_port(local) == sock_address_port(address_of(target)) &&
-           !sock_peer_address(target->sock.fd, &peer) && sock_address_equal(local, &peer);
+    return sock_address_port(&opening->local) == sock_address_port(opening->address) &&
+           !sock_peer_address(conn->sock.fd, &peer) && sock_address_equal(&opening->local, &peer);
 }
 
-static void learn_connection(struct target *target, const struct conn_race_attempt *winner,
-                             const struct sock_address *local)
+static void learn_opening(struct conn *conn, const struct conn_race_attempt *winner)
 {
     const struct sock_tcp_info *info = &winner->info;
-    bool first = !target->connections++;
+    struct conn_opening *opening = &conn->opening;
 
-    target->connect_took_ns = winner->ended_ns - winner->started_ns;
-    target->connect_wire_ns = RESULT_UNKNOWN;
-    if (first) {
-        target->connect_ns = target->connect_took_ns;
-        target->fallback_ns = winner->started_ns - target->race.started_ns;
-        target->fallback = describe_others(target, winner);
-        target->local = *local;
-    }
-    target->syn_retransmits += info->total_retrans;
-    target->slow_connects += info->total_retrans > 0;
-    if (info->rtt_ns > 0 && !info->total_retrans && info->rtt_ns < target->connect_took_ns)
-        target->connect_wire_ns = info->rtt_ns;
-    if (info->rtt_ns &&
-        (target->handshake_rtt_ns == RESULT_UNKNOWN || info->rtt_ns < target->handshake_rtt_ns))
-        target->handshake_rtt_ns = info->rtt_ns;
-    target->send_mss_bytes = info->snd_mss;
-    if (target->session.arm == ARM_SMALL_MSS)
-        target->small_mss_bytes = SMALL_MSS - (info->options & SOCK_TCP_OPT_TIMESTAMPS ? 12 : 0);
+    opening->address = winner->address;
+    sock_local_address(conn->sock.fd, &opening->local);
+    opening->connect_ns = winner->ended_ns - winner->started_ns;
+    opening->fallback_ns = winner->started_ns - conn->race.started_ns;
+    opening->fallback = describe_others(conn, winner);
+    opening->syn_retransmits = info->total_retrans;
+    opening->rtt_ns = info->rtt_ns;
+    if (info->rtt_ns > 0 && !info->total_retrans && info->rtt_ns < opening->connect_ns)
+        opening->wire_ns = info->rtt_ns;
+    conn->mss_bytes = info->snd_mss;
+    opening->timestamps = info->options & SOCK_TCP_OPT_TIMESTAMPS;
 }
 
-/* A round of connecting alone lasts as long as the kernel says the handshake took: the
- * application's own clock would count how long its process took to look. TLS has only that clock:
- * its round trips are the network's, the rest of the time that we waited the server's, and what is
- * left our own. */
-void opening_finish_round(struct target *target)
+static void race_ended(void *owner, struct conn_race_attempt *winner)
 {
-    bool known = target->connect_wire_ns != RESULT_UNKNOWN;
-    int64_t span = known ? target->connect_wire_ns : target->connect_took_ns, took = 0, waited = 0,
-            travelled = 0;
+    struct conn *conn = owner;
+    struct conn_shared *shared = conn->shared;
+    const struct conn_variant *variant = &conn->variant;
 
-    if (target->tls.ssl) {
-        took = target->tls_took_ns;
-        waited = target->tls_waited_ns < took ? target->tls_waited_ns : took;
-        travelled = target->tls.round_trips * span;
-        travelled = travelled < waited ? travelled : waited;
-    }
-    struct round round = {.total_ns = span + took,
-                          .ack_delay_ns = RESULT_UNKNOWN,
-                          .wire_ns = RESULT_UNKNOWN,
-                          .hold_after_ack_ns = RESULT_UNKNOWN,
-                          .held_ack_delay_ns = RESULT_UNKNOWN,
-                          .gap_ack_lag_min_ns = RESULT_UNKNOWN,
-                          .gap_ack_lag_max_ns = RESULT_UNKNOWN};
-    round.part_ns[RESULT_PART_NETWORK] = span + travelled;
-    round.part_ns[RESULT_PART_SERVER] = waited - travelled;
-    round.part_ns[RESULT_PART_OTHER] = took - waited;
-    if (!took)
-        round.wire_ns = target->connect_wire_ns;
-    live_capture_take(target->run->capture);
-    target_round_done(target, &round);
-}
-
-static void connected(void *owner, struct conn_race_attempt *winner)
-{
-    struct target *target = owner;
-    const struct probe_plan *plan = target->run->plan;
-
-    admission_note(&target->run->admission, &target->place);
+    conn_active(conn);
     if (!winner) {
-        race_failed(target);
+        race_failed(conn);
         return;
     }
     /* A connection that is only opened is closed before the loop's next turn. */
-    if (plan->connect_only && !target->run->tls)
-        loop_forget(&target->run->loop, &winner->task);
+    if (variant->closed_when_open && !shared->tls)
+        loop_forget(shared->loop, &winner->task);
     else
-        loop_unwatch(&target->run->loop, &winner->task);
-    target->sock = winner->sock;
-    target->sock.observer = &target->observer;
+        loop_unwatch(shared->loop, &winner->task);
+    conn->sock = winner->sock;
+    conn->sock.observer = &conn->observer;
     winner->sock = (struct sock)SOCK_INIT;
-    target->address_index = (size_t)(winner->address - target->addresses.items);
-    target->rounds_on_connection = 0;
-    struct sock_address local = {0};
-    sock_local_address(target->sock.fd, &local);
-    if (met_itself(target, &local)) {
-        target_failed(target, FINDING_CONNECTION_REFUSED, ECONNREFUSED,
-                      "the connection met itself: the kernel chose the target's own port for our "
-                      "end, and nobody listens there");
+    learn_opening(conn, winner);
+    if (met_itself(conn)) {
+        conn_fail(conn, FINDING_CONNECTION_REFUSED, ECONNREFUSED,
+                  "the connection met itself: the kernel chose the target's own port for our end, "
+                  "and nobody listens there");
         return;
     }
-    live_capture_connection(target->run->capture, target->sock.fd);
-    learn_connection(target, winner, &local);
-    conn_race_stop(&target->race);
-    if (!plan->connect_only) {
-        unsigned got = 0;
-        sock_stamps_enable(&target->sock, SOCK_STAMP_ALL, &got, NULL);
-        target->stamps = target->connections == 1 ? got : target->stamps & got;
+    live_capture_connection(shared->capture, conn->sock.fd);
+    conn_race_stop(&conn->race);
+    if (!variant->closed_when_open)
+        sock_stamps_enable(&conn->sock, SOCK_STAMP_ALL, &conn->opening.stamps, NULL);
+    if (shared->tls) {
+        conn_tls_begin(conn);
+        return;
     }
-    if (target->run->tls)
-        securing_begin(target);
-    else if (plan->connect_only)
-        opening_finish_round(target);
-    else
-        talk_begin(target);
+    const struct conn_input nothing = {.other_ns = RESULT_UNKNOWN};
+    conn->state = CONN_OPEN;
+    conn->user->opened(conn->owner, &nothing);
 }
 
-void talk_open(struct target *target)
-{
-    bool known = target->connections > 0;
-    const struct sock_address *from = known ? address_of(target) : target->addresses.items;
+/* ---- the connection ---- */
 
-    admission_note(&target->run->admission, &target->place);
-    if (target->run->plan->connect_only)
-        timestamping_begin(target);
-    target->observer = (struct sock_observer){timestamping_call, target};
-    target->phase = TALK_DIALLING;
-    target->race.owner = target;
-    target->race.prepare = prepare_sock;
-    target->race.begun_one = begun_one;
-    target->race.ended = connected;
+static void conn_wakes(struct loop_task *task, uint32_t events)
+{
+    struct conn *conn = (struct conn *)task;
+
+    if (events)
+        conn_active(conn);
+    /* Stamps come as errors. An error of the connection comes with EPOLLIN and EPOLLHUP. */
+    if (events & EPOLLERR && conn_take_stamps(conn)) {
+        events &= ~(uint32_t)EPOLLERR;
+        if (!events)
+            return;
+    }
+    switch (conn->state) {
+    case CONN_CLOSED:
+    case CONN_CONNECTING:
+        return;
+    case CONN_HANDSHAKE:
+        conn_tls_woken(conn, events);
+        return;
+    case CONN_OPEN:
+        conn->user->woken(conn->owner, events);
+        return;
+    }
+}
+
+void conn_init(struct conn *conn, struct conn_shared *shared, const char *host,
+               struct trace_strip *strip)
+{
+    *conn = (struct conn){.shared = shared, .host = host, .strip = strip, .sock = SOCK_INIT};
+    loop_task_init(&conn->task, conn_wakes);
+}
+
+void conn_use(struct conn *conn, const struct conn_user *user, void *owner)
+{
+    conn->user = user;
+    conn->owner = owner;
+}
+
+void conn_open(struct conn *conn, const struct sock_address *addresses, size_t count,
+               const struct conn_variant *variant, const struct conn_user *user, void *owner)
+{
+    const struct conn_shared *shared = conn->shared;
+
+    conn_active(conn);
+    conn_use(conn, user, owner);
+    conn->state = CONN_CONNECTING;
+    conn->variant = *variant;
+    conn->arrival_count = 0;
+    conn->observer = (struct sock_observer){conn_observe, conn};
+    conn->opening = (struct conn_opening){
+        .address = addresses, .wire_ns = RESULT_UNKNOWN, .tls_ns = RESULT_UNKNOWN};
+    conn->race.owner = conn;
+    conn->race.prepare = prepare_sock;
+    conn->race.begun_one = begun_one;
+    conn->race.ended = race_ended;
     int rc =
-        conn_race_start(&target->race, &target->run->loop, from,
-                        known ? 1 : target->addresses.count, target->run->plan->connect_timeout_ns);
+        conn_race_start(&conn->race, shared->loop, addresses, count, shared->settings->timeout_ns);
     if (rc)
-        target_failed(target, FINDING_INCONCLUSIVE, -rc, "out of memory for a connection");
+        conn_fail(conn, FINDING_INCONCLUSIVE, -rc, "out of memory for a connection");
+}
+
+void conn_close(struct conn *conn)
+{
+    conn_timer(conn, INT64_MAX);
+    loop_forget(conn->shared->loop, &conn->task);
+    conn_race_stop(&conn->race);
+    if (conn->sock.fd >= 0) {
+        if (conn->tls.ssl) { /* takes leave, as TLS wants it */
+            tls_end(&conn->tls);
+            conn_flush(conn, false);
+            tls_free(&conn->tls);
+        }
+        sock_close(&conn->sock);
+    }
+    conn->state = CONN_CLOSED;
 }

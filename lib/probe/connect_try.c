@@ -183,7 +183,7 @@ static void record_call(void *context, const struct sock_call *call)
     if (call->stage == SOCK_CALL_RETURNED &&
         (call->verb == SOCK_VERB_CONNECT || call->verb == SOCK_VERB_CONNECT_RESULT ||
          call->verb == SOCK_VERB_CLOSE))
-        timestamping_record(try->strip, try->connection, call);
+        timestamping_record_call(try->strip, try->connection, call);
 }
 
 static int prepare_try(struct connect_try *try, int hop_limit)

@@ -1,5 +1,7 @@
 #include "probe/framing.h"
 
+#include "base/cleanup.h"
+
 #include "base/clock.h"
 #include "base/text.h"
 #include "base/units.h"
@@ -9,22 +11,62 @@
 #include <stdio.h>
 #include <string.h>
 
-static int parse_bytes(const char *value, struct framing *out, struct error *error)
-{
-    int64_t bytes;
+struct framing_rules {
+    /* Of a word that ends in ':': takes the value. NULL: the word has none. */
+    int (*parse)(const char *value, struct framing *out, struct error *error);
+    const char *awaits; /* in a message; or else */
+    void (*describe)(char *out, size_t size, const struct framing *framing);
+    void (*begin)(struct framing_reader *reader); /* NULL: zeros will do */
+    int (*feed)(struct framing_reader *reader, const char *bytes, size_t len_bytes,
+                size_t *used_bytes, struct error *error);
+    int (*closed)(const struct framing_reader *reader); /* NULL: the end is always too early */
+};
 
-    if (units_parse_size(value, &bytes) || bytes < 1)
-        return error_set(error, EINVAL, "bytes:N wants a size of at least 1, such as bytes:512");
-    out->bytes = (uint64_t)bytes;
+/* ---- byte by byte: a line, an SMTP reply, a text ---- */
+
+static int feed_each(struct framing_reader *reader, const char *bytes, size_t len_bytes,
+                     size_t *used_bytes, struct error *error,
+                     int (*match)(struct framing_reader *reader, char c, struct error *error))
+{
+    for (size_t i = 0; i < len_bytes; i++) {
+        reader->seen_bytes++;
+        int rc = match(reader, bytes[i], error);
+        if (rc) {
+            *used_bytes = i + 1;
+            return rc;
+        }
+    }
     return 0;
 }
 
-static int parse_idle(const char *value, struct framing *out, struct error *error)
+#define FEED_EACH(name, match)                                                                     \
+    static int name(struct framing_reader *reader, const char *bytes, size_t len_bytes,            \
+                    size_t *used_bytes, struct error *error)                                       \
+    {                                                                                              \
+        return feed_each(reader, bytes, len_bytes, used_bytes, error, match);                      \
+    }
+
+static int match_line(struct framing_reader *reader, char c, struct error *error)
 {
-    if (units_parse_duration(value, &out->idle_ns) || out->idle_ns < NS_PER_MS)
-        return error_set(error, EINVAL,
-                         "idle:DUR wants a duration of at least 1ms, such as idle:200ms");
-    return 0;
+    (void)reader, (void)error;
+    return c == '\n';
+}
+
+FEED_EACH(feed_line, match_line)
+
+static const struct framing_rules framing_line = {.awaits = "a line end", .feed = feed_line};
+
+static void begin_text(struct framing_reader *reader)
+{
+    const struct framing *framing = reader->framing;
+
+    reader->failure[0] = 0;
+    for (unsigned i = 1, k = 0; i < framing->text_bytes; i++) {
+        while (k && framing->text[i] != framing->text[k])
+            k = reader->failure[k - 1];
+        k += framing->text[i] == framing->text[k];
+        reader->failure[i] = (uint8_t)k;
+    }
 }
 
 static int parse_text(const char *value, struct framing *out, struct error *error)
@@ -43,91 +85,19 @@ static int parse_text(const char *value, struct framing *out, struct error *erro
     return rc;
 }
 
-static const struct {
-    const char *word;
-    enum framing_kind kind;
-    int (*parse)(const char *value, struct framing *out, struct error *error);
-} forms[] = {
-    {"bytes:", FRAMING_BYTES, parse_bytes}, {"line", FRAMING_LINE, NULL},
-    {"reply", FRAMING_REPLY, NULL},         {"text:", FRAMING_TEXT, parse_text},
-    {"close", FRAMING_CLOSE, NULL},         {"idle:", FRAMING_IDLE, parse_idle},
-    {"http", FRAMING_HTTP, NULL},           {"nothing", FRAMING_NOTHING, NULL},
-};
-
-int framing_parse(const char *text, struct framing *out, struct error *error)
+static void describe_text(char *out, size_t size, const struct framing *framing)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
-        size_t length = strlen(forms[i].word);
-        if (forms[i].parse ? strncmp(text, forms[i].word, length) : strcmp(text, forms[i].word))
-            continue;
-        *out = (struct framing){.kind = forms[i].kind};
-        return forms[i].parse ? forms[i].parse(text + length, out, error) : 0;
-    }
-    return error_set(error, EINVAL,
-                     "wants bytes:N, line, reply, text:STR, close, idle:DUR, http or nothing");
+    cleanup(buf) struct buf text = {0};
+
+    text_escape(&text, framing->text, framing->text_bytes);
+    snprintf(out, size, "the text \"%s\"", buf_str(&text));
 }
 
-const char *framing_describe(char *out, size_t size, const struct framing *framing)
-{
-    char duration[UNITS_TEXT_MAX];
-
-    switch (framing->kind) {
-    case FRAMING_NOTHING:
-        snprintf(out, size, "nothing");
-        break;
-    case FRAMING_BYTES:
-        snprintf(out, size, "%" PRIu64 " bytes", framing->bytes);
-        break;
-    case FRAMING_LINE:
-        snprintf(out, size, "a line end");
-        break;
-    case FRAMING_REPLY:
-        snprintf(out, size, "an SMTP reply");
-        break;
-    case FRAMING_TEXT: {
-        struct buf text = {0};
-        text_escape(&text, framing->text, framing->text_bytes);
-        snprintf(out, size, "the text \"%s\"", buf_str(&text));
-        buf_free(&text);
-        break;
-    }
-    case FRAMING_CLOSE:
-        snprintf(out, size, "the server to close");
-        break;
-    case FRAMING_IDLE:
-        snprintf(out, size, "bytes, and then %s of silence",
-                 units_format_duration(duration, sizeof duration, framing->idle_ns, "u"));
-        break;
-    case FRAMING_HTTP:
-        snprintf(out, size, "a whole HTTP response");
-        break;
-    }
-    return out;
-}
-
-void framing_begin(struct framing_reader *reader, const struct framing *framing)
-{
-    reader->framing = framing;
-    reader->seen_bytes = 0;
-    reader->matched = 0;
-    reader->column = 0;
-    memset(reader->reply, 0, sizeof reader->reply);
-    if (framing->kind == FRAMING_HTTP)
-        http_begin(&reader->http);
-    if (framing->kind == FRAMING_TEXT)
-        reader->failure[0] = 0;
-    for (unsigned i = 1, k = 0; i < framing->text_bytes; i++) {
-        while (k && framing->text[i] != framing->text[k])
-            k = reader->failure[k - 1];
-        k += framing->text[i] == framing->text[k];
-        reader->failure[i] = (uint8_t)k;
-    }
-}
-
-static bool match_text(struct framing_reader *reader, char c)
+static int match_text(struct framing_reader *reader, char c, struct error *error)
 {
     const struct framing *framing = reader->framing;
 
+    (void)error;
     if (reader->matched == framing->text_bytes) /* it was complete before; look for it again */
         reader->matched = reader->failure[reader->matched - 1];
     while (reader->matched && framing->text[reader->matched] != c)
@@ -135,6 +105,11 @@ static bool match_text(struct framing_reader *reader, char c)
     reader->matched += framing->text[reader->matched] == c;
     return reader->matched == framing->text_bytes;
 }
+
+FEED_EACH(feed_text, match_text)
+
+static const struct framing_rules framing_text = {
+    .parse = parse_text, .describe = describe_text, .begin = begin_text, .feed = feed_text};
 
 /* The last line of a reply has a blank, or nothing, after its three digits (RFC 5321 4.2.1). */
 static int match_reply(struct framing_reader *reader, char c, struct error *error)
@@ -154,80 +129,193 @@ static int match_reply(struct framing_reader *reader, char c, struct error *erro
     return 0;
 }
 
-static int feed_byte(struct framing_reader *reader, char c, struct error *error)
+FEED_EACH(feed_reply, match_reply)
+
+static const struct framing_rules framing_reply = {.awaits = "an SMTP reply", .feed = feed_reply};
+
+/* ---- by counting, or by the end ---- */
+
+static int parse_bytes(const char *value, struct framing *out, struct error *error)
 {
-    switch (reader->framing->kind) {
-    case FRAMING_BYTES:
-        return reader->seen_bytes == reader->framing->bytes;
-    case FRAMING_LINE:
-        return c == '\n';
-    case FRAMING_REPLY:
-        return match_reply(reader, c, error);
-    case FRAMING_TEXT:
-        return match_text(reader, c);
-    case FRAMING_NOTHING:
-        return 1;
-    case FRAMING_CLOSE:
-    case FRAMING_IDLE:
-    case FRAMING_HTTP:
-        return 0;
-    }
+    int64_t bytes;
+
+    if (units_parse_size(value, &bytes) || bytes < 1)
+        return error_set(error, EINVAL, "bytes:N wants a size of at least 1, such as bytes:512");
+    out->bytes = (uint64_t)bytes;
     return 0;
+}
+
+static void describe_bytes(char *out, size_t size, const struct framing *framing)
+{
+    snprintf(out, size, "%" PRIu64 " bytes", framing->bytes);
+}
+
+static int feed_bytes(struct framing_reader *reader, const char *bytes, size_t len_bytes,
+                      size_t *used_bytes, struct error *error)
+{
+    uint64_t left = reader->framing->bytes - reader->seen_bytes;
+
+    (void)bytes, (void)error;
+    *used_bytes = len_bytes < left ? len_bytes : left;
+    reader->seen_bytes += *used_bytes;
+    return reader->seen_bytes == reader->framing->bytes;
+}
+
+static const struct framing_rules framing_bytes = {
+    .parse = parse_bytes, .describe = describe_bytes, .feed = feed_bytes};
+
+static int feed_nothing(struct framing_reader *reader, const char *bytes, size_t len_bytes,
+                        size_t *used_bytes, struct error *error)
+{
+    (void)bytes, (void)error;
+    *used_bytes = len_bytes > 0;
+    reader->seen_bytes += *used_bytes;
+    return len_bytes > 0;
+}
+
+static const struct framing_rules framing_nothing = {.awaits = "nothing", .feed = feed_nothing};
+
+static int feed_all(struct framing_reader *reader, const char *bytes, size_t len_bytes,
+                    size_t *used_bytes, struct error *error)
+{
+    (void)bytes, (void)used_bytes, (void)error;
+    reader->seen_bytes += len_bytes;
+    return 0;
+}
+
+static int always_closed(const struct framing_reader *reader)
+{
+    (void)reader;
+    return 1;
+}
+
+static const struct framing_rules framing_close = {
+    .awaits = "the server to close", .feed = feed_all, .closed = always_closed};
+
+static int parse_idle(const char *value, struct framing *out, struct error *error)
+{
+    if (units_parse_duration(value, &out->idle_ns) || out->idle_ns < NS_PER_MS)
+        return error_set(error, EINVAL,
+                         "idle:DUR wants a duration of at least 1ms, such as idle:200ms");
+    return 0;
+}
+
+static void describe_idle(char *out, size_t size, const struct framing *framing)
+{
+    char duration[UNITS_TEXT_MAX];
+
+    snprintf(out, size, "bytes, and then %s of silence",
+             units_format_duration(duration, sizeof duration, framing->idle_ns, "u"));
+}
+
+static int closed_after_any(const struct framing_reader *reader)
+{
+    return reader->seen_bytes > 0;
+}
+
+static const struct framing_rules framing_idle = {
+    .parse = parse_idle, .describe = describe_idle, .feed = feed_all, .closed = closed_after_any};
+
+/* ---- HTTP ---- */
+
+static void begin_http(struct framing_reader *reader)
+{
+    http_begin(&reader->http);
+}
+
+static int feed_http(struct framing_reader *reader, const char *bytes, size_t len_bytes,
+                     size_t *used_bytes, struct error *error)
+{
+    int rc = http_feed(&reader->http, bytes, len_bytes, used_bytes, error);
+
+    reader->seen_bytes += *used_bytes;
+    return rc;
+}
+
+static int closed_http(const struct framing_reader *reader)
+{
+    return http_closed(&reader->http);
+}
+
+static const struct framing_rules framing_http = {.awaits = "a whole HTTP response",
+                                                  .begin = begin_http,
+                                                  .feed = feed_http,
+                                                  .closed = closed_http};
+
+/* ---- all of them ---- */
+
+static const struct {
+    const char *usage;
+    const struct framing_rules *rules;
+} kinds[] = {
+#define KIND(ID, rules, usage, help) [FRAMING_##ID] = {usage, &framing_##rules},
+    FRAMING_ROWS(KIND)};
+
+int framing_parse(const char *text, struct framing *out, struct error *error)
+{
+    cleanup(buf) struct buf usages = {0};
+
+    for (size_t i = 0; i < FRAMING_KINDS; i++) {
+        const char *usage = kinds[i].usage;
+        const struct framing_rules *rules = kinds[i].rules;
+        size_t word = strcspn(usage, ":") + (rules->parse != NULL);
+        buf_printf(&usages, "%s%s", !i ? "" : i + 1 < FRAMING_KINDS ? ", " : " or ", usage);
+        if (rules->parse ? strncmp(text, usage, word) : strcmp(text, usage))
+            continue;
+        *out = (struct framing){.kind = (enum framing_kind)i};
+        return rules->parse ? rules->parse(text + word, out, error) : 0;
+    }
+    return error_set(error, EINVAL, "wants %s", buf_str(&usages));
+}
+
+const char *framing_describe(char *out, size_t size, const struct framing *framing)
+{
+    const struct framing_rules *rules = kinds[framing->kind].rules;
+
+    if (rules->describe)
+        rules->describe(out, size, framing);
+    else
+        snprintf(out, size, "%s", rules->awaits);
+    return out;
+}
+
+bool framing_awaits(const struct framing *framing)
+{
+    return framing->kind != FRAMING_NOTHING;
+}
+
+int64_t framing_silence_ns(const struct framing *framing)
+{
+    return framing->kind == FRAMING_IDLE ? framing->idle_ns : 0;
+}
+
+void framing_begin(struct framing_reader *reader, const struct framing *framing)
+{
+    const struct framing_rules *rules = kinds[framing->kind].rules;
+
+    reader->framing = framing;
+    reader->seen_bytes = 0;
+    reader->matched = 0;
+    reader->column = 0;
+    memset(reader->reply, 0, sizeof reader->reply);
+    if (rules->begin)
+        rules->begin(reader);
 }
 
 int framing_feed(struct framing_reader *reader, const char *bytes, size_t len_bytes,
                  size_t *used_bytes, struct error *error)
 {
-    int rc = 0;
-
     *used_bytes = len_bytes;
-    switch (reader->framing->kind) {
-    case FRAMING_HTTP:
-        rc = http_feed(&reader->http, bytes, len_bytes, used_bytes, error);
-        reader->seen_bytes += *used_bytes;
-        return rc;
-    case FRAMING_CLOSE:
-    case FRAMING_IDLE:
-        reader->seen_bytes += len_bytes;
-        return 0;
-    case FRAMING_BYTES: {
-        uint64_t left = reader->framing->bytes - reader->seen_bytes;
-        *used_bytes = len_bytes < left ? len_bytes : left;
-        reader->seen_bytes += *used_bytes;
-        return reader->seen_bytes == reader->framing->bytes;
-    }
-    case FRAMING_NOTHING:
-    case FRAMING_LINE:
-    case FRAMING_REPLY:
-    case FRAMING_TEXT:
-        break;
-    }
-    for (size_t i = 0; i < len_bytes; i++) {
-        reader->seen_bytes++;
-        rc = feed_byte(reader, bytes[i], error);
-        if (rc) {
-            *used_bytes = i + 1;
-            return rc;
-        }
-    }
-    return 0;
+    return kinds[reader->framing->kind].rules->feed(reader, bytes, len_bytes, used_bytes, error);
 }
 
 int framing_closed(const struct framing_reader *reader)
 {
-    switch (reader->framing->kind) {
-    case FRAMING_CLOSE:
-        return 1;
-    case FRAMING_IDLE:
-        return reader->seen_bytes > 0;
-    case FRAMING_HTTP:
-        return http_closed(&reader->http);
-    case FRAMING_NOTHING:
-    case FRAMING_BYTES:
-    case FRAMING_LINE:
-    case FRAMING_REPLY:
-    case FRAMING_TEXT:
-        break;
-    }
-    return 0;
+    const struct framing_rules *rules = kinds[reader->framing->kind].rules;
+    return rules->closed ? rules->closed(reader) : 0;
+}
+
+bool framing_closes(const struct framing_reader *reader)
+{
+    return reader->framing->kind == FRAMING_HTTP && reader->http.close;
 }

@@ -4,18 +4,22 @@
 
 #include "probe/http.h"
 
-enum framing_kind {
-    FRAMING_NOTHING, /* complete at once: no answer is expected */
-    FRAMING_BYTES,   /* that many */
-    FRAMING_LINE,    /* the first line end */
-    FRAMING_REPLY,   /* an SMTP reply: the line "NNN text", after lines "NNN-text" */
-    FRAMING_TEXT,    /* these bytes have come */
-    FRAMING_CLOSE,   /* the peer closes */
-    FRAMING_IDLE,    /* nothing has come for a while; the caller keeps the time */
-    FRAMING_HTTP,    /* an HTTP/1 response has ended */
-};
+/* The kinds: id, rules in framing.c, how the user writes it, and what it waits for. */
+#define FRAMING_ROWS(ROW)                                                                          \
+    ROW(NOTHING, nothing, "nothing", "at once: no answer is expected")                             \
+    ROW(LINE, line, "line", "a line end")                                                          \
+    ROW(BYTES, bytes, "bytes:N", "that many bytes")                                                \
+    ROW(TEXT, text, "text:STR", "this text, with C escapes")                                       \
+    ROW(CLOSE, close, "close", "the end of the connection")                                        \
+    ROW(IDLE, idle, "idle:DUR", "some bytes, and then silence for that long")                      \
+    ROW(REPLY, reply, "reply", "an SMTP reply: the line \"NNN text\"")                             \
+    ROW(HTTP, http, "http", "an HTTP/1 response, by its length or its chunks")
 
-#define FRAMING_TEXT_MAX 256
+#define FRAMING_KIND(ID, rules, usage, help) FRAMING_##ID,
+enum framing_kind { FRAMING_ROWS(FRAMING_KIND) FRAMING_KINDS };
+
+#define FRAMING_TEXT_MAX        256
+#define FRAMING_DESCRIPTION_MAX (FRAMING_TEXT_MAX * 4 + 64)
 
 struct framing {
     enum framing_kind kind;
@@ -25,10 +29,14 @@ struct framing {
     size_t text_bytes;
 };
 
-/* "bytes:N", "line", "reply", "text:STR" (C escapes), "close", "idle:DUR", "http", "nothing". */
+/* As the rows write it. */
 int framing_parse(const char *text, struct framing *out, struct error *error);
-/* How the expectation reads in a message: "2 more bytes", "a line end". Returns out. */
+/* How the expectation reads in a message: "2 bytes", "a line end". Returns out. */
 const char *framing_describe(char *out, size_t size, const struct framing *framing);
+/* Whether any answer is expected. */
+bool framing_awaits(const struct framing *framing);
+/* The silence that completes a response, for which the caller keeps the time; 0: none does. */
+int64_t framing_silence_ns(const struct framing *framing);
 
 struct framing_reader {
     const struct framing *framing;
@@ -48,5 +56,8 @@ int framing_feed(struct framing_reader *reader, const char *bytes, size_t len_by
                  size_t *used_bytes, struct error *error);
 /* The peer has closed: 1 when that completes the response. */
 int framing_closed(const struct framing_reader *reader);
+
+/* Whether the peer has said that it will close after this response. */
+bool framing_closes(const struct framing_reader *reader);
 
 #endif

@@ -1,44 +1,76 @@
 #include "probe/preset.h"
 
-static const struct preset_info presets[PRESETS] = {
-    [PRESET_CONNECT] = {"connect", NULL, "nothing", NULL},
-    [PRESET_HTTP] = {"http", NULL, "http", NULL},
-    [PRESET_REDIS] = {"redis", "PING\r\n", "line", NULL},
-    [PRESET_MEMCACHED] = {"memcached", "version\r\n", "line", NULL},
-    [PRESET_SMTP] = {"smtp", "NOOP\r\n", "reply", "reply"},
-    [PRESET_ECHO] = {"echo", "netkit echo probe: sixty-four bytes out, sixty-four bytes back.\n",
-                     "bytes:64", NULL},
-};
+const struct preset preset_connect = {
+    .name = "connect", .help = "connect, and send nothing", .framing = "nothing"};
 
-const struct preset_info *preset_info(enum preset preset)
+const struct preset preset_redis = {
+    .name = "redis", PRESET_PORTS("PING", (6379)), .request = "PING\r\n", .framing = "line"};
+
+const struct preset preset_memcached = {.name = "memcached",
+                                        PRESET_PORTS("version", (11211)),
+                                        .request = "version\r\n",
+                                        .framing = "line"};
+
+const struct preset preset_smtp = {.name = "smtp",
+                                   PRESET_TLS_PORTS("NOOP, after the greeting", (25, 587), (465)),
+                                   .greeting = "reply",
+                                   .request = "NOOP\r\n",
+                                   .framing = "reply"};
+
+const struct preset preset_echo = {
+    .name = "echo",
+    PRESET_PORTS("a line that comes back", (7)),
+    .request = "netkit echo probe: sixty-four bytes out, sixty-four bytes back.\n",
+    .framing = "bytes:64"};
+
+static void compose_http(struct buf *out, const char *path, const char *host)
 {
-    return &presets[preset];
+    buf_printf(out, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: netkit\r\nAccept: */*\r\n\r\n",
+               path, host);
 }
 
-enum preset preset_by_port(uint16_t port, bool tls)
-{
-    static const struct {
-        uint16_t port;
-        enum preset preset;
-        bool only_tls;
-    } ports[] = {
-        {80, PRESET_HTTP, false},         {8000, PRESET_HTTP, false}, {8080, PRESET_HTTP, false},
-        {443, PRESET_HTTP, true},         {8443, PRESET_HTTP, true},  {6379, PRESET_REDIS, false},
-        {11211, PRESET_MEMCACHED, false}, {25, PRESET_SMTP, false},   {587, PRESET_SMTP, false},
-        {465, PRESET_SMTP, true},         {7, PRESET_ECHO, false},
-    };
+const struct preset preset_http = {
+    .name = "http",
+    PRESET_TLS_PORTS("GET --path with HTTP/1.1, read the whole answer", (80, 8000, 8080),
+                     (443, 8443)),
+    .compose = compose_http,
+    .framing = "http"};
 
-    for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++)
-        if (ports[i].port == port && (tls || !ports[i].only_tls))
-            return ports[i].preset;
+const struct preset *preset_at(enum preset_id id)
+{
+#define PRESET_POINTER(ID, id) [PRESET_##ID] = &preset_##id,
+    static const struct preset *const presets[] = {PRESET_ROWS(PRESET_POINTER)};
+    return presets[id];
+}
+
+static bool has_port(const uint16_t ports[PRESET_PORTS_MAX], uint16_t port)
+{
+    for (size_t i = 0; i < PRESET_PORTS_MAX && ports[i]; i++)
+        if (ports[i] == port)
+            return true;
+    return false;
+}
+
+enum preset_id preset_by_port(uint16_t port, bool tls)
+{
+    for (int id = 0; id < PRESETS; id++) {
+        const struct preset *preset = preset_at((enum preset_id)id);
+        if (has_port(preset->ports, port) || (tls && has_port(preset->tls_ports, port)))
+            return (enum preset_id)id;
+    }
     return PRESET_CONNECT;
 }
 
-void preset_request(struct buf *out, enum preset preset, const char *path, const char *host)
+bool preset_talks(const struct preset *preset)
 {
-    if (preset == PRESET_HTTP)
-        buf_printf(out, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: netkit\r\nAccept: */*\r\n\r\n",
-                   path, host);
-    else if (presets[preset].request)
-        buf_add_str(out, presets[preset].request);
+    return preset->request || preset->compose;
+}
+
+void preset_request(struct buf *out, const struct preset *preset, const char *path,
+                    const char *host)
+{
+    if (preset->compose)
+        preset->compose(out, path, host);
+    else if (preset->request)
+        buf_add_str(out, preset->request);
 }

@@ -9,59 +9,27 @@
 #define PROBE_PROBE_H
 
 #include "base/arena.h"
-#include "diagnosis/probe_verdict.h"
 #include "netkit/sock.h"
-#include "probe/framing.h"
-#include "probe/tls.h"
+#include "probe/arm_schedule.h"
+#include "probe/conn.h"
+#include "probe/transaction.h"
 #include "result/result.h"
 #include <signal.h>
 
-#define PROBE_PIECES_MAX 32
-
+/* What to do with each target. Memory belongs to the caller and must outlive the run. */
 struct probe_plan {
-    /* The conversation. Memory belongs to the caller and must outlive the run. */
-    bool connect_only; /* a round is a connect and a close; nothing below is said */
-    const char *request;
-    size_t request_bytes;
-    size_t pieces[PROBE_PIECES_MAX]; /* sizes of the writes; what is left goes in a last one */
-    size_t piece_count;
-    int64_t gap_ns; /* pause between those writes */
-    struct framing framing;
-    struct framing greeting; /* FRAMING_NOTHING: the server does not speak first */
+    struct arm_settings arms;                /* which rounds */
+    struct transaction_settings transaction; /* of one round; nothing of it with only_connects */
+    struct conn_settings conn;               /* of each connection */
+    const struct tls_settings *tls;          /* NULL: plain TCP */
 
-    int64_t rounds, warmup;
-    int64_t interval_ns;
-    int64_t duration_ns; /* bound on each target; INT64_MAX: none */
-    bool by_time;        /* fill the duration; `rounds` is then only a cap */
-    bool new_connection;
-    uint32_t arms; /* bits 1 << enum probe_arm; the baseline is always run */
-
-    int family; /* AF_UNSPEC, AF_INET, AF_INET6 */
-    int64_t connect_timeout_ns, response_timeout_ns;
+    int family;          /* AF_UNSPEC, AF_INET, AF_INET6 */
     int64_t deadline_ns; /* CLOCK_MONOTONIC bound on the run; INT64_MAX: none */
-    int64_t stall_ns;    /* passed on to the diagnosis */
     bool keep_round;     /* keep one typical slow round for the ladder */
     /* Of one target, keep the packets in this file (NULL: not). They are captured for the ladder
      * too, where the user may. */
     const char *pcap;
-    /* Run the other arms only where the baseline has something to explain. */
-    bool arms_on_suspicion;
-
-    /* Every connection. */
-    const struct sock_address *source; /* NULL: the kernel chooses */
-    const char *interface;             /* SO_BINDTODEVICE; NULL: by route */
-    int traffic_class;                 /* the TOS byte or IPv6 traffic class; -1: as it is */
-    const struct probe_option *options;
-    size_t option_count;
-
-    const struct tls_settings *tls; /* NULL: plain TCP */
-
     size_t parallel; /* targets at once; fewer while they would wait for each other (admission.h) */
-};
-
-struct probe_option {
-    const struct sock_option *option;
-    struct sock_option_value value;
 };
 
 struct probe_target {
@@ -75,9 +43,9 @@ struct probe_target {
 struct probe_round {
     const char *target;
     enum probe_arm arm;
-    bool fresh;  /* the first round of its connection, on user's wish or the server's habit */
-    bool own;    /* one of the user's rounds, each on a connection of its own */
-    bool warmup; /* not part of any result */
+    bool first_of_connection; /* by the user's wish or the server's habit */
+    bool new_connection;      /* on a connection of its own, as --new-connection wants it */
+    bool warmup;              /* not part of any result */
     const struct round *round;
 };
 

@@ -5,35 +5,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PART(i) (offsetof(struct round, part_ns) + (i) * sizeof(int64_t))
-
-/* The durations of a round but for the total, which is kept elsewhere. */
-static const size_t spans[] = {
-    PART(0),
-    PART(1),
-    PART(2),
-    PART(3),
-    PART(4),
-    PART(5),
-    PART(6),
-    offsetof(struct round, wire_ns),
-    offsetof(struct round, hold_ns),
-    offsetof(struct round, hold_after_ack_ns),
-    offsetof(struct round, held_ack_delay_ns),
-    offsetof(struct round, rwnd_limited_ns),
-    offsetof(struct round, sndbuf_limited_ns),
-    offsetof(struct round, ack_delay_ns),
-    offsetof(struct round, wait_ns),
-    offsetof(struct round, gap_ns),
-    offsetof(struct round, gap_ack_lag_min_ns),
-    offsetof(struct round, gap_ack_lag_max_ns),
+/* A word for each field of a round, in the order of the list: as a float, or as a number. Flags
+ * share one, counts share one in halves, and the total is kept elsewhere. */
+enum word {
+    WORD_PARTS,
+    WORD_LAST_PART = WORD_PARTS + RESULT_PARTS - 1,
+#define WORD_TIME(member) WORD_##member,
+#define WORD_BOOL(member)
+#define WORD_COUNT(member)
+#define WORD_BYTES(member) WORD_##member,
+#define WORD(kind, member) WORD_##kind(member)
+    ROUND_FIELDS(WORD) WORD_COUNTS,
+    WORD_FLAGS,
+    WORDS
 };
-_Static_assert(RESULT_PARTS == 7, "each part has its place in the table");
-
-enum { REST = ARRAY_SIZE(spans), WAIT_AFTER = REST, SENT, RECEIVED, COUNTS, FLAGS, WORDS };
 _Static_assert(WORDS <= 32, "a mask has a bit for each word");
 
-enum { HOLD_SMALL = 1, ZERO_WINDOW = 2, GAP_ACKED = 4, GAP_WATCHED = 8 };
+enum flag {
+#define FLAG_TIME(member)
+#define FLAG_BOOL(member) FLAG_##member,
+#define FLAG_COUNT(member)
+#define FLAG_BYTES(member)
+#define FLAG(kind, member) FLAG_##kind(member)
+    ROUND_FIELDS(FLAG)
+};
+
+enum count {
+#define COUNT_TIME(member)
+#define COUNT_BOOL(member)
+#define COUNT_COUNT(member) COUNT_##member,
+#define COUNT_BYTES(member)
+#define COUNT(kind, member) COUNT_##kind(member)
+    ROUND_FIELDS(COUNT) COUNTS
+};
+_Static_assert(COUNTS <= 2, "a word has two halves for counts");
 
 static float pack(int64_t ns)
 {
@@ -55,39 +60,46 @@ static uint32_t clip16(uint32_t value)
     return value > UINT16_MAX ? UINT16_MAX : value;
 }
 
+static uint32_t pack_time(int64_t ns)
+{
+    float packed = pack(ns);
+    uint32_t word;
+
+    memcpy(&word, &packed, sizeof word);
+    return word;
+}
+
+static int64_t unpack_time(uint32_t word)
+{
+    float packed;
+
+    memcpy(&packed, &word, sizeof packed);
+    return unpack(packed);
+}
+
 static void to_words(uint32_t words[WORDS], const struct round *round)
 {
-    for (size_t i = 0; i < REST; i++) {
-        int64_t ns;
-        memcpy(&ns, (const char *)round + spans[i], sizeof ns);
-        float packed = pack(ns);
-        memcpy(&words[i], &packed, sizeof packed);
-    }
-    words[WAIT_AFTER] = clip32(round->wait_after_bytes);
-    words[SENT] = clip32(round->sent_bytes);
-    words[RECEIVED] = clip32(round->received_bytes);
-    words[COUNTS] = clip16(round->retransmits) << 16 | clip16(round->arrivals);
-    words[FLAGS] = (round->hold_small ? HOLD_SMALL : 0) | (round->zero_window ? ZERO_WINDOW : 0) |
-                   (round->gap_acked ? GAP_ACKED : 0) | (round->gap_watched ? GAP_WATCHED : 0);
+#define TIME_TO(name)  words[WORD_##name] = pack_time(round->name);
+#define BOOL_TO(name)  words[WORD_FLAGS] |= (uint32_t)round->name << FLAG_##name;
+#define COUNT_TO(name) words[WORD_COUNTS] |= clip16(round->name) << 16 * COUNT_##name;
+#define BYTES_TO(name) words[WORD_##name] = clip32(round->name);
+    words[WORD_FLAGS] = words[WORD_COUNTS] = 0;
+    for (int part = 0; part < RESULT_PARTS; part++)
+        words[WORD_PARTS + part] = pack_time(round->part_ns[part]);
+#define TO_WORDS(kind, member) kind##_TO(member)
+    ROUND_FIELDS(TO_WORDS)
 }
 
 static void from_words(struct round *round, const uint32_t words[WORDS])
 {
-    *round = (struct round){.wait_after_bytes = words[WAIT_AFTER],
-                            .sent_bytes = words[SENT],
-                            .received_bytes = words[RECEIVED],
-                            .retransmits = words[COUNTS] >> 16,
-                            .arrivals = words[COUNTS] & UINT16_MAX,
-                            .hold_small = words[FLAGS] & HOLD_SMALL,
-                            .zero_window = words[FLAGS] & ZERO_WINDOW,
-                            .gap_acked = words[FLAGS] & GAP_ACKED,
-                            .gap_watched = words[FLAGS] & GAP_WATCHED};
-    for (size_t i = 0; i < REST; i++) {
-        float packed;
-        memcpy(&packed, &words[i], sizeof packed);
-        int64_t ns = unpack(packed);
-        memcpy((char *)round + spans[i], &ns, sizeof ns);
-    }
+#define TIME_FROM(name)  round->name = unpack_time(words[WORD_##name]);
+#define BOOL_FROM(name)  round->name = words[WORD_FLAGS] >> FLAG_##name & 1;
+#define COUNT_FROM(name) round->name = words[WORD_COUNTS] >> 16 * COUNT_##name & UINT16_MAX;
+#define BYTES_FROM(name) round->name = words[WORD_##name];
+    for (int part = 0; part < RESULT_PARTS; part++)
+        round->part_ns[part] = unpack_time(words[WORD_PARTS + part]);
+#define FROM_WORDS(kind, member) kind##_FROM(member)
+    ROUND_FIELDS(FROM_WORDS)
 }
 
 /* Room for `more` elements. Ten thousand stores that double would waste a third of all. */
@@ -116,6 +128,7 @@ bool round_store_add(struct round_store *store, const struct round *round)
         return false;
     store->totals[store->count] = pack(round->total_ns);
     to_words(words, round);
+    words[WORD_total_ns] = 0; /* it is in `totals` */
     if (!store->count++) {
         memcpy(store->words, words, sizeof words);
         store->word_count = WORDS;
@@ -134,6 +147,15 @@ bool round_store_add(struct round_store *store, const struct round *round)
 int64_t round_store_total_ns(const struct round_store *store, size_t index)
 {
     return unpack(store->totals[index]);
+}
+
+size_t round_store_newest(const struct round_store *store, int64_t *out, size_t max)
+{
+    size_t count = store->count < max ? store->count : max;
+
+    for (size_t i = 0; i < count; i++)
+        out[i] = round_store_total_ns(store, store->count - count + i);
+    return count;
 }
 
 struct round *round_store_expand(const struct round_store *store)

@@ -21,6 +21,8 @@ struct round_store {
 /* false when memory is out; the store is then as it was. */
 bool round_store_add(struct round_store *store, const struct round *round);
 int64_t round_store_total_ns(const struct round_store *store, size_t index);
+/* The durations of the newest rounds. Returns how many. */
+size_t round_store_newest(const struct round_store *store, int64_t *out, size_t max);
 /* All rounds in full, to be freed with free(); NULL when there are none or memory is out. */
 struct round *round_store_expand(const struct round_store *store);
 void round_store_free(struct round_store *store);

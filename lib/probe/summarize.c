@@ -1,17 +1,10 @@
 /* Rounds to numbers: percentiles, the breakdown of a typical round, the arms, notes. */
-#include "probe/target.h"
+#include "probe/summarize.h"
 
 #include "base/cleanup.h"
 #include "base/stats.h"
 #include <stdlib.h>
 #include <string.h>
-
-/* Which of the gathered rounds are the user's own: those on new connections, or the baseline. */
-static size_t own_rounds(const struct target *target)
-{
-    const struct probe_plan *plan = target->run->plan;
-    return plan->new_connection || plan->connect_only ? PROBE_ARMS : ARM_BASELINE;
-}
 
 static int64_t total_of(const struct round *round)
 {
@@ -157,7 +150,8 @@ static void list_tcp_info(struct arena *arena, const struct sock_tcp_info *info,
     keep_values(arena, map, values, count);
 }
 
-static void list_notes(struct target *target, struct result_probe *result)
+static void list_notes(const struct target *target, const struct probe_totals *totals,
+                       struct result_probe *result)
 {
     static const struct {
         unsigned kind;
@@ -171,13 +165,14 @@ static void list_notes(struct target *target, struct result_probe *result)
         {SOCK_STAMP_RX, "This kernel gave no arrival stamps: the wake-up of this process counts as "
                         "network or server."},
     };
-    struct arena *arena = target->run->arena;
+    struct arena *arena = target->shared->conn.arena;
+    const struct transaction *transaction = &target->transaction;
     const char *notes[13];
 
-    if (target->connections && target->run->plan->connect_only)
+    if (target->connections && target->shared->plan->arms.only_connects)
         notes[result->note_count++] = "Only connecting was timed; nothing was asked. --preset or "
                                       "--send makes it a conversation.";
-    bool talked = target->connections && !target->run->plan->connect_only;
+    bool talked = target->connections && !target->shared->plan->arms.only_connects;
     for (size_t i = 0; i < ARRAY_SIZE(stamps) && talked; i++)
         if (!(target->stamps & stamps[i].kind))
             notes[result->note_count++] = stamps[i].lacking;
@@ -188,28 +183,27 @@ static void list_notes(struct target *target, struct result_probe *result)
         notes[result->note_count++] =
             arena_printf(arena, "The server closed the connection between rounds %lld times.",
                          (long long)target->closed_between);
-    if (target->surplus_bytes)
+    if (transaction->surplus_bytes)
         notes[result->note_count++] =
             arena_printf(arena,
                          "%lld bytes came beyond the end of an answer: does --until fit the "
                          "protocol?",
-                         (long long)target->surplus_bytes);
-    if (target->tls_rejected && target->run->plan->tls->insecure)
+                         (long long)transaction->surplus_bytes);
+    if (target->tls_rejected && target->shared->plan->tls->insecure)
         notes[result->note_count++] = arena_printf(
             arena, "The certificate would not have been accepted without --insecure: %s.",
             target->tls_rejected);
-    if (target->bare_ends)
+    if (transaction->bare_ends)
         notes[result->note_count++] = arena_printf(
             arena,
             "The server ended %lld answers by closing without TLS's close_notify: one that was cut "
             "off on the way would look the same.",
-            (long long)target->bare_ends);
-    if (target->clock_steps)
+            (long long)transaction->bare_ends);
+    if (transaction->clock_steps)
         notes[result->note_count++] = arena_printf(
             arena, "The system's clock was stepped in %lld rounds; they were left out.",
-            (long long)target->clock_steps);
-    const struct probe_totals *totals = target->run->totals;
-    uint64_t unseen = live_capture_lost(target->run->capture);
+            (long long)transaction->clock_steps);
+    uint64_t unseen = live_capture_lost(target->shared->conn.capture);
     if (totals->capture_failure)
         notes[result->note_count++] = arena_printf(
             arena, "%s: %s.",
@@ -237,9 +231,9 @@ static const char *name_connection(const struct target *target)
 
     if (!target->local.len_bytes)
         return NULL;
-    return arena_printf(
-        target->run->arena, "%s > %s", sock_address_format(from, sizeof from, &target->local),
-        sock_address_format(to, sizeof to, &target->addresses.items[target->address_index]));
+    return arena_printf(target->shared->conn.arena, "%s > %s",
+                        sock_address_format(from, sizeof from, &target->local),
+                        sock_address_format(to, sizeof to, target_address(target)));
 }
 
 static struct arm_rounds take_rounds(struct summary *summary, size_t index,
@@ -249,27 +243,28 @@ static struct arm_rounds take_rounds(struct summary *summary, size_t index,
     return (struct arm_rounds){summary->rounds[index], summary->rounds[index] ? store->count : 0};
 }
 
-static void summarize_evidence(struct target *target, struct summary *summary)
+static void list_evidence(const struct target *target, struct summary *summary)
 {
-    const struct probe_plan *plan = target->run->plan;
+    const struct probe_plan *plan = target->shared->plan;
+    const struct transaction *transaction = &target->transaction;
     struct probe_evidence *evidence = &summary->evidence;
 
     *evidence = (struct probe_evidence){
         .target = target->asked->name,
         .connection = name_connection(target),
-        .new_connections = plan->new_connection || plan->connect_only,
-        .fresh = take_rounds(summary, PROBE_ARMS, &target->fresh),
-        .fresh_quickack = take_rounds(summary, PROBE_ARMS + 1, &target->fresh_quickack),
+        .new_connections = arm_settings_fresh(&plan->arms),
+        .fresh = take_rounds(summary, PROBE_ARMS, &target->stores.fresh),
+        .fresh_quickack = take_rounds(summary, PROBE_ARMS + 1, &target->stores.fresh_quickack),
         .persists = target->persists,
-        .interventions = (plan->arms & ~(1u << ARM_BASELINE)) != 0,
+        .interventions = (plan->arms.arms & ~(1u << ARM_BASELINE)) != 0,
         .stamps_queued = target->stamps & SOCK_STAMP_SCHED,
         .stamps_acked = target->stamps & SOCK_STAMP_ACK,
-        .request_writes = (uint32_t)plan->piece_count + 1,
-        .mss_bytes = target->send_mss_bytes,
+        .request_writes = (uint32_t)plan->transaction.piece_count + 1,
+        .mss_bytes = target->conn.mss_bytes,
         .small_mss_bytes = target->small_mss_bytes,
-        .stall_ns = plan->stall_ns,
-        .rtt_ns =
-            target->min_rtt_ns != RESULT_UNKNOWN ? target->min_rtt_ns : target->handshake_rtt_ns,
+        .stall_ns = plan->arms.stall_ns,
+        .rtt_ns = transaction->min_rtt_ns != RESULT_UNKNOWN ? transaction->min_rtt_ns
+                                                            : target->connect_rtt_ns,
         .resolve_ns = target->resolve_ns,
         .fallback_ns = target->fallback_ns,
         .fallback = target->fallback,
@@ -278,13 +273,13 @@ static void summarize_evidence(struct target *target, struct summary *summary)
         .connections = (uint32_t)target->connections,
         .error = target->failure.code,
         .error_message = target->failure.message,
-        .unfinished = target->unfinished,
+        .unfinished = transaction->unfinished,
     };
     for (size_t arm = 0; arm < PROBE_ARMS; arm++)
-        evidence->arms[arm] = take_rounds(summary, arm, &target->arms[arm]);
+        evidence->arms[arm] = take_rounds(summary, arm, &target->stores.arms[arm]);
 }
 
-void summarize_free(struct summary *summary)
+void summary_free(struct summary *summary)
 {
     for (size_t i = 0; i < ARRAY_SIZE(summary->rounds); i++)
         free(summary->rounds[i]);
@@ -298,17 +293,6 @@ static bool has_segments(const struct trace_strip *strip)
     return false;
 }
 
-/* What the capture has come to so far. */
-static void look_at_capture(struct run *run)
-{
-    struct error error = {0};
-
-    live_capture_take(run->capture);
-    run->totals->captured = live_capture_seen(run->capture) > 0;
-    if (live_capture_failed(run->capture, &error))
-        run->totals->capture_failure = arena_copy(run->arena, error.text);
-}
-
 /* The address without the port, as JSON wants it. */
 static const char *place_of(const struct target *target)
 {
@@ -316,7 +300,7 @@ static const char *place_of(const struct target *target)
 
     if (!target->addresses.count)
         return NULL;
-    sock_address_format(text, sizeof text, &target->addresses.items[target->address_index]);
+    sock_address_format(text, sizeof text, target_address(target));
     char *end = strrchr(text, ':');
     if (end)
         *end = '\0';
@@ -325,28 +309,28 @@ static const char *place_of(const struct target *target)
         start++;
         start[strcspn(start, "]")] = '\0';
     }
-    return arena_copy(target->run->arena, start);
+    return arena_copy(target->shared->conn.arena, start);
 }
 
-void summarize(struct target *target, struct result_probe *result, struct summary *summary)
+void summarize(const struct target *target, const struct probe_totals *totals,
+               struct result_probe *result, struct summary *summary)
 {
-    struct arena *arena = target->run->arena;
+    struct arena *arena = target->shared->conn.arena;
 
-    look_at_capture(target->run);
-    summarize_evidence(target, summary);
-    size_t which = own_rounds(target);
-    struct arm_rounds own =
-        which == PROBE_ARMS ? summary->evidence.fresh : summary->evidence.arms[which];
+    list_evidence(target, summary);
+    struct arm_rounds own = summary->evidence.new_connections
+                                ? summary->evidence.fresh
+                                : summary->evidence.arms[ARM_BASELINE];
     *result = (struct result_probe){
         .target = target->asked->name,
         .address = place_of(target),
         .port = target->asked->where.port,
         .ok = target->failure.code == FINDING_NONE && own.count,
-        .error = {target->failure.code, target->failure.number, target->failure.message},
+        .error = target->failure,
         .resolve_ns = target->resolve_ns,
         .connect_ns = target->connect_ns,
         .tls_ns = target->tls_ns,
-        .tls = target->tls_result,
+        .tls = target->tls,
         .rtt_ns = summary->evidence.rtt_ns,
         .syn_retransmits = target->syn_retransmits,
         .rounds = (int64_t)own.count,
@@ -362,7 +346,7 @@ void summarize(struct target *target, struct result_probe *result, struct summar
         result_histogram_add(&result->histogram, own.rounds[i].total_ns);
     result->slow_round_captured = has_segments(result->slow_round);
     list_arms(arena, &summary->evidence, result);
-    if (target->has_info)
-        list_tcp_info(arena, &target->info, &result->tcp_info);
-    list_notes(target, result);
+    if (target->transaction.has_info)
+        list_tcp_info(arena, &target->transaction.info, &result->tcp_info);
+    list_notes(target, totals, result);
 }

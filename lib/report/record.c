@@ -17,33 +17,19 @@ struct field {
     size_t offset;
 };
 
+/* clang-format off: it takes the # for a directive */
 #define FIELD(type, member, kind)                                                                  \
     {                                                                                              \
 #member, kind, offsetof(type, member)                                                      \
     }
+/* clang-format on */
+
+#define KIND_BYTES KIND_U64
 
 static const struct field round_fields[] = {
-    FIELD(struct round, total_ns, KIND_TIME),
-    FIELD(struct round, wire_ns, KIND_TIME),
-    FIELD(struct round, hold_ns, KIND_TIME),
-    FIELD(struct round, hold_small, KIND_BOOL),
-    FIELD(struct round, hold_after_ack_ns, KIND_TIME),
-    FIELD(struct round, held_ack_delay_ns, KIND_TIME),
-    FIELD(struct round, rwnd_limited_ns, KIND_TIME),
-    FIELD(struct round, sndbuf_limited_ns, KIND_TIME),
-    FIELD(struct round, zero_window, KIND_BOOL),
-    FIELD(struct round, ack_delay_ns, KIND_TIME),
-    FIELD(struct round, wait_ns, KIND_TIME),
-    FIELD(struct round, wait_after_bytes, KIND_U64),
-    FIELD(struct round, gap_ns, KIND_TIME),
-    FIELD(struct round, gap_acked, KIND_BOOL),
-    FIELD(struct round, gap_ack_lag_min_ns, KIND_TIME),
-    FIELD(struct round, gap_ack_lag_max_ns, KIND_TIME),
-    FIELD(struct round, gap_watched, KIND_BOOL),
-    FIELD(struct round, retransmits, KIND_U32),
-    FIELD(struct round, arrivals, KIND_U32),
-    FIELD(struct round, sent_bytes, KIND_U64),
-    FIELD(struct round, received_bytes, KIND_U64),
+#define ROUND_FIELD(kind, member) FIELD(struct round, member, KIND_##kind),
+    ROUND_FIELDS(ROUND_FIELD)
+#undef ROUND_FIELD
 };
 
 static const struct field evidence_fields[] = {
@@ -155,10 +141,10 @@ static int append(struct buf *out, json_t *object, struct error *error)
 
 int record_round_line(struct buf *out, const struct record_round *record, struct error *error)
 {
-    json_t *object =
-        json_pack("{s:s, s:s, s:b, s:b, s:b, s:b}", "type", "round", "arm",
-                  probe_arm_name(record->arm), "fresh", record->fresh, "own", record->own, "warmup",
-                  record->warmup, "unfinished", record->unfinished);
+    json_t *object = json_pack("{s:s, s:s, s:b, s:b, s:b, s:b}", "type", "round", "arm",
+                               probe_arm_name(record->arm), "fresh", record->first_of_connection,
+                               "own", record->new_connection, "warmup", record->warmup,
+                               "unfinished", record->unfinished);
     json_t *parts = json_object();
 
     json_object_set_new(object, "target", text_value(record->target));
@@ -188,8 +174,8 @@ static int parse_round(struct arena *arena, const json_t *object, struct record_
     *record = (struct record_round){
         .target = arena_copy(arena, json_string_value(json_object_get(object, "target"))),
         .arm = arm ? probe_arm_by_name(arm) : PROBE_ARMS,
-        .fresh = json_is_true(json_object_get(object, "fresh")),
-        .own = json_is_true(json_object_get(object, "own")),
+        .first_of_connection = json_is_true(json_object_get(object, "fresh")),
+        .new_connection = json_is_true(json_object_get(object, "own")),
         .warmup = json_is_true(json_object_get(object, "warmup")),
         .unfinished = json_is_true(json_object_get(object, "unfinished")),
     };

@@ -2,9 +2,9 @@
  *
  * One line a round ({"type":"round", …}) in the order in which they were had, and for each target a
  * last line with the rest of the evidence ({"type":"evidence", …}). Rounds and evidence make the
- * diagnosis again: own rounds are the evidence's fresh ones, the others belong to their arm, those
- * of the warm-up to nothing. Reading gives back what was written, field for field. Unknown is null,
- * and so is a key that a recording lacks. */
+ * diagnosis again: rounds on a connection of their own are the evidence's fresh ones, the others
+ * belong to their arm, those of the warm-up to nothing. Reading gives back what was written, field
+ * for field. Unknown is null, and so is a key that a recording lacks. */
 #ifndef REPORT_RECORD_H
 #define REPORT_RECORD_H
 
@@ -15,10 +15,10 @@
 struct record_round {
     const char *target;
     enum probe_arm arm;
-    bool fresh;      /* the first of its connection */
-    bool own;        /* on a connection of its own because the user wished so */
-    bool warmup;     /* part of no result */
-    bool unfinished; /* the one in which the conversation failed */
+    bool first_of_connection; /* "fresh" in the line */
+    bool new_connection;      /* "own": on a connection of its own, because the user wished so */
+    bool warmup;              /* part of no result */
+    bool unfinished;          /* the one in which the conversation failed */
     struct round round;
 };
 

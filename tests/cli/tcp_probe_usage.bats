@@ -40,9 +40,9 @@ refused() { # message, then the arguments
 }
 
 @test "--until and --split say what they want" {
-    refused "--until 'never': wants bytes:N, line" \
+    refused "--until 'never': wants nothing, line, bytes:N" \
         --until never :80
-    refused "--until 'line:': wants bytes:N, line" --until line: :80
+    refused "--until 'line:': wants nothing, line, bytes:N" --until line: :80
     refused "--until 'bytes:0': bytes:N wants a size of at least 1" --until bytes:0 :80
     refused "--until 'text:': text: wants the bytes" --until text: :80
     refused "--until 'text:\\\\q': unknown escape" --until 'text:\q' :80

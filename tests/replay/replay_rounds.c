@@ -35,7 +35,7 @@ static int read_line(const char *line, struct probe_evidence *evidence, bool *en
     else if (!rc && record.unfinished)
         unfinished = record.round;
     else if (!rc && !record.warmup)
-        keep(!record.own                  ? &arms[record.arm]
+        keep(!record.new_connection                  ? &arms[record.arm]
              : record.arm == ARM_QUICKACK ? &fresh_quickack
                                           : &fresh,
              &record.round);

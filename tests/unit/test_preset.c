@@ -1,4 +1,5 @@
 /* The presets: what is said, and that what --until they bring is understood. */
+#include "probe/framing.h"
 #include "probe/preset.h"
 
 #include <setjmp.h>
@@ -12,14 +13,16 @@ static void every_preset_is_whole(void **state)
 {
     (void)state;
     for (int i = 0; i < PRESETS; i++) {
-        const struct preset_info *info = preset_info((enum preset)i);
+        const struct preset *preset = preset_at((enum preset_id)i);
         cleanup(buf) struct buf request = {0};
         struct framing framing;
-        assert_non_null(info->name);
-        assert_int_equal(framing_parse(info->framing, &framing, NULL), 0);
-        if (info->greeting)
-            assert_int_equal(framing_parse(info->greeting, &framing, NULL), 0);
-        preset_request(&request, (enum preset)i, "/", "h");
+        assert_true(preset->name[0] && preset->help[0]);
+        assert_true(preset_talks(preset) == (i != PRESET_CONNECT));
+        assert_true(preset->ports[0] || !preset_talks(preset));
+        assert_int_equal(framing_parse(preset->framing, &framing, NULL), 0);
+        if (preset->greeting)
+            assert_int_equal(framing_parse(preset->greeting, &framing, NULL), 0);
+        preset_request(&request, preset, "/", "h");
         assert_true((request.len_bytes > 0) == (i != PRESET_CONNECT));
         assert_true(framing.kind != FRAMING_BYTES || framing.bytes == request.len_bytes);
     }
@@ -29,7 +32,7 @@ static void http_asks_as_it_is_told(void **state)
 {
     cleanup(buf) struct buf request = {0};
     (void)state;
-    preset_request(&request, PRESET_HTTP, "/a?b=c", "[::1]:8080");
+    preset_request(&request, &preset_http, "/a?b=c", "[::1]:8080");
     assert_memory_equal(request.data, "GET /a?b=c HTTP/1.1\r\nHost: [::1]:8080\r\n", 39);
     assert_string_equal(request.data + request.len_bytes - 4, "\r\n\r\n");
 }

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/units.h"
+#include "probe/framing.h"
 #include "probe/preset.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
@@ -312,19 +313,19 @@ int64_t stub_peer_serve(struct agent_self *self, const struct act *act, struct a
 
 /* ---- The client ---- */
 
-static enum preset preset_of(enum stub_peer_kind kind)
+static const struct preset *preset_of(enum stub_peer_kind kind)
 {
     switch (kind) {
     case STUB_PEER_HTTP:
-        return PRESET_HTTP;
+        return &preset_http;
     case STUB_PEER_REDIS:
-        return PRESET_REDIS;
+        return &preset_redis;
     case STUB_PEER_ECHO:
-        return PRESET_ECHO;
+        return &preset_echo;
     case STUB_PEER_RAW:
         break;
     }
-    return PRESET_CONNECT;
+    return &preset_connect;
 }
 
 void stub_peer_request(const struct stub_peer_plan *plan, struct buf *out)
@@ -371,7 +372,7 @@ int64_t stub_peer_ask(struct agent_self *self, const struct act *act, struct act
     const struct stub_peer_plan *plan = question.plan;
     stub_peer_request(plan, &text);
     if (!plan->request)
-        framing_parse(preset_info(preset_of(plan->ask))->framing, &framing, NULL);
+        framing_parse(preset_of(plan->ask)->framing, &framing, NULL);
     size_t bytes = text.len_bytes * (size_t)question.share / 1000;
     ssize_t wrote = sock_write(sock, text.data, bytes, MSG_NOSIGNAL);
     if (wrote < 0)

@@ -1,0 +1,17 @@
+/* Rounds to numbers: percentiles, the breakdown of a typical round, the arms, notes. */
+#ifndef PROBE_SUMMARIZE_H
+#define PROBE_SUMMARIZE_H
+
+#include "probe/target.h"
+
+struct summary {
+    struct probe_evidence evidence;
+    struct round *rounds[PROBE_ARMS + 2]; /* what it points to */
+};
+
+/* What a target that is over has come to. Texts and lists of the result are in the run's arena. */
+void summarize(const struct target *target, const struct probe_totals *totals,
+               struct result_probe *result, struct summary *summary);
+void summary_free(struct summary *summary);
+
+#endif

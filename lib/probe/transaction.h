@@ -1,0 +1,98 @@
+/* One exchange on a connection: a request goes out, an answer comes back, and what the calls and
+ * the kernel's timestamps say of it is reduced to a round; or it fails. Knows no arms and no
+ * targets, and never opens or closes the connection. Three files: transaction.c sends and receives,
+ * transaction_round.c measures, transaction_errors.c says what went wrong. */
+#ifndef PROBE_TRANSACTION_H
+#define PROBE_TRANSACTION_H
+
+#include "base/clock.h"
+#include "diagnosis/round.h"
+#include "probe/conn.h"
+#include "probe/framing.h"
+
+#define TRANSACTION_PIECES_MAX 32
+
+/* What is said and heard. Memory is the caller's and must outlive the run. */
+struct transaction_settings {
+    const char *request;
+    size_t request_bytes;
+    size_t pieces[TRANSACTION_PIECES_MAX]; /* sizes of the writes; the rest goes in a last one */
+    size_t piece_count;
+    int64_t gap_ns; /* pause between those writes */
+    struct framing framing;
+    struct framing greeting; /* what the server says first; nothing: it does not */
+    int64_t response_timeout_ns;
+};
+
+/* Each exchange ends in exactly one of these, except that it fails once at most. */
+struct transaction_user {
+    /* NULL: it is over, but the system's clock was stepped meanwhile. */
+    void (*done)(void *owner, const struct round *round);
+    void (*failed)(void *owner, const struct result_error *error);
+    /* The server had closed the idle connection, so there was no exchange. */
+    void (*closed)(void *owner);
+};
+
+enum transaction_phase {
+    TRANSACTION_IDLE,
+    TRANSACTION_GREETING,
+    TRANSACTION_SENDING, /* until the kernel has taken the whole piece */
+    TRANSACTION_PAUSING, /* between pieces, by gap_ns */
+    TRANSACTION_RECEIVING,
+};
+
+struct transaction {
+    const struct transaction_settings *settings;
+    struct conn *conn;
+    const struct transaction_user *user;
+    void *owner;
+    const char *request;
+    size_t request_bytes;
+    bool single_write; /* the request in one piece, whatever the settings */
+    bool keep_info;    /* `info` is wanted of each round */
+    int64_t rtt_ns; /* of the handshake, until a connection has a better one; or RESULT_UNKNOWN */
+
+    enum transaction_phase phase;
+    int64_t deadline_ns, look_ns;      /* of the phase; of the next look at the counters */
+    int64_t pause_end_ns, idle_end_ns; /* of the gap and of the framing's silence */
+    int64_t base_bytes;                /* stream offset of the round's first byte */
+    size_t piece, piece_sent_bytes, sent_bytes;
+    int send_error; /* errno: the peer takes no more of the request */
+    bool answered;  /* the answer was complete before the request was out */
+    bool retried;   /* once after the server closed between rounds */
+    int64_t rounds_on_connection;
+    struct clock_pair clocks; /* as they stood to each other before the round */
+    struct framing_reader reader;
+    struct round_builder builder;
+    /* What TCP_INFO said at the end of the last round, if nothing has happened since. */
+    struct {
+        bool known;
+        bool quiet; /* all that came was read, and the peer has not closed */
+        uint32_t snd_mss;
+        struct round_counters counters;
+    } latest;
+
+    /* Of all exchanges together. */
+    int64_t min_rtt_ns; /* or RESULT_UNKNOWN */
+    int64_t surplus_bytes, bare_ends, clock_steps;
+    struct sock_tcp_info info; /* at the end of the last round that was to keep it */
+    bool has_info;
+    struct round *unfinished; /* as far as it was known when it was given up; or NULL */
+};
+
+void transaction_init(struct transaction *transaction, const struct transaction_settings *settings,
+                      struct conn *conn, const struct transaction_user *user, void *owner);
+void transaction_free(struct transaction *transaction);
+/* The connection stands, and the server has said this much: waits for the greeting, if there is to
+ * be one, and has the first exchange. */
+void transaction_first(struct transaction *transaction, const struct conn_input *input);
+/* Another one on the same connection. */
+void transaction_next(struct transaction *transaction);
+/* Gives up where it is: `unfinished` is what is known then. */
+void transaction_abandon(struct transaction *transaction);
+/* To be called when the connection is closed. */
+void transaction_reset(struct transaction *transaction);
+/* What is waiting in capture and strip belongs to what was before. */
+void transaction_mark(struct conn *conn);
+
+#endif

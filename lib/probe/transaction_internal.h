@@ -1,0 +1,28 @@
+/* Between the files of a transaction. */
+#ifndef PROBE_TRANSACTION_INTERNAL_H
+#define PROBE_TRANSACTION_INTERNAL_H
+
+#include "probe/transaction.h"
+
+/* transaction_round.c: the round that is being measured. */
+void transaction_round_begin(struct transaction *transaction);
+void transaction_round_wrote(void *transaction);
+void transaction_round_stamped(void *transaction, const struct sock_stamp *stamp);
+void transaction_round_read(struct transaction *transaction, const struct conn_input *input);
+/* Something of the answer has come, or something that is none, such as a ticket of TLS. */
+bool transaction_round_heard(const struct transaction *transaction);
+/* Looks at the connection's counters. */
+void transaction_round_look(struct transaction *transaction);
+/* Ends it. false: the clock was stepped meanwhile. */
+bool transaction_round_end(struct transaction *transaction, struct round *out);
+
+/* transaction_errors.c: each ends the exchange in `failed`. */
+/* A call failed for a reason that is not the peer's. */
+void transaction_failed_here(struct transaction *transaction, const char *what, int number);
+/* The peer ended the connection, by EOF (number 0) or an error. */
+void transaction_peer_ended(struct transaction *transaction, int number);
+void transaction_timed_out(struct transaction *transaction);
+/* The greeting or the answer breaks the protocol. */
+void transaction_misunderstood(struct transaction *transaction, const struct error *error);
+
+#endif
