@@ -22,7 +22,7 @@
 #define DURATION_NS  (10 * NS_PER_SEC) /* of a watch, unless the user says otherwise */
 #define SLICE_NS     (100 * NS_PER_MS) /* a signal between the check and the wait is seen after it */
 #define LIVE_COLUMNS 24                /* of the small chart */
-/* So many listeners are streamed at every sample, more when they change. */
+/* This many listeners are streamed at every sample; of more, those that have changed. */
 #define ALWAYS_STREAM 16
 #define LITTLE_CPU    0.01
 

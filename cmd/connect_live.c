@@ -33,7 +33,7 @@ struct looking {
 
 /* ---- results ---- */
 
-static void diagnose(struct looking *looking, const struct reach_evidence *evidence)
+static void diagnose_target(struct looking *looking, const struct reach_evidence *evidence)
 {
     struct report *report = looking->report;
     struct result *result = report_add(report, RESULT_REACH);
@@ -44,7 +44,7 @@ static void diagnose(struct looking *looking, const struct reach_evidence *evide
     report_session_stream_result(&looking->stream, result);
 }
 
-static void keep(struct looking *looking, struct reach_evidence *evidence)
+static void keep_evidence(struct looking *looking, struct reach_evidence *evidence)
 {
     struct reach_evidence **all =
         arena_grow(&looking->report->arena, looking->all, looking->all_count, sizeof *all);
@@ -61,9 +61,9 @@ static void on_done(void *context, struct reach_evidence *evidence)
     struct looking *looking = context;
     const struct probe_totals *totals = &looking->totals;
 
-    keep(looking, evidence);
+    keep_evidence(looking, evidence);
     if (!reach_wants_others(evidence))
-        diagnose(looking, evidence);
+        diagnose_target(looking, evidence);
     progress_update(&looking->progress, totals->done, looking->targets.count, totals->failed,
                     totals->in_flight);
 }
@@ -73,7 +73,7 @@ static void diagnose_rest(struct looking *looking)
     reach_find_others(looking->all, looking->all_count);
     for (size_t i = 0; i < looking->all_count; i++)
         if (reach_wants_others(looking->all[i]))
-            diagnose(looking, looking->all[i]);
+            diagnose_target(looking, looking->all[i]);
 }
 
 /* Targets that name nobody have failed before anything was tried; the others go on. */
@@ -85,7 +85,7 @@ static void list_misnamed(struct looking *looking)
                                                 .port = RESULT_UNKNOWN,
                                                 .resolve_ns = RESULT_UNKNOWN,
                                                 .resolve_error = misnamed->message};
-        diagnose(looking, &evidence);
+        diagnose_target(looking, &evidence);
     }
 }
 
@@ -179,7 +179,7 @@ static int status_of(const struct looking *looking)
     return report_session_fails(looking->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 
-static int look(struct looking *looking)
+static int run_targets(struct looking *looking)
 {
     const struct connect_probe_plan plan = plan_of(looking);
     const struct connect_probe_sink sink = {.context = looking, .done = on_done};
@@ -234,7 +234,7 @@ static int look_at_targets(struct looking *looking)
         output_complain(looking->command, "%s", error.text);
         return STATUS_USAGE;
     }
-    int status = look(looking);
+    int status = run_targets(looking);
     report_session_stream_abandon(&looking->stream);
     return status;
 }

@@ -75,7 +75,7 @@ static const struct sock_address *pinned_address(const struct collecting *collec
     return NULL;
 }
 
-static void append(struct collecting *collecting, const struct probe_target *target)
+static void append_target(struct collecting *collecting, const struct probe_target *target)
 {
     struct probe_target *items = collecting->items;
 
@@ -125,13 +125,13 @@ static void append_addresses(struct collecting *collecting, const struct probe_t
         one.fixed = address;
         one.name = arena_printf(collecting->arena, "%s (%s)", target->name,
                                 sock_address_format(text, sizeof text, address));
-        append(collecting, &one);
+        append_target(collecting, &one);
     }
     sock_address_list_free(&list);
 }
 
-static int add(struct collecting *collecting, const char *text, const char *port,
-               struct error *error)
+static int add_target(struct collecting *collecting, const char *text, const char *port,
+                      struct error *error)
 {
     struct probe_target target = {0};
     int rc = sock_target_parse(&target.where, text, port, 0, error);
@@ -145,7 +145,7 @@ static int add(struct collecting *collecting, const char *text, const char *port
     if (collecting->sources->all_addresses && !target.fixed)
         append_addresses(collecting, &target);
     else
-        append(collecting, &target);
+        append_target(collecting, &target);
     return 0;
 }
 
@@ -153,7 +153,7 @@ static void add_or_misname(struct collecting *collecting, const char *text, cons
 {
     struct error error = {0};
 
-    if (add(collecting, text, port, &error))
+    if (add_target(collecting, text, port, &error))
         misname(collecting, text, error.text);
 }
 
@@ -218,7 +218,7 @@ static void keep_items(struct collecting *collecting)
     }
 }
 
-static int collect(struct collecting *collecting, struct error *error)
+static int collect_targets(struct collecting *collecting, struct error *error)
 {
     const struct target_sources *sources = collecting->sources;
     const char *const *args = sources->args;
@@ -230,9 +230,9 @@ static int collect(struct collecting *collecting, struct error *error)
                        "no TARGET: give host:port, [v6]:port, :port, host and port, or --targets "
                        "FILE");
     if (!rc && sources->two_words && host_and_port(args, count) && !sources->file)
-        return add(collecting, args[0], args[1], error);
+        return add_target(collecting, args[0], args[1], error);
     if (!rc && count == 1 && !sources->file)
-        return add(collecting, args[0], NULL, error);
+        return add_target(collecting, args[0], NULL, error);
     for (size_t i = 0; i < count && !rc; i++)
         add_or_misname(collecting, args[i], NULL);
     if (!rc && sources->file)
@@ -248,7 +248,7 @@ int target_list_collect(struct target_list *out, struct arena *arena,
     struct collecting collecting = {.out = out, .arena = arena, .sources = sources};
 
     *out = (struct target_list){0};
-    int rc = collect(&collecting, error);
+    int rc = collect_targets(&collecting, error);
     keep_items(&collecting);
     free(collecting.items);
     return rc;

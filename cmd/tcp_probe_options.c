@@ -89,7 +89,7 @@ static int parse_dscp(const char *text, void *field, struct error *error)
 }
 
 static const struct cli_group partners = {
-    "To whom",
+    "Targets",
     {
         {.name = "targets",
          CLI_TEXT(OF, targets),
@@ -177,12 +177,12 @@ static const struct cli_group security = {
         {.name = "insecure",
          CLI_FLAG(OF, tls_settings.insecure),
          .needs = "tls",
-         .help = "Go on whatever the certificate is, and say what is wrong with it."},
+         .help = "Accept any certificate, and say what is wrong with it."},
         {0},
     }};
 
 static const struct cli_group conversation = {
-    "What to say",
+    "Request and response",
     {
         {.name = "preset",
          CLI_CHOICE(OF, preset),
@@ -238,7 +238,7 @@ static const struct cli_group conversation = {
     }};
 
 static const struct cli_group frequency = {
-    "How often",
+    "How many, how often",
     {
         {.name = "rounds",
          .letter = 'n',

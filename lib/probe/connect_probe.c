@@ -5,8 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "probe/connect_try.h"
-#include "probe/descriptors.h"
-#include "probe/resolve.h"
+#include "probe/fleet.h"
 #include "probe/route.h"
 #include "probe/tcp_traceroute.h"
 #include <errno.h>
@@ -18,26 +17,20 @@
 #define ADDRESSES_MAX 16
 
 struct run {
+    struct fleet fleet; /* the first member */
     const struct connect_probe_plan *plan;
     const struct probe_target *targets;
-    size_t count, parallel;
     struct arena *arena;
     const struct connect_probe_sink *sink;
-    struct probe_totals *totals;
-    struct loop loop;
-    struct resolver *resolver;
-    struct loop_task resolver_task;
     struct route_table *routes;   /* NULL: this host's tables cannot be asked */
     struct sock_diag *diag;       /* likewise */
     struct live_capture *capture; /* NULL: this user may not capture */
     size_t strips;
-    struct job *jobs; /* under way */
-    struct job *over; /* to be freed */
 };
 
 struct job {
+    struct fleet_item item; /* the first member */
     struct run *run;
-    struct job *previous, *next;
     const struct probe_target *asked;
     const char *name;
     struct sock_address address;
@@ -73,37 +66,13 @@ static struct job *add_job(struct run *run, const struct probe_target *asked, co
     job->asked = asked;
     job->name = name;
     job->evidence = evidence;
-    job->next = run->jobs;
-    if (job->next)
-        job->next->previous = job;
-    run->jobs = job;
-    run->totals->in_flight++;
+    fleet_add(&run->fleet, &job->item, (size_t)(asked - run->targets));
     return job;
 }
 
-/* The job is freed later: its callbacks may still be on the stack. */
-static void retire(struct job *job)
+static void free_job(struct fleet_item *item)
 {
-    struct run *run = job->run;
-
-    if (job->previous)
-        job->previous->next = job->next;
-    else
-        run->jobs = job->next;
-    if (job->next)
-        job->next->previous = job->previous;
-    job->next = run->over;
-    run->over = job;
-    run->totals->in_flight--;
-}
-
-static void free_over(struct run *run)
-{
-    while (run->over) {
-        struct job *job = run->over;
-        run->over = job->next;
-        free(job);
-    }
+    free(item);
 }
 
 /* ---- what is known of this host ---- */
@@ -171,12 +140,12 @@ static void finish_job(struct job *job)
         evidence->hops = job->trace.hops;
         evidence->hop_count = tcp_traceroute_count(&job->trace);
     }
-    run->totals->done++;
+    run->fleet.totals->done++;
     bool connected = false;
     for (size_t i = 0; i < job->try_count; i++)
         connected |= job->tries[i].answer == REACH_CONNECTED;
-    run->totals->failed += !connected;
-    retire(job);
+    run->fleet.totals->failed += !connected;
+    fleet_leave(&run->fleet, &job->item);
     run->sink->done(run->sink->context, evidence);
 }
 
@@ -203,7 +172,7 @@ static void begin_trace(struct job *job)
 
     for (size_t i = 0; i < job->try_count; i++)
         answers |= job->tries[i].answer == REACH_CONNECTED || job->tries[i].answer == REACH_RST;
-    job->trace = (struct tcp_traceroute){.loop = &job->run->loop,
+    job->trace = (struct tcp_traceroute){.loop = &job->run->fleet.loop,
                                          .arena = job->run->arena,
                                          .to = job->address,
                                          .capture = job->run->capture,
@@ -245,7 +214,7 @@ static void begin_try(struct job *job)
 
     job->try.strip = job->strip;
     job->try.connection = (uint32_t)job->try_count + 1;
-    connect_try_begin(&job->try, &job->run->loop, &job->address, 0,
+    connect_try_begin(&job->try, &job->run->fleet.loop, &job->address, 0,
                       until_ns < plan->deadline_ns ? until_ns : plan->deadline_ns);
 }
 
@@ -327,35 +296,24 @@ static void resolved(struct job *job, const struct sock_address_list *list, int6
     }
 }
 
-static void take_resolved(struct run *run, struct resolve_job *asked)
+static void job_resolved(struct fleet_item *item, const struct resolve_job *asked)
 {
-    struct job *job = asked->owner;
+    struct job *job = (struct job *)item;
+    struct sock_address_list addresses = asked->addresses;
 
-    (void)run;
     if (asked->rc) {
         resolve_failed(job, asked->error.text);
-    } else {
-        resolved(job, &asked->addresses, asked->took_ns);
-        sock_address_list_free(&asked->addresses);
+        return;
     }
-    free(asked);
+    resolved(job, &addresses, asked->took_ns);
+    sock_address_list_free(&addresses);
 }
 
-static void resolver_wakes(struct loop_task *task, uint32_t events)
+static int begin_target(struct fleet *fleet, size_t index)
 {
-    struct run *run = (struct run *)((char *)task - offsetof(struct run, resolver_task));
-    struct resolve_job *asked;
-
-    (void)events;
-    while ((asked = resolver_take(run->resolver)))
-        take_resolved(run, asked);
-}
-
-static int begin_target(struct run *run, size_t index)
-{
+    struct run *run = (struct run *)fleet;
     const struct probe_target *target = &run->targets[index];
     struct job *job = add_job(run, target, target->name);
-    struct resolve_job *asked;
 
     if (!job)
         return -ENOMEM;
@@ -363,19 +321,9 @@ static int begin_target(struct run *run, size_t index)
         begin_job(job, target->fixed);
         return 0;
     }
-    asked = calloc(1, sizeof *asked);
-    if (!asked)
-        return -ENOMEM;
-    asked->target = target->where;
-    asked->family = run->plan->family;
-    asked->owner = job;
-    int rc = resolver_start(run->resolver, asked);
-    if (rc > 0)
-        take_resolved(run, asked);
-    if (rc < 0) {
-        free(asked);
+    int rc = fleet_resolve(fleet, &job->item, &target->where);
+    if (rc)
         resolve_failed(job, strerrordesc_np(-rc));
-    }
     return 0;
 }
 
@@ -399,7 +347,8 @@ static void saw(void *context, const struct live_capture_packet *packet)
 {
     struct run *run = context;
 
-    for (struct job *job = run->jobs; job; job = job->next) {
+    for (struct fleet_item *item = run->fleet.in_flight; item; item = item->next) {
+        struct job *job = (struct job *)item;
         keep_packet(job, packet);
         if (connect_try_saw(&job->try, packet))
             return;
@@ -412,7 +361,7 @@ static size_t list_ports(const struct run *run, uint16_t *ports)
     uint8_t listed[65536 / 8] = {0};
     size_t count = 0;
 
-    for (size_t i = 0; i < run->count; i++) {
+    for (size_t i = 0; i < run->fleet.count; i++) {
         uint16_t port = run->targets[i].where.port;
         if (!(listed[port / 8] >> port % 8 & 1))
             ports[count++] = port;
@@ -423,14 +372,14 @@ static size_t list_ports(const struct run *run, uint16_t *ports)
 
 static int open_capture(struct run *run, struct error *error)
 {
-    cleanup(mem) uint16_t *ports = calloc(run->count + 1, sizeof *ports);
+    cleanup(mem) uint16_t *ports = calloc(run->fleet.count + 1, sizeof *ports);
     struct error reason = {0};
     bool must = run->plan->pcap || run->plan->keep_strip;
 
     if (!ports)
-        return error_sys(error, ENOMEM, "%zu targets", run->count);
-    if (!must && run->parallel > CONNECT_PROBE_CAPTURE_MAX) {
-        run->totals->capture_failure = "too many targets at once";
+        return error_sys(error, ENOMEM, "%zu targets", run->fleet.count);
+    if (!must && run->fleet.parallel > CONNECT_PROBE_CAPTURE_MAX) {
+        run->fleet.totals->capture_failure = "too many targets at once";
         return 0;
     }
     const struct live_capture_settings settings = {.ports = ports,
@@ -439,11 +388,11 @@ static int open_capture(struct run *run, struct error *error)
                                                    .path = run->plan->pcap,
                                                    .saw = saw,
                                                    .context = run};
-    int rc = live_capture_open(&run->capture, &run->loop, &settings, &reason);
-    run->totals->captured = !rc;
+    int rc = live_capture_open(&run->capture, &run->fleet.loop, &settings, &reason);
+    run->fleet.totals->captured = !rc;
     if (!rc)
         return 0;
-    run->totals->capture_failure = arena_copy(run->arena, reason.text);
+    run->fleet.totals->capture_failure = arena_copy(run->arena, reason.text);
     if (must && error)
         *error = reason;
     return must ? rc : 0;
@@ -455,11 +404,11 @@ static int close_capture(struct run *run, struct error *error)
     struct error reason = {0};
 
     if (live_capture_lost(run->capture))
-        run->totals->capture_failure = "packets came faster than they were read";
+        run->fleet.totals->capture_failure = "packets came faster than they were read";
     int rc = live_capture_close(run->capture, &reason);
     if (!rc)
         return 0;
-    run->totals->capture_failure = arena_copy(run->arena, reason.text);
+    run->fleet.totals->capture_failure = arena_copy(run->arena, reason.text);
     if (run->plan->pcap && error)
         *error = reason;
     return run->plan->pcap ? rc : 0;
@@ -467,14 +416,12 @@ static int close_capture(struct run *run, struct error *error)
 
 /* ---- the run ---- */
 
-static bool probe_over(const struct run *run, const volatile sig_atomic_t *stop)
-{
-    return (stop && *stop) || clock_mono_ns() >= run->plan->deadline_ns;
-}
-
 /* What is under way is told as far as it came. */
-static void cut(struct job *job)
+static void cut_job(struct fleet_item *item, int rc, bool interrupted)
 {
+    struct job *job = (struct job *)item;
+
+    (void)rc, (void)interrupted;
     if (job->on_trace) {
         tcp_traceroute_cut(&job->trace);
     } else if (job->try.going) {
@@ -484,44 +431,13 @@ static void cut(struct job *job)
     finish_job(job);
 }
 
-static int run_targets(struct run *run, const volatile sig_atomic_t *stop)
+/* Without these something less is known; that is no reason not to go on. */
+static void open_tables(struct run *run)
 {
-    struct probe_totals *totals = run->totals;
-    int rc = 0;
-
-    while (!rc && !probe_over(run, stop) && (totals->in_flight || totals->begun < run->count)) {
-        while (!rc && totals->in_flight < run->parallel && totals->begun < run->count &&
-               !probe_over(run, stop))
-            rc = begin_target(run, totals->begun++);
-        free_over(run);
-        if (totals->in_flight && !rc)
-            rc = loop_turn(&run->loop, run->plan->deadline_ns, stop);
-        rc = rc == -EINTR ? 0 : rc;
-        free_over(run);
-    }
-    while (run->jobs)
-        cut(run->jobs);
-    free_over(run);
-    totals->not_done += run->count - totals->begun;
-    return rc;
-}
-
-static int open_run(struct run *run, struct error *error)
-{
-    int rc = loop_open(&run->loop, error);
-
-    if (!rc)
-        rc = resolver_open(&run->resolver, error);
-    if (rc)
-        return rc;
-    /* Without these something less is known; that is no reason not to go on. */
     if (route_open(&run->routes, NULL))
         run->routes = NULL;
     if (sock_diag_open(&run->diag, NULL))
         run->diag = NULL;
-    loop_task_init(&run->resolver_task, resolver_wakes);
-    rc = loop_watch(&run->loop, &run->resolver_task, resolver_fd(run->resolver), EPOLLIN);
-    return rc ? error_sys(error, -rc, "epoll_ctl") : open_capture(run, error);
 }
 
 int connect_probe_run(const struct connect_probe_plan *plan, const struct probe_target *targets,
@@ -529,34 +445,34 @@ int connect_probe_run(const struct connect_probe_plan *plan, const struct probe_
                       const volatile sig_atomic_t *stop, struct probe_totals *totals,
                       struct error *error)
 {
+    static const struct fleet_rules rules = {
+        .begin = begin_target, .resolved = job_resolved, .cut = cut_job, .free = free_job};
     cleanup(mem) struct run *run = calloc(1, sizeof *run);
 
     *totals = (struct probe_totals){0};
     if (!run)
         return error_sys(error, ENOMEM, "%zu targets", count);
-    *run = (struct run){.plan = plan,
+    *run = (struct run){.fleet = {.rules = &rules,
+                                  .count = count,
+                                  .parallel = plan->parallel,
+                                  .deadline_ns = plan->deadline_ns,
+                                  .family = plan->family,
+                                  .stop = stop,
+                                  .totals = totals},
+                        .plan = plan,
                         .targets = targets,
-                        .count = count,
-                        .parallel = plan->parallel ? plan->parallel : 1,
                         .arena = arena,
-                        .sink = sink,
-                        .totals = totals,
-                        .loop = {.epoll_fd = -1}};
-    size_t room =
-        descriptors_room(&totals->descriptor_limit) / (plan->path ? TCP_TRACEROUTE_AT_ONCE : 1);
-    if (run->parallel > room)
-        totals->at_once = run->parallel = room;
-    int rc = open_run(run, error);
-    if (!rc) {
-        rc = run_targets(run, stop);
-        if (rc)
-            error_sys(error, -rc, "%zu targets", count);
-    }
-    resolver_close(run->resolver);
+                        .sink = sink};
+    int rc = fleet_open(&run->fleet, plan->path ? TCP_TRACEROUTE_AT_ONCE : 1, error);
+    if (!rc)
+        rc = open_capture(run, error);
+    open_tables(run);
+    if (!rc)
+        rc = fleet_run(&run->fleet, error);
     route_close(run->routes);
     if (run->diag)
         sock_diag_close(run->diag);
     int kept = close_capture(run, rc ? NULL : error);
-    loop_close(&run->loop);
+    fleet_close(&run->fleet);
     return rc ? rc : kept;
 }

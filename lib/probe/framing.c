@@ -1,7 +1,6 @@
 #include "probe/framing.h"
 
 #include "base/cleanup.h"
-
 #include "base/clock.h"
 #include "base/text.h"
 #include "base/units.h"
@@ -17,6 +16,8 @@ struct framing_rules {
     const char *awaits; /* in a message; or else */
     void (*describe)(char *out, size_t size, const struct framing *framing);
     void (*begin)(struct framing_reader *reader); /* NULL: zeros will do */
+    /* One of them: each byte, or all at once as framing_feed(). */
+    int (*match)(struct framing_reader *reader, char c, struct error *error);
     int (*feed)(struct framing_reader *reader, const char *bytes, size_t len_bytes,
                 size_t *used_bytes, struct error *error);
     int (*closed)(const struct framing_reader *reader); /* NULL: the end is always too early */
@@ -24,37 +25,13 @@ struct framing_rules {
 
 /* ---- byte by byte: a line, an SMTP reply, a text ---- */
 
-static int feed_each(struct framing_reader *reader, const char *bytes, size_t len_bytes,
-                     size_t *used_bytes, struct error *error,
-                     int (*match)(struct framing_reader *reader, char c, struct error *error))
-{
-    for (size_t i = 0; i < len_bytes; i++) {
-        reader->seen_bytes++;
-        int rc = match(reader, bytes[i], error);
-        if (rc) {
-            *used_bytes = i + 1;
-            return rc;
-        }
-    }
-    return 0;
-}
-
-#define FEED_EACH(name, match)                                                                     \
-    static int name(struct framing_reader *reader, const char *bytes, size_t len_bytes,            \
-                    size_t *used_bytes, struct error *error)                                       \
-    {                                                                                              \
-        return feed_each(reader, bytes, len_bytes, used_bytes, error, match);                      \
-    }
-
 static int match_line(struct framing_reader *reader, char c, struct error *error)
 {
     (void)reader, (void)error;
     return c == '\n';
 }
 
-FEED_EACH(feed_line, match_line)
-
-static const struct framing_rules framing_line = {.awaits = "a line end", .feed = feed_line};
+static const struct framing_rules framing_line = {.awaits = "a line end", .match = match_line};
 
 static void begin_text(struct framing_reader *reader)
 {
@@ -106,10 +83,8 @@ static int match_text(struct framing_reader *reader, char c, struct error *error
     return reader->matched == framing->text_bytes;
 }
 
-FEED_EACH(feed_text, match_text)
-
 static const struct framing_rules framing_text = {
-    .parse = parse_text, .describe = describe_text, .begin = begin_text, .feed = feed_text};
+    .parse = parse_text, .describe = describe_text, .begin = begin_text, .match = match_text};
 
 /* The last line of a reply has a blank, or nothing, after its three digits (RFC 5321 4.2.1). */
 static int match_reply(struct framing_reader *reader, char c, struct error *error)
@@ -129,9 +104,7 @@ static int match_reply(struct framing_reader *reader, char c, struct error *erro
     return 0;
 }
 
-FEED_EACH(feed_reply, match_reply)
-
-static const struct framing_rules framing_reply = {.awaits = "an SMTP reply", .feed = feed_reply};
+static const struct framing_rules framing_reply = {.awaits = "an SMTP reply", .match = match_reply};
 
 /* ---- by counting, or by the end ---- */
 
@@ -164,16 +137,13 @@ static int feed_bytes(struct framing_reader *reader, const char *bytes, size_t l
 static const struct framing_rules framing_bytes = {
     .parse = parse_bytes, .describe = describe_bytes, .feed = feed_bytes};
 
-static int feed_nothing(struct framing_reader *reader, const char *bytes, size_t len_bytes,
-                        size_t *used_bytes, struct error *error)
+static int match_nothing(struct framing_reader *reader, char c, struct error *error)
 {
-    (void)bytes, (void)error;
-    *used_bytes = len_bytes > 0;
-    reader->seen_bytes += *used_bytes;
-    return len_bytes > 0;
+    (void)reader, (void)c, (void)error;
+    return 1;
 }
 
-static const struct framing_rules framing_nothing = {.awaits = "nothing", .feed = feed_nothing};
+static const struct framing_rules framing_nothing = {.awaits = "nothing", .match = match_nothing};
 
 static int feed_all(struct framing_reader *reader, const char *bytes, size_t len_bytes,
                     size_t *used_bytes, struct error *error)
@@ -305,8 +275,20 @@ void framing_begin(struct framing_reader *reader, const struct framing *framing)
 int framing_feed(struct framing_reader *reader, const char *bytes, size_t len_bytes,
                  size_t *used_bytes, struct error *error)
 {
+    const struct framing_rules *rules = kinds[reader->framing->kind].rules;
+
     *used_bytes = len_bytes;
-    return kinds[reader->framing->kind].rules->feed(reader, bytes, len_bytes, used_bytes, error);
+    if (rules->feed)
+        return rules->feed(reader, bytes, len_bytes, used_bytes, error);
+    for (size_t i = 0; i < len_bytes; i++) {
+        reader->seen_bytes++;
+        int rc = rules->match(reader, bytes[i], error);
+        if (rc) {
+            *used_bytes = i + 1;
+            return rc;
+        }
+    }
+    return 0;
 }
 
 int framing_closed(const struct framing_reader *reader)

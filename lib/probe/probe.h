@@ -12,6 +12,7 @@
 #include "netkit/sock.h"
 #include "probe/arm_schedule.h"
 #include "probe/conn.h"
+#include "probe/fleet.h"
 #include "probe/transaction.h"
 #include "result/result.h"
 #include <signal.h>
@@ -51,7 +52,7 @@ struct probe_round {
 
 struct probe_outcome {
     size_t index;                    /* which target */
-    bool complete;                   /* false: the run ended before all rounds were had */
+    bool complete;                   /* false: the run ended before all rounds were done */
     struct result_probe *result;     /* in the arena */
     struct probe_evidence *evidence; /* valid during the callback only */
     struct arena *arena;
@@ -63,16 +64,6 @@ struct probe_sink {
     void (*round)(void *context, const struct probe_round *round);
     /* A target is done or failed, or the run ended while it had something to tell. */
     void (*done)(void *context, const struct probe_outcome *outcome);
-};
-
-/* How the run went as a whole. */
-struct probe_totals {
-    size_t begun, done, failed, in_flight;
-    size_t not_done; /* the run ended before they had anything to tell */
-    size_t at_once;  /* targets at once, where descriptors allow fewer than was asked for; else 0 */
-    int64_t descriptor_limit;
-    const char *capture_failure; /* why packets were not captured, or not all; in the arena */
-    bool captured;               /* packets were seen */
 };
 
 /* Probes all targets, the first ones first. The limit of open descriptors is raised to the hard

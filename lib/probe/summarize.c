@@ -170,7 +170,7 @@ static void list_notes(const struct target *target, const struct probe_totals *t
     const char *notes[13];
 
     if (target->connections && target->shared->plan->arms.only_connects)
-        notes[result->note_count++] = "Only connecting was timed; nothing was asked. --preset or "
+        notes[result->note_count++] = "Only connecting was timed; no request was sent. --preset or "
                                       "--send makes it a conversation.";
     bool talked = target->connections && !target->shared->plan->arms.only_connects;
     for (size_t i = 0; i < ARRAY_SIZE(stamps) && talked; i++)
@@ -216,7 +216,7 @@ static void list_notes(const struct target *target, const struct probe_totals *t
                          "read.",
                          (unsigned long long)unseen);
     if (target->cut_short && result->ok)
-        notes[result->note_count++] = "--timeout ended the run before all its rounds were had.";
+        notes[result->note_count++] = "--timeout ended the run before all rounds were done.";
     const char **kept = arena_alloc(arena, result->note_count * sizeof *kept);
     if (!kept)
         result->note_count = 0;

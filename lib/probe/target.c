@@ -341,7 +341,7 @@ static void exchange_closed(void *owner)
 /* ---- for the run ---- */
 
 int target_create(struct target **out, struct target_shared *shared,
-                  const struct probe_target *asked, size_t index)
+                  const struct probe_target *asked)
 {
     static const struct transaction_user user = {
         .done = round_done, .failed = exchange_failed, .closed = exchange_closed};
@@ -351,7 +351,6 @@ int target_create(struct target **out, struct target_shared *shared,
     if (!target)
         return -ENOMEM;
     *target = (struct target){.shared = shared,
-                              .index = index,
                               .asked = asked,
                               .resolve_ns = RESULT_UNKNOWN,
                               .connect_ns = RESULT_UNKNOWN,

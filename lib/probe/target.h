@@ -6,6 +6,7 @@
 
 #include "probe/arm_schedule.h"
 #include "probe/conn.h"
+#include "probe/fleet.h"
 #include "probe/probe.h"
 #include "probe/transaction.h"
 
@@ -29,9 +30,8 @@ struct target_shared {
 };
 
 struct target {
+    struct fleet_item item; /* the first member */
     struct target_shared *shared;
-    struct target *next, *previous; /* the run's lists */
-    size_t index;
     const struct probe_target *asked;
     bool resolving; /* the name is being asked for */
     struct sock_address_list addresses;
@@ -41,7 +41,7 @@ struct target {
     struct arm_schedule schedule;
     struct arm_session session;
     int64_t started_ns;
-    bool finished, postponed;
+    bool finished;
     bool cut_short; /* by the run's deadline */
     bool warmed_up; /* the server has answered at least once */
     struct result_error failure;
@@ -67,7 +67,7 @@ struct target {
 
 /* All but the addresses. -ENOMEM. */
 int target_create(struct target **out, struct target_shared *shared,
-                  const struct probe_target *asked, size_t index);
+                  const struct probe_target *asked);
 void target_free(struct target *target);
 /* The addresses are known. */
 void target_begin(struct target *target);

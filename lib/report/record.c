@@ -125,7 +125,7 @@ static int read_fields(struct arena *arena, const json_t *object, const struct f
     return 0;
 }
 
-static int append(struct buf *out, json_t *object, struct error *error)
+static int append_line(struct buf *out, json_t *object, struct error *error)
 {
     char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
 
@@ -153,7 +153,7 @@ int record_round_line(struct buf *out, const struct record_round *record, struct
         json_object_set_new(parts, result_part_key((enum result_part)part),
                             json_integer(record->round.part_ns[part]));
     json_object_set_new(object, "parts", parts);
-    return append(out, object, error);
+    return append_line(out, object, error);
 }
 
 int record_evidence_line(struct buf *out, const struct probe_evidence *evidence,
@@ -162,7 +162,7 @@ int record_evidence_line(struct buf *out, const struct probe_evidence *evidence,
     json_t *object = json_pack("{s:s}", "type", "evidence");
 
     write_fields(object, evidence_fields, ARRAY_SIZE(evidence_fields), evidence);
-    return append(out, object, error);
+    return append_line(out, object, error);
 }
 
 static int parse_round(struct arena *arena, const json_t *object, struct record_round *record,
