@@ -149,7 +149,7 @@ int capture_writer_add(struct capture_writer *writer, const struct capture_packe
     if (writer->failure.code)
         return sticky(writer, error);
     if (packet->link != writer->link || packet->captured_len > CAPTURE_SNAP_MAX)
-        return error_set(error, EINVAL, "this packet does not belong into %s", writer->path);
+        return error_set(error, EINVAL, "this packet does not belong in %s", writer->path);
     if (packet->real_ns >= 0 && packet->real_ns / NS_PER_SEC <= UINT32_MAX) {
         record.sec = (uint32_t)(packet->real_ns / NS_PER_SEC);
         record.nsec = (uint32_t)(packet->real_ns % NS_PER_SEC);

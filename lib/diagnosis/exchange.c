@@ -357,7 +357,6 @@ void exchange_feed(struct exchange *exchange, const struct trace_event *event)
         return;
     case TRACE_CALL:
     case TRACE_STAMP:
-    case TRACE_PROCESS:
     case TRACE_MARK:
         return;
     }

@@ -65,7 +65,7 @@ static int parse_state(int *out, const char *name, struct error *error)
             *out = state;
             return 0;
         }
-    return error_set(error, EINVAL, "'%s' is no TCP state (ESTABLISHED, CLOSE-WAIT, CLOSED …)",
+    return error_set(error, EINVAL, "'%s' is not a TCP state (ESTABLISHED, CLOSE-WAIT, CLOSED …)",
                      name);
 }
 
@@ -93,11 +93,12 @@ static int parse_segment(struct lab_condition *out, const char *text, struct err
         }
     out->match.direction = take_direction(&text);
     if (flag_word_of(text) == WORD_NONE || !*text)
-        return error_set(error, EINVAL,
-                         "'%s' is no condition: [seen|delivered|dropped ][c>s:|s>c:]WORD with WORD "
-                         "any, syn, syn-ack, fin, rst, data or ack; client=STATE; client.VERB; "
-                         "mark=TEXT; each with #N",
-                         text);
+        return error_set(
+            error, EINVAL,
+            "'%s' is not a condition: [seen|delivered|dropped ][c>s:|s>c:]WORD with WORD "
+            "any, syn, syn-ack, fin, rst, data or ack; client=STATE; client.VERB; "
+            "mark=TEXT; each with #N",
+            text);
     return set_match(&out->match, text, strlen(text), error);
 }
 
@@ -201,7 +202,7 @@ static int parse_icmp(struct lab_fault *fault, const char *value, struct error *
         if (names[i].is_error)
             used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "",
                                      names[i].name);
-    return error_set(error, EINVAL, "'%s' is no ICMP error; known: %s", value, all);
+    return error_set(error, EINVAL, "'%s' is not an ICMP error; known: %s", value, all);
 }
 
 /* M may contain '=' itself (filters do), so the value is what follows the last one. For a hold it
@@ -251,7 +252,8 @@ static int parse_window(struct lab_fault *fault, const char *value, struct error
     char from[UNITS_TEXT_MAX];
 
     if (!dots || (size_t)(dots - value) >= sizeof from)
-        return error_set(error, EINVAL, "window wants FROM..TO (0..500ms, 1s..), not '%s'", value);
+        return error_set(error, EINVAL, "window must be FROM..TO (0..500ms, 1s..), not '%s'",
+                         value);
     memcpy(from, value, (size_t)(dots - value));
     from[dots - value] = '\0';
     int rc = *from ? parse_duration(&fault->from_ns, from, "window", error) : 0;
@@ -274,7 +276,7 @@ static int parse_qualifier(struct lab_fault *fault, const char *option, const ch
     if (!strcmp(option, "dir")) {
         bool client = !strcmp(value, "c>s");
         if (!client && strcmp(value, "s>c"))
-            return error_set(error, EINVAL, "dir wants c>s or s>c, not '%s'", value);
+            return error_set(error, EINVAL, "dir must be c>s or s>c, not '%s'", value);
         fault->match.direction = client ? LAB_FROM_CLIENT : LAB_FROM_SERVER;
         return 0;
     }
@@ -282,10 +284,10 @@ static int parse_qualifier(struct lab_fault *fault, const char *option, const ch
         fault->by_chance = true;
         if (units_parse_real(value, &fault->probability) || fault->probability < 0 ||
             fault->probability > 1)
-            return error_set(error, EINVAL, "probability wants 0 to 1, not '%s'", value);
+            return error_set(error, EINVAL, "probability must be 0 to 1, not '%s'", value);
         return 0;
     }
-    return error_set(error, ENOENT, "'%s' is no option of a fault", option);
+    return error_set(error, ENOENT, "'%s' is not an option of a fault", option);
 }
 
 static int action_row(const char *option)
@@ -348,11 +350,11 @@ int lab_fault_parse(struct lab_fault *out, const char *line, struct error *error
             return rc;
         const char *name = !strncmp(option, "--", 2) ? option + 2 : option;
         if (!*value)
-            return error_set(error, EINVAL, "'%s' wants a value", name);
+            return error_set(error, EINVAL, "'%s' needs a value", name);
         if (begun == lab_fault_begins(name))
             return error_set(error, EINVAL,
-                             begun ? "a second fault ('%s'): one to a line"
-                                   : "'%s' before the fault that it qualifies",
+                             begun ? "a second fault ('%s'): only one per line"
+                                   : "'%s' comes before the fault that it qualifies",
                              name);
         begun = true;
         rc = lab_fault_option(&fault, name, value, error);

@@ -25,9 +25,9 @@ static int check(const struct lab_config *config, struct error *error)
     int mtu_min = ipv6 ? MTU_MIN_V6 : MTU_MIN_V4;
 
     if (link->delay_ns < 0 || link->rate_bytes_per_sec < 0)
-        return error_set(error, EINVAL, "the delay and the rate of a link are not negative");
+        return error_set(error, EINVAL, "the delay and the rate of a link must not be negative");
     if (link->mtu_bytes && (link->mtu_bytes < mtu_min || link->mtu_bytes > MTU_MAX))
-        return error_set(error, EINVAL, "an MTU of %d: %s wants %d to %d", link->mtu_bytes,
+        return error_set(error, EINVAL, "an MTU of %d: %s needs %d to %d", link->mtu_bytes,
                          ipv6 ? "IPv6" : "IPv4", mtu_min, MTU_MAX);
     if (config->pcap_path && strlen(config->pcap_path) >= LAB_PATH_MAX)
         return error_set(error, ENAMETOOLONG, "the capture file's name is too long");

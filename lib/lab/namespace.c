@@ -152,11 +152,11 @@ int namespace_explain(struct error *error)
                          "root: sysctl -w user.max_user_namespaces=15000 (%s)",
                          before);
     if (code == ENOSPC || code == EUSERS)
-        return error_set(error, EPERM,
-                         "no more namespaces are allowed; as root raise %s and the like beside it, "
-                         "or end what uses them (lsns) (%s)",
-                         too_many("net", path, sizeof path) ? path : "user.max_net_namespaces",
-                         before);
+        return error_set(
+            error, EPERM,
+            "no more namespaces are allowed; as root raise %s and the similar limits beside it, "
+            "or end what uses them (lsns) (%s)",
+            too_many("net", path, sizeof path) ? path : "user.max_net_namespaces", before);
     if (!read_number("/proc/sys/kernel/unprivileged_userns_clone"))
         return error_set(error, EPERM,
                          "this system keeps user namespaces for root; as root: sysctl -w "
@@ -177,7 +177,7 @@ int namespace_explain(struct error *error)
                          before);
     if (in_chroot())
         return error_set(error, EPERM,
-                         "the kernel gives no user namespace inside a chroot; run outside it, or "
+                         "the kernel grants no user namespace inside a chroot; run outside it, or "
                          "as root (%s)",
                          before);
     return error_set(error, EPERM,

@@ -30,7 +30,7 @@ static int pack(struct buf *buf, const struct lab_program *program, struct error
 
     if (!!program->role + !!program->argv + !!program->shell != 1 ||
         (program->argv && !program->argv[0]))
-        return error_set(error, EINVAL, "a program is a role, a command or a shell line");
+        return error_set(error, EINVAL, "a program must be a role, a command or a shell line");
     if (program->arg_bytes > ARG_MAX_BYTES || program->fds_count > LAB_FDS)
         return error_set(error, E2BIG, "too much to hand over to a role");
     request.spawn.what = program->role ? INIT_ROLE : program->argv ? INIT_ARGV : INIT_SHELL;

@@ -16,12 +16,13 @@ int rule_init(struct rule *rule, const struct lab_fault *fault, uint32_t number,
     int rc = 0;
 
     if (fault->by_chance && !(fault->probability >= 0 && fault->probability <= 1))
-        return error_set(error, EINVAL, "a probability is between 0 and 1");
+        return error_set(error, EINVAL, "a probability must be between 0 and 1");
     if (fault->nth < 0 || fault->count < 0 || fault->duration_ns < 0 || fault->jitter_ns < 0 ||
         fault->hold_count < 0)
-        return error_set(error, EINVAL, "a fault's numbers and durations are not negative");
+        return error_set(error, EINVAL, "a fault's numbers and durations must not be negative");
     if (fault->action == LAB_ANSWER_ICMP && !icmp_by_name(fault->icmp))
-        return error_set(error, EINVAL, "'%s' is no ICMP message that the wire knows", fault->icmp);
+        return error_set(error, EINVAL, "'%s' is not an ICMP message that the wire knows",
+                         fault->icmp);
     if (fault->action == LAB_HOLD && fault->until.kind != LAB_NO_CONDITION) {
         rc = condition_init(&made.condition, &fault->until, first_event, error);
         made.waits = true;

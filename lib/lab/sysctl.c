@@ -59,7 +59,7 @@ static int path_of(char *path, size_t size, const char *name, struct error *erro
     int used = snprintf(path, size, "/proc/sys/net/%s%s", bare ? "ipv4/" : "", rest);
 
     if (!*rest || strstr(rest, "..") || used < 0 || (size_t)used >= size)
-        return error_set(error, EINVAL, "'%.60s' is no name of a network setting", name);
+        return error_set(error, EINVAL, "'%.60s' is not the name of a network setting", name);
     for (char *p = path + sizeof "/proc/sys/net/" - 1; !slashes && *p; p++)
         if (*p == '.')
             *p = '/';

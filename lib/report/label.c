@@ -6,7 +6,6 @@
 #include "report/fields.h"
 #include <inttypes.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #define FIN 0x01
 #define SYN 0x02
@@ -278,19 +277,6 @@ void label_state(struct buf *out, const struct trace_state *state)
         buf_printf(out, ", %" PRIu32 " B unread", state->receive_queue_bytes);
     if (state->send_queue_bytes)
         buf_printf(out, ", %" PRIu32 " B unacknowledged", state->send_queue_bytes);
-}
-
-void label_process(struct buf *out, const struct trace_process *process)
-{
-    add_word(out, process->what, sizeof process->what);
-    if (!process->status)
-        return;
-    if (WIFSIGNALED(process->status)) {
-        const char *name = sigabbrev_np(WTERMSIG(process->status));
-        buf_printf(out, " (SIG%s)", name ? name : "?");
-    } else {
-        buf_printf(out, " (exit status %d)", WEXITSTATUS(process->status));
-    }
 }
 
 static void add_bytes(struct buf *out, const struct trace_stamp *stamp)

@@ -44,7 +44,6 @@ void label_call_entry(struct buf *out, const struct trace_call *call);
 int64_t label_call_duration(const struct trace_call *call); /* CLOCK_NONE while pending */
 
 void label_state(struct buf *out, const struct trace_state *state);
-void label_process(struct buf *out, const struct trace_process *process);
 /* "100 B in the device's queue, to byte 100". */
 void label_stamp(struct buf *out, const struct trace_stamp *stamp);
 /* The same of an arrow: "100 B, to byte 100", "ACK up to byte 100". */

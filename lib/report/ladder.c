@@ -280,10 +280,6 @@ static void draft_event(struct builder *builder, const struct trace_event *event
     case TRACE_SEGMENT:
         draft_segment(builder, event);
         return;
-    case TRACE_PROCESS:
-        label_process(&text, &event->process);
-        draft_text(builder, event, LADDER_EVENT, &text);
-        return;
     case TRACE_MARK:
         text_escape(&text, event->text, strnlen(event->text, sizeof event->text));
         draft_text(builder, event, LADDER_REMARK, &text);

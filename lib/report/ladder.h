@@ -14,7 +14,7 @@
 #include "trace/trace.h"
 
 enum ladder_kind {
-    LADDER_EVENT,   /* text at a lifeline: a call, a process */
+    LADDER_EVENT,   /* text at a lifeline: a call */
     LADDER_STATE,   /* text at a lifeline: a TCP state */
     LADDER_ARROW,   /* a segment leaves; it also arrives here, unless `other` is a later row */
     LADDER_ARRIVAL, /* the segment of the row `other` arrives */

@@ -69,11 +69,6 @@ static void event_text(struct buf *out, struct label_memory *memory,
     case TRACE_SEGMENT:
         segment_text(out, memory, event);
         return;
-    case TRACE_PROCESS:
-        label_process(out, &event->process);
-        if (event->process.pid)
-            buf_printf(out, "  process %" PRId32, event->process.pid);
-        return;
     case TRACE_MARK:
         text_escape(out, event->text, strnlen(event->text, sizeof event->text));
         return;

@@ -26,8 +26,7 @@ enum trace_kind {
     TRACE_STAMP,   /* the kernel says what happened to a byte of the stream */
     TRACE_STATE,   /* a socket's TCP state was seen to have changed */
     TRACE_SEGMENT, /* the wire saw a segment, and did something with it */
-    TRACE_PROCESS, /* a process started, ended, was killed; a host was cut, restored, rebooted */
-    TRACE_MARK,    /* a remark of the experiment: a phase began, a fault was armed */
+    TRACE_MARK,    /* a remark of the experiment: a phase began, a host was cut or rebooted */
 };
 
 #define TRACE_WORD_MAX 24
@@ -111,12 +110,6 @@ struct trace_segment {
     int64_t departed_real_ns; /* when it left the wire; CLOCK_NONE when it never did */
 };
 
-struct trace_process {
-    int32_t pid;
-    int32_t status; /* as wait(2) gives it, when it ended */
-    char what[TRACE_WORD_MAX];
-};
-
 struct trace_event {
     int64_t at_real_ns; /* for a call: its return, or its entry while pending */
     enum trace_kind kind;
@@ -127,7 +120,6 @@ struct trace_event {
         struct trace_stamp stamp;
         struct trace_state state;
         struct trace_segment segment;
-        struct trace_process process;
         char text[TRACE_TEXT_MAX];
     };
 };

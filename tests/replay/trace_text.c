@@ -189,13 +189,6 @@ static void read_state(struct reader *reader, struct trace_event *event)
     event->state.send_queue_bytes = (uint32_t)number(reader, "unacked", 0);
 }
 
-static void read_process(struct reader *reader, struct trace_event *event)
-{
-    event->kind = TRACE_PROCESS;
-    snprintf(event->process.what, sizeof event->process.what, "%s", next(reader));
-    event->process.status = (int32_t)number(reader, "status", 0);
-}
-
 static void read_mark(struct reader *reader, struct trace_event *event)
 {
     size_t used = 0;
@@ -212,11 +205,8 @@ static void read_side(struct reader *reader, struct trace_event *event, const ch
     static const struct {
         const char *name;
         void (*read)(struct reader *reader, struct trace_event *event);
-    } kinds[] = {{"call", read_call},
-                 {"stamp", read_stamp},
-                 {"state", read_state},
-                 {"process", read_process},
-                 {"mark", read_mark}};
+    } kinds[] = {
+        {"call", read_call}, {"stamp", read_stamp}, {"state", read_state}, {"mark", read_mark}};
     size_t side = 0;
 
     while (side < ARRAY_SIZE(sides) && strcmp(sides[side], word))

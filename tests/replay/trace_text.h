@@ -9,7 +9,6 @@
  *     TIME C>S|S>C FLAGS seq=N [ack=N] [len=N] [win=N] [mss=N] [scale=N] [sack=N:N] [left=TIME]
  *                        [dropped|held|twice|corrupted|answered|made|observed] [fault=N]
  *     TIME C>S|S>C icmp type=N code=N [made] [v6]
- *     TIME SIDE process WORD [status=N]
  *     TIME wire mark TEXT
  *
  * TIME is a duration with a unit since the start; "#2" after it names another connection than 1,

@@ -17,10 +17,8 @@
 #include <unistd.h>
 
 /* flags: O_NONBLOCK on or off, for the listener in the slot. */
-static int64_t do_nonblocking(struct agent_self *self, const struct act *act,
-                              struct act_reply *reply)
+AGENT_CALL(do_nonblocking)
 {
-    (void)reply;
     return sock_set_nonblocking(&self->slots[act->slot], act->flags);
 }
 
@@ -32,13 +30,10 @@ static int reserve = -1; /* the descriptor that is kept for the bad times */
 static struct rlimit own_limit;
 
 /* Keeps a descriptor in reserve, and lets there be no other. */
-static int64_t do_exhaust(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_exhaust)
 {
     struct rlimit limit;
 
-    (void)self;
-    (void)act;
-    (void)reply;
     reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int next = fcntl(reserve, F_DUPFD_CLOEXEC, 0);
     if (reserve < 0 || next < 0 || getrlimit(RLIMIT_NOFILE, &own_limit))
@@ -48,11 +43,8 @@ static int64_t do_exhaust(struct agent_self *self, const struct act *act, struct
     return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
 }
 
-static int64_t do_recover(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_recover)
 {
-    (void)self;
-    (void)act;
-    (void)reply;
     return setrlimit(RLIMIT_NOFILE, &own_limit) ? -errno : 0;
 }
 
@@ -63,22 +55,20 @@ static bool readable(int fd, int timeout_ms)
 }
 
 /* An event loop as many are: wait for readable, accept → how often that gave EMFILE. */
-static int64_t do_spin(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_spin)
 {
     int fd = self->slots[act->slot].fd, failures = 0;
 
-    (void)reply;
     for (int i = 0; i < SPINS && readable(fd, 0); i++)
         failures += accept(fd, NULL, NULL) < 0 && errno == EMFILE;
     return failures;
 }
 
 /* Gives the reserve up for each connection, takes it, closes it → how many. */
-static int64_t do_drain(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_drain)
 {
     int listener = self->slots[act->slot].fd, drained = 0;
 
-    (void)reply;
     while (readable(listener, 0)) {
         close(reserve);
         int fd = accept(listener, NULL, NULL);
@@ -160,12 +150,10 @@ static _Noreturn void accept_in_child(int listener, int out)
 
 /* Another process of the same server that accepts, blocking. Returns when it has a connection, or
  * (flags) when it sleeps in accept. */
-static int64_t do_accept_elsewhere(struct agent_self *self, const struct act *act,
-                                   struct act_reply *reply)
+AGENT_CALL(do_accept_elsewhere)
 {
     int pair[2];
 
-    (void)reply;
     if (pipe2(pair, O_CLOEXEC))
         return -errno;
     helper = fork();
@@ -184,14 +172,10 @@ static int64_t do_accept_elsewhere(struct agent_self *self, const struct act *ac
 }
 
 /* The port of the peer whose connection it got, and the process's end. */
-static int64_t do_helper_port(struct agent_self *self, const struct act *act,
-                              struct act_reply *reply)
+AGENT_CALL(do_helper_port)
 {
     uint16_t port = 0;
 
-    (void)self;
-    (void)act;
-    (void)reply;
     ssize_t got = readable(helper_pipe, 10000) ? read(helper_pipe, &port, sizeof port) : -1;
     close(helper_pipe);
     kill(helper, SIGKILL);
@@ -290,12 +274,10 @@ const struct scenario backlog_nonblocking_accept = {
 static int epoll_of[2] = {-1, -1};
 
 /* An epoll set with the listener in the slot; flags: EPOLLET or 0. */
-static int64_t do_epoll_open(struct agent_self *self, const struct act *act,
-                             struct act_reply *reply)
+AGENT_CALL(do_epoll_open)
 {
     struct epoll_event event = {.events = EPOLLIN | (uint32_t)act->flags};
 
-    (void)reply;
     epoll_of[act->slot] = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_ctl(epoll_of[act->slot], EPOLL_CTL_ADD, self->slots[act->slot].fd, &event))
         return -errno;
@@ -303,13 +285,10 @@ static int64_t do_epoll_open(struct agent_self *self, const struct act *act,
 }
 
 /* → events that are there now */
-static int64_t do_epoll_look(struct agent_self *self, const struct act *act,
-                             struct act_reply *reply)
+AGENT_CALL(do_epoll_look)
 {
     struct epoll_event event;
 
-    (void)self;
-    (void)reply;
     int rc = epoll_wait(epoll_of[act->slot], &event, 1, 0);
     return rc < 0 ? -errno : rc;
 }

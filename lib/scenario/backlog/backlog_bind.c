@@ -233,7 +233,7 @@ static enum outcome try_cell(struct agent_self *self, const struct cell *cell)
 }
 
 /* number: what is left → reply.data: an outcome for each pair and each combination of options. */
-static int64_t do_try(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_try)
 {
     struct cell cell = {.left = (enum left)act->number};
 

@@ -97,12 +97,11 @@ const struct scenario backlog_deferred_accept = {
 enum { ASKED = 1, QUICK, QUICK_TOO, OVER, REFUSED, OPEN_END };
 
 /* The server's cookies come from a key; another key refuses the cookies of the one before. */
-static int64_t set_key(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(set_key)
 {
     unsigned char key[16];
     int fd = self->slots[act->slot].fd;
 
-    (void)reply;
     memset(key, act->number, sizeof key);
     int rc = setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_KEY, key, sizeof key) ? -errno : 0;
     syscall_recorder_note(&self->recorder, "TCP_FASTOPEN_KEY", fd, rc);

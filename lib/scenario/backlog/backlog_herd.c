@@ -126,13 +126,12 @@ static int open_listeners(struct agent_self *self, const struct mode *mode, uint
 }
 
 /* number: the mode */
-static int64_t do_start(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_start)
 {
     const struct mode *mode = &modes[act->number];
     pid_t parent = getpid();
     int rc = open_listeners(self, mode, act->port);
 
-    (void)reply;
     herd = mmap(NULL, sizeof *herd, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (rc || herd == MAP_FAILED)
         return rc ? rc : -errno;
@@ -149,11 +148,8 @@ static int64_t do_start(struct agent_self *self, const struct act *act, struct a
     return 0;
 }
 
-static int64_t do_end(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_end)
 {
-    (void)self;
-    (void)act;
-    (void)reply;
     for (int i = 0; i < WAITERS; i++) {
         if (herd->waiters[i].pid > 0) {
             kill(herd->waiters[i].pid, SIGKILL);
@@ -169,11 +165,8 @@ static int64_t do_end(struct agent_self *self, const struct act *act, struct act
     return 0;
 }
 
-static int64_t do_open_gate(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_open_gate)
 {
-    (void)self;
-    (void)act;
-    (void)reply;
     atomic_fetch_add(&herd->gate, 1);
     syscall(SYS_futex, &herd->gate, FUTEX_WAKE, WAITERS, NULL, NULL, 0);
     return 0;
@@ -203,13 +196,12 @@ static bool settled(struct herd_count *count)
 /* Waits until nobody runs: each is at the closed gate or asleep in its call, and at least `bytes`
  * have woken and `number` accepted in all → reply.data. A process that was woken runs from that
  * moment on, so that nobody is missed. */
-static int64_t do_settle(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_settle)
 {
     int64_t end_ns = clock_mono_ns() + SETTLE_NS;
     struct herd_count count, before = {0};
     int good = 0;
 
-    (void)self;
     while (good < SETTLED_LOOKS) {
         bool now =
             settled(&count) && count.all_woken >= act->bytes && count.all_accepted >= act->number;

@@ -69,13 +69,12 @@ static _Noreturn void serve(int listener, int ready, pid_t parent)
 
 /* Starts the successor of slot 0's listener and waits until it serves. flags: it has a listener of
  * its own. */
-static int64_t do_start(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_start)
 {
     pid_t parent = getpid();
     int old = self->slots[act->slot].fd, pair[2];
     char word;
 
-    (void)reply;
     if (pipe2(pair, O_CLOEXEC))
         return -errno;
     pid_t pid = fork();
@@ -92,12 +91,11 @@ static int64_t do_start(struct agent_self *self, const struct act *act, struct a
 }
 
 /* Accepts and serves what is queued, and no more → how many. */
-static int64_t do_drain(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_drain)
 {
     struct sock *listener = &self->slots[act->slot];
     int count = 0, fd;
 
-    (void)reply;
     sock_set_nonblocking(listener, true);
     while ((fd = accept(listener->fd, NULL, NULL)) >= 0 && count < SERVED_MAX)
         count += send(fd, "o", 1, MSG_NOSIGNAL) == 1;

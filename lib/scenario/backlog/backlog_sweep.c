@@ -23,14 +23,12 @@ static int clients[CLIENTS_MAX];
 static size_t client_count;
 
 /* Begins one more connect to the port → 0, -EINPROGRESS, or why not. */
-static int64_t do_connect_more(struct agent_self *self, const struct act *act,
-                               struct act_reply *reply)
+AGENT_CALL(do_connect_more)
 {
     struct sock_address address;
     struct rlimit limit;
     int rc = agent_self_address(self, ACT_TO_PEER, act->port, &address);
 
-    (void)reply;
     if (rc || client_count == CLIENTS_MAX)
         return rc ? rc : -ENOSPC;
     if (!client_count && !getrlimit(RLIMIT_NOFILE, &limit)) {
@@ -51,13 +49,10 @@ struct client_count {
     int64_t established, waiting;
 };
 
-static int64_t do_count_clients(struct agent_self *self, const struct act *act,
-                                struct act_reply *reply)
+AGENT_CALL(do_count_clients)
 {
     struct client_count count = {0};
 
-    (void)self;
-    (void)act;
     for (size_t i = 0; i < client_count; i++) {
         int state = sock_tcp_state(clients[i]);
         count.established += state == TCP_ESTABLISHED;
@@ -67,12 +62,8 @@ static int64_t do_count_clients(struct agent_self *self, const struct act *act,
     return 0;
 }
 
-static int64_t do_close_clients(struct agent_self *self, const struct act *act,
-                                struct act_reply *reply)
+AGENT_CALL(do_close_clients)
 {
-    (void)self;
-    (void)act;
-    (void)reply;
     while (client_count)
         close(clients[--client_count]);
     return 0;
@@ -88,7 +79,7 @@ struct decided {
 
 /* Waits until the listener (slot 0) has more than `number` in its queue or ListenOverflows is above
  * `bytes`, whichever comes, or the timeout. */
-static int64_t do_decide(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_decide)
 {
     int64_t end_ns = clock_mono_ns() + act->timeout_ns;
     struct act ask = {.verb = ACT_COUNTER, .text = "TcpExt ListenOverflows"};

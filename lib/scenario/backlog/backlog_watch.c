@@ -54,7 +54,7 @@ static int count_socket(void *context, const struct sock_diag_entry *entry)
 }
 
 /* In an agent. flags: whether the port is the own one (the server's), and whether to count. */
-static int64_t do_survey(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_survey)
 {
     struct backlog_survey survey = {0};
     uint16_t port = agent_self_port(self, act->port);
@@ -327,13 +327,11 @@ int64_t backlog_read(struct testbed *bed, int slot, int64_t bytes)
 }
 
 /* In an agent. text: "PATH=VALUE" */
-static int64_t do_set(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(do_set)
 {
     char path[ACT_WORDS_MAX + 16];
     const char *equals = strchr(act->text, '=');
 
-    (void)self;
-    (void)reply;
     snprintf(path, sizeof path, "/proc/sys/net/%.*s", (int)(equals - act->text), act->text);
     cleanup(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)

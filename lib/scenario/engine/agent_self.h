@@ -46,6 +46,12 @@ int64_t agent_self_setting(struct agent_self *self, const struct act *act, struc
 int64_t agent_self_counter(struct agent_self *self, const struct act *act, struct act_reply *reply);
 int64_t agent_self_diag(struct agent_self *self, const struct act *act, struct act_reply *reply);
 
+/* The head of a function for ACT_CALL: it has `self`, `act` and `reply`, used or not. */
+#define AGENT_CALL(name)                                                                           \
+    static int64_t name(struct agent_self *self __attribute__((unused)),                           \
+                        const struct act *act __attribute__((unused)),                             \
+                        struct act_reply *reply __attribute__((unused)))
+
 /* Does an act as the loop would. */
 int64_t agent_self_do(struct agent_self *self, const struct act *act, struct act_reply *reply);
 
