@@ -149,7 +149,7 @@ static void check_losses(struct wire *wire)
     }
 }
 
-static void finish(struct wire *wire)
+static void wire_finish(struct wire *wire)
 {
     if (wire->finished)
         return;
@@ -210,7 +210,7 @@ static int handle(struct wire *wire, const struct wire_request *request, int fd,
     case WIRE_HOST:
         return attach(wire, request->host, fd, error);
     case WIRE_FINISH:
-        finish(wire);
+        wire_finish(wire);
         return 0;
     }
     return error_set(error, EPROTO, "an unknown request");
@@ -230,7 +230,7 @@ static void serve(struct wire *wire)
     if (got == -ETIMEDOUT)
         return;
     if (got != sizeof request) {
-        finish(wire);
+        wire_finish(wire);
         return;
     }
     drain(wire);
@@ -337,7 +337,7 @@ static void run(struct wire *wire)
             if (events[i].data.fd == wire->channel)
                 asked = true;
             else if (events[i].data.fd == wire->leash)
-                finish(wire);
+                wire_finish(wire);
             else if (events[i].data.fd == wire->timer &&
                      read(wire->timer, &expired, sizeof expired) > 0)
                 timer_ns = INT64_MAX;

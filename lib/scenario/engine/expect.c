@@ -156,14 +156,6 @@ void testbed_expect_flags_begin(struct testbed *bed, const char *first, ...)
     va_end(rest);
 }
 
-void testbed_expect_states(struct testbed *bed, enum lab_host host, const char *first, ...)
-{
-    va_list rest;
-    va_start(rest, first);
-    expect_list(bed, host == LAB_CLIENT ? "client_states" : "server_states", first, rest);
-    va_end(rest);
-}
-
 void testbed_expect_count(struct testbed *bed, const char *key, const char *word,
                           enum lab_direction direction, int64_t count)
 {

@@ -182,9 +182,6 @@ void testbed_expect_flags(struct testbed *bed, const char *first, ...) __attribu
 /* It must begin like this; how it goes on is not looked at. */
 void testbed_expect_flags_begin(struct testbed *bed, const char *first, ...)
     __attribute__((sentinel));
-/* The states of a side's socket must be these, NULL at the end. */
-void testbed_expect_states(struct testbed *bed, enum lab_host host, const char *first, ...)
-    __attribute__((sentinel));
 /* So many segments of a flag word (see testbed_times) in a direction. */
 void testbed_expect_count(struct testbed *bed, const char *key, const char *word,
                           enum lab_direction direction, int64_t count);
@@ -229,7 +226,7 @@ static inline bool testbed_runs_for(const struct testbed *bed, const char *comma
 
 /* A name for a state that testbed_socket_of() gave: "TIME-WAIT". 0 is "none": sock_diag finds no
  * such socket, as with client_end. Where states are listed as the wire saw them change
- * (.client_states, testbed_expect_states), a socket that is gone has ended in CLOSED. */
+ * (.client_states), a socket that is gone has ended in CLOSED. */
 const char *testbed_state_name(int state);
 
 #endif
