@@ -13,7 +13,7 @@ static const enum result_side sides[2] = {RESULT_SIDE_CLIENT, RESULT_SIDE_SERVER
 
 /* What a fault did on purpose is nobody's to change. */
 #define FAULT_REMEDY                                                                               \
-    "A fault of this run did it. What matters is how long the two programs took to get over it."
+    "A fault of this run caused it. What matters is how long the two programs took to recover."
 
 struct sum {
     int64_t count;
@@ -47,8 +47,8 @@ static const char *by_fault(struct arena *arena, const struct sum *sum)
     if (!sum->by_fault)
         return "";
     if (sum->by_fault == sum->count)
-        return arena_printf(arena, "; %s did it", which);
-    return arena_printf(arena, "; %s did %" PRId64 " of them", which, sum->by_fault);
+        return arena_printf(arena, "; %s caused it", which);
+    return arena_printf(arena, "; %s caused %" PRId64 " of them", which, sum->by_fault);
 }
 
 static struct finding *add(struct arena *arena, struct finding_list *findings,
@@ -161,10 +161,10 @@ static void diagnose_window(const struct exchange *exchange, int side,
     struct finding *finding =
         add(exchange->arena, findings, FINDING_ZERO_WINDOW, sides[side], &sum);
     finding->summary = arena_printf(
-        exchange->arena, "The %s announced a window of zero %" PRId64 " time%s, for %s in all%s.",
+        exchange->arena, "The %s advertised a zero window %" PRId64 " time%s, for %s in all%s.",
         side_names[side], sum.count, sum.count == 1 ? "" : "s",
         arena_duration(exchange->arena, sum.total_ns),
-        never ? ", and not every one opened again" : "");
+        never ? ", and not every window opened again" : "");
 }
 
 static void diagnose_order(const struct exchange *exchange, int side, struct finding_list *findings)
@@ -221,7 +221,7 @@ static void diagnose_reset(const struct exchange *exchange, int side, struct fin
     struct finding *finding =
         add(exchange->arena, findings, FINDING_CONNECTION_RESET, sides[side], &sum);
     finding->summary = arena_printf(
-        exchange->arena, "%" PRId64 " connection%s ended by an RST of the %s%s.", sum.count,
+        exchange->arena, "%" PRId64 " connection%s ended by an RST from the %s%s.", sum.count,
         sum.count == 1 ? " was" : "s were", side_names[side], by_fault(exchange->arena, &sum));
 }
 

@@ -18,17 +18,17 @@ static const struct {
     [LISTENER_OVERFLOWS] = {"TcpExt", "ListenOverflows",
                             "a SYN, or the last ACK of a handshake, met a full accept queue"},
     [LISTENER_DROPS] = {"TcpExt", "ListenDrops",
-                        "a SYN or a handshake was dropped: for a full queue, or for want of "
-                        "memory, of a route back, … (each overflow counts here, too)"},
+                        "a SYN or a handshake was dropped: a full queue, no memory, no route back, "
+                        "… (each overflow counts here, too)"},
     [LISTENER_SYN_DROPS] = {"TcpExt", "TCPReqQFullDrop",
                             "a SYN was dropped because too many connections were half-open"},
     [LISTENER_SYN_COOKIES] = {"TcpExt", "TCPReqQFullDoCookies",
-                              "a SYN met too many half-open connections, and a cookie was to save "
-                              "it (with tcp_syncookies 2: any SYN)"},
+                              "a SYN met too many half-open connections, and was answered with a "
+                              "cookie (with tcp_syncookies 2: any SYN)"},
     [LISTENER_COOKIES_SENT] = {"TcpExt", "SyncookiesSent",
-                               "a SYN was answered with a cookie; nothing is kept of it"},
+                               "a SYN was answered with a cookie, and no state was kept"},
     [LISTENER_PASSIVE_OPENS] = {"Tcp", "PassiveOpens",
-                                "a handshake was completed and the connection queued"},
+                                "a handshake was completed, and the connection queued"},
 };
 
 const char *listener_counter_name(enum listener_counter counter)

@@ -168,11 +168,11 @@ static const char *raise_limit(struct conclusion *c, int64_t wanted)
                             wanted, wanted, wanted, somaxconn);
     }
     c->out->setting = arena_printf(arena, "sysctl -w net.core.somaxconn=%" PRId64, wanted);
-    return arena_printf(arena,
-                        "sysctl -w net.core.somaxconn=%" PRId64 ", and restart the server with a "
-                        "backlog for listen() of as much: a listener keeps the limit that it was "
-                        "opened with.",
-                        wanted);
+    return arena_printf(
+        arena,
+        "sysctl -w net.core.somaxconn=%" PRId64 ", and restart the server with a "
+        "backlog for listen() of as much: a listener keeps the limit it was opened with.",
+        wanted);
 }
 
 static const char *describe_limit(struct conclusion *c)
@@ -216,20 +216,19 @@ static void say_slow(struct conclusion *c, struct finding *finding, const char *
     struct arena *arena = &c->report->arena;
     const char *why =
         accepted_none(c)
-            ? "The application accepted none in that time."
+            ? "The application accepted none of them in that time."
             : arena_printf(arena,
-                           "Once filled it was not drained for %s or more: the application accepts "
+                           "Once full, it did not drain for %s or more: the application accepts "
                            "more slowly than connections come%s.",
                            duration(c, c->watch->shape.longest_long_ns), accept_rate(c));
 
     c->out->binds = "application";
     c->out->setting = "accept() more often";
-    finding->summary = arena_printf(arena, "%s %s A longer queue would only let them wait. %s",
+    finding->summary = arena_printf(arena, "%s %s A longer queue would only make them wait. %s",
                                     start, why, describe_limit(c));
-    finding->remedy =
-        "Let the application accept faster: accept() in a loop until EAGAIN, nothing slow between "
-        "two calls, more processes (SO_REUSEPORT); look for what blocks it. Only then think of a "
-        "longer backlog.";
+    finding->remedy = "Let the application accept faster: call accept() in a loop until EAGAIN, do "
+                      "nothing slow between two calls, use more processes (SO_REUSEPORT), and look "
+                      "for what blocks it. Only then consider a longer backlog.";
 }
 
 static void say_bursts(struct conclusion *c, struct finding *finding, const char *start)
@@ -240,22 +239,22 @@ static void say_bursts(struct conclusion *c, struct finding *finding, const char
     finding->remedy = raise_limit(c, wanted);
     finding->summary = arena_printf(
         &c->report->arena,
-        "%s Each time it was drained within %s: the application keeps up on the average, and the "
-        "queue is too short for bursts (or pauses of the application) of that length, of which "
-        "the worst lost %" PRId64 ". %s",
+        "%s Each time it drained within %s: the application keeps up on average, but the queue is "
+        "too short for bursts (or pauses of the application) of that length; the worst lost "
+        "%" PRId64 ". %s",
         start, duration(c, shape->longest_short_ns), shape->worst_short_drops, describe_limit(c));
 }
 
 static void say_undecided(struct conclusion *c, struct finding *finding, const char *start)
 {
-    finding->summary = arena_printf(
-        &c->report->arena,
-        "%s Whether it is too short or the application too slow does not show: the queue was not "
-        "seen from filling to draining within %s, or both happened. %s",
-        start, duration(c, LISTENER_PATIENCE_NS), describe_limit(c));
+    finding->summary =
+        arena_printf(&c->report->arena,
+                     "%s Whether it is too short or the application is too slow is not clear: the "
+                     "queue was not seen to fill and drain within %s, or both happened. %s",
+                     start, duration(c, LISTENER_PATIENCE_NS), describe_limit(c));
     finding->remedy =
         "Watch for longer (--timeout) and more often (--interval), while it happens. Then accept "
-        "faster, or raise the backlog of listen() and net.core.somaxconn, whichever is smaller.";
+        "faster, or raise the smaller of listen()'s backlog and net.core.somaxconn.";
 }
 
 /* "214 SYNs or handshakes were dropped", "between 3 and 14 …" */
@@ -338,14 +337,14 @@ static void examine_waiting(struct conclusion *c)
     if (slow)
         finding->summary = arena_printf(
             arena,
-            "Connections waited %s or more for accept(), on the average; up to %" PRId64
+            "Connections waited %s or more for accept() on average; up to %" PRId64
             " of them were in the queue at once, which holds %" PRId64 ".%s",
             duration(c, c->out->wait_ns), watch->queue_max, listener_capacity(watch->limit),
-            accepted_none(c) ? " The application accepted none in that time." : "");
+            accepted_none(c) ? " The application accepted none of them in that time." : "");
     else
         finding->summary = arena_printf(arena,
                                         "For %s connections waited in the queue, up to %" PRId64
-                                        " of them, and it was never seen to become shorter.",
+                                        " of them, and it was never seen to shrink.",
                                         duration(c, watch->still_ns), watch->queue_max);
 }
 
@@ -381,14 +380,14 @@ static void say_syn_queue(struct conclusion *c, struct finding *finding, int64_t
         by_sysctl ? "Without cookies three quarters of net.ipv4.tcp_max_syn_backlog are the limit. "
                   : "",
         describe_limit(c));
-    finding->remedy = arena_printf(
-        arena,
-        "%sHandshakes that stay unfinished mean clients that do not answer: a flood, or loss on "
-        "the "
-        "way. If they are real clients: %s",
-        settings->syncookies == 0 ? "sysctl -w net.ipv4.tcp_syncookies=1, so that none is dropped. "
-                                  : "",
-        by_sysctl ? c->out->setting : remedy);
+    finding->remedy =
+        arena_printf(arena,
+                     "%sUnfinished handshakes mean clients that do not answer: a SYN flood, or "
+                     "loss on the path. If the clients are real: %s",
+                     settings->syncookies == 0
+                         ? "sysctl -w net.ipv4.tcp_syncookies=1, so that no SYN is dropped. "
+                         : "",
+                     by_sysctl ? c->out->setting : remedy);
     result_set_integer(arena, &finding->evidence, "half_open_most", watch->half_open_max);
     result_set_integer(arena, &finding->evidence, "limit", watch->limit);
     result_set_integer(arena, &finding->evidence, "samples_full", watch->syn_full_samples);
@@ -441,7 +440,7 @@ static void examine_syn_queue(struct conclusion *c)
     c->unexplained -= quarter;
     if (dropped + own > 0 && c->accept_overflow && !watch->syn_full_alone_samples) {
         add_note(c, "The half-open connections reached their limit behind the full accept queue: "
-                    "a consequence, not a cause.");
+                    "a consequence, not the cause.");
         return;
     }
     if (dropped + own > 0) {
@@ -462,9 +461,10 @@ static void examine_the_rest(struct conclusion *c)
         be_inconclusive(
             c, c->unexplained,
             arena_printf(arena,
-                         "%" PRId64 " SYNs or handshakes were dropped at this listener for neither "
-                         "queue's sake: for want of memory or of a route back to the client, by a "
-                         "security module, or by the rules of tcp_max_syn_backlog.",
+                         "%" PRId64
+                         " SYNs or handshakes were dropped at this listener, but not because a "
+                         "queue was full: no memory, no route back to the client, a security "
+                         "module, or the rules of tcp_max_syn_backlog.",
                          c->unexplained),
             "nstat -az and dmesg on this host; ip route get CLIENT; a capture of the SYNs.");
     else if (drops->most > 0 && !c->told)
@@ -500,7 +500,7 @@ static void examine_closing(struct conclusion *c)
         "were in its accept queue%s.",
         duration(c, c->out->closed_ns),
         c->context->replaced ? ", and another socket listens in its place" : "", watch->queue_last,
-        watch->queue_last ? "; what was in it at the end was reset" : "");
+        watch->queue_last ? "; those still in it at the end were reset" : "");
 }
 
 /* ---- all of it ---- */
@@ -559,7 +559,7 @@ void listener_conclude_namespace(const struct listener_counters *from,
         &report->arena,
         "%" PRId64 " SYNs of this namespace met too many half-open connections and were answered "
         "with cookies. Several sockets listen, and none that was watched was seen at its limit: it "
-        "was another one, or one of these between two samples.",
+        "was another socket, or one of these between two samples.",
         cookies);
     finding->remedy = "Watch all of them (--all-listeners), and more often (--interval).";
 }
@@ -584,6 +584,6 @@ void listener_conclude(struct listener_watch *watch, const struct listener_conte
                                   "listen() was called again: the limit was %" PRId64 " at first.",
                                   watch->limit_first));
     if (watch->full_samples && !c.accept_overflow && !out->drops.most)
-        add_note(&c, "The accept queue was full at times; nothing was dropped in those moments.");
+        add_note(&c, "The accept queue was full at times, but nothing was dropped then.");
     say_whether_ok(&c, first_finding);
 }

@@ -96,9 +96,9 @@ static const char *ptrace_meaning(const struct machine_value *scope)
 {
     static const char *const meanings[] = {
         "sockets of the same user's processes can be examined",
-        ("sockets of own children can be examined; of other processes as root (Yama, ptrace_scope "
-         "1)"),
-        "sockets of other processes can be examined as root only (Yama, ptrace_scope 2)",
+        ("sockets of child processes can be examined, those of other processes only as root (Yama, "
+         "ptrace_scope 1)"),
+        "sockets of other processes can be examined only as root (Yama, ptrace_scope 2)",
         "no process may examine another (Yama, ptrace_scope 3)"};
 
     if (!scope->known || !scope->count || scope->numbers[0] < 0 ||
@@ -151,7 +151,7 @@ static void examine_families(const struct machine *machine, struct report *repor
         const struct machine_stamps *stamps = &machine->stamps[i];
         int code = stamps->error.code;
         struct machine_line line = words_of(
-            report, false, "no connection over loopback is possible", NULL, "a socket on ::1");
+            report, false, "connections over loopback are not possible", NULL, "a socket on ::1");
         if (stamps->family != 6 || (code != EAFNOSUPPORT && code != EADDRNOTAVAIL)) {
             examine_stamps(stamps, report);
             continue;
@@ -166,22 +166,22 @@ static void examine_families(const struct machine *machine, struct report *repor
 static void examine_abilities(const struct machine *machine, struct report *report)
 {
     struct machine_line words =
-        words_of(report, true, "the lab runs: two hosts and a wire of its own, without root",
-                 "What the message says, or --no-lab for what loopback can show.",
-                 "namespaces made and forgotten");
+        words_of(report, true, "the lab works: two hosts and a wire, without root",
+                 "Do what the message says, or use --no-lab for what loopback can show.",
+                 "namespaces created for a test");
     examine_answer(report, NEEDED, "namespaces", &machine->namespaces, &words);
     examine_families(machine, report);
     words = words_of(report, true, "states and queues of sockets can be looked up",
                      "A kernel with CONFIG_INET_DIAG (modules inet_diag and tcp_diag), and a "
                      "container that allows NETLINK_SOCK_DIAG.",
-                     "a look-up of an own connection");
+                     "a look-up of a test connection");
     examine_answer(report, NEEDED, "sock_diag", &machine->sock_diag, &words);
-    words = words_of(report, true, "every field that a verdict rests on is there",
-                     "A newer kernel: some verdicts rest on what is missing.",
-                     "getsockopt(TCP_INFO) of an own connection");
+    words = words_of(report, true, "every field that the verdicts need is there",
+                     "Use a newer kernel: some verdicts need what is missing.",
+                     "getsockopt(TCP_INFO) of a test connection");
     examine_answer(report, NEEDED, "TCP_INFO", &machine->tcp_info, &words);
     words = words_of(report, false, "packets of this host can be captured",
-                     "tcp-probe does without, and a lab captures in any case. For live captures: "
+                     "tcp-probe works without it, and a lab can always capture. For live captures: "
                      "sudo, or setcap cap_net_raw+ep on the netkit binary.",
                      "a capture opened on the loopback device");
     examine_answer(report, HELPFUL, "live capture", &machine->capture, &words);
@@ -242,8 +242,8 @@ static void examine_clock(const struct machine *machine, struct report *report)
     for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
         if (!strcmp(slow[i], machine->clock_source)) {
             line.health = RESULT_HEALTH_NOTE;
-            line.meaning = "each reading of the time costs a microsecond or more, which short "
-                           "rounds feel";
+            line.meaning =
+                "each reading of the time costs a microsecond or more, which shows in short rounds";
             line.remedy = "Find out why the kernel gave up the tsc (its log says so); on a virtual "
                           "machine ask for kvm-clock or an invariant TSC.";
         }
@@ -260,10 +260,10 @@ static void examine_descriptors(const struct machine *machine, struct report *re
     line.value = arena_printf(arena, "%" PRId64, machine->descriptors_soft);
     line.meaning =
         machine->descriptors_soft < machine->descriptors_hard
-            ? arena_printf(arena,
-                           "connections and files of a program; it may raise that to %" PRId64,
-                           machine->descriptors_hard)
-            : "connections and files of a program; it can't raise that";
+            ? arena_printf(
+                  arena, "open files and sockets of a program; it may raise the limit to %" PRId64,
+                  machine->descriptors_hard)
+            : "open files and sockets of a program; it can't raise the limit";
     if (machine->descriptors_hard < FLEET) {
         line.health = machine->descriptors_hard < 256 ? RESULT_HEALTH_PROBLEM : RESULT_HEALTH_NOTE;
         line.remedy = "For thousands of connections at once: ulimit -Hn, LimitNOFILE= of the "

@@ -26,35 +26,34 @@ static const struct counter counters[] = {
      "The server calls accept() too slowly, or its backlog is too short: ss -ltn shows the queue "
      "(Recv-Q) and its limit (Send-Q)."},
     {"TcpExt", "ListenDrops", true,
-     "SYNs or handshakes were dropped at a listener, for a full queue or for want of memory",
-     "As for ListenOverflows; if that stays 0, the queue of half-open connections or memory was "
-     "short."},
+     "SYNs or handshakes were dropped at a listener: a full queue, or no memory",
+     "As for ListenOverflows; if that stays 0, the SYN queue was full, or memory was short."},
     {"TcpExt", "TCPReqQFullDrop", true,
      "SYNs were dropped because a listener had too many half-open connections",
-     "sysctl -w net.ipv4.tcp_syncookies=1 and a larger backlog; a flood perhaps."},
+     "sysctl -w net.ipv4.tcp_syncookies=1 and a larger backlog; it may be a SYN flood."},
     {"TcpExt", "TCPReqQFullDoCookies", false,
      "SYNs were answered with cookies because a listener had too many half-open connections",
-     "A larger backlog in the server; a flood perhaps."},
+     "A larger backlog in the server; it may be a SYN flood."},
     {"TcpExt", "TCPBacklogDrop", true,
      "segments were dropped because the application kept its socket busy",
      "Larger receive buffers, or fewer system calls on one socket."},
-    {"TcpExt", "TCPRcvQDrop", true, "segments were dropped for want of receive memory",
+    {"TcpExt", "TCPRcvQDrop", true, "segments were dropped because receive memory ran out",
      "The application reads too slowly, or net.ipv4.tcp_mem is too small."},
-    {"TcpExt", "TCPOFODrop", true, "segments that came out of order found no room",
+    {"TcpExt", "TCPOFODrop", true, "out-of-order segments were dropped because there was no room",
      "A larger net.ipv4.tcp_rmem."},
-    {"TcpExt", "PruneCalled", false, "receive buffers were full, and had to be packed together",
+    {"TcpExt", "PruneCalled", false, "receive buffers were full and had to be compacted",
      "The application reads too slowly, or net.ipv4.tcp_rmem is too small."},
     {"TcpExt", "TCPMemoryPressures", true, "TCP came near the end of its memory",
      "A larger net.ipv4.tcp_mem, or smaller buffers."},
     {"TcpExt", "TCPAbortOnMemory", true,
-     "closed connections were reset for want of memory or because there were too many",
+     "orphaned connections were reset because memory ran out or there were too many",
      "net.ipv4.tcp_max_orphans and net.ipv4.tcp_mem; peers that vanish without a FIN."},
     {"TcpExt", "TCPTimeWaitOverflow", true, "connections skipped TIME-WAIT because it was full",
      "A larger net.ipv4.tcp_max_tw_buckets, or connections that are reused."},
     {"TcpExt", "TCPWqueueTooBig", true, "a send queue of too many small segments was refused",
      "A larger SO_SNDBUF, or larger writes."},
     {"TcpExt", "IPReversePathFilter", false,
-     "packets were dropped because the way back would be another interface",
+     "packets were dropped because replies would leave by another interface",
      "On a host with several uplinks: sysctl -w net.ipv4.conf.all.rp_filter=2"},
     {"Tcp", "InCsumErrors", false, "segments with a wrong checksum arrived",
      "A bad device, cable or tunnel; or a program that injects segments."},
@@ -124,8 +123,8 @@ static void examine_retransmissions(const struct machine *machine, struct report
                                 share, sent, since(&report->arena, machine));
     if (sent > RETRANSMIT_SEGMENTS && share > 100 * RETRANSMIT_SHARE) {
         line.health = RESULT_HEALTH_NOTE;
-        line.remedy = "Something loses segments, or hosts that are gone are still spoken to: "
-                      "netkit tcp-probe tells for one service, ss -ti for one connection.";
+        line.remedy = "Segments are lost, or connections to dead hosts are still open: see netkit "
+                      "tcp-probe for one service, ss -ti for one connection.";
     }
     machine_line_end(report, COUNTERS, again.name, &line);
 }
@@ -173,8 +172,8 @@ static void examine_interface(const struct machine_interface *interface, struct 
         line.remedy = "IPv6 does not work below an MTU of 1280.";
     } else if (!interface->software_transmit) {
         line.health = RESULT_HEALTH_NOTE;
-        line.remedy = "The driver gives no software transmit stamps: tcp-probe cannot tell waiting "
-                      "in the device's queue from the network.";
+        line.remedy = "The driver gives no software transmit stamps: tcp-probe can't tell time in "
+                      "the device's queue from time on the network.";
     }
     machine_line_end(report, INTERFACES, arena_copy(arena, interface->name), &line);
 }
@@ -188,6 +187,6 @@ void machine_examine_interfaces(const struct machine *machine, struct report *re
     if (!machine->interfaces_left_out)
         return;
     line.value = arena_printf(&report->arena, "%zu", machine->interfaces_left_out);
-    line.meaning = "further interfaces that are up, not listed";
+    line.meaning = "more interfaces are up, but not listed";
     machine_line_end(report, INTERFACES, "more interfaces", &line);
 }

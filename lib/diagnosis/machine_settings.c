@@ -78,7 +78,7 @@ static void syn_retries(struct view *view)
           effect(view, schedule.failed_ns), seconds_of(view, &schedule));
     if (schedule.failed_ns < 7 * NS_PER_SEC)
         raise(view, RESULT_HEALTH_NOTE,
-              "Two lost segments in a row are a failed connect: sysctl -w "
+              "Two lost SYNs in a row make connect() fail: sysctl -w "
               "net.ipv4.tcp_syn_retries=6, "
               "and TCP_USER_TIMEOUT or TCP_SYNCNT where an application wants less.");
 }
@@ -146,8 +146,9 @@ static void tw_reuse(struct view *view)
 
 static void tw_recycle(struct view *view)
 {
-    means(view, view->number ? "clients behind one NAT lose connections: their time stamps disagree"
-                             : "off, as it must be");
+    means(view, view->number
+                    ? "clients behind one NAT lose connections, because their timestamps disagree"
+                    : "off, as it must be");
     if (view->number)
         raise(view, RESULT_HEALTH_PROBLEM,
               "sysctl -w net.ipv4.tcp_tw_recycle=0; it was removed in "
@@ -157,11 +158,10 @@ static void tw_recycle(struct view *view)
 static void fastopen(struct view *view)
 {
     static const char *const meanings[] = {
-        "data in the SYN: neither as client nor as server",
-        "data in the SYN: as client, where a program asks for it",
-        "data in the SYN: as server, where a program asks for it",
-        ("data in the SYN: as client and as server, where a "
-         "program asks for it")};
+        "TCP Fast Open: neither as client nor as server",
+        "TCP Fast Open: as client, where a program asks for it",
+        "TCP Fast Open: as server, where a program asks for it",
+        ("TCP Fast Open: as client and as server, where a program asks for it")};
     if (view->number >= 0)
         means(view, "%s", meanings[view->number & 3]);
 }
@@ -172,7 +172,7 @@ static void somaxconn(struct view *view)
 {
     means(view,
           "listen() holds at most %" PRId64 " connections that wait for accept(), whatever "
-          "the program asks for; beyond that SYNs are dropped, and come again after a second",
+          "the program asks for; beyond that SYNs are dropped, and sent again after a second",
           view->number);
     if (view->number < 1024)
         raise(view, RESULT_HEALTH_NOTE,
@@ -189,9 +189,9 @@ static void max_syn_backlog(struct view *view)
 static void syncookies(struct view *view)
 {
     static const char *const meanings[] = {
-        "a full queue of half-open connections drops SYNs: a flood shuts everybody out",
-        "a full queue of half-open connections answers with cookies, and nobody is shut out",
-        "every handshake goes by cookie, which loses options: a setting for tests"};
+        "a full queue of half-open connections drops SYNs: a flood shuts everyone out",
+        "a full queue of half-open connections answers with cookies, and no client is shut out",
+        "every handshake uses a cookie, which loses TCP options: a setting for tests"};
 
     if (view->number < 0 || view->number >= (int64_t)ARRAY_SIZE(meanings))
         return;
@@ -217,10 +217,11 @@ static void synack_retries(struct view *view)
 
 static void abort_on_overflow(struct view *view)
 {
-    means(view, view->number ? "a handshake that ends at a full accept queue is reset: clients see "
-                               "ECONNRESET where waiting would have helped"
-                             : "a handshake that ends at a full accept queue is kept, and tried "
-                               "again by the client");
+    means(view,
+          view->number
+              ? "a handshake that ends at a full accept queue is reset: clients see ECONNRESET, "
+                "where waiting would have helped"
+              : "a handshake that ends at a full accept queue is kept, and the client tries again");
     if (view->number)
         raise(view, RESULT_HEALTH_NOTE,
               "sysctl -w net.ipv4.tcp_abort_on_overflow=0, and a longer "
@@ -231,7 +232,7 @@ static void abort_on_overflow(struct view *view)
 
 static void retries1(struct view *view)
 {
-    means(view, "after %s of retransmissions in vain the kernel looks for another route",
+    means(view, "after %s of retransmissions without an answer the kernel looks for another route",
           effect(view, kernel_timers_retries_ns(&view->schedule, view->number)));
 }
 
@@ -247,20 +248,20 @@ static void retries2(struct view *view)
               "net.ipv4.tcp_retries2=8 (102 s, just above the least that RFC 1122 asks for).");
     else if (least_ns < 10 * NS_PER_SEC)
         raise(view, RESULT_HEALTH_PROBLEM,
-              "sysctl -w net.ipv4.tcp_retries2=8: a pause of the "
-              "network as short as that now breaks every connection.");
+              "sysctl -w net.ipv4.tcp_retries2=8: a network outage as short as that now breaks "
+              "every connection.");
 }
 
 static void rto_min_us(struct view *view)
 {
     int64_t first_ns = kernel_timers_rto_ns(&view->schedule, 0);
 
-    means(view, "a lost segment that nothing follows is sent again after %s at the earliest",
+    means(view, "a lost segment with nothing behind it is sent again after %s at the earliest",
           effect(view, first_ns));
     if (view->number < 5000)
         raise(view, RESULT_HEALTH_NOTE,
-              "Below the peer's delayed ACK (40 ms on Linux) segments are "
-              "sent twice for nothing: sysctl -w "
+              "Below the peer's delayed ACK (40 ms on Linux) segments are sent twice needlessly: "
+              "sysctl -w "
               "net.ipv4.tcp_rto_min_us=200000");
 }
 
@@ -272,7 +273,7 @@ static void rto_max_ms(struct view *view)
 
 static void keepalive_time(struct view *view)
 {
-    means(view, "with SO_KEEPALIVE, an idle peer is first asked after %s",
+    means(view, "with SO_KEEPALIVE, an idle peer is first probed after %s",
           effect(view, view->schedule.keepalive_time_ns));
     if (view->schedule.keepalive_time_ns >= 3600 * NS_PER_SEC)
         raise(view, RESULT_HEALTH_NOTE,
@@ -282,8 +283,7 @@ static void keepalive_time(struct view *view)
 
 static void keepalive_intvl(struct view *view)
 {
-    means(view, "the next questions follow %s apart",
-          effect(view, view->schedule.keepalive_intvl_ns));
+    means(view, "further probes follow every %s", effect(view, view->schedule.keepalive_intvl_ns));
 }
 
 static void keepalive_probes(struct view *view)
@@ -302,7 +302,7 @@ static void orphan_retries(struct view *view)
     struct kernel_timers schedule;
 
     kernel_timers_orphan(&schedule, &view->schedule, NULL);
-    means(view, "%sa closed socket whose data or FIN nobody acknowledges stays for at least %s",
+    means(view, "%sa closed socket whose data or FIN is not acknowledged stays for at least %s",
           view->number ? "" : "0 stands for 8: ", effect(view, schedule.failed_ns));
 }
 
@@ -337,14 +337,15 @@ static void slow_start_after_idle(struct view *view)
 
 static void autocorking(struct view *view)
 {
-    means(view, view->number ? "small writes are joined while the device's queue still holds "
-                               "earlier ones; it never waits for the peer"
-                             : "small writes are not joined, except by Nagle and TCP_CORK");
+    means(view, view->number
+                    ? "small writes are merged while the device's queue still holds earlier ones; "
+                      "this never waits for the peer"
+                    : "small writes are not merged, except by Nagle's algorithm and TCP_CORK");
 }
 
 static void sack(struct view *view)
 {
-    means(view, view->number ? "only what was lost is sent again"
+    means(view, view->number ? "only lost segments are sent again"
                              : "every loss costs more: the peer cannot say what it has, and there "
                                "are no tail-loss probes");
     if (!view->number)
@@ -353,9 +354,10 @@ static void sack(struct view *view)
 
 static void timestamps(struct view *view)
 {
-    means(view, view->number ? "12 bytes a segment buy exact round trips and safe sequence numbers"
-                             : "no time stamp option: round trips are guessed during "
-                               "retransmissions, and tcp_tw_reuse does nothing");
+    means(view, view->number ? "12 bytes per segment for exact round trips and protection from "
+                               "wrapped sequence numbers"
+                             : "no timestamp option: round trips of retransmitted segments can't "
+                               "be measured, and tcp_tw_reuse does nothing");
     if (!view->number)
         raise(view, RESULT_HEALTH_NOTE, "sysctl -w net.ipv4.tcp_timestamps=1");
 }
@@ -434,7 +436,7 @@ static void mtu_probing(struct view *view)
 {
     static const char *const meanings[] = {
         "a path that swallows large segments without an ICMP message stalls connections for good",
-        "large segments that vanish are noticed, and smaller ones are tried",
+        "when large segments are lost, smaller ones are tried",
         "every connection starts with small segments and tries larger ones"};
 
     if (view->number >= 0 && view->number < (int64_t)ARRAY_SIZE(meanings))

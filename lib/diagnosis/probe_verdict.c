@@ -21,7 +21,7 @@ static void judge_delayed_ack(const struct rules *rules)
     struct finding *finding =
         rules_add(rules, FINDING_DELAYED_ACK, RESULT_SIDE_NONE, delay.affected, 0);
     finding->summary = arena_printf(rules->arena,
-                                    "The server acknowledged the request %s late in %zu of %zu "
+                                    "The server delayed its ACK of the request by %s in %zu of %zu "
                                     "rounds; nothing waited for it.",
                                     arena_duration(rules->arena, delay.typical_ns), delay.affected,
                                     baseline.count);
@@ -46,11 +46,10 @@ static void judge_loss(const struct rules *rules, struct arm_rounds rounds)
     struct finding *finding =
         rules_add(rules, timeouts ? FINDING_RETRANSMISSION_TIMEOUT : FINDING_RETRANSMISSION,
                   RESULT_SIDE_NETWORK, affected, worst);
-    finding->summary =
-        arena_printf(rules->arena,
-                     "Segments of ours were sent again in %zu of %zu rounds; the slowest of these "
-                     "took %s.",
-                     affected, rounds.count, arena_duration(rules->arena, worst));
+    finding->summary = arena_printf(
+        rules->arena,
+        "We retransmitted segments in %zu of %zu rounds; the slowest of these took %s.", affected,
+        rounds.count, arena_duration(rules->arena, worst));
     /* A receiver without room drops what comes nevertheless: the window is the cause then. */
     if (rules_found(rules, FINDING_ZERO_WINDOW) ||
         rules_found(rules, FINDING_RECEIVE_WINDOW_LIMITED))
@@ -66,8 +65,8 @@ static void judge_connect(const struct rules *rules)
                                             evidence->slow_connects, RESULT_UNKNOWN);
         finding->summary = arena_printf(
             rules->arena,
-            "%u of %u connections needed %u more SYNs before the server answered: about 1 s for "
-            "the first of each. SYNs are lost, or the listener's queue is full.",
+            "%u of %u connections needed %u more SYNs before the server answered; the first one "
+            "costs about 1 s. SYNs are lost, or the listener's queue is full.",
             evidence->slow_connects, evidence->connections, evidence->syn_retransmits);
         result_set_integer(rules->arena, &finding->evidence, "syn_retransmits",
                            evidence->syn_retransmits);

@@ -51,7 +51,7 @@ static void retried(struct reach_verdict *verdict)
     else if (evidence->other.target && evidence->other.at_once)
         what = arena_printf(arena,
                             "%s %s, on the same address, answered at once in the same run, which "
-                            "speaks for this listener rather than the way, and proves neither.",
+                            "points to this listener rather than the path, but proves neither.",
                             what, evidence->other.target);
     struct finding *finding =
         reach_conclude(verdict, full ? REACH_CASE_OVERLOADED : REACH_CASE_RETRIED, what);
@@ -139,12 +139,12 @@ static void refused_by_another(struct reach_verdict *verdict)
                    arena_printf(verdict->arena,
                                 "The RST arrived with TTL %u, as from %d hops away, but the answer "
                                 "of %s, on the same address, with TTL %u, as from %d: they do not "
-                                "come from one host by one way.",
+                                "come from one host over one path.",
                                 ttl, reach_ttl_hops(ttl), other->target, other->ttl,
                                 reach_ttl_hops(other->ttl)));
     verdict->result->cannot_tell =
         "Whether a firewall forges the RST, the address is shared and its ports lead to different "
-        "hosts (NAT, a load balancer), or ways of different length lead to one host.";
+        "hosts (NAT, a load balancer), or paths of different length lead to one host.";
     verdict->result->would_tell =
         "--path for both targets: at which hop each answers; a capture on the server: does the "
         "SYN arrive, and which TTL has its RST?";
@@ -162,8 +162,8 @@ static void refused(struct reach_verdict *verdict)
         reach_conclude(verdict, REACH_CASE_REFUSED_BEFORE,
                        arena_printf(arena,
                                     "The RST comes from hop %" PRId64 ", but %s, on the same "
-                                    "address, answers at hop %" PRId64 ": something before that "
-                                    "host sends it.",
+                                    "address, answers at hop %" PRId64
+                                    ": something in front of that host sends it.",
                                     hop, other->target, other->hop));
         return;
     }
@@ -182,8 +182,9 @@ static void refused(struct reach_verdict *verdict)
     if (!here)
         return;
     verdict->result->cannot_tell =
-        listens ? "Whether a firewall of this host rejects, or the listener came only just now."
-                : NULL;
+        listens
+            ? "Whether a firewall of this host rejects it, or the listener has only just started."
+            : NULL;
     verdict->result->would_tell = listens ? "Another run; ss -ltn; nft list ruleset." : NULL;
 }
 
@@ -199,7 +200,7 @@ static void judge_reset(struct reach_verdict *verdict)
 static void met_itself(struct reach_verdict *verdict)
 {
     reach_conclude(verdict, REACH_CASE_ITSELF,
-                   "The connection met itself: its own ephemeral port was the target, and nobody "
+                   "The connection met itself: its own ephemeral port was the target, and nothing "
                    "listens there (simultaneous open, RFC 9293 section 3.5).");
 }
 

@@ -22,7 +22,7 @@ static const char *sender(struct reach_verdict *verdict)
 
     verdict->hop = reach_hop_of(verdict->evidence->hops, verdict->evidence->hop_count, from);
     if (!from)
-        return "somebody";
+        return "an unknown sender";
     return verdict->hop ? arena_printf(verdict->arena, "%s (hop %" PRId64 " of the path)", from,
                                        verdict->hop)
                         : from;
@@ -42,30 +42,30 @@ static void no_neighbour(struct reach_verdict *verdict)
     const char *gateway = route ? route->gateway : NULL;
     const char *device = route && route->device ? route->device : "the link";
     /* The kernel does not count a retransmission while the SYN waits for its neighbour. */
-    const char *left = verdict->retransmits ? "" : ": no SYN has left it";
+    const char *left = verdict->retransmits ? "" : ": no SYN has left this host";
     struct finding *finding = reach_conclude(
         verdict, REACH_CASE_NO_NEIGHBOUR,
-        gateway ? arena_printf(arena,
-                               "This host finds nobody at its gateway %s on %s (no answer to ARP "
-                               "or neighbour discovery)%s.",
-                               gateway, device, left)
+        gateway ? arena_printf(
+                      arena,
+                      "This host's gateway %s on %s does not answer ARP or neighbour discovery%s.",
+                      gateway, device, left)
                 : arena_printf(arena,
-                               "The target is on this host's own link (%s), and nobody there "
-                               "answers this host's ARP or neighbour discovery for it%s.",
+                               "The target is on this host's own link (%s), and nothing there "
+                               "answers ARP or neighbour discovery for it%s.",
                                device, left));
 
     if (gateway)
         finding->side = RESULT_SIDE_NETWORK;
     result_set_text(arena, &finding->evidence, "neighbour", route ? route->neighbour : NULL);
-    finding->remedy = gateway ? "Is the gateway up, and is it the right one? ip route, ip neigh; "
-                                "the cable, the VLAN, the switch port."
-                              : "Is the host up, and does it have that address? ip neigh; if it "
-                                "lives elsewhere, this host's prefix length is too short.";
+    finding->remedy = gateway ? "Check that the gateway is up and the right one (ip route, ip "
+                                "neigh); then the cable, the VLAN, the switch port."
+                              : "Check that the host is up and has that address (ip neigh). If it "
+                                "is on another network, this host's prefix length is too short.";
     if (neighbour_fails(verdict->evidence))
         return;
-    verdict->result->cannot_tell = "Whether nobody answers ARP or neighbour discovery, a "
-                                   "firewall of this host rejects with the same ICMP, or a tunnel "
-                                   "of its own has no other end.";
+    verdict->result->cannot_tell =
+        "Whether ARP or neighbour discovery gets no answer, a firewall of this host rejects with "
+        "the same ICMP message, or a tunnel of this host has no peer.";
     verdict->result->would_tell = "ip neigh get, right after a try (FAILED?); nft list ruleset.";
 }
 
@@ -88,8 +88,8 @@ static void prohibited(struct reach_verdict *verdict, const char *name)
         verdict, REACH_CASE_REJECTED,
         target
             ? arena_printf(arena,
-                           "The target's own address rejects it (ICMP %s): a firewall on the "
-                           "host, or one before it that uses its address.",
+                           "The target's own address rejects it (ICMP %s): a firewall on the host, "
+                           "or one in front of it that uses its address.",
                            name)
             : arena_printf(arena, "%s rejects it (ICMP %s): a firewall or a router's rule there.",
                            who, name));
@@ -103,16 +103,17 @@ static void no_host(struct reach_verdict *verdict, const char *name)
     const char *after = arena_duration(arena, verdict->decisive->took_ns);
 
     if (from_target(verdict)) {
-        reach_conclude(verdict, REACH_CASE_NO_HOST,
-                       arena_printf(arena,
-                                    "The target's own address says ICMP %s after %s: it passes "
-                                    "connections on (NAT, a load balancer) and finds nobody there.",
-                                    name, after));
+        reach_conclude(
+            verdict, REACH_CASE_NO_HOST,
+            arena_printf(arena,
+                         "The target's own address says ICMP %s after %s: it forwards connections "
+                         "(NAT, a load balancer) and can't reach the host behind it.",
+                         name, after));
         return;
     }
     reach_conclude(verdict, REACH_CASE_NO_HOST,
-                   arena_printf(arena, "%s finds nobody there (ICMP %s after %s).", sender(verdict),
-                                name, after));
+                   arena_printf(arena, "%s can't reach the host (ICMP %s after %s).",
+                                sender(verdict), name, after));
 }
 
 void reach_judge_icmp(struct reach_verdict *verdict)
@@ -208,8 +209,8 @@ void reach_judge_local(struct reach_verdict *verdict)
 /* ---- silence ---- */
 
 #define LOOK_AT_THE_SERVER                                                                         \
-    "Is the host up? Does its listener's accept queue overflow (ss -ltn)? Does a firewall there, " \
-    "or on the way, drop?"
+    "Check that the host is up, that its listener's accept queue does not overflow (ss -ltn), "    \
+    "and that no firewall there or on the path drops the SYN."
 
 /* How many SYNs the settings make in the time that was waited; timers may be late. */
 static void predict(struct reach_verdict *verdict)
@@ -243,8 +244,8 @@ static const char *waited(const struct reach_verdict *verdict)
                             "(ETIMEDOUT).",
                             result->syns_sent, span);
     return arena_printf(arena,
-                        "No answer to %" PRId64 " SYN%s within %s; without a bound of its own, "
-                        "connect() would give up after %s on this host.",
+                        "No answer to %" PRId64 " SYN%s within %s; without a timeout of its own, "
+                                                "connect() would give up after %s on this host.",
                         result->syns_sent, result->syns_sent == 1 ? "" : "s", span,
                         arena_duration(arena, result->gives_up_ns));
 }
@@ -269,8 +270,8 @@ static void silent_here(struct reach_verdict *verdict)
         return;
     }
     reach_conclude(verdict, REACH_CASE_SILENT, waited(verdict));
-    verdict->result->cannot_tell = "Which rule drops it: the target is this host, so a firewall of "
-                                   "its own does, or the listener's queue was full for a moment.";
+    verdict->result->cannot_tell = "Which rule drops it: the target is this host, so its own "
+                                   "firewall does, or the listener's queue was full for a moment.";
     verdict->result->would_tell = "nft list ruleset; ss -ltn; nstat -az TcpExtListenOverflows.";
 }
 
@@ -290,15 +291,14 @@ static void not_taken(struct reach_verdict *verdict, const char *waited)
                      "%s Yet the SYN,ACK arrived at this host (captured %s, TTL %u)%s: the target "
                      "answers, and this host drops it.",
                      waited, times, wire->synack_ttl,
-                     wire->misfits ? ", but acknowledges something else than this SYN" : ""));
+                     wire->misfits ? ", but acknowledges something other than this SYN" : ""));
 
     finding->remedy = AT_THIS_HOST;
     if (!wire->misfits)
         return;
     finding->side = RESULT_SIDE_NETWORK;
-    verdict->result->cannot_tell =
-        "Whether the target remembers an older connection from the same port, or something on the "
-        "way changes sequence numbers.";
+    verdict->result->cannot_tell = "Whether the target remembers an older connection from the same "
+                                   "port, or something on the path changes sequence numbers.";
     verdict->result->would_tell = "A capture on the server, beside one here (--pcap).";
 }
 
@@ -308,8 +308,7 @@ static void not_sent(struct reach_verdict *verdict, const char *waited)
 
     reach_conclude(verdict, REACH_CASE_NOT_SENT,
                    arena_printf(verdict->arena,
-                                "%s And none was seen to leave this host (captured on all its "
-                                "devices%s%s).",
+                                "%s The capture on all devices of this host saw none leave%s%s.",
                                 waited, route && route->device ? "; the route says " : "",
                                 route && route->device ? route->device : ""))
         ->remedy = "ip -s link (state, dropped); tc -s qdisc; nft list ruleset; iptables -t nat "
@@ -370,9 +369,9 @@ void reach_judge_silence(struct reach_verdict *verdict)
         return;
     } else if (other->target) {
         const char *how = other->answer == REACH_RST
-                              ? "was refused by RST in the same run, so the host is alive, unless "
-                                "a firewall sent that in its name"
-                              : "connected in the same run, so the host is alive";
+                              ? "was refused by RST in the same run, so the host is up, unless a "
+                                "firewall sent that in its name"
+                              : "connected in the same run, so the host is up";
         reach_conclude(verdict, REACH_CASE_FILTERED,
                        arena_printf(verdict->arena, "%s %s, on the same address, %s.", silence,
                                     other->target, how));

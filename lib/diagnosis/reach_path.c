@@ -70,7 +70,7 @@ static const char *end_by_icmp(struct arena *arena, const struct reach_evidence 
                                int64_t end)
 {
     const struct reach_icmp *icmp = &evidence->hops[end - 1].icmp;
-    const char *from = icmp->from ? icmp->from : "somebody";
+    const char *from = icmp->from ? icmp->from : "an unknown sender";
     int64_t at = reach_hop_of(evidence->hops, evidence->hop_count, icmp->from);
 
     if (icmp->ours)
@@ -86,16 +86,15 @@ static const char *end_by_icmp(struct arena *arena, const struct reach_evidence 
 static const char *end_by_answer(struct arena *arena, const struct reach_evidence *evidence,
                                  int64_t end)
 {
-    const char *silent =
-        silent_before(evidence, end)
-            ? " The hops without an answer prove nothing: many routers send no ICMP, or little."
-            : "";
+    const char *silent = silent_before(evidence, end)
+                             ? " Silent hops prove nothing: many routers send little ICMP, or none."
+                             : "";
 
     if (evidence->hops[end - 1].answer != REACH_RST)
         return arena_printf(arena, "The target answers at hop %" PRId64 ".%s", end, silent);
     return arena_printf(arena,
                         "An RST in the target's name comes from hop %" PRId64
-                        ": from the host, or from a firewall there.%s",
+                        ": the host, or a firewall in front of it.%s",
                         end, silent);
 }
 
@@ -105,21 +104,21 @@ static const char *end_in_silence(struct arena *arena, const struct reach_eviden
     const struct reach_other *other = &evidence->other;
 
     if (!last)
-        return "Nothing is heard, not even from the first router. That proves little: the first "
-               "router may send no ICMP, or something on this host or right behind it drops.";
+        return "No hop answered, not even the first router. That proves little: the router may "
+               "send no ICMP, or this host, or the hop behind it, drops the SYN.";
     const char *router = evidence->hops[last - 1].icmp.from;
     if (other->target && other->hop == last + 1)
         return arena_printf(arena,
                             "The SYN gets as far as %s (hop %" PRId64
                             "), the last router before the host: %s answers at hop %" PRId64
-                            ". That router drops it on its way out, or the host does.",
+                            ". That router drops it on the way out, or the host does.",
                             router ? router : "a router", last, other->target, other->hop);
-    return arena_printf(arena,
-                        "The SYN gets as far as %s (hop %" PRId64
-                        "); nothing is heard from behind it. That router drops it, or what follows "
-                        "does; it does not prove that the next hop is the one, for routers that "
-                        "send no ICMP look the same.",
-                        router ? router : "a router", last);
+    return arena_printf(
+        arena,
+        "The SYN gets as far as %s (hop %" PRId64
+        "); nothing beyond it answers. That router or a later one drops it; this does not prove "
+        "that it is the next hop, as routers that send no ICMP look the same.",
+        router ? router : "a router", last);
 }
 
 static const char *end_of(struct arena *arena, const struct reach_evidence *evidence)

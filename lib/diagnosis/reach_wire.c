@@ -73,7 +73,7 @@ const char *reach_ttl_remark(struct reach_verdict *verdict)
     if (synack && synack != rst)
         return arena_printf(arena,
                             " Captured here, the RST has TTL %u and the SYN,ACK %u, which suggests "
-                            "that they have two senders, and does not prove it.",
+                            "two senders, but does not prove it.",
                             rst, synack);
     if (evidence->other.target && evidence->other.ttl && evidence->other.ttl != rst)
         return arena_printf(arena,

@@ -50,7 +50,7 @@ static const char *compare(struct arena *arena, const struct regression_before *
     sample_rebuild(&now, &probe->histogram, &probe->latency);
     if (old.count < ROUNDS_ENOUGH || now.count < ROUNDS_ENOUGH)
         return arena_printf(arena,
-                            "Not compared with the earlier run: it has %" PRIu64
+                            "Not compared with the earlier run, which has %" PRIu64
                             " rounds, this one %" PRIu64 ", and each needs %zu.",
                             old.rounds, now.rounds, ROUNDS_ENOUGH);
     int64_t floor_ns = floor_of(&old);
@@ -73,6 +73,6 @@ const char *regression_find(struct arena *arena, const struct regression_before 
         return compare(arena, before, now, findings);
     struct finding *finding = finding_add(arena, findings, FINDING_REGRESSION, RESULT_SIDE_NONE);
     finding->target = now->target;
-    finding->summary = "It answered in the earlier run, and fails in this one.";
+    finding->summary = "It answered in the earlier run and fails in this one.";
     return NULL;
 }

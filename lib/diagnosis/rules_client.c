@@ -37,18 +37,18 @@ static void blame_client_nagle(const struct rules *rules, const struct delay *de
     struct finding *finding =
         rules_add(rules, FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_CLIENT, delay->affected, cost);
 
-    finding->summary = arena_printf(
-        rules->arena,
-        "In %zu of %zu rounds a small write of the client stayed in its send queue for %s, until "
-        "the server's %s of the write before it came in%s.",
-        delay->affected, rules->evidence->arms[ARM_BASELINE].count,
-        arena_duration(rules->arena, delay->typical_ns),
-        is_share((int64_t)hold->by_delayed_ack, (int64_t)hold->rounds, MECHANISM_SHARE)
-            ? "delayed ACK"
-            : "acknowledgement",
-        change->effect == EFFECT_CLEAR ? "; with TCP_NODELAY it did not" : "");
-    finding->remedy = "In the client: send the whole request with one write (writev, a buffer that "
-                      "is flushed once), or set TCP_NODELAY on its socket.";
+    finding->summary =
+        arena_printf(rules->arena,
+                     "In %zu of %zu rounds a small write waited in the client's send queue for %s, "
+                     "until the server's %s of the previous write arrived%s.",
+                     delay->affected, rules->evidence->arms[ARM_BASELINE].count,
+                     arena_duration(rules->arena, delay->typical_ns),
+                     is_share((int64_t)hold->by_delayed_ack, (int64_t)hold->rounds, MECHANISM_SHARE)
+                         ? "delayed ACK"
+                         : "acknowledgement",
+                     change->effect == EFFECT_CLEAR ? "; with TCP_NODELAY it does not" : "");
+    finding->remedy = "In the client: send the whole request with one write (writev, or a buffer "
+                      "that is flushed once), or set TCP_NODELAY on its socket.";
     rules_prove(rules, finding, "hold_ns", delay->typical_ns);
     result_set_real(rules->arena, &finding->evidence, "released_by_ack_share",
                     (double)hold->by_ack / (double)hold->rounds);
@@ -103,14 +103,13 @@ void rules_hold(const struct rules *rules)
         rules_inconclusive(
             rules,
             "Small writes were held for %s until an acknowledgement came: by Nagle's algorithm, or "
-            "by a full congestion window. The arms baseline and nodelay would tell.",
+            "by a full congestion window. Running the arms baseline and nodelay would tell.",
             arena_duration(rules->arena, delay.typical_ns));
     } else if (!mechanism && nodelay.effect == EFFECT_CLEAR) {
-        rules_inconclusive(
-            rules,
-            "Writes were held for %s and TCP_NODELAY removes that, but the kernel's stamps "
-            "do not show an acknowledgement that released them.",
-            arena_duration(rules->arena, delay.typical_ns));
+        rules_inconclusive(rules,
+                           "Writes were held for %s and TCP_NODELAY removes that, but the kernel's "
+                           "timestamps show no acknowledgement that released them.",
+                           arena_duration(rules->arena, delay.typical_ns));
     } else if (mechanism) {
         rules_inconclusive(rules,
                            "Small writes were held for %s until an acknowledgement came, yet "

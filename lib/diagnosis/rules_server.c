@@ -77,19 +77,20 @@ static void blame_server_nagle(const struct rules *rules, const struct delay *de
 
     finding->summary = arena_printf(
         rules->arena,
-        "In %zu of %zu rounds the server sent %s: %s in which it waited, and which vanish when we "
-        "acknowledge at once (TCP_QUICKACK).",
+        "In %zu of %zu rounds the server sent %s: %s of waiting, which disappears when "
+        "we acknowledge at once (TCP_QUICKACK).",
         delay->affected, rules->evidence->arms[ARM_BASELINE].count,
-        before ? "its answer only after our delayed ACK of what it had sent before (TLS's session "
-                 "tickets)"
+        before ? "its answer only after our delayed ACK of what it had sent before "
+                 "(TLS session tickets)"
                : "the rest of its answer only after our delayed ACK of the first part",
         arena_duration(rules->arena, change->removed_ns));
     finding->remedy =
-        before ? "In the server: set TCP_NODELAY on the accepted socket (or on the listener: it is "
-                 "inherited), or send no session tickets."
-               : "In the server: send the whole answer with one write (writev, a buffered "
-                 "writer that is flushed once, MSG_MORE on all but the last), or set "
-                 "TCP_NODELAY on the accepted socket (or on the listener: it is inherited).";
+        before ? "In the server: set TCP_NODELAY on the accepted socket (or on the listener; "
+                 "accepted sockets inherit it), or send no session tickets."
+               : "In the server: send the whole answer with one write (writev, a buffered writer "
+                 "that is flushed once, or MSG_MORE on all writes but the last), or set "
+                 "TCP_NODELAY on the accepted socket (or on the listener; accepted sockets inherit "
+                 "it).";
     rules_prove(rules, finding, "gap_ns", delay->typical_ns);
     rules_prove(rules, finding, "gaps_ended_by_our_ack", (int64_t)release->supporting);
     rules_prove(rules, finding, "gaps_watched", (int64_t)release->gaps);
@@ -105,12 +106,12 @@ static void blame_think(const struct rules *rules, size_t affected, size_t of, i
     finding->summary =
         !inside_ns
             ? arena_printf(rules->arena,
-                           "In %zu of %zu rounds the server had the whole request and began "
-                           "to answer %s later; nothing in TCP held the answer.",
+                           "In %zu of %zu rounds the server had the whole request and began to "
+                           "answer only %s later; TCP did not hold the answer.",
                            affected, of, arena_duration(rules->arena, before_ns))
             : arena_printf(rules->arena,
                            "In %zu of %zu rounds the server paused %s inside its answer%s%s; "
-                           "acknowledging at once does not shorten that.",
+                           "acknowledging at once does not shorten the pause.",
                            affected, of, arena_duration(rules->arena, inside_ns),
                            before_ns ? " and took " : "",
                            before_ns ? arena_printf(rules->arena, "%s before it",
@@ -188,12 +189,12 @@ static void report_cork(const struct rules *rules, enum cork cork)
     if (cork == CORK_YES) {
         struct finding *finding =
             rules_add(rules, FINDING_CORK_HOLD, RESULT_SIDE_SERVER, baseline.count, wait);
-        finding->summary = arena_printf(
-            rules->arena,
-            "The server's kernel held back the end of the answer for %s: when we announce a small "
-            "segment size all full segments come at once and only the rest waits, which is what "
-            "TCP_CORK or MSG_MORE does.",
-            arena_duration(rules->arena, wait));
+        finding->summary =
+            arena_printf(rules->arena,
+                         "The server's kernel held back the end of the answer for %s: when we "
+                         "announce a small segment size, all full segments come at once and only "
+                         "the rest waits, as with TCP_CORK or MSG_MORE.",
+                         arena_duration(rules->arena, wait));
         finding->remedy = "In the server: clear TCP_CORK after the last write of an answer, and "
                           "leave MSG_MORE off that write.";
         rules_prove(rules, finding, "wait_ns", wait);
@@ -204,9 +205,9 @@ static void report_cork(const struct rules *rules, enum cork cork)
     } else {
         rules_inconclusive(
             rules,
-            "The answer waited %s at the server. TCP_CORK or MSG_MORE holds data for just "
-            "about this long, and a server may also need it to think; the answer is too "
-            "short to tell. strace of the server's setsockopt and send calls would.",
+            "The answer waited %s at the server. TCP_CORK and MSG_MORE hold data for about this "
+            "long, and a server may also take as long to answer; the answer is too short to tell. "
+            "strace of the server's setsockopt and send calls would.",
             arena_duration(rules->arena, wait));
     }
 }
@@ -241,18 +242,17 @@ static struct gap_verdict inquire_gap(const struct rules *rules, const struct de
     } else {
         own.settled = true;
         if (quickack.effect == EFFECT_UNKNOWN)
-            rules_inconclusive(
-                rules,
-                "The answer paused for %s and went on when our ACK had left: Nagle's "
-                "algorithm at the server, or a server that takes just as long. The arms "
-                "baseline and quickack would tell; they were not run.",
-                text);
+            rules_inconclusive(rules,
+                               "The answer paused for %s and went on when our ACK had left: "
+                               "Nagle's algorithm at the server, or a server that takes just as "
+                               "long. The arms baseline and quickack would tell, but were not run.",
+                               text);
         else
             rules_inconclusive(
                 rules,
                 "The answer paused for %s. The evidence disagrees: TCP_QUICKACK changes it "
                 "%s, our ACK left just before the rest came in %zu of %zu watched pauses. "
-                "It is Nagle's algorithm at the server or the server's own time.",
+                "It is either Nagle's algorithm at the server or the server's own processing.",
                 text, quickack.effect == EFFECT_CLEAR ? "clearly" : "not clearly",
                 release.supporting, release.gaps);
     }
@@ -312,8 +312,8 @@ void rules_answer(const struct rules *rules)
     else if (think.doubtful || gap.doubtful)
         rules_inconclusive(
             rules,
-            "The server took %s, but this machine needs %s to wake up a process that has "
-            "something to read, so its own load may explain that.",
+            "The server took %s, but this machine takes %s to wake up a process that has data to "
+            "read, so its own load may explain it.",
             arena_duration(rules->arena, think.doubtful ? think.typical_ns : gap.typical_ns),
             arena_duration(rules->arena, evidence_median(baseline, MEASURE_WAKEUP)));
 }

@@ -386,7 +386,7 @@ static void a_path_says_where_it_ends(void **state)
     assert_null(out.result.path->hops[2].address);
     arena_free(&out.arena);
 
-    assert_non_null(strstr(end_of(&out, &evidence, nothing, 2), "not even from the first router"));
+    assert_non_null(strstr(end_of(&out, &evidence, nothing, 2), "not even the first"));
     arena_free(&out.arena);
 
     assert_non_null(strstr(end_of(&out, &evidence, there, 3), "answers at hop 3"));
