@@ -221,7 +221,7 @@ static void silence_that_was_none(void **state)
         {{.seen = true, .syns = 1, .synacks = 0, .has_icmp = true, .icmp = no_host},
          "host-unreachable",
          RESULT_SIDE_NONE,
-         ROUTER " finds nobody"},
+         ROUTER " can't reach the host"},
         /* No error about reaching it. */
         {{.seen = true, .syns = 3, .synacks = 0, .has_icmp = true, .icmp = too_big},
          "silent",
