@@ -26,6 +26,14 @@ struct view {
     struct machine_line *line;
 };
 
+/* A setting whose numbers each mean one thing. */
+struct choice {
+    const char *meanings[6]; /* by number; of two, the second is for all but 0 */
+    unsigned bad;            /* 1u << number */
+    enum result_health health;
+    const char *remedy;
+};
+
 __attribute__((format(printf, 2, 3))) static void means(struct view *view, const char *format, ...)
 {
     cleanup(buf) struct buf text = {0};
@@ -42,6 +50,19 @@ static void raise(struct view *view, enum result_health health, const char *reme
     if (health > view->line->health)
         view->line->health = health;
     view->line->remedy = remedy;
+}
+
+static void judge_choice(struct view *view, const struct choice *choice)
+{
+    size_t number = (size_t)view->number;
+
+    if (number && !choice->meanings[2])
+        number = 1;
+    if (number >= ARRAY_SIZE(choice->meanings) || !choice->meanings[number])
+        return;
+    means(view, "%s", choice->meanings[number]);
+    if (choice->bad & 1u << number)
+        raise(view, choice->health, choice->remedy);
 }
 
 static const char *time_of(struct view *view, int64_t ns)
@@ -133,27 +154,18 @@ static void local_port_range(struct view *view)
     raise(view, waiting * 5 >= ports * 4 ? RESULT_HEALTH_PROBLEM : RESULT_HEALTH_NOTE, wider);
 }
 
-static void tw_reuse(struct view *view)
-{
-    static const char *const meanings[] = {
-        "a port in TIME-WAIT is not taken for a new connection to the same destination",
-        "a new connection may take a port that has been in TIME-WAIT for a second",
-        "as 1, but only on loopback"};
+static const struct choice tw_reuse = {
+    .meanings = {"a port in TIME-WAIT is not taken for a new connection to the same destination",
+                 "a new connection may take a port that has been in TIME-WAIT for a second",
+                 "as 1, but only on loopback"}};
 
-    if (view->number >= 0 && view->number < (int64_t)ARRAY_SIZE(meanings))
-        means(view, "%s", meanings[view->number]);
-}
-
-static void tw_recycle(struct view *view)
-{
-    means(view, view->number
-                    ? "clients behind one NAT lose connections, because their timestamps disagree"
-                    : "off, as it must be");
-    if (view->number)
-        raise(view, RESULT_HEALTH_PROBLEM,
-              "sysctl -w net.ipv4.tcp_tw_recycle=0; it was removed in "
-              "Linux 4.12 because it never worked with NAT.");
-}
+static const struct choice tw_recycle = {
+    .meanings = {"off, as it must be",
+                 "clients behind one NAT lose connections, because their timestamps disagree"},
+    .bad = 1u << 1,
+    .health = RESULT_HEALTH_PROBLEM,
+    .remedy = "sysctl -w net.ipv4.tcp_tw_recycle=0; it was removed in Linux 4.12 because it never "
+              "worked with NAT."};
 
 static void fastopen(struct view *view)
 {
@@ -186,19 +198,14 @@ static void max_syn_backlog(struct view *view)
                 "of these; the listener's backlog limits them too");
 }
 
-static void syncookies(struct view *view)
-{
-    static const char *const meanings[] = {
-        "a full queue of half-open connections drops SYNs: a flood shuts everyone out",
-        "a full queue of half-open connections answers with cookies, and no client is shut out",
-        "every handshake uses a cookie, which loses TCP options: a setting for tests"};
-
-    if (view->number < 0 || view->number >= (int64_t)ARRAY_SIZE(meanings))
-        return;
-    means(view, "%s", meanings[view->number]);
-    if (view->number != 1)
-        raise(view, RESULT_HEALTH_NOTE, "sysctl -w net.ipv4.tcp_syncookies=1");
-}
+static const struct choice syncookies = {
+    .meanings =
+        {"a full queue of half-open connections drops SYNs: a flood shuts everyone out",
+         "a full queue of half-open connections answers with cookies, and no client is shut out",
+         "every handshake uses a cookie, which loses TCP options: a setting for tests"},
+    .bad = 1u << 0 | 1u << 2,
+    .health = RESULT_HEALTH_NOTE,
+    .remedy = "sysctl -w net.ipv4.tcp_syncookies=1"};
 
 static void synack_retries(struct view *view)
 {
@@ -215,18 +222,14 @@ static void synack_retries(struct view *view)
               "a lost connection.");
 }
 
-static void abort_on_overflow(struct view *view)
-{
-    means(view,
-          view->number
-              ? "a handshake that ends at a full accept queue is reset: clients see ECONNRESET, "
-                "where waiting would have helped"
-              : "a handshake that ends at a full accept queue is kept, and the client tries again");
-    if (view->number)
-        raise(view, RESULT_HEALTH_NOTE,
-              "sysctl -w net.ipv4.tcp_abort_on_overflow=0, and a longer "
-              "backlog or a quicker accept loop.");
-}
+static const struct choice abort_on_overflow = {
+    .meanings = {"a handshake that ends at a full accept queue is kept, and the client tries again",
+                 "a handshake that ends at a full accept queue is reset: clients see ECONNRESET, "
+                 "where waiting would have helped"},
+    .bad = 1u << 1,
+    .health = RESULT_HEALTH_NOTE,
+    .remedy = "sysctl -w net.ipv4.tcp_abort_on_overflow=0, and a longer backlog or a quicker "
+              "accept loop."};
 
 /* ---- giving up ---- */
 
@@ -323,44 +326,35 @@ static void congestion_control(struct view *view)
           available->known ? available->text : "");
 }
 
-static void slow_start_after_idle(struct view *view)
-{
-    means(view, view->number ? "after an idle time as short as a retransmission timeout, a "
-                               "connection starts slowly again: bursts on persistent connections "
-                               "take extra round trips"
-                             : "a connection keeps its congestion window while it is idle");
-    if (view->number)
-        raise(view, RESULT_HEALTH_NOTE,
-              "For servers with persistent connections over long paths: "
-              "sysctl -w net.ipv4.tcp_slow_start_after_idle=0");
-}
+static const struct choice slow_start_after_idle = {
+    .meanings = {"a connection keeps its congestion window while it is idle",
+                 "after an idle time as short as a retransmission timeout, a connection starts "
+                 "slowly again: bursts on persistent connections take extra round trips"},
+    .bad = 1u << 1,
+    .health = RESULT_HEALTH_NOTE,
+    .remedy = "For servers with persistent connections over long paths: sysctl -w "
+              "net.ipv4.tcp_slow_start_after_idle=0"};
 
-static void autocorking(struct view *view)
-{
-    means(view, view->number
-                    ? "small writes are merged while the device's queue still holds earlier ones; "
-                      "this never waits for the peer"
-                    : "small writes are not merged, except by Nagle's algorithm and TCP_CORK");
-}
+static const struct choice autocorking = {
+    .meanings = {"small writes are not merged, except by Nagle's algorithm and TCP_CORK",
+                 "small writes are merged while the device's queue still holds earlier ones; this "
+                 "never waits for the peer"}};
 
-static void sack(struct view *view)
-{
-    means(view, view->number ? "only lost segments are sent again"
-                             : "every loss costs more: the peer cannot say what it has, and there "
-                               "are no tail-loss probes");
-    if (!view->number)
-        raise(view, RESULT_HEALTH_PROBLEM, "sysctl -w net.ipv4.tcp_sack=1");
-}
+static const struct choice sack = {.meanings = {"every loss costs more: the peer cannot say what "
+                                                "it has, and there are no tail-loss probes",
+                                                "only lost segments are sent again"},
+                                   .bad = 1u << 0,
+                                   .health = RESULT_HEALTH_PROBLEM,
+                                   .remedy = "sysctl -w net.ipv4.tcp_sack=1"};
 
-static void timestamps(struct view *view)
-{
-    means(view, view->number ? "12 bytes per segment for exact round trips and protection from "
-                               "wrapped sequence numbers"
-                             : "no timestamp option: round trips of retransmitted segments can't "
-                               "be measured, and tcp_tw_reuse does nothing");
-    if (!view->number)
-        raise(view, RESULT_HEALTH_NOTE, "sysctl -w net.ipv4.tcp_timestamps=1");
-}
+static const struct choice timestamps = {
+    .meanings =
+        {"no timestamp option: round trips of retransmitted segments can't be measured, and "
+         "tcp_tw_reuse does nothing",
+         "12 bytes per segment for exact round trips and protection from wrapped sequence numbers"},
+    .bad = 1u << 0,
+    .health = RESULT_HEALTH_NOTE,
+    .remedy = "sysctl -w net.ipv4.tcp_timestamps=1"};
 
 static void window_scaling(struct view *view)
 {
@@ -405,14 +399,12 @@ static void wmem(struct view *view)
         raise(view, RESULT_HEALTH_NOTE, "sysctl -w net.ipv4.tcp_wmem='4096 16384 4194304'");
 }
 
-static void moderate_rcvbuf(struct view *view)
-{
-    means(view, view->number ? "the receive buffer grows with the connection"
-                             : "the receive buffer stays as it starts: fast transfers over long "
-                               "paths stop at it");
-    if (!view->number)
-        raise(view, RESULT_HEALTH_PROBLEM, "sysctl -w net.ipv4.tcp_moderate_rcvbuf=1");
-}
+static const struct choice moderate_rcvbuf = {
+    .meanings = {"the receive buffer stays as it starts: fast transfers over long paths stop at it",
+                 "the receive buffer grows with the connection"},
+    .bad = 1u << 0,
+    .health = RESULT_HEALTH_PROBLEM,
+    .remedy = "sysctl -w net.ipv4.tcp_moderate_rcvbuf=1"};
 
 static void early_retrans(struct view *view)
 {
@@ -432,47 +424,33 @@ static void pingpong_thresh(struct view *view)
           view->number, view->number == 1 ? "" : "s");
 }
 
-static void mtu_probing(struct view *view)
-{
-    static const char *const meanings[] = {
+static const struct choice mtu_probing = {
+    .meanings = {
         "a path that swallows large segments without an ICMP message stalls connections for good",
         "when large segments are lost, smaller ones are tried",
-        "every connection starts with small segments and tries larger ones"};
+        "every connection starts with small segments and tries larger ones"}};
 
-    if (view->number >= 0 && view->number < (int64_t)ARRAY_SIZE(meanings))
-        means(view, "%s", meanings[view->number]);
-}
+static const struct choice no_metrics_save = {
+    .meanings = {"a connection starts with the round trip and slow-start threshold of the last one "
+                 "to the same address: one bad path is remembered",
+                 "a connection learns nothing from those before it"}};
 
-static void no_metrics_save(struct view *view)
-{
-    means(view, view->number
-                    ? "a connection learns nothing from those before it"
-                    : "a connection starts with the round trip and slow-start threshold of "
-                      "the last one to the same address: one bad path is remembered");
-}
-
-static void ecn(struct view *view)
-{
-    static const char *const meanings[] = {
-        "congestion marks are never used",
-        "congestion marks are asked for in every connect",
-        "congestion marks are used where the peer asks for them",
-        "accurate congestion marks are asked for in every connect",
-        "congestion marks are asked for in every connect, and "
-        "accurate ones are used where the peer asks for them",
-        "accurate congestion marks are used where the peer asks "
-        "for them"};
-
-    if (view->number >= 0 && view->number < (int64_t)ARRAY_SIZE(meanings))
-        means(view, "%s", meanings[view->number]);
-}
+static const struct choice ecn = {
+    .meanings = {"congestion marks are never used",
+                 "congestion marks are asked for in every connect",
+                 "congestion marks are used where the peer asks for them",
+                 "accurate congestion marks are asked for in every connect",
+                 "congestion marks are asked for in every connect, and accurate ones are used "
+                 "where the peer asks for them",
+                 "accurate congestion marks are used where the peer asks for them"}};
 
 struct setting {
     const char *path; /* below /proc/sys */
     const char *group;
-    void (*judge)(struct view *view); /* NULL: others read it */
+    void (*judge)(struct view *view); /* NULL with no choice: others read it */
     bool text;                        /* the value is a word, not numbers */
     bool detail;                      /* of interest only while it is not as it should be */
+    const struct choice *choice;
 };
 
 #define CONNECTING "Connecting"
@@ -481,44 +459,44 @@ struct setting {
 #define MOVING     "Moving data"
 
 static const struct setting settings[] = {
-    {"net/ipv4/tcp_syn_retries", CONNECTING, syn_retries, false, false},
-    {"net/ipv4/tcp_syn_linear_timeouts", CONNECTING, syn_linear_timeouts, false, false},
-    {"net/ipv4/ip_local_port_range", CONNECTING, local_port_range, false, false},
-    {"net/ipv4/tcp_tw_reuse", CONNECTING, tw_reuse, false, false},
-    {"net/ipv4/tcp_tw_recycle", CONNECTING, tw_recycle, false, true},
-    {"net/ipv4/tcp_fastopen", CONNECTING, fastopen, false, false},
+    {"net/ipv4/tcp_syn_retries", CONNECTING, syn_retries, false, false, NULL},
+    {"net/ipv4/tcp_syn_linear_timeouts", CONNECTING, syn_linear_timeouts, false, false, NULL},
+    {"net/ipv4/ip_local_port_range", CONNECTING, local_port_range, false, false, NULL},
+    {"net/ipv4/tcp_tw_reuse", CONNECTING, NULL, false, false, &tw_reuse},
+    {"net/ipv4/tcp_tw_recycle", CONNECTING, NULL, false, true, &tw_recycle},
+    {"net/ipv4/tcp_fastopen", CONNECTING, fastopen, false, false, NULL},
 
-    {"net/core/somaxconn", LISTENING, somaxconn, false, false},
-    {"net/ipv4/tcp_max_syn_backlog", LISTENING, max_syn_backlog, false, false},
-    {"net/ipv4/tcp_syncookies", LISTENING, syncookies, false, false},
-    {"net/ipv4/tcp_synack_retries", LISTENING, synack_retries, false, false},
-    {"net/ipv4/tcp_abort_on_overflow", LISTENING, abort_on_overflow, false, false},
+    {"net/core/somaxconn", LISTENING, somaxconn, false, false, NULL},
+    {"net/ipv4/tcp_max_syn_backlog", LISTENING, max_syn_backlog, false, false, NULL},
+    {"net/ipv4/tcp_syncookies", LISTENING, NULL, false, false, &syncookies},
+    {"net/ipv4/tcp_synack_retries", LISTENING, synack_retries, false, false, NULL},
+    {"net/ipv4/tcp_abort_on_overflow", LISTENING, NULL, false, false, &abort_on_overflow},
 
-    {"net/ipv4/tcp_retries2", GIVING_UP, retries2, false, false},
-    {"net/ipv4/tcp_retries1", GIVING_UP, retries1, false, false},
-    {"net/ipv4/tcp_rto_min_us", GIVING_UP, rto_min_us, false, false},
-    {"net/ipv4/tcp_rto_max_ms", GIVING_UP, rto_max_ms, false, false},
-    {"net/ipv4/tcp_keepalive_time", GIVING_UP, keepalive_time, false, false},
-    {"net/ipv4/tcp_keepalive_intvl", GIVING_UP, keepalive_intvl, false, false},
-    {"net/ipv4/tcp_keepalive_probes", GIVING_UP, keepalive_probes, false, false},
-    {"net/ipv4/tcp_orphan_retries", GIVING_UP, orphan_retries, false, false},
-    {"net/ipv4/tcp_fin_timeout", GIVING_UP, fin_timeout, false, false},
+    {"net/ipv4/tcp_retries2", GIVING_UP, retries2, false, false, NULL},
+    {"net/ipv4/tcp_retries1", GIVING_UP, retries1, false, false, NULL},
+    {"net/ipv4/tcp_rto_min_us", GIVING_UP, rto_min_us, false, false, NULL},
+    {"net/ipv4/tcp_rto_max_ms", GIVING_UP, rto_max_ms, false, false, NULL},
+    {"net/ipv4/tcp_keepalive_time", GIVING_UP, keepalive_time, false, false, NULL},
+    {"net/ipv4/tcp_keepalive_intvl", GIVING_UP, keepalive_intvl, false, false, NULL},
+    {"net/ipv4/tcp_keepalive_probes", GIVING_UP, keepalive_probes, false, false, NULL},
+    {"net/ipv4/tcp_orphan_retries", GIVING_UP, orphan_retries, false, false, NULL},
+    {"net/ipv4/tcp_fin_timeout", GIVING_UP, fin_timeout, false, false, NULL},
 
-    {"net/ipv4/tcp_congestion_control", MOVING, congestion_control, true, false},
-    {"net/ipv4/tcp_available_congestion_control", MOVING, NULL, true, false},
-    {"net/ipv4/tcp_slow_start_after_idle", MOVING, slow_start_after_idle, false, false},
-    {"net/ipv4/tcp_autocorking", MOVING, autocorking, false, true},
-    {"net/ipv4/tcp_sack", MOVING, sack, false, true},
-    {"net/ipv4/tcp_timestamps", MOVING, timestamps, false, true},
-    {"net/ipv4/tcp_window_scaling", MOVING, window_scaling, false, true},
-    {"net/ipv4/tcp_rmem", MOVING, rmem, false, false},
-    {"net/ipv4/tcp_wmem", MOVING, wmem, false, false},
-    {"net/ipv4/tcp_moderate_rcvbuf", MOVING, moderate_rcvbuf, false, true},
-    {"net/ipv4/tcp_early_retrans", MOVING, early_retrans, false, true},
-    {"net/ipv4/tcp_pingpong_thresh", MOVING, pingpong_thresh, false, true},
-    {"net/ipv4/tcp_mtu_probing", MOVING, mtu_probing, false, true},
-    {"net/ipv4/tcp_no_metrics_save", MOVING, no_metrics_save, false, true},
-    {"net/ipv4/tcp_ecn", MOVING, ecn, false, true},
+    {"net/ipv4/tcp_congestion_control", MOVING, congestion_control, true, false, NULL},
+    {"net/ipv4/tcp_available_congestion_control", MOVING, NULL, true, false, NULL},
+    {"net/ipv4/tcp_slow_start_after_idle", MOVING, NULL, false, false, &slow_start_after_idle},
+    {"net/ipv4/tcp_autocorking", MOVING, NULL, false, true, &autocorking},
+    {"net/ipv4/tcp_sack", MOVING, NULL, false, true, &sack},
+    {"net/ipv4/tcp_timestamps", MOVING, NULL, false, true, &timestamps},
+    {"net/ipv4/tcp_window_scaling", MOVING, window_scaling, false, true, NULL},
+    {"net/ipv4/tcp_rmem", MOVING, rmem, false, false, NULL},
+    {"net/ipv4/tcp_wmem", MOVING, wmem, false, false, NULL},
+    {"net/ipv4/tcp_moderate_rcvbuf", MOVING, NULL, false, true, &moderate_rcvbuf},
+    {"net/ipv4/tcp_early_retrans", MOVING, early_retrans, false, true, NULL},
+    {"net/ipv4/tcp_pingpong_thresh", MOVING, pingpong_thresh, false, true, NULL},
+    {"net/ipv4/tcp_mtu_probing", MOVING, NULL, false, true, &mtu_probing},
+    {"net/ipv4/tcp_no_metrics_save", MOVING, NULL, false, true, &no_metrics_save},
+    {"net/ipv4/tcp_ecn", MOVING, NULL, false, true, &ecn},
 };
 _Static_assert(ARRAY_SIZE(settings) < MACHINE_SETTINGS, "each setting has its place");
 
@@ -590,12 +568,15 @@ void machine_examine_settings(const struct machine *machine, struct report *repo
         const struct machine_value *value = &machine->settings[i];
         struct machine_line line = machine_line_begin(report);
         struct view view = {machine, schedule, value, value->numbers[0], &line};
-        if (!settings[i].judge || !makes_sense(value, settings[i].text))
+        if ((!settings[i].judge && !settings[i].choice) || !makes_sense(value, settings[i].text))
             continue;
         line.value = arena_copy(&report->arena, value->text);
         line.source = arena_printf(&report->arena, "/proc/sys/%s", settings[i].path);
         line.detail = settings[i].detail;
-        settings[i].judge(&view);
+        if (settings[i].choice)
+            judge_choice(&view, settings[i].choice);
+        else
+            settings[i].judge(&view);
         machine_line_end(report, settings[i].group, strrchr(settings[i].path, '/') + 1, &line);
     }
 }
