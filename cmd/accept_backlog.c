@@ -16,7 +16,7 @@ struct accept_backlog_options {
     struct scenario_options run;
     struct backlog_sweep_options sweep;
     struct backlog_live_options live;
-    struct sut_options subject;
+    struct sut_options sut;
 };
 
 #define OF struct accept_backlog_options
@@ -26,7 +26,7 @@ static const struct cli_group sut_burst_group = {
     "The burst",
     {
         {.name = "connections",
-         CLI_INTEGER(OF, subject.connections),
+         CLI_INTEGER(OF, sut.connections),
          .min = 1,
          .max = 4000,
          .value = "N",
@@ -43,8 +43,8 @@ static const struct cli_group sut_burst_group = {
 
 static int run_burst(struct cli_invocation *invocation, const struct accept_backlog_options *given)
 {
-    static const struct sut_sets burst = {{[LAB_SERVER] = &sut_burst_servers}};
-    struct sut_options subject = given->subject;
+    static const struct sut_sets sets = {{[LAB_SERVER] = &sut_burst_servers}};
+    struct sut_options sut = given->sut;
     struct scenario_options lab = given->run;
     const char *stray = backlog_live_wanted(&given->live) ? "a live listener"
                         : given->sweep.given              ? "--backlog"
@@ -64,17 +64,17 @@ static int run_burst(struct cli_invocation *invocation, const struct accept_back
                         RATE_MAX);
         return STATUS_USAGE;
     }
-    if (!subject.connections)
-        subject.connections = CONNECTIONS;
-    subject.per_second = lab.faults.rate_bytes;
+    if (!sut.connections)
+        sut.connections = CONNECTIONS;
+    sut.per_second = lab.faults.rate_bytes;
     lab.faults.rate_bytes = 0;
     if (given->live.duration_set &&
         (!lab.common.timeout_set || given->live.duration_ns < lab.common.timeout_ns)) {
         lab.common.timeout_set = true;
         lab.common.timeout_ns = given->live.duration_ns;
     }
-    subject.suite = !invocation->arg_count && !lab.common.all;
-    return suts_run(invocation, &burst, &lab, &subject);
+    sut.suite = !invocation->arg_count && !lab.common.all;
+    return suts_run(invocation, &sets, &lab, &sut);
 }
 
 static int run(struct cli_invocation *invocation)
@@ -82,7 +82,7 @@ static int run(struct cli_invocation *invocation)
     const struct accept_backlog_options *options = invocation->options;
     const struct scenario_options *lab = &options->run;
 
-    if (suts_wanted(&options->subject))
+    if (suts_wanted(&options->sut))
         return run_burst(invocation, options);
     if (!backlog_live_wanted(&options->live) && !invocation->arg_count && !lab->common.all &&
         !lab->common.list) {
@@ -121,7 +121,7 @@ static const char *word(size_t index)
 
 static const struct cli_fragment fragments[] = {
     {&backlog_live_group, offsetof(struct accept_backlog_options, live), NULL},
-    {&sut_group, offsetof(struct accept_backlog_options, subject),
+    {&sut_group, offsetof(struct accept_backlog_options, sut),
      "client serve after clients max-detect suite"},
     {&sut_burst_group, 0, NULL},
     {&backlog_sweep_group, offsetof(struct accept_backlog_options, sweep), NULL},

@@ -1,4 +1,4 @@
-/* netkit crash-sim: one side dies, and what the other sees of it. */
+/* netkit crash-sim: one side crashes, and what the other sees of it. */
 #include "commands.h"
 #include "output.h"
 #include "scenario/crash/crash_matrix.h"
@@ -9,13 +9,13 @@
 struct crash_options {
     bool matrix;
     struct scenario_options run;
-    struct sut_options subject;
+    struct sut_options sut;
 };
 
 #define OF struct crash_options
 
 static const struct cli_group what = {
-    "The table of all",
+    "All cases in a table",
     {
         {.name = "matrix",
          CLI_FLAG(OF, matrix),
@@ -37,27 +37,27 @@ static int run_matrix(struct cli_invocation *invocation, const struct crash_opti
     struct scenario_options all = options->run;
 
     if (invocation->arg_count)
-        return refuse("runs cells of its own: leave the scenario out, or the option");
+        return refuse("runs cells of its own: leave out the scenario, or the option");
     if (all.common.all)
         return refuse("and --all are two runs: give one of them");
     if (all.common.no_lab)
         return refuse("needs the lab: not with --no-lab");
-    if (suts_wanted(&options->subject))
-        return refuse("is netkit's own client: not with a program of yours");
+    if (suts_wanted(&options->sut))
+        return refuse("runs netkit's own client: not with --client or --server");
     all.common.all = true;
     return scenarios_run(invocation, &scenario_crash_matrix, &all, &extra);
 }
 
 static int run(struct cli_invocation *invocation)
 {
-    static const struct sut_sets trials = {
+    static const struct sut_sets sets = {
         {[LAB_CLIENT] = &sut_crash_clients, [LAB_SERVER] = &sut_crash_servers}};
     const struct crash_options *options = invocation->options;
 
     if (options->matrix && !options->run.common.list)
         return run_matrix(invocation, options);
-    if (suts_wanted(&options->subject))
-        return suts_run(invocation, &trials, &options->run, &options->subject);
+    if (suts_wanted(&options->sut))
+        return suts_run(invocation, &sets, &options->run, &options->sut);
     return scenarios_run(invocation, &scenario_crash, &options->run, NULL);
 }
 
@@ -69,14 +69,14 @@ static const char *word(size_t index)
 static const char *const description[] = {
     "Lets a process, a host or the network between them fail, in a private lab, and shows which "
     "call of the survivor tells it, with which error, and after how long.",
-    "With --client or --server it is a program of yours that survives: does it notice, after how "
-    "long, does it hang, does it take half an answer for a whole one; does the server go on, and "
-    "what does it leave behind.",
+    "With --client or --server the survivor is your own program: does it notice, and after how "
+    "long; does it hang, or take half a response for a whole one; does the server go on, and what "
+    "does it leave behind.",
     NULL};
 
 static const struct cli_fragment fragments[] = {
     {&what, 0, NULL},
-    {&sut_group, offsetof(struct crash_options, subject), NULL},
+    {&sut_group, offsetof(struct crash_options, sut), NULL},
     SCENARIO_FRAGMENTS(struct crash_options, run),
     {0}};
 
@@ -86,9 +86,9 @@ static const struct cli_example examples[] = {
     {"netkit crash-sim --matrix", "The classic table, measured here."},
     {"netkit crash-sim --all --repeat 20", "Everything, twenty times."},
     {"netkit crash-sim --suite --client 'curl -s --max-time 5 http://{host}:{port}/'",
-     "Does this client survive every way in which its server can die?"},
+     "Does this client survive every way its server can crash?"},
     {"netkit crash-sim --suite --server 'exec python3 -m http.server 8000' --port 8000",
-     "Does this server survive its clients' deaths, and what does it leave behind?"},
+     "Does this server survive its clients' crashes, and what does it leave behind?"},
     {"netkit crash-sim host-crash-receiving --client './client {host} {port}' --max-detect 3s",
      "A test for CI: a dead host must be noticed within three seconds."},
     {0},

@@ -201,7 +201,7 @@ static const struct block command_page[] = {{MAN_BLOCK("OPTIONS"), cli_render_ma
 /* What is played with a program of the user's, by where that runs: names and titles. */
 static const struct {
     const struct scenario_set *clients, *servers;
-} subjects[] = {{&sut_crash_clients, &sut_crash_servers}, {&sut_close_clients, &sut_close_servers}};
+} sut_sets[] = {{&sut_crash_clients, &sut_crash_servers}, {&sut_close_clients, &sut_close_servers}};
 
 static void render_titles(struct buf *out, const struct scenario_set *set)
 {
@@ -214,26 +214,26 @@ static void render_titles(struct buf *out, const struct scenario_set *set)
     }
 }
 
-static bool has_subjects(const struct cli_command *command)
+static bool has_sut_sets(const struct cli_command *command)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(subjects); i++)
-        if (!strcmp(subjects[i].clients->command, command->name))
+    for (size_t i = 0; i < ARRAY_SIZE(sut_sets); i++)
+        if (!strcmp(sut_sets[i].clients->command, command->name))
             return true;
     return false;
 }
 
 static void render_clients(struct buf *out, const struct cli_command *command)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(subjects); i++)
-        if (!strcmp(subjects[i].clients->command, command->name))
-            render_titles(out, subjects[i].clients);
+    for (size_t i = 0; i < ARRAY_SIZE(sut_sets); i++)
+        if (!strcmp(sut_sets[i].clients->command, command->name))
+            render_titles(out, sut_sets[i].clients);
 }
 
 static void render_servers(struct buf *out, const struct cli_command *command)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(subjects); i++)
-        if (!strcmp(subjects[i].servers->command, command->name))
-            render_titles(out, subjects[i].servers);
+    for (size_t i = 0; i < ARRAY_SIZE(sut_sets); i++)
+        if (!strcmp(sut_sets[i].servers->command, command->name))
+            render_titles(out, sut_sets[i].servers);
 }
 
 static const struct block sut_page[] = {
@@ -348,7 +348,7 @@ static int write_blocks(struct generator *generator, const char *name, const str
         rc = replace_blocks(&text, blocks, command, error);
     if (!rc && command && set_of(command))
         rc = replace_blocks(&text, scenario_page, command, error);
-    if (!rc && command && has_subjects(command))
+    if (!rc && command && has_sut_sets(command))
         rc = replace_blocks(&text, sut_page, command, error);
     if (!rc && command && has_verdict_thresholds(command))
         rc = replace_blocks(&text, verdict_page, command, error);

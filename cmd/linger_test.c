@@ -10,7 +10,7 @@
 struct linger_options {
     int64_t bytes; /* 0: each scenario's own idea */
     struct scenario_options run;
-    struct sut_options subject;
+    struct sut_options sut;
 };
 
 #define OF           struct linger_options
@@ -38,14 +38,14 @@ static void list_parameters(struct arena *arena, struct result_map *map, const v
 
 static int run(struct cli_invocation *invocation)
 {
-    static const struct sut_sets endings = {
+    static const struct sut_sets sets = {
         {[LAB_CLIENT] = &sut_close_clients, [LAB_SERVER] = &sut_close_servers}};
     const struct linger_options *options = invocation->options;
     const struct scenario_extra extra = {
         .bytes = options->bytes, .own = options, .parameters = list_parameters};
 
-    if (suts_wanted(&options->subject))
-        return suts_run(invocation, &endings, &options->run, &options->subject);
+    if (suts_wanted(&options->sut))
+        return suts_run(invocation, &sets, &options->run, &options->sut);
     if (options->run.faults.delay_ns <= DELAY_MAX_NS)
         return scenarios_run(invocation, &scenario_linger, &options->run, &extra);
     output_complain(invocation->command->name,
@@ -69,7 +69,7 @@ static const char *const description[] = {
 
 static const struct cli_fragment fragments[] = {
     {&what, 0, NULL},
-    {&sut_group, offsetof(struct linger_options, subject), "after clients max-detect"},
+    {&sut_group, offsetof(struct linger_options, sut), "after clients max-detect"},
     SCENARIO_FRAGMENTS(struct linger_options, run),
     {0}};
 

@@ -22,52 +22,52 @@ static int parse_after(const char *text, void *field, struct error *error)
 }
 
 const struct cli_group sut_group = {
-    "A program of yours",
+    "Your own program",
     {
         {.name = "client",
          CLI_TEXT(OF, client),
          .value = "COMMAND",
          .conflicts = "server",
-         .help = "Run this line of sh as the client of a server of netkit's; {host} and {port} "
-                 "stand for where that is."},
+         .help = "Run this line of sh as a client of netkit's server; {host} and {port} stand for "
+                 "the server's."},
         {.name = "server",
          CLI_TEXT(OF, server),
          .value = "COMMAND",
          .needs = "port",
-         .help = "Run this line of sh as the server of clients of netkit's."},
+         .help = "Run this line of sh as a server for netkit's clients."},
         {.name = "port",
          CLI_INTEGER(OF, port),
          .min = 1,
          .max = 65535,
          .value = "PORT",
          .needs = "client server",
-         .help = "Where your server listens, or netkit's: 8000 without this option."},
+         .help = "Where your server, or netkit's, listens: 8000 without this option."},
         {.name = "serve",
          CLI_TEXT(OF, serve),
          .value = "http|redis|echo|raw:FILE",
          .needs = "client",
-         .help = "What netkit's server speaks (http without this option); raw:FILE answers "
-                 "whatever comes with the bytes of FILE."},
+         .help = "What netkit's server speaks (http without this option); raw:FILE answers any "
+                 "request with the bytes of FILE."},
         {.name = "request",
          CLI_TEXT(OF, request),
          .value = "http|redis|echo|hex:BYTES|@FILE",
          .needs = "server",
-         .help = "What netkit's clients ask (http without this option)."},
+         .help = "What netkit's clients send (http without this option)."},
         {.name = "after",
          CLI_PARSED(OF, after),
          .parse = parse_after,
          .value = "POINT",
          .needs = "client",
-         .help = "When the server dies: connect, bytes:N of requests read, response-bytes:N "
-                 "written, or time:DURATION after the connection. Without it, when it suits the "
-                 "scenario."},
+         .help = "When the server crashes: connect, bytes:N of requests read, response-bytes:N "
+                 "written, or time:DURATION after the connection. Without it, the scenario's own "
+                 "point."},
         {.name = "clients",
          CLI_INTEGER(OF, clients),
          .min = 1,
          .max = 100,
          .initial = "5",
          .needs = "server",
-         .help = "This many clients die in front of your server."},
+         .help = "This many clients crash while they talk to your server."},
         {.name = "max-detect",
          CLI_DURATION(OF, max_detect_ns),
          .min = 1000000,
@@ -85,9 +85,9 @@ bool suts_wanted(const struct sut_options *options)
     return options->client || options->server;
 }
 
-/* ---- What netkit's side says ---- */
+/* ---- What netkit's peer sends ---- */
 
-static int kind_of(const char *text, enum stub_peer_kind *out)
+static int parse_kind(const char *text, enum stub_peer_kind *out)
 {
     static const struct {
         const char *word;
@@ -118,14 +118,14 @@ static int read_bytes(const char *path, struct arena *arena, const char **out, s
         return error_sys(error, errno, "cannot read %s", path);
     if (!used || used == BYTES_MAX)
         return error_set(error, EINVAL, "%s %s", path,
-                         used ? "is longer than 1 MiB" : "is empty: there is nothing to say");
+                         used ? "is longer than 1 MiB" : "is empty: there is nothing to send");
     *out = bytes;
     *out_bytes = used;
     return 0;
 }
 
-static int read_hex(const char *text, struct arena *arena, const char **out, size_t *out_bytes,
-                    struct error *error)
+static int parse_hex(const char *text, struct arena *arena, const char **out, size_t *out_bytes,
+                     struct error *error)
 {
     size_t digits = strlen(text);
     char *bytes = arena_alloc(arena, digits / 2 + 1);
@@ -138,7 +138,7 @@ static int read_hex(const char *text, struct arena *arena, const char **out, siz
                              "--request hex: wants an even number of hexadecimal digits, got '%s'",
                              text);
     if (!digits)
-        return error_set(error, EINVAL, "--request hex: is empty: there is nothing to say");
+        return error_set(error, EINVAL, "--request hex: is empty: there is nothing to send");
     for (size_t i = 0; i < digits; i += 2) {
         const char pair[3] = {text[i], text[i + 1], '\0'};
         bytes[i / 2] = (char)strtoul(pair, NULL, 16);
@@ -148,8 +148,8 @@ static int read_hex(const char *text, struct arena *arena, const char **out, siz
     return 0;
 }
 
-static int make_peer(const struct sut_options *options, struct arena *arena,
-                     struct stub_peer_plan *out, struct error *error)
+static int parse_peer(const struct sut_options *options, struct arena *arena,
+                      struct stub_peer_plan *out, struct error *error)
 {
     const char *serve = options->serve ? options->serve : "http";
     const char *request = options->request ? options->request : "http";
@@ -160,7 +160,7 @@ static int make_peer(const struct sut_options *options, struct arena *arena,
         int rc = read_bytes(serve + 4, arena, &out->raw, &out->raw_bytes, error);
         return rc ? error_add(error, "--serve") : 0;
     }
-    if (kind_of(serve, &out->serve))
+    if (parse_kind(serve, &out->serve))
         return error_set(error, EINVAL, "--serve takes http, redis, echo or raw:FILE, not '%s'",
                          serve);
     if (*request == '@') {
@@ -168,8 +168,8 @@ static int make_peer(const struct sut_options *options, struct arena *arena,
         return rc ? error_add(error, "--request") : 0;
     }
     if (!strncmp(request, "hex:", 4))
-        return read_hex(request + 4, arena, &out->request, &out->request_bytes, error);
-    return kind_of(request, &out->ask)
+        return parse_hex(request + 4, arena, &out->request, &out->request_bytes, error);
+    return parse_kind(request, &out->ask)
                ? error_set(error, EINVAL,
                            "--request takes http, redis, echo, hex:BYTES or @FILE, not '%s'",
                            request)
@@ -227,14 +227,14 @@ int suts_run(struct cli_invocation *invocation, const struct sut_sets *sets,
     struct error error = {0};
 
     if (run->common.no_lab)
-        error_set(&error, EINVAL, "--no-lab: a program of yours is run in the lab only");
+        error_set(&error, EINVAL, "--no-lab: your program runs only in the lab");
     else if (!*request.command)
         error_set(&error, EINVAL, "an empty command");
     else if (options->suite && invocation->arg_count)
         error_set(&error, EINVAL, "--suite runs every scenario; '%.60s' is too much",
                   invocation->args[0]);
     else
-        make_peer(options, &invocation->arena, &request.peer, &error);
+        parse_peer(options, &invocation->arena, &request.peer, &error);
     if (error.code) {
         output_complain(invocation->command->name, "%s", error.text);
         return error.code == EINVAL ? STATUS_USAGE : STATUS_MACHINE;

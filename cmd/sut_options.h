@@ -1,8 +1,8 @@
 /* --client CMD and --server CMD: a program of the user's in a lab, for the commands that reproduce
  * what may happen to it. A command embeds struct sut_options, lists sut_group among its
  * fragments, and calls suts_run() when suts_wanted(). */
-#ifndef CMD_SUBJECTS_H
-#define CMD_SUBJECTS_H
+#ifndef CMD_SUT_OPTIONS_H
+#define CMD_SUT_OPTIONS_H
 
 #include "scenario/programs/sut.h"
 #include "scenarios.h"

@@ -24,7 +24,7 @@ try() {
 @test "the cells of --matrix are a run of their own" {
     try --matrix process-crash-idle
     assert_status 2
-    assert_stderr_has "leave the scenario out"
+    assert_stderr_has "leave out the scenario"
     try --matrix --all
     assert_status 2
     assert_stderr_has "two runs"
@@ -33,7 +33,7 @@ try() {
     assert_stderr_has "needs the lab"
     try --matrix --client true
     assert_status 2
-    assert_stderr_has "not with a program of yours"
+    assert_stderr_has "not with --client or --server"
     try matrix-idle-proces
     assert_status 2
     assert_stderr_has "there is no scenario"

@@ -29,7 +29,7 @@ int stub_peer_point_parse(const char *text, struct stub_peer_point *out, struct 
 {
     static const struct {
         const char *word;
-        enum peer_when when;
+        enum stub_peer_when when;
     } words[] = {{"bytes:", STUB_PEER_WHEN_BYTES}, {"response-bytes:", STUB_PEER_WHEN_RESPONSE}};
 
     *out = (struct stub_peer_point){0};
@@ -58,7 +58,7 @@ int stub_peer_point_parse(const char *text, struct stub_peer_point *out, struct 
 
 /* ---- The server ---- */
 
-struct visitor {
+struct peer_connection {
     bool open;
     char request[REQUEST_MAX];
     size_t used;
@@ -68,12 +68,12 @@ struct visitor {
 struct server {
     struct agent_self *self;
     struct stub_peer_job job;
-    struct visitor visitors[CONNECTIONS];
+    struct peer_connection connections[CONNECTIONS];
     bool reached;
     char response[RESPONSE_MAX];
 };
 
-static void reach(struct server *server)
+static void stop_at_point(struct server *server)
 {
     struct trace_event event = {
         .at_real_ns = clock_real_ns(), .kind = TRACE_MARK, .side = TRACE_WIRE, .text = "point"};
@@ -89,11 +89,11 @@ static void reach(struct server *server)
     sigwait(&resume, &number);
 }
 
-static void reach_when(struct server *server, enum peer_when when, int64_t amount)
+static void stop_if_at(struct server *server, enum stub_peer_when when, int64_t amount)
 {
     const struct stub_peer_point *point = &server->job.point;
     if (point->when == when && amount >= point->amount)
-        reach(server);
+        stop_at_point(server);
 }
 
 /* The length of the first whole request in the text, 0 while it is not complete. */
@@ -186,7 +186,7 @@ static const char *response_to(struct server *server, const char *request, size_
     return request;
 }
 
-static int64_t halfway(const struct server *server, size_t bytes)
+static int64_t response_point(const struct server *server, size_t bytes)
 {
     int64_t amount = server->job.point.amount;
     return amount ? amount : (int64_t)(bytes + 1) / 2;
@@ -195,9 +195,9 @@ static int64_t halfway(const struct server *server, size_t bytes)
 static bool write_out(struct server *server, int slot, const char *bytes, size_t len)
 {
     struct sock *sock = &server->self->slots[FIRST_SLOT + slot];
-    struct visitor *visitor = &server->visitors[slot];
+    struct peer_connection *connection = &server->connections[slot];
     bool pointed = server->job.point.when == STUB_PEER_WHEN_RESPONSE && !server->reached;
-    int64_t stop = pointed ? halfway(server, len) - visitor->written_bytes : INT64_MAX;
+    int64_t stop = pointed ? response_point(server, len) - connection->written_bytes : INT64_MAX;
     size_t first = stop < (int64_t)len ? (size_t)(stop > 0 ? stop : 0) : len;
 
     for (size_t done = 0; done < len;) {
@@ -206,77 +206,79 @@ static bool write_out(struct server *server, int slot, const char *bytes, size_t
         if (wrote < 0)
             return false;
         done += (size_t)wrote;
-        visitor->written_bytes += wrote;
+        connection->written_bytes += wrote;
         if (pointed && done >= first)
-            reach(server);
+            stop_at_point(server);
     }
     return true;
 }
 
-static void leave(struct server *server, int slot)
+static void close_connection(struct server *server, int slot)
 {
     sock_close(&server->self->slots[FIRST_SLOT + slot]);
-    server->visitors[slot].open = false;
+    server->connections[slot].open = false;
 }
 
 static void answer_requests(struct server *server, int slot)
 {
-    struct visitor *visitor = &server->visitors[slot];
+    struct peer_connection *connection = &server->connections[slot];
     size_t length;
 
-    while (visitor->used && (length = request_length(server->job.plan->serve, visitor->request,
-                                                     visitor->used)) > 0) {
+    while (connection->used &&
+           (length = request_length(server->job.plan->serve, connection->request,
+                                    connection->used)) > 0) {
         size_t bytes;
-        reach_when(server, STUB_PEER_WHEN_REQUEST, 0);
-        const char *response = response_to(server, visitor->request, length, &bytes);
+        stop_if_at(server, STUB_PEER_WHEN_REQUEST, 0);
+        const char *response = response_to(server, connection->request, length, &bytes);
         if (!write_out(server, slot, response, bytes)) {
-            leave(server, slot);
+            close_connection(server, slot);
             return;
         }
-        memmove(visitor->request, visitor->request + length, visitor->used - length);
-        visitor->used -= length;
+        memmove(connection->request, connection->request + length, connection->used - length);
+        connection->used -= length;
     }
 }
 
-static void listen_to(struct server *server, int slot)
+static void read_requests(struct server *server, int slot)
 {
-    struct visitor *visitor = &server->visitors[slot];
+    struct peer_connection *connection = &server->connections[slot];
     struct sock *sock = &server->self->slots[FIRST_SLOT + slot];
-    size_t room = sizeof visitor->request - 1 - visitor->used;
-    ssize_t got = room ? sock_read(sock, visitor->request + visitor->used, room, 0) : -ENOBUFS;
+    size_t room = sizeof connection->request - 1 - connection->used;
+    ssize_t got =
+        room ? sock_read(sock, connection->request + connection->used, room, 0) : -ENOBUFS;
 
     if (got <= 0) {
-        leave(server, slot);
+        close_connection(server, slot);
         return;
     }
-    visitor->used += (size_t)got;
-    visitor->request[visitor->used] = '\0';
-    visitor->read_bytes += got;
-    reach_when(server, STUB_PEER_WHEN_BYTES, visitor->read_bytes);
+    connection->used += (size_t)got;
+    connection->request[connection->used] = '\0';
+    connection->read_bytes += got;
+    stop_if_at(server, STUB_PEER_WHEN_BYTES, connection->read_bytes);
     answer_requests(server, slot);
 }
 
-static void welcome(struct server *server)
+static void accept_connection(struct server *server)
 {
     int slot = 0;
 
-    while (slot < CONNECTIONS && server->visitors[slot].open)
+    while (slot < CONNECTIONS && server->connections[slot].open)
         slot++;
     if (slot == CONNECTIONS)
-        slot = 0, leave(server, slot);
+        slot = 0, close_connection(server, slot);
     struct sock *sock = &server->self->slots[FIRST_SLOT + slot];
     if (sock_accept(&server->self->slots[0], sock, NULL, 0))
         return;
-    server->visitors[slot] = (struct visitor){.open = true};
-    reach_when(server, STUB_PEER_WHEN_CONNECT, 0);
+    server->connections[slot] = (struct peer_connection){.open = true};
+    stop_if_at(server, STUB_PEER_WHEN_CONNECT, 0);
 }
 
-static void serve_once(struct server *server)
+static void serve_events(struct server *server)
 {
     struct pollfd polled[1 + CONNECTIONS] = {{.fd = server->self->slots[0].fd, .events = POLLIN}};
 
     for (int i = 0; i < CONNECTIONS; i++) {
-        bool heard = server->visitors[i].open && !server->job.deaf;
+        bool heard = server->connections[i].open && !server->job.deaf;
         polled[1 + i] = (struct pollfd){.fd = heard ? server->self->slots[FIRST_SLOT + i].fd : -1,
                                         .events = POLLIN};
     }
@@ -284,9 +286,9 @@ static void serve_once(struct server *server)
         return;
     for (int i = 0; i < CONNECTIONS; i++)
         if (polled[1 + i].revents)
-            listen_to(server, i);
+            read_requests(server, i);
     if (polled[0].revents)
-        welcome(server);
+        accept_connection(server);
 }
 
 int64_t stub_peer_serve(struct agent_self *self, const struct act *act, struct act_reply *reply)
@@ -308,7 +310,7 @@ int64_t stub_peer_serve(struct agent_self *self, const struct act *act, struct a
     if (rc)
         return rc;
     for (;;)
-        serve_once(&server);
+        serve_events(&server);
 }
 
 /* ---- The client ---- */

@@ -1,10 +1,10 @@
-/* netkit's own side of a conversation with a program of the user's: a small well-behaved server, or
- * client, that runs in an agent and can be stopped at an exact point.
+/* The peer of a program under test: a small well-behaved server, or client, that runs in an agent
+ * and can be stopped at an exact point.
  *
- * At the point the peer writes the mark "point" into the trace, and does nothing more until it gets
+ * At the point it writes the mark "point" into the trace, and does nothing more until it gets
  * SIGUSR1: what is done to it there happens at that point, whatever the load. */
-#ifndef SCENARIO_PEER_H
-#define SCENARIO_PEER_H
+#ifndef SCENARIO_STUB_PEER_H
+#define SCENARIO_STUB_PEER_H
 
 #include "base/buf.h"
 #include "netkit/error.h"
@@ -18,18 +18,18 @@ enum stub_peer_kind {
 };
 
 /* When. */
-enum peer_when {
+enum stub_peer_when {
     STUB_PEER_WHEN_DEFAULT,  /* what suits the scenario */
     STUB_PEER_WHEN_CONNECT,  /* a connection was accepted */
-    STUB_PEER_WHEN_BYTES,    /* so many bytes of requests were read */
+    STUB_PEER_WHEN_BYTES,    /* this many bytes of requests were read */
     STUB_PEER_WHEN_REQUEST,  /* a whole request was read */
-    STUB_PEER_WHEN_RESPONSE, /* so many bytes of a response were written; 0: half of it */
-    STUB_PEER_WHEN_TIME, /* so long after the first connection was accepted: the director's to keep
+    STUB_PEER_WHEN_RESPONSE, /* this many bytes of a response were written; 0: half of it */
+    STUB_PEER_WHEN_TIME, /* this long after the first connection was accepted: kept by the scenario
                           */
 };
 
 struct stub_peer_point {
-    enum peer_when when;
+    enum stub_peer_when when;
     int64_t amount; /* bytes, or nanoseconds */
 };
 

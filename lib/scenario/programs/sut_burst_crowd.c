@@ -92,7 +92,7 @@ static void look_whether_heard(struct client *client)
     client->resent |= info.total_retrans > client->repeated;
 }
 
-static void hang_up(struct client *client)
+static void close_client(struct client *client)
 {
     look_whether_heard(client);
     crowd.state.open -= client->state == CLIENT_CONNECTED;
@@ -100,7 +100,7 @@ static void hang_up(struct client *client)
     client->fd = -1;
 }
 
-static void finish(struct client *client)
+static void shut_down(struct client *client)
 {
     if (!client->finished)
         shutdown(client->fd, SHUT_WR);
@@ -120,10 +120,10 @@ static void send_first(struct client *client)
     if (crowd.request.len_bytes)
         send(client->fd, crowd.request.data, crowd.request.len_bytes, MSG_NOSIGNAL);
     else
-        finish(client);
+        shut_down(client);
 }
 
-static void decide(struct client *client, int code)
+static void connect_decided(struct client *client, int code)
 {
     client->took_ns = clock_mono_ns() - client->begun_ns;
     client->repeated = syns_repeated(client);
@@ -132,7 +132,7 @@ static void decide(struct client *client, int code)
         client->code = code;
         client->state = CLIENT_FAILED;
         crowd.state.failed++;
-        hang_up(client);
+        close_client(client);
         return;
     }
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)(client - crowd.clients)};
@@ -143,21 +143,21 @@ static void decide(struct client *client, int code)
     send_first(client);
 }
 
-static void listen_to(struct client *client)
+static void read_response(struct client *client)
 {
     char chunk[16384];
     ssize_t got = recv(client->fd, chunk, sizeof chunk, 0);
 
     if (got > 0)
-        finish(client);
+        shut_down(client);
     else if (!got || (errno != EAGAIN && errno != EINTR)) {
         crowd.reset += got < 0;
         client->heard = true;
-        hang_up(client);
+        close_client(client);
     }
 }
 
-static void serve(const struct epoll_event *event)
+static void on_event(const struct epoll_event *event)
 {
     struct client *client = &crowd.clients[event->data.u64];
     int code = 0;
@@ -166,14 +166,14 @@ static void serve(const struct epoll_event *event)
     if (client->fd < 0)
         return;
     if (client->state == CLIENT_CONNECTED) {
-        listen_to(client);
+        read_response(client);
     } else if (!getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &code, &len)) {
-        decide(client, code);
+        connect_decided(client, code);
     }
 }
 
 /* 0, or why this machine does not let it begin. */
-static int begin(struct agent_self *self, struct client *client)
+static int begin_connect(struct agent_self *self, struct client *client)
 {
     struct epoll_event event = {.events = EPOLLOUT, .data.u64 = (uint64_t)(client - crowd.clients)};
 
@@ -194,7 +194,7 @@ static int begin(struct agent_self *self, struct client *client)
         errno != EINPROGRESS) {
         if (errno == EADDRNOTAVAIL || errno == ENOBUFS || errno == ENOMEM)
             return -errno;
-        decide(client, errno);
+        connect_decided(client, errno);
     }
     return 0;
 }
@@ -244,7 +244,7 @@ static void wait_for_events(int64_t until_ns)
         epoll_wait(crowd.epoll, events, EVENTS, clock_to_poll_ms(left_ns > 0 ? left_ns : 0));
 
     for (int i = 0; i < count; i++)
-        serve(&events[i]);
+        on_event(&events[i]);
 }
 
 static int64_t count_unheard(void)
@@ -270,7 +270,7 @@ int64_t crowd_tend(struct agent_self *self, const struct act *act, struct act_re
     end_ns = now_ns + order.slice_ns;
     while (!crowd.rc && now_ns < end_ns && !is_done()) {
         for (int i = 0; i < AT_ONCE && !crowd.rc && next_due_ns() <= clock_mono_ns(); i++)
-            crowd.rc = begin(self, &crowd.clients[crowd.state.begun]);
+            crowd.rc = begin_connect(self, &crowd.clients[crowd.state.begun]);
         int64_t until_ns = next_due_ns() < end_ns ? next_due_ns() : end_ns;
         if (crowd.order.one_by_one && now_ns + LOOK_NS < until_ns)
             until_ns = now_ns + LOOK_NS;
@@ -310,7 +310,7 @@ static struct crowd_class class_of(enum client_state state, int code, int64_t re
                                 times_ns[count - 1]};
 }
 
-static void give_up(struct crowd_result *result)
+static void give_up_undecided(struct crowd_result *result)
 {
     for (int64_t i = 0; i < crowd.state.begun; i++) {
         struct client *client = &crowd.clients[i];
@@ -322,7 +322,7 @@ static void give_up(struct crowd_result *result)
             client->code != ETIMEDOUT)
             result->failed_code = client->code;
         if (client->fd >= 0)
-            hang_up(client);
+            close_client(client);
         result->resent += client->resent;
         result->unheard += client->state == CLIENT_CONNECTED && !client->heard;
     }
@@ -337,7 +337,7 @@ int64_t crowd_end(struct agent_self *self, const struct act *act, struct act_rep
     (void)act;
     if (!times_ns)
         return -ENOMEM;
-    give_up(&result);
+    give_up_undecided(&result);
     for (int i = 0; i < CROWD_CLASSES; i++)
         result.connected[i] = class_of(CLIENT_CONNECTED, 0, i, times_ns);
     result.refused = class_of(CLIENT_FAILED, ECONNREFUSED, -1, times_ns);

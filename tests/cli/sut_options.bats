@@ -11,7 +11,7 @@ refused() { # text on standard error, arguments…
     assert_stderr_has "$wanted"
 }
 
-@test "programs of the user's: what cannot be is refused" {
+@test "your own program: options that make no sense are refused" {
     refused "nothing to run" crash-sim --client true
     refused "--port" crash-sim --suite --server true
     refused "--client" crash-sim --suite --server true --client true --port 80
