@@ -101,21 +101,29 @@ void testbed_explain(struct testbed *bed, const char *why)
     bed->result->why = arena_copy(bed->arena, why);
 }
 
-void testbed_blame(struct testbed *bed, enum finding_code code, const char *summary)
+void testbed_blame(struct testbed *bed, enum finding_code code, const char *summary, ...)
 {
+    va_list args;
+
     bed->blame_counts = bed->blame == FINDING_NONE;
     if (!bed->blame_counts)
         return;
+    va_start(args, summary);
     bed->blame = code;
-    bed->blame_text = arena_copy(bed->arena, summary);
+    bed->blame_text = arena_vprintf(bed->arena, summary, args);
+    va_end(args);
 }
 
-void testbed_remedy(struct testbed *bed, enum result_side side, const char *remedy)
+void testbed_remedy(struct testbed *bed, enum result_side side, const char *remedy, ...)
 {
+    va_list args;
+
     if (!bed->blame_counts)
         return;
+    va_start(args, remedy);
     bed->side = side;
-    bed->remedy = arena_copy(bed->arena, remedy);
+    bed->remedy = arena_vprintf(bed->arena, remedy, args);
+    va_end(args);
 }
 
 /* ---- The whole trace ---- */

@@ -167,11 +167,13 @@ void testbed_explain(struct testbed *bed, const char *why);
 
 /* What a difference amounts to where it is not the kernel's but a program's: the finding that the
  * result then has, and its summary. The first one counts. */
-void testbed_blame(struct testbed *bed, enum finding_code code, const char *summary);
+__attribute__((format(printf, 3, 4))) void
+testbed_blame(struct testbed *bed, enum finding_code code, const char *summary, ...);
 
 /* Who has to change something, and what, where the blame before it counts; without it the
  * catalogue's remedy stands. */
-void testbed_remedy(struct testbed *bed, enum result_side side, const char *remedy);
+__attribute__((format(printf, 3, 4))) void
+testbed_remedy(struct testbed *bed, enum result_side side, const char *remedy, ...);
 
 /* ---- The whole trace. These say what has to be observed; it is looked at when the run is
  * finished. Without a lab nothing is captured, and they expect nothing. */

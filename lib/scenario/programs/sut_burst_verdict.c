@@ -74,31 +74,27 @@ static void blame_queue(struct testbed *bed, const struct sut_burst *burst)
                            bound ? ", and the backlog of listen() with it" : "")
             : "";
 
-    testbed_blame(
-        bed, FINDING_ACCEPT_QUEUE_OVERFLOW,
-        arena_printf(arena,
-                     "Of %lld clients %lld waited for their SYN to be sent again, %lld "
-                     "were connected for a while without the server (no room for their "
-                     "last ACK), %lld had no connection in the end; the slowest connect "
-                     "took %s. The accept queue holds %lld and was full: the server's "
-                     "kernel dropped %lld segments.",
-                     (long long)request->connections, (long long)waited(result),
-                     (long long)result->resent,
-                     (long long)(result->undecided + result->unheard + burst->state.failed),
-                     time_text(bed, slowest_ns(result)), (long long)burst->look.limit + 1,
-                     (long long)burst->rise[SUT_BURST_OVERFLOWS]));
-    testbed_remedy(
-        bed, RESULT_SIDE_SERVER,
-        arena_printf(arena,
-                     "%s%s%s. A queue of that length holds this burst however late the "
-                     "server accepts; if it is to be accepted at this rate for long, it "
-                     "must accept faster.",
-                     bound ? "Raise " : "listen(fd, ",
-                     bound ? setting
-                           : arena_printf(arena, "%lld) instead of %lld",
-                                          (long long)request->connections,
-                                          (long long)burst->look.limit),
-                     !bound && too_low ? arena_printf(arena, ", and raise %s", setting) : ""));
+    testbed_blame(bed, FINDING_ACCEPT_QUEUE_OVERFLOW,
+                  "Of %lld clients %lld waited for their SYN to be sent again, %lld "
+                  "were connected for a while without the server (no room for their "
+                  "last ACK), %lld had no connection in the end; the slowest connect "
+                  "took %s. The accept queue holds %lld and was full: the server's "
+                  "kernel dropped %lld segments.",
+                  (long long)request->connections, (long long)waited(result),
+                  (long long)result->resent,
+                  (long long)(result->undecided + result->unheard + burst->state.failed),
+                  time_text(bed, slowest_ns(result)), (long long)burst->look.limit + 1,
+                  (long long)burst->rise[SUT_BURST_OVERFLOWS]);
+    testbed_remedy(bed, RESULT_SIDE_SERVER,
+                   "%s%s%s. A queue of that length holds this burst however late the "
+                   "server accepts; if it is to be accepted at this rate for long, it "
+                   "must accept faster.",
+                   bound ? "Raise " : "listen(fd, ",
+                   bound ? setting
+                         : arena_printf(arena, "%lld) instead of %lld",
+                                        (long long)request->connections,
+                                        (long long)burst->look.limit),
+                   !bound && too_low ? arena_printf(arena, ", and raise %s", setting) : "");
 }
 
 /* Cookies are off: half-open connections have the same limit. */
@@ -106,30 +102,23 @@ static void blame_half_open(struct testbed *bed, const struct sut_burst *burst)
 {
     const struct sut_request *request = sut_request(bed);
 
-    testbed_blame(
-        bed, FINDING_SYN_QUEUE_OVERFLOW,
-        arena_printf(bed->arena,
-                     "Of %lld clients %lld waited for their SYN to be sent again: %lld SYNs "
-                     "were dropped because more than %lld connections were half-open.",
-                     (long long)request->connections, (long long)waited(&burst->result),
-                     (long long)burst->rise[SUT_BURST_HALF_OPEN_DROPS],
-                     (long long)burst->look.limit));
-    testbed_remedy(
-        bed, RESULT_SIDE_SERVER,
-        arena_printf(bed->arena,
-                     "Switch net.ipv4.tcp_syncookies on (1); or listen(fd, %lld) instead "
-                     "of %lld, with net.core.somaxconn and net.ipv4.tcp_max_syn_backlog "
-                     "of at least that.",
-                     (long long)request->connections, (long long)burst->look.limit));
+    testbed_blame(bed, FINDING_SYN_QUEUE_OVERFLOW,
+                  "Of %lld clients %lld waited for their SYN to be sent again: %lld SYNs "
+                  "were dropped because more than %lld connections were half-open.",
+                  (long long)request->connections, (long long)waited(&burst->result),
+                  (long long)burst->rise[SUT_BURST_HALF_OPEN_DROPS], (long long)burst->look.limit);
+    testbed_remedy(bed, RESULT_SIDE_SERVER,
+                   "Switch net.ipv4.tcp_syncookies on (1); or listen(fd, %lld) instead "
+                   "of %lld, with net.core.somaxconn and net.ipv4.tcp_max_syn_backlog "
+                   "of at least that.",
+                   (long long)request->connections, (long long)burst->look.limit);
 }
 
 static void blame(struct testbed *bed, const struct sut_burst *burst)
 {
-    struct arena *arena = bed->arena;
-
     if (burst->sut.ended)
-        testbed_blame(bed, FINDING_PROGRAM_FAILED,
-                      arena_printf(arena, "The server ended: %s.", sut_end_text(bed, &burst->sut)));
+        testbed_blame(bed, FINDING_PROGRAM_FAILED, "The server ended: %s.",
+                      sut_end_text(bed, &burst->sut));
     if (burst->rise[SUT_BURST_OVERFLOWS] > 0)
         blame_queue(bed, burst);
     if (burst->rise[SUT_BURST_HALF_OPEN_DROPS] > 0)
@@ -139,16 +128,14 @@ static void blame(struct testbed *bed, const struct sut_burst *burst)
                       "The server has closed its listener: what was in its queue was reset.");
     if (burst->result.refused.count)
         testbed_blame(bed, FINDING_CONNECTION_REFUSED,
-                      arena_printf(arena,
-                                   "%lld connects were refused: the server had closed its "
-                                   "listener.",
-                                   (long long)burst->result.refused.count));
+                      "%lld connects were refused: the server had closed its "
+                      "listener.",
+                      (long long)burst->result.refused.count);
     if (!burst->drained || !burst->drained_again)
         testbed_blame(bed, FINDING_SLOW_ACCEPT,
-                      arena_printf(arena,
-                                   "The server has stopped accepting: %lld connections stay "
-                                   "in its queue.",
-                                   (long long)burst->look.queue));
+                      "The server has stopped accepting: %lld connections stay "
+                      "in its queue.",
+                      (long long)burst->look.queue);
 }
 
 /* A SYN that was sent again, or a connect that is not decided, while the server's kernel dropped

@@ -134,12 +134,10 @@ static bool close_client(struct testbed *bed, struct sut *sut)
     int64_t close_wait = sockets.by_state[TCP_CLOSE_WAIT];
     testbed_check_integer(bed, "close_wait", 0, close_wait);
     if (close_wait)
-        testbed_blame(
-            bed, FINDING_CLOSE_WAIT_LEAK,
-            arena_printf(bed->arena,
-                         "The client had closed, and the server's descriptor was still open "
-                         "%lld s later: CLOSE-WAIT.",
-                         (long long)(request->patience_ns / NS_PER_SEC)));
+        testbed_blame(bed, FINDING_CLOSE_WAIT_LEAK,
+                      "The client had closed, and the server's descriptor was still open "
+                      "%lld s later: CLOSE-WAIT.",
+                      (long long)(request->patience_ns / NS_PER_SEC));
     result_set_integer(bed->arena, testbed_summary(bed), "CLOSE-WAIT", close_wait);
     return true;
 }

@@ -198,9 +198,9 @@ static void check_notice(struct testbed *bed, bool succeeded, bool retried, enum
     if (!retried)
         testbed_check_bool(bed, "claims_success", false, succeeded);
     if (!noticed || after_ns > most_ns)
-        testbed_blame(bed, FINDING_DEAD_PEER_UNNOTICED, story);
+        testbed_blame(bed, FINDING_DEAD_PEER_UNNOTICED, "%s", story);
     else if (succeeded && !retried)
-        testbed_blame(bed, FINDING_TRUNCATION_ACCEPTED, story);
+        testbed_blame(bed, FINDING_TRUNCATION_ACCEPTED, "%s", story);
 }
 
 static void judge(struct testbed *bed, const struct sut *sut, int64_t struck_ns, enum notice notice,
@@ -218,9 +218,8 @@ static void judge(struct testbed *bed, const struct sut *sut, int64_t struck_ns,
     int64_t retries = observe_retries(bed, struck_ns);
     if (way->survivable) {
         testbed_check_bool(bed, "survived", true, succeeded || !sut->ended);
-        testbed_blame(
-            bed, FINDING_PROGRAM_FAILED,
-            arena_printf(bed->arena, "Nothing was lost, but the client failed. %s", story));
+        testbed_blame(bed, FINDING_PROGRAM_FAILED, "Nothing was lost, but the client failed. %s",
+                      story);
         by = succeeded ? "survived" : by;
     } else {
         check_notice(bed, succeeded, retries > 0, notice, after_ns, story);

@@ -126,29 +126,25 @@ static struct remains wait_for_cleanup(struct testbed *bed, struct sut *sut, int
 static void blame(struct testbed *bed, const struct sut *sut, const struct remains *left,
                   int64_t leaked)
 {
-    struct arena *arena = bed->arena;
     int status = sut->exit.status;
     bool sigpipe = WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE;
     int64_t close_wait = left->sockets.by_state[TCP_CLOSE_WAIT];
 
     if (sut->ended)
-        testbed_blame(bed, FINDING_PROGRAM_FAILED,
-                      arena_printf(arena, "The server ended: %s.%s", sut_end_text(bed, sut),
-                                   sigpipe ? " It wrote to a client that was gone: ignore SIGPIPE, "
-                                             "or write with MSG_NOSIGNAL."
-                                           : ""));
+        testbed_blame(bed, FINDING_PROGRAM_FAILED, "The server ended: %s.%s",
+                      sut_end_text(bed, sut),
+                      sigpipe ? " It wrote to a client that was gone: ignore SIGPIPE, "
+                                "or write with MSG_NOSIGNAL."
+                              : "");
     if (left->census.zombies)
-        testbed_blame(
-            bed, FINDING_ZOMBIE_PROCESSES,
-            arena_printf(arena, "%lld zombies are left.", (long long)left->census.zombies));
+        testbed_blame(bed, FINDING_ZOMBIE_PROCESSES, "%lld zombies are left.",
+                      (long long)left->census.zombies);
     if (close_wait)
-        testbed_blame(
-            bed, FINDING_CLOSE_WAIT_LEAK,
-            arena_printf(arena, "%lld connections stay in CLOSE-WAIT.", (long long)close_wait));
+        testbed_blame(bed, FINDING_CLOSE_WAIT_LEAK, "%lld connections stay in CLOSE-WAIT.",
+                      (long long)close_wait);
     if (leaked > 0)
-        testbed_blame(
-            bed, FINDING_DESCRIPTOR_LEAK,
-            arena_printf(arena, "%lld more descriptors are open than before.", (long long)leaked));
+        testbed_blame(bed, FINDING_DESCRIPTOR_LEAK, "%lld more descriptors are open than before.",
+                      (long long)leaked);
     testbed_blame(bed, FINDING_PROGRAM_FAILED,
                   "The server no longer responds to a well-behaved client.");
 }
