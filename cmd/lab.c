@@ -42,7 +42,7 @@ static int plan_faults(const struct lab_options *options, struct arena *arena,
                        struct programs_plan *plan, struct error *error)
 {
     const struct cli_items *items = &options->faults.items;
-    struct programs_fault *faults = arena_alloc(arena, (items->count + 1) * sizeof *faults);
+    struct scenario_fault *faults = arena_alloc(arena, (items->count + 1) * sizeof *faults);
     int rc = faults ? 0 : error_sys(error, ENOMEM, "faults");
 
     for (size_t i = 0; !rc && i < items->count; i++)

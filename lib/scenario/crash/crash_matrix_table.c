@@ -5,33 +5,38 @@
 #include "base/units.h"
 #include <string.h>
 
-static const char *text_of(const struct result_map *map, const char *key)
-{
-    const struct result_value *value = result_get(map, key);
-    return value && value->kind == RESULT_TEXT ? value->text : NULL;
-}
-
-static int64_t number_of(const struct result_map *map, const char *key)
-{
-    const struct result_value *value = result_get(map, key);
-    return value && value->kind == RESULT_INTEGER ? value->integer : RESULT_UNKNOWN;
-}
-
 static const struct result_scenario *find(const struct report *report, int64_t family, int row,
                                           int column)
 {
+    const char *name = scenario_crash_matrix.items[row * CRASH_FATES + column]->name;
+
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_scenario *cell = &report->results[i]->scenario;
-        const char *situation = text_of(&cell->summary, "situation");
-        const char *peer = text_of(&cell->summary, "peer");
-        if (report->results[i]->type == RESULT_SCENARIO && cell->family == family && situation &&
-            peer && !strcmp(situation, crash_situations[row]) && !strcmp(peer, crash_fates[column]))
+        if (report->results[i]->type == RESULT_SCENARIO && cell->family == family &&
+            !strcmp(cell->scenario, name))
             return cell;
     }
     return NULL;
 }
 
 /* ---- What stands in a cell ---- */
+
+static const char *text_of(const struct result_scenario *cell, const char *key)
+{
+    const struct result_value *value = result_get(&cell->summary, key);
+    return value && value->kind == RESULT_TEXT ? value->text : "?";
+}
+
+static const char *duration_of(struct arena *arena, const struct result_scenario *cell,
+                               const char *key)
+{
+    const struct result_value *value = result_get(&cell->summary, key);
+    char text[UNITS_TEXT_MAX];
+
+    if (!value || value->kind != RESULT_INTEGER)
+        return "?";
+    return arena_copy(arena, units_format_duration(text, sizeof text, value->integer, "us"));
+}
 
 static const char *book(struct arena *arena, const struct result_scenario *cell)
 {
@@ -41,42 +46,27 @@ static const char *book(struct arena *arena, const struct result_scenario *cell)
 
 static const char *told(struct arena *arena, const struct result_scenario *cell)
 {
-    const char *call = text_of(&cell->summary, "call"), *what = text_of(&cell->summary, "returns");
+    const char *call = text_of(cell, "call"), *returns = text_of(cell, "returns");
 
-    if (call && !strcmp(call, "none"))
-        return what ? what : "?";
-    return arena_printf(arena, "%s: %s", call ? call : "?", what ? what : "?");
-}
-
-static const char *duration(struct arena *arena, int64_t ns)
-{
-    char text[32];
-
-    if (ns == RESULT_UNKNOWN)
-        return "?";
-    return arena_copy(arena, units_format_duration(text, sizeof text, ns, "us"));
+    return strcmp(call, "none") ? arena_printf(arena, "%s: %s", call, returns) : returns;
 }
 
 static const char *measured(struct arena *arena, const struct result_scenario *cell)
 {
-    const char *when = text_of(&cell->summary, "when");
-    const char *after = duration(arena, number_of(&cell->summary, "after_ns"));
+    const char *when = text_of(cell, "when"), *after = duration_of(arena, cell, "after_ns");
 
-    if (when && !strcmp(when, "never"))
-        return "never";
-    if (when && !strcmp(when, "at once"))
+    if (!strcmp(when, "never"))
+        return when;
+    if (!strcmp(when, "at once"))
         return arena_printf(arena, "at once: %s", after);
-    return arena_printf(arena, "%s (%s)", after,
-                        duration(arena, number_of(&cell->summary, "predicted_ns")));
+    return arena_printf(arena, "%s (%s)", after, duration_of(arena, cell, "predicted_ns"));
 }
 
 static const char *here(struct arena *arena, const struct result_scenario *cell)
 {
-    const char *when = text_of(&cell->summary, "when");
+    const char *when = text_of(cell, "when");
 
-    if (when && (!strcmp(when, "never") || !strcmp(when, "at once")))
-        return when;
-    return duration(arena, number_of(&cell->summary, "this_host_ns"));
+    return strcmp(when, "by a timer") ? when : duration_of(arena, cell, "this_host_ns");
 }
 
 static const struct {
@@ -127,7 +117,7 @@ static void count(struct report *report, int64_t family, struct result_scenario 
     overview->verdict = ok == all ? RESULT_OK : RESULT_DIFFERS;
     if (ok == all)
         return;
-    overview->why = "Not every cell is as it should be; their own results say why.";
+    overview->why = "Some cells are not as expected; their own results say why.";
     overview->error =
         (struct result_error){.code = FINDING_SCENARIO_DIFFERS, .message = overview->why};
 }

@@ -8,22 +8,17 @@
 #ifndef SCENARIO_PROGRAMS_H
 #define SCENARIO_PROGRAMS_H
 
-#include "lab/fault.h"
 #include "lab/lab.h"
 #include "netkit/error.h"
 #include "result/result.h"
+#include "scenario/scenario.h"
 #include "trace/trace.h"
 #include <signal.h>
-
-struct programs_fault {
-    struct lab_fault fault;
-    const char *text; /* as the user wrote it */
-};
 
 struct programs_plan {
     const char *command[LAB_HOSTS]; /* lines for /bin/sh; NULL: none, but not for both */
     struct lab_config lab;          /* the trace is filled in */
-    const struct programs_fault *faults;
+    const struct scenario_fault *faults;
     size_t fault_count;
     uint16_t wait_port;                     /* the port that the server has to listen on; 0: any */
     bool no_wait;                           /* start the client at once */

@@ -17,9 +17,14 @@ void programs_count_faults(struct programs_run *run)
 {
     size_t count = run->plan->fault_count;
 
-    run->fault_counts = arena_alloc(&run->report->arena, (count + 1) * sizeof *run->fault_counts);
-    for (size_t i = 0; run->fault_counts && i < count; i++)
-        run->fault_counts[i] = lab_fault_count(run->lab, run->fault_numbers[i]);
+    run->faults = arena_alloc(&run->report->arena, (count + 1) * sizeof *run->faults);
+    for (size_t i = 0; run->faults && i < count; i++) {
+        struct lab_fault_count done = lab_fault_count(run->lab, run->fault_numbers[i]);
+        run->faults[i] = (struct result_fault){.number = run->fault_numbers[i],
+                                               .text = run->plan->faults[i].text,
+                                               .matched = (int64_t)done.matched,
+                                               .acted = (int64_t)done.acted};
+    }
 }
 
 static void note(struct arena *arena, struct result_lab *lab, const char *text)
@@ -125,19 +130,6 @@ static void judge_programs(const struct programs_run *run, struct result_lab *la
 
 /* ---- The wire ---- */
 
-static void list_faults(const struct programs_run *run, struct result_lab *lab)
-{
-    size_t count = run->plan->fault_count;
-
-    lab->faults = arena_alloc(&run->report->arena, (count + 1) * sizeof *lab->faults);
-    for (size_t i = 0; lab->faults && run->fault_counts && i < count; i++)
-        lab->faults[lab->fault_count++] =
-            (struct result_fault){.number = run->fault_numbers[i],
-                                  .text = run->plan->faults[i].text,
-                                  .matched = (int64_t)run->fault_counts[i].matched,
-                                  .acted = (int64_t)run->fault_counts[i].acted};
-}
-
 static void judge_wire(const struct programs_run *run, struct result_lab *lab)
 {
     struct report *report = run->report;
@@ -216,7 +208,8 @@ int programs_report(const struct programs_run *run, struct error *error)
     lab->ok = true;
     lab->name = run->plan->command[run->main_host];
     list_programs(run, lab);
-    list_faults(run, lab);
+    lab->faults = run->faults;
+    lab->fault_count = run->faults ? run->plan->fault_count : 0;
     list_connections(run, lab);
     judge_programs(run, lab);
     judge_wire(run, lab);

@@ -22,13 +22,13 @@ struct programs_run {
     enum lab_host main_host; /* whose end is the run's */
     int64_t started_ns, started_real_ns, stopped_ns;
     int *fault_numbers;
-    struct lab_fault_count *fault_counts;
+    struct result_fault *faults;
     size_t event_count;
     const char *notes;
     struct lab_stats stats;
 };
 
-/* Keeps the counts of the faults, while there is a lab. */
+/* Keeps what the faults did, while there is a lab. */
 void programs_count_faults(struct programs_run *run);
 int programs_report(const struct programs_run *run, struct error *error);
 
