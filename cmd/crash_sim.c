@@ -67,8 +67,8 @@ static const char *word(size_t index)
 }
 
 static const char *const description[] = {
-    "Lets a process, a host or the network between them fail, in a private lab, and shows which "
-    "call of the survivor tells it, with which error, and after how long.",
+    "Lets a process, a host or the network crash in a private lab, and shows which call tells the "
+    "survivor, with which error, and after how long.",
     "With --client or --server the survivor is your own program: does it notice, and after how "
     "long; does it hang, or take half a response for a whole one; does the server go on, and what "
     "does it leave behind.",
@@ -97,7 +97,7 @@ static const struct cli_example examples[] = {
 const struct cli_command crash_sim_command = {
     .name = "crash-sim",
     .group = "Reproduce it in a lab",
-    .summary = "what each side sees when the other dies, by which call, and after how long",
+    .summary = "what each side sees when the other crashes, by which call, and after how long",
     .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--matrix [OPTION]...\n--list\n"
              "--suite|SCENARIO... --client COMMAND [OPTION]...\n"
              "--suite|SCENARIO... --server COMMAND --port PORT [OPTION]...",

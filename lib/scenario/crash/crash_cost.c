@@ -181,12 +181,12 @@ static void play_vanishes(struct testbed *bed)
 
 const struct scenario crash_client_vanishes = {
     .name = "client-vanishes",
-    .title = "the clients' host crashes in front of a server with a thread for each connection",
+    .title = "the clients' host crashes, and the server has a thread for each connection",
     .book = "Half-open connections: a server with SO_KEEPALIVE detects them after two hours, one "
             "without never does (section 7.5).",
-    .here = "The same. Without keepalive, or a timeout of the server's own, each client that "
-            "vanishes costs a thread with its stack, a descriptor and a socket until the server "
-            "is restarted.",
+    .here = "The same. Without keepalive, or a timeout of its own, the server keeps a thread with "
+            "its stack, a descriptor and a socket for each client that vanished, until it is "
+            "restarted.",
     .play = play_vanishes,
 };
 
@@ -330,11 +330,13 @@ static void play_zombies(struct testbed *bed)
 
 const struct scenario crash_zombies = {
     .name = "zombie-children",
-    .title = "a server forks for each client, and the clients go: zombies, and what prevents them",
-    .book = "Each child that is not waited for stays as a zombie. Signals are not queued: five "
-            "ends at once can be one SIGCHLD, so that a handler with one wait leaves up to four "
-            "zombies; waitpid with WNOHANG in a loop leaves none (sections 5.9 and 5.10).",
-    .here = "The same. Ignoring SIGCHLD (or SA_NOCLDWAIT) leaves none either, as POSIX has it "
+    .title =
+        "a server forks for each client, and the clients close: zombies, and how to prevent them",
+    .book = "Each child that is not waited for remains a zombie. Signals are not queued: five "
+            "children that end at once can raise one SIGCHLD, so that a handler that waits once "
+            "leaves up to four zombies; waitpid with WNOHANG in a loop leaves none (sections 5.9 "
+            "and 5.10).",
+    .here = "The same. Ignoring SIGCHLD (or SA_NOCLDWAIT) leaves none either, as POSIX requires "
             "since 2001.",
     .play = play_zombies,
 };
