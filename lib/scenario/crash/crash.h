@@ -36,8 +36,8 @@ extern const struct scenario_setting crash_no_retransmission[];
 extern const struct scenario_setting crash_few_retries[];
 /* The same, and keepalive: a probe after one second, another after two, the end after three. */
 extern const struct scenario_setting crash_quick_keepalive[];
-/* Keepalive whose first probe, after four seconds, finds a host that has rebooted; and the two
- * above. */
+/* Keepalive whose first probe comes after four seconds, when a host that reboots is up again; few
+ * retries; and no early retransmission. */
 extern const struct scenario_setting crash_late_keepalive[];
 
 /* With this delay of the link the retransmission timeout is so far above its minimum that a late
@@ -60,7 +60,6 @@ struct crash crash_connected(struct testbed *bed);
 /* Another connection, on a port of its own; the listener takes the server's slot + 100. */
 void crash_connect(struct testbed *bed, struct agent *client, int client_slot, struct agent *server,
                    int server_slot, uint16_t port);
-
 /* Another client process with a connection to the same server, in that slot of it. */
 struct agent *crash_another_client(struct crash *crash, int server_slot);
 
@@ -127,7 +126,7 @@ int64_t crash_limit_ns(const struct crash *crash, enum crash_timer timer);
 /* A host that reboots must be up again well before the first keepalive probe. */
 void crash_check_boot_time(struct crash *crash);
 /* Ends the run (testbed_finish), and compares the client's segments and the time of the failure
- * with the schedule. sent_ns: when the data or the FIN was sent, told_ns: when the call returned.
+ * with the schedule. sent_ns: when the data or the FIN was sent; told_ns: when the call returned.
  */
 void crash_check_timer(struct crash *crash, enum crash_timer timer, int64_t sent_ns,
                        int64_t told_ns);
