@@ -113,5 +113,5 @@ EOF
     assert_stderr_has "--no-lab"
     try --listener :80 --rate 1k
     assert_status 2
-    assert_stderr_has "--rate belongs to"
+    assert_stderr_has "--rate is for scenarios in a lab"
 }
