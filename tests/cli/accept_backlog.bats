@@ -46,10 +46,10 @@ try() {
     assert_stderr_has "sweep is for scenarios in a lab"
     try --listener :80 --backlog 5
     assert_status 2
-    assert_stderr_has "--backlog belongs to"
+    assert_stderr_has "--backlog is for scenarios in a lab"
     try --listener :80 --sysctl server:net.core.somaxconn=5
     assert_status 2
-    assert_stderr_has "--sysctl belongs to"
+    assert_stderr_has "--sysctl is for scenarios in a lab"
 }
 
 @test "--duration is how long to watch, and --timeout still bounds it" {
