@@ -4,10 +4,10 @@
 /* clang-format off */
 static const struct cli_command *const commands[] = {
     &tcp_probe_command,
+    &accept_backlog_command,
     &connect_timeout_command,
     &linger_test_command,
     &crash_sim_command,
-    &accept_backlog_command,
     &lab_command,
     &doctor_command,
     &explain_command,
@@ -18,10 +18,10 @@ static const struct cli_command *const commands[] = {
 
 static const struct cli_example first_steps[] = {
     {"netkit tcp-probe --preset http localhost:8000",
-     "Time every part of a conversation with a live service, and say whose the delays are."},
-    {"netkit explain nagle-delayed-ack", "What a finding means, and what to do about it."},
-    {"netkit help", "All commands."},
-    {"netkit help tcp-probe", "One command, with its options and examples."},
+     "Time every part of an exchange with a live service, and see who causes the delays."},
+    {"netkit explain nagle-delayed-ack", "Explain a finding, and what to do about it."},
+    {"netkit help", "List all commands."},
+    {"netkit help tcp-probe", "Explain one command, with its options and examples."},
     {0},
 };
 

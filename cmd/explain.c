@@ -42,7 +42,7 @@ static void explain_finding(struct buf *out, enum finding_code code, int width)
     buf_printf(out, "%s (%s): %s\n", entry->name, finding_severity_name(entry->severity),
                entry->title);
     paragraph(out, "What happens", entry->explanation, width);
-    paragraph(out, "Whose it is", entry->fault, width);
+    paragraph(out, "Whose fault it is", entry->fault, width);
     paragraph(out, "What to do", entry->remedy, width);
 }
 
@@ -110,12 +110,13 @@ static int run(struct cli_invocation *invocation)
 }
 
 static const char *const description[] = {
-    "Says what a finding means, whose it is and what to do about it; the same for the errno values "
-    "of socket calls and for the states of a TCP connection. Without a CODE it lists them all.",
+    "Explains what a finding means, whose fault it is and what to do about it; also the errno "
+    "values "
+    "of socket calls and the states of a TCP connection. Without CODE it lists them all.",
     NULL};
 
 static const struct cli_example examples[] = {
-    {"netkit explain nagle-delayed-ack", "What holds small writes back, and how to mend it."},
+    {"netkit explain nagle-delayed-ack", "What holds small writes back, and how to fix it."},
     {"netkit explain ECONNRESET CLOSE-WAIT", "An error and a state."},
     {0}};
 

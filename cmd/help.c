@@ -36,10 +36,10 @@ static int run(struct cli_invocation *invocation)
 }
 
 static const char *const description[] = {
-    "Without a COMMAND it lists them all. 'netkit COMMAND --help' says the same.", NULL};
+    "Without COMMAND it lists all commands. 'netkit COMMAND --help' prints the same text.", NULL};
 
 static const struct cli_example examples[] = {
-    {"netkit help tcp-probe", "What tcp-probe does, with every option and examples."}, {0}};
+    {"netkit help tcp-probe", "What tcp-probe does, with all its options and examples."}, {0}};
 
 const struct cli_command help_command = {
     .name = "help",

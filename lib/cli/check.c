@@ -124,6 +124,19 @@ static int check_command(const struct cli_program *program, const struct cli_com
     return rc;
 }
 
+/* Whether a command's group began before the command in front of it. */
+static bool is_scattered(const struct cli_program *program, size_t at)
+{
+    const char *group = program->commands[at]->group;
+
+    if (!at || !group || !strcmp(group, program->commands[at - 1]->group))
+        return false;
+    for (size_t i = 0; i < at; i++)
+        if (!strcmp(program->commands[i]->group, group))
+            return true;
+    return false;
+}
+
 int cli_check(const struct cli_program *program, struct error *error)
 {
     for (size_t i = 0; program->commands[i]; i++) {
@@ -131,6 +144,8 @@ int cli_check(const struct cli_program *program, struct error *error)
         int rc = cli_command_find(program, command->name) == command
                      ? check_command(program, command, error)
                      : error_set(error, EINVAL, "the name is taken twice");
+        if (!rc && is_scattered(program, i))
+            rc = error_set(error, EINVAL, "it does not stand beside the others of its group");
         if (rc) {
             error_add(error, "%s", command->name);
             return rc;

@@ -49,9 +49,7 @@ static void mark_given(struct parser *parser, const struct cli_row *row)
 static int take_qualifier(struct parser *parser, const struct cli_row *row, const char *text)
 {
     if (!parser->latest || !parser->latest->count)
-        return error_set(parser->error, EINVAL,
-                         "--%s qualifies the option before it, and there is none that it could "
-                         "qualify",
+        return error_set(parser->error, EINVAL, "--%s must follow an option that it qualifies",
                          row->option->name);
     return cli_item_qualify(parser->invocation, &parser->latest->items[parser->latest->count - 1],
                             row->option, text, parser->error);
@@ -62,7 +60,7 @@ static int take_item(struct parser *parser, const struct cli_row *row, const cha
     struct cli_items *items = field_of(parser, row);
 
     if (parser->only && parser->latest)
-        return error_set(parser->error, EINVAL, "--%s: one item a line", row->option->name);
+        return error_set(parser->error, EINVAL, "--%s: only one item per line", row->option->name);
     int rc = cli_items_append(parser->invocation, items, row->option, text, parser->error);
     if (rc)
         return rc;
@@ -109,7 +107,7 @@ static int take_option(struct parser *parser, const struct cli_row *row, const c
 
     if (parser->only && !option->qualifier &&
         (option->kind != CLI_KIND_ITEM || field_of(parser, row) != parser->only))
-        return error_set(parser->error, EINVAL, "--%s cannot stand in such a file", option->name);
+        return error_set(parser->error, EINVAL, "--%s is not allowed in such a file", option->name);
     mark_given(parser, row);
     if (option->qualifier)
         return take_qualifier(parser, row, text);
@@ -187,7 +185,7 @@ static int missing_value(struct parser *parser, const struct cli_option *option)
 {
     cleanup(buf) struct buf wanted = {0};
     cli_value_wanted(&wanted, option);
-    return error_set(parser->error, EINVAL, "--%s wants %s, and nothing follows it", option->name,
+    return error_set(parser->error, EINVAL, "--%s wants %s, but nothing follows it", option->name,
                      buf_str(&wanted));
 }
 
@@ -256,7 +254,7 @@ static int take_argument(struct parser *parser, const char *word)
 
     cli_quote(&got, word);
     if (parser->only)
-        return error_set(parser->error, EINVAL, "wants an option at %s", buf_str(&got));
+        return error_set(parser->error, EINVAL, "expected an option at %s", buf_str(&got));
     if (!positional->name)
         return error_set(parser->error, EINVAL, "takes no arguments, got %s", buf_str(&got));
     if (positional->max && invocation->arg_count == positional->max)
@@ -373,7 +371,7 @@ static int read_line(struct cli_invocation *invocation, struct cli_items *items,
     if (!len || *text == '#')
         return 0;
     if (memchr(text, '\0', len))
-        return error_set(error, EINVAL, "holds a zero byte");
+        return error_set(error, EINVAL, "contains a zero byte");
     char *line = arena_alloc(&invocation->arena, len + 1);
     const char **words = arena_alloc(&invocation->arena, (len / 2 + 1) * sizeof *words);
     if (!line || !words)

@@ -27,7 +27,7 @@ refused() { # message, then the arguments
         --stall=-1 :80
     refused "--format wants one of text, json, ndjson, junit, tap, prometheus, got 'jsn'; did you mean 'json'?" \
         --format jsn :80
-    refused "--output wants FILE, and nothing follows it" :80 -o
+    refused "--output wants FILE, but nothing follows it" :80 -o
 }
 
 @test "what does not go together is refused" {

@@ -291,7 +291,7 @@ static void errors_name_the_option_and_what_it_accepts(void **state)
     } cases[] = {
         {"--rounds x a", "--rounds wants a whole number from 1 to 1000000, got 'x'"},
         {"-n0 a", "--rounds wants a whole number from 1 to 1000000, got '0'"},
-        {"--rounds", "--rounds wants a whole number from 1 to 1000000, and nothing follows it"},
+        {"--rounds", "--rounds wants a whole number from 1 to 1000000, but nothing follows it"},
         {"--ronds 3 a", "unknown option '--ronds'; did you mean --rounds?"},
         {"--round=3 a", "unknown option '--round'; did you mean --rounds?"},
         {"--fl a", "unknown option '--fl'; did you mean --flag?"},
@@ -316,9 +316,8 @@ static void errors_name_the_option_and_what_it_accepts(void **state)
         {"--gap 5ms a", "--gap needs --text or --header"},
         {"-f", "TARGET is missing: host:port"},
         {"a b c", "takes no more than 2 arguments, got also 'c'"},
-        {"--text", "--text wants TEXT, and nothing follows it"},
-        {"--count 3 --drop syn a",
-         "--count qualifies the option before it, and there is none that it could qualify"},
+        {"--text", "--text wants TEXT, but nothing follows it"},
+        {"--count 3 --drop syn a", "--count must follow an option that it qualifies"},
         {"--drop syn --count 0 a", "--count wants a whole number of at least 1, got '0'"},
         {"--drop= a", "--drop '': wants a match"},
         {"--rounds \x1b[2J\xff a",
@@ -415,15 +414,14 @@ static void bad_lines_are_named(void **state)
         const char *message;
     } cases[] = {
         {"--drop syn\n--count 1\n",
-         "faults.txt:2: --count qualifies the option before it, and there is none that it could "
-         "qualify"},
-        {"--drop syn --drop fin", "faults.txt:1: --drop: one item a line"},
+         "faults.txt:2: --count must follow an option that it qualifies"},
+        {"--drop syn --drop fin", "faults.txt:1: --drop: only one item per line"},
         {"--drop 'syn", "faults.txt:1: the quote ' is not closed"},
-        {"--flag", "faults.txt:1: --flag cannot stand in such a file"},
-        {"--faults x", "faults.txt:1: --faults cannot stand in such a file"},
-        {"--help", "faults.txt:1: --help cannot stand in such a file"},
-        {"drop syn", "faults.txt:1: wants an option at 'drop'"},
-        {"--drop", "faults.txt:1: --drop wants TEXT, and nothing follows it"},
+        {"--flag", "faults.txt:1: --flag is not allowed in such a file"},
+        {"--faults x", "faults.txt:1: --faults is not allowed in such a file"},
+        {"--help", "faults.txt:1: --help is not allowed in such a file"},
+        {"drop syn", "faults.txt:1: expected an option at 'drop'"},
+        {"--drop", "faults.txt:1: --drop wants TEXT, but nothing follows it"},
         {"--drpo syn", "faults.txt:1: unknown option '--drpo'; did you mean --drop?"},
     };
     (void)state;
@@ -452,7 +450,7 @@ static void a_file_stands_where_its_option_stands(void **state)
         assert_int_equal(sample->faults.items[i].text[0], 'a' + (int)i);
     cli_invocation_free(&parsed.invocation);
     snprintf(line, sizeof line, "--faults %s --count 1 x", path);
-    refuse(line, "--count qualifies the option before it, and there is none that it could qualify");
+    refuse(line, "--count must follow an option that it qualifies");
     unlink(path);
     parse(&parsed, line);
     assert_int_equal(parsed.rc, -ENOENT);
@@ -522,6 +520,21 @@ static void unsound_tables_are_found(void **state)
         assert_string_equal(error.text, cases[i].message);
         free(made);
     }
+}
+
+static void scattered_groups_are_found(void **state)
+{
+    const struct cli_command a = {.name = "a", .group = "A", .summary = "a", .run = run};
+    const struct cli_command b = {.name = "b", .group = "B", .summary = "b", .run = run};
+    const struct cli_command c = {.name = "c", .group = "A", .summary = "c", .run = run};
+    struct cli_program scattered = {
+        .name = "p", .commands = (const struct cli_command *const[]){&a, &b, &c, NULL}};
+    struct error error = {0};
+    (void)state;
+    assert_int_equal(cli_check(&scattered, &error), -EINVAL);
+    assert_string_equal(error.text, "c: it does not stand beside the others of its group");
+    scattered.commands = (const struct cli_command *const[]){&a, &c, &b, NULL};
+    assert_int_equal(cli_check(&scattered, &error), 0);
 }
 
 static void roff_text_is_quoted(void **state)
@@ -611,6 +624,7 @@ int main(void)
         cmocka_unit_test(a_file_stands_where_its_option_stands),
         cmocka_unit_test(help_fits_the_terminal),
         cmocka_unit_test(unsound_tables_are_found),
+        cmocka_unit_test(scattered_groups_are_found),
         cmocka_unit_test(roff_text_is_quoted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
