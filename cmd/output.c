@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -194,14 +195,26 @@ bool output_wants_color(int descriptor)
     return isatty(descriptor) && !(no_color && *no_color) && term && *term && strcmp(term, "dumb");
 }
 
-struct cli_style output_style(void)
+/* The columns of the terminal; 0 when standard output is none, or a terminal that does not say. */
+static int terminal_columns(void)
 {
     struct winsize size;
-    int columns = COLUMNS_DEFAULT;
 
-    if (isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
-        columns = size.ws_col < COLUMNS_MIN   ? COLUMNS_MIN
-                  : size.ws_col > COLUMNS_MAX ? COLUMNS_MAX
-                                              : size.ws_col;
+    return isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? size.ws_col : 0;
+}
+
+struct cli_style output_style(void)
+{
+    int columns = terminal_columns();
+
+    columns = !columns                ? COLUMNS_DEFAULT
+              : columns < COLUMNS_MIN ? COLUMNS_MIN
+              : columns > COLUMNS_MAX ? COLUMNS_MAX
+                                      : columns;
     return (struct cli_style){.width = columns, .color = output_wants_color(STDOUT_FILENO)};
+}
+
+int output_table_columns(void)
+{
+    return isatty(STDOUT_FILENO) ? terminal_columns() : INT_MAX;
 }

@@ -59,6 +59,10 @@ int output_finish(const char *command, int status);
  * and TERM. */
 struct cli_style output_style(void);
 
+/* The columns that a table may take on standard output: the terminal's, without an end where it is
+ * no terminal. */
+int output_table_columns(void);
+
 /* Whether `descriptor` is a terminal that wants colour, by NO_COLOR and TERM. */
 bool output_wants_color(int descriptor);
 

@@ -50,6 +50,8 @@ static struct report_style style_of(const struct common_options *options)
     struct cli_style terminal = output_style();
 
     return (struct report_style){.width = terminal.width,
+                                 .table_width =
+                                     options->output ? REPORT_WIDTH_MAX : output_table_columns(),
                                  .color = !options->output && common_color(options, STDOUT_FILENO),
                                  .unicode = text_locale_is_utf8(),
                                  .verbose = options->verbose,
@@ -76,10 +78,13 @@ static int draw(const struct common_options *options, struct report *report,
 {
     enum common_diagram diagram = common_diagram(options);
     cleanup(buf) struct buf picture = {0};
+    struct report_style drawn = *style;
     int rc = 0;
 
+    if (options->diagram_file)
+        drawn.table_width = REPORT_WIDTH_MAX;
     if (diagram != COMMON_DIAGRAM_NONE)
-        rc = report_ladder(&picture, ladder_of(diagram), report, style, error);
+        rc = report_ladder(&picture, ladder_of(diagram), report, &drawn, error);
     if (rc == -ENOENT)
         return error_set(error, ENOENT, "no diagram: no round was complete");
     if (!rc && options->diagram_file)

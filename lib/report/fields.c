@@ -7,6 +7,15 @@
 #define PLACE(type, member) .offset = offsetof(struct type, member)
 #define COUNTED(type, member, count)                                                               \
     PLACE(type, member), .count_offset = offsetof(struct type, count)
+/* The place of an array of structures or of a pointer to one, and the fields of these. */
+#define ARRAY(type, member, count, table)                                                          \
+    FIELD_ARRAY, COUNTED(type, member, count),                                                     \
+        .element_bytes = sizeof *((struct type *)0)->member, .fields = (table)
+#define POINTER(type, member, table)                                                               \
+    FIELD_POINTER, PLACE(type, member), .element_bytes = sizeof *((struct type *)0)->member,       \
+                                        .fields = (table)
+#define OBJECT(type, member, table) FIELD_OBJECT, PLACE(type, member), .fields = (table)
+#define TEXTS(type, member)         FIELD_TEXTS, COUNTED(type, member.items, member.count)
 #define END                                                                                        \
     {                                                                                              \
         0                                                                                          \
@@ -63,18 +72,14 @@ const struct report_field report_probe_fields[] = {
     {"error", NULL, FIELD_ERROR, PLACE(result_probe, error)},
     {"connect", NULL, FIELD_OBJECT, .fields = report_connect_fields},
     {"rounds", "rounds", FIELD_INTEGER, PLACE(result_probe, rounds)},
-    {"latency", "latency", FIELD_OBJECT, PLACE(result_probe, latency),
-     .fields = report_latency_fields},
+    {"latency", "latency", OBJECT(result_probe, latency, report_latency_fields)},
     {"breakdown", NULL, FIELD_BREAKDOWN, PLACE(result_probe, breakdown)},
-    {"arms", NULL, FIELD_ARRAY, COUNTED(result_probe, arms, arm_count),
-     .element_bytes = sizeof(struct result_arm), .fields = report_arm_fields},
+    {"arms", NULL, ARRAY(result_probe, arms, arm_count, report_arm_fields)},
     {"tcp_info", NULL, FIELD_MAP, PLACE(result_probe, tcp_info)},
-    {"tls", NULL, FIELD_POINTER, PLACE(result_probe, tls),
-     .element_bytes = sizeof(struct result_tls), .fields = report_tls_fields},
+    {"tls", NULL, POINTER(result_probe, tls, report_tls_fields)},
     {"failed_rounds", "failed", FIELD_INTEGER, PLACE(result_probe, failed_rounds)},
     {"connections", "connections", FIELD_INTEGER, PLACE(result_probe, connections)},
-    {"wire", "on the wire", FIELD_OBJECT, PLACE(result_probe, wire),
-     .fields = report_latency_fields},
+    {"wire", "on the wire", OBJECT(result_probe, wire, report_latency_fields)},
     {"histogram", NULL, FIELD_HISTOGRAM, PLACE(result_probe, histogram)},
     {"slow_round_ns", NULL, FIELD_DURATION, PLACE(result_probe, slow_round_ns)},
     {"notes", NULL, FIELD_TEXTS, COUNTED(result_probe, notes, note_count)},
@@ -88,10 +93,8 @@ static const struct report_field sides_fields[] = {
 };
 
 static const struct report_field states_fields[] = {
-    {"client", NULL, FIELD_TEXTS,
-     COUNTED(result_connection, client_states.items, client_states.count)},
-    {"server", NULL, FIELD_TEXTS,
-     COUNTED(result_connection, server_states.items, server_states.count)},
+    {"client", NULL, TEXTS(result_connection, client_states)},
+    {"server", NULL, TEXTS(result_connection, server_states)},
     END,
 };
 
@@ -102,14 +105,12 @@ static const struct report_field connection_fields[] = {
     {"server", NULL, FIELD_TEXT, PLACE(result_connection, server)},
     {"started_ns", NULL, FIELD_DURATION, PLACE(result_connection, started_ns)},
     {"duration_ns", NULL, FIELD_DURATION, PLACE(result_connection, duration_ns)},
-    {"flags", NULL, FIELD_TEXTS, COUNTED(result_connection, flags.items, flags.count)},
+    {"flags", NULL, TEXTS(result_connection, flags)},
     {"flags_omitted", NULL, FIELD_INTEGER, PLACE(result_connection, flags_omitted)},
     {"states", NULL, FIELD_OBJECT, .fields = states_fields},
-    {"segments", NULL, FIELD_OBJECT, PLACE(result_connection, segments), .fields = sides_fields},
-    {"payload_bytes", NULL, FIELD_OBJECT, PLACE(result_connection, payload_bytes),
-     .fields = sides_fields},
-    {"retransmissions", NULL, FIELD_OBJECT, PLACE(result_connection, retransmissions),
-     .fields = sides_fields},
+    {"segments", NULL, OBJECT(result_connection, segments, sides_fields)},
+    {"payload_bytes", NULL, OBJECT(result_connection, payload_bytes, sides_fields)},
+    {"retransmissions", NULL, OBJECT(result_connection, retransmissions, sides_fields)},
     {"end", NULL, FIELD_TEXT, PLACE(result_connection, end)},
     END,
 };
@@ -145,22 +146,18 @@ static const struct report_field wire_fields[] = {
 
 const struct report_field report_lab_fields[] = {
     {"ok", NULL, FIELD_BOOL, PLACE(result_lab, ok)},
-    {"programs", NULL, FIELD_ARRAY, COUNTED(result_lab, programs, program_count),
-     .element_bytes = sizeof(struct result_program), .fields = program_fields},
-    {"faults", NULL, FIELD_ARRAY, COUNTED(result_lab, faults, fault_count),
-     .element_bytes = sizeof(struct result_fault), .fields = fault_fields},
-    {"connections", NULL, FIELD_ARRAY, COUNTED(result_lab, connections.items, connections.count),
-     .element_bytes = sizeof(struct result_connection), .fields = connection_fields},
-    {"wire", NULL, FIELD_OBJECT, PLACE(result_lab, wire), .fields = wire_fields},
+    {"programs", NULL, ARRAY(result_lab, programs, program_count, program_fields)},
+    {"faults", NULL, ARRAY(result_lab, faults, fault_count, fault_fields)},
+    {"connections", NULL,
+     ARRAY(result_lab, connections.items, connections.count, connection_fields)},
+    {"wire", NULL, OBJECT(result_lab, wire, wire_fields)},
     {"notes", NULL, FIELD_TEXTS, COUNTED(result_lab, notes, note_count)},
     END,
 };
 
 static const struct report_field scenario_states_fields[] = {
-    {"client", NULL, FIELD_TEXTS,
-     COUNTED(result_scenario, client_states.items, client_states.count)},
-    {"server", NULL, FIELD_TEXTS,
-     COUNTED(result_scenario, server_states.items, server_states.count)},
+    {"client", NULL, TEXTS(result_scenario, client_states)},
+    {"server", NULL, TEXTS(result_scenario, server_states)},
     END,
 };
 
@@ -215,21 +212,16 @@ const struct report_field report_scenario_fields[] = {
     {"connections", NULL, FIELD_ARRAY,
      COUNTED(result_scenario, connections.items, connections.count),
      .element_bytes = sizeof(struct result_connection), .fields = connection_fields},
-    {"calls", NULL, FIELD_ARRAY, COUNTED(result_scenario, calls, call_count),
-     .element_bytes = sizeof(struct result_call), .fields = call_fields},
-    {"timings", NULL, FIELD_ARRAY, COUNTED(result_scenario, timings, timing_count),
-     .element_bytes = sizeof(struct result_timing), .fields = timing_fields},
-    {"tables", NULL, FIELD_ARRAY, COUNTED(result_scenario, tables, table_count),
-     .element_bytes = sizeof(struct result_table), .fields = table_fields},
+    {"calls", NULL, ARRAY(result_scenario, calls, call_count, call_fields)},
+    {"timings", NULL, ARRAY(result_scenario, timings, timing_count, timing_fields)},
+    {"tables", NULL, ARRAY(result_scenario, tables, table_count, table_fields)},
     {"summary", NULL, FIELD_MAP, PLACE(result_scenario, summary)},
-    {"faults", NULL, FIELD_ARRAY, COUNTED(result_scenario, faults, fault_count),
-     .element_bytes = sizeof(struct result_fault), .fields = fault_fields},
-    {"wire", NULL, FIELD_OBJECT, PLACE(result_scenario, wire), .fields = wire_fields},
+    {"faults", NULL, ARRAY(result_scenario, faults, fault_count, fault_fields)},
+    {"wire", NULL, OBJECT(result_scenario, wire, wire_fields)},
     {"notes", NULL, FIELD_TEXTS, COUNTED(result_scenario, notes, note_count)},
     {"attempts", NULL, FIELD_INTEGER, PLACE(result_scenario, attempts)},
     {"runs", NULL, FIELD_INTEGER, PLACE(result_scenario, runs)},
-    {"outcomes", NULL, FIELD_ARRAY, COUNTED(result_scenario, outcomes, outcome_count),
-     .element_bytes = sizeof(struct result_outcome), .fields = outcome_fields},
+    {"outcomes", NULL, ARRAY(result_scenario, outcomes, outcome_count, outcome_fields)},
     END,
 };
 
@@ -260,8 +252,7 @@ static const struct report_field sighting_fields[] = {
     {"synacks", NULL, FIELD_INTEGER, PLACE(result_sighting, synacks)},
     {"synack_ttl", NULL, FIELD_INTEGER, PLACE(result_sighting, synack_ttl)},
     {"rst_ttl", NULL, FIELD_INTEGER, PLACE(result_sighting, rst_ttl)},
-    {"icmp", NULL, FIELD_POINTER, PLACE(result_sighting, icmp),
-     .element_bytes = sizeof(struct result_icmp), .fields = icmp_fields},
+    {"icmp", NULL, POINTER(result_sighting, icmp, icmp_fields)},
     END,
 };
 
@@ -271,10 +262,8 @@ static const struct report_field try_fields[] = {
     {"took_ns", NULL, FIELD_DURATION, PLACE(result_reach_try, took_ns)},
     {"rtt_ns", NULL, FIELD_DURATION, PLACE(result_reach_try, rtt_ns)},
     {"syn_retransmits", NULL, FIELD_INTEGER, PLACE(result_reach_try, syn_retransmits)},
-    {"icmp", NULL, FIELD_POINTER, PLACE(result_reach_try, icmp),
-     .element_bytes = sizeof(struct result_icmp), .fields = icmp_fields},
-    {"captured", NULL, FIELD_POINTER, PLACE(result_reach_try, wire),
-     .element_bytes = sizeof(struct result_sighting), .fields = sighting_fields},
+    {"icmp", NULL, POINTER(result_reach_try, icmp, icmp_fields)},
+    {"captured", NULL, POINTER(result_reach_try, wire, sighting_fields)},
     END,
 };
 
@@ -284,14 +273,12 @@ static const struct report_field hop_fields[] = {
     {"answer", NULL, FIELD_TEXT, PLACE(result_hop, answer)},
     {"rtt_ns", NULL, FIELD_DURATION, PLACE(result_hop, rtt_ns)},
     {"syn_retransmits", NULL, FIELD_INTEGER, PLACE(result_hop, syn_retransmits)},
-    {"icmp", NULL, FIELD_POINTER, PLACE(result_hop, icmp),
-     .element_bytes = sizeof(struct result_icmp), .fields = icmp_fields},
+    {"icmp", NULL, POINTER(result_hop, icmp, icmp_fields)},
     END,
 };
 
 static const struct report_field path_fields[] = {
-    {"hops", NULL, FIELD_ARRAY, COUNTED(result_path, hops, hop_count),
-     .element_bytes = sizeof(struct result_hop), .fields = hop_fields},
+    {"hops", NULL, ARRAY(result_path, hops, hop_count, hop_fields)},
     {"end", NULL, FIELD_TEXT, PLACE(result_path, end)},
     END,
 };
@@ -322,12 +309,9 @@ const struct report_field report_reach_fields[] = {
     {"connect_ns", "connect", FIELD_DURATION, PLACE(result_reach, connect_ns)},
     {"rtt_ns", "round trip", FIELD_DURATION, PLACE(result_reach, rtt_ns)},
     {"syn_retransmits", "SYNs sent again", FIELD_INTEGER, PLACE(result_reach, syn_retransmits)},
-    {"tries", NULL, FIELD_ARRAY, COUNTED(result_reach, tries, try_count),
-     .element_bytes = sizeof(struct result_reach_try), .fields = try_fields},
-    {"route", NULL, FIELD_POINTER, PLACE(result_reach, route),
-     .element_bytes = sizeof(struct result_route), .fields = route_fields},
-    {"path", NULL, FIELD_POINTER, PLACE(result_reach, path),
-     .element_bytes = sizeof(struct result_path), .fields = path_fields},
+    {"tries", NULL, ARRAY(result_reach, tries, try_count, try_fields)},
+    {"route", NULL, POINTER(result_reach, route, route_fields)},
+    {"path", NULL, POINTER(result_reach, path, path_fields)},
     {"syns_predicted", NULL, FIELD_OBJECT, .fields = predicted_fields},
     {"syns_sent", NULL, FIELD_INTEGER, PLACE(result_reach, syns_sent)},
     {"gives_up_ns", NULL, FIELD_DURATION, PLACE(result_reach, gives_up_ns)},
@@ -345,8 +329,7 @@ static const struct report_field syn_fields[] = {
 
 static const struct report_field schedule_fields[] = {
     {"schedule", NULL, FIELD_TEXT, PLACE(result_schedule, name)},
-    {"syns", NULL, FIELD_ARRAY, COUNTED(result_schedule, syns, syn_count),
-     .element_bytes = sizeof(struct result_syn), .fields = syn_fields},
+    {"syns", NULL, ARRAY(result_schedule, syns, syn_count, syn_fields)},
     {"failed_ns", NULL, FIELD_DURATION, PLACE(result_schedule, failed_ns)},
     {"failed_latest_ns", NULL, FIELD_DURATION, PLACE(result_schedule, failed_latest_ns)},
     {"settings", NULL, FIELD_MAP, PLACE(result_schedule, settings)},
@@ -386,21 +369,19 @@ const struct report_field report_listener_fields[] = {
     {"verdict", NULL, FIELD_CODE, PLACE(result_listener, error.code)},
     {"watched_ns", NULL, FIELD_DURATION, PLACE(result_listener, watched_ns)},
     {"limit", NULL, FIELD_INTEGER, PLACE(result_listener, limit)},
-    {"accept_queue", NULL, FIELD_OBJECT, PLACE(result_listener, accept_queue),
-     .fields = queue_fields},
-    {"half_open", NULL, FIELD_OBJECT, PLACE(result_listener, half_open), .fields = queue_fields},
-    {"drops", NULL, FIELD_OBJECT, PLACE(result_listener, drops), .fields = bounds_fields},
-    {"overflows", NULL, FIELD_OBJECT, PLACE(result_listener, overflows), .fields = bounds_fields},
-    {"arrived", NULL, FIELD_OBJECT, PLACE(result_listener, arrived), .fields = bounds_fields},
-    {"accepted", NULL, FIELD_OBJECT, PLACE(result_listener, accepted), .fields = bounds_fields},
+    {"accept_queue", NULL, OBJECT(result_listener, accept_queue, queue_fields)},
+    {"half_open", NULL, OBJECT(result_listener, half_open, queue_fields)},
+    {"drops", NULL, OBJECT(result_listener, drops, bounds_fields)},
+    {"overflows", NULL, OBJECT(result_listener, overflows, bounds_fields)},
+    {"arrived", NULL, OBJECT(result_listener, arrived, bounds_fields)},
+    {"accepted", NULL, OBJECT(result_listener, accepted, bounds_fields)},
     {"wait_ns", NULL, FIELD_DURATION, PLACE(result_listener, wait_ns)},
     {"binds", NULL, FIELD_TEXT, PLACE(result_listener, binds)},
     {"setting", NULL, FIELD_TEXT, PLACE(result_listener, setting)},
     {"alone", NULL, FIELD_BOOL, PLACE(result_listener, alone)},
     {"closed_ns", NULL, FIELD_DURATION, PLACE(result_listener, closed_ns)},
     {"counters", NULL, FIELD_MAP, PLACE(result_listener, counters)},
-    {"chart", NULL, FIELD_ARRAY, COUNTED(result_listener, chart, chart_count),
-     .element_bytes = sizeof(struct result_chart_column), .fields = column_fields},
+    {"chart", NULL, ARRAY(result_listener, chart, chart_count, column_fields)},
     {"notes", NULL, FIELD_TEXTS, COUNTED(result_listener, notes, note_count)},
     END,
 };
@@ -487,8 +468,7 @@ static const struct report_field host_fields[] = {
 const struct report_field report_report_fields[] = {
     HEAD,
     {"results", NULL, FIELD_RESULTS, COUNTED(report, results, result_count)},
-    {"findings", NULL, FIELD_ARRAY, COUNTED(report, findings.items, findings.count),
-     .element_bytes = sizeof(struct finding), .fields = report_finding_fields},
+    {"findings", NULL, ARRAY(report, findings.items, findings.count, report_finding_fields)},
     TAIL,
     {"thresholds", NULL, FIELD_CHECKS, COUNTED(report, checks.items, checks.count)},
     END,
@@ -507,67 +487,49 @@ const char *report_capture_name(enum result_capture capture)
     return "none";
 }
 
+static const char *named(const char *name)
+{
+    return name ? name : "?";
+}
+
+#define KIND(table, member, name, fine)                                                            \
+    (struct report_kind)                                                                           \
+    {                                                                                              \
+        (table), &result->member, named(result->member.name), (fine), &result->member.error, NULL, \
+            0                                                                                      \
+    }
+#define KIND_WITH_NOTES(table, member, name, fine)                                                 \
+    (struct report_kind)                                                                           \
+    {                                                                                              \
+        (table), &result->member, named(result->member.name), (fine), &result->member.error,       \
+            result->member.notes, result->member.note_count                                        \
+    }
+
 struct report_kind report_kind_of(const struct result *result)
 {
     static const struct result_error no_error;
 
     switch (result->type) {
     case RESULT_PROBE:
-        return (struct report_kind){
-            .fields = report_probe_fields,
-            .body = &result->probe,
-            .name = result->probe.target ? result->probe.target : "?",
-            .ok = result->probe.ok,
-            .error = &result->probe.error,
-        };
+        return KIND_WITH_NOTES(report_probe_fields, probe, target, result->probe.ok);
     case RESULT_LAB:
-        return (struct report_kind){
-            .fields = report_lab_fields,
-            .body = &result->lab,
-            .name = result->lab.name ? result->lab.name : "?",
-            .ok = result->lab.ok,
-            .error = &result->lab.error,
-        };
+        return KIND_WITH_NOTES(report_lab_fields, lab, name, result->lab.ok);
     case RESULT_MACHINE:
-        return (struct report_kind){
-            .fields = report_machine_fields,
-            .body = &result->machine,
-            .name = result->machine.check ? result->machine.check : "?",
-            .ok = result->machine.health != RESULT_HEALTH_PROBLEM,
-            .error = &result->machine.error,
-        };
+        return KIND(report_machine_fields, machine, check,
+                    result->machine.health != RESULT_HEALTH_PROBLEM);
     case RESULT_REACH:
-        return (struct report_kind){
-            .fields = report_reach_fields,
-            .body = &result->reach,
-            .name = result->reach.target ? result->reach.target : "?",
-            .ok = result->reach.ok,
-            .error = &result->reach.error,
-        };
-    case RESULT_SCHEDULE:
-        return (struct report_kind){
-            .fields = schedule_fields,
-            .body = &result->schedule,
-            .name = result->schedule.name ? result->schedule.name : "?",
-            .ok = true,
-            .error = &no_error,
-        };
+        return KIND(report_reach_fields, reach, target, result->reach.ok);
     case RESULT_SCENARIO:
-        return (struct report_kind){
-            .fields = report_scenario_fields,
-            .body = &result->scenario,
-            .name = result->scenario.name ? result->scenario.name : "?",
-            .ok = result->scenario.verdict == RESULT_OK,
-            .error = &result->scenario.error,
-        };
+        return KIND_WITH_NOTES(report_scenario_fields, scenario, name,
+                               result->scenario.verdict == RESULT_OK);
     case RESULT_LISTENER:
-        return (struct report_kind){
-            .fields = report_listener_fields,
-            .body = &result->listener,
-            .name = result->listener.listener ? result->listener.listener : "?",
-            .ok = result->listener.ok,
-            .error = &result->listener.error,
-        };
+        return KIND_WITH_NOTES(report_listener_fields, listener, listener, result->listener.ok);
+    case RESULT_SCHEDULE:
+        return (struct report_kind){.fields = schedule_fields,
+                                    .body = &result->schedule,
+                                    .name = named(result->schedule.name),
+                                    .ok = true,
+                                    .error = &no_error};
     }
     return (struct report_kind){.name = "?"};
 }

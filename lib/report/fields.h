@@ -92,6 +92,8 @@ struct report_kind {
     const char *name; /* the target or scenario */
     bool ok;
     const struct result_error *error;
+    const char *const *notes;
+    size_t note_count;
 };
 struct report_kind report_kind_of(const struct result *result);
 

@@ -26,12 +26,12 @@ static json_t *from_integer(int64_t value)
     return value == RESULT_UNKNOWN ? json_null() : json_integer(value);
 }
 
-static void set(json_t *object, const char *key, json_t *value, bool *failed)
+static void json_set(json_t *object, const char *key, json_t *value, bool *failed)
 {
     *failed |= json_object_set_new(object, key, value) != 0;
 }
 
-static void append(json_t *array, json_t *value, bool *failed)
+static void json_append(json_t *array, json_t *value, bool *failed)
 {
     *failed |= json_array_append_new(array, value) != 0;
 }
@@ -41,7 +41,7 @@ static json_t *from_texts(const char *const *texts, size_t count, bool *failed)
     json_t *array = json_array();
 
     for (size_t i = 0; i < count; i++)
-        append(array, report_json_text(texts[i]), failed);
+        json_append(array, report_json_text(texts[i]), failed);
     return array;
 }
 
@@ -49,8 +49,8 @@ static json_t *from_range(int64_t min, int64_t max, bool *failed)
 {
     json_t *object = json_object();
 
-    set(object, "min", from_integer(min), failed);
-    set(object, "max", from_integer(max), failed);
+    json_set(object, "min", from_integer(min), failed);
+    json_set(object, "max", from_integer(max), failed);
     return object;
 }
 
@@ -82,7 +82,7 @@ static json_t *from_map(const struct result_map *map, bool *failed)
     for (size_t i = 0; i < map->count; i++) {
         cleanup(buf) struct buf key = {0};
         text_escape(&key, map->values[i].key, strlen(map->values[i].key));
-        set(object, buf_str(&key), from_value(&map->values[i], failed), failed);
+        json_set(object, buf_str(&key), from_value(&map->values[i], failed), failed);
     }
     return object;
 }
@@ -95,11 +95,12 @@ static json_t *from_histogram(const struct result_histogram *histogram, bool *fa
         if (!histogram->counts[i])
             continue;
         json_t *object = json_object();
-        set(object, "from_ns", json_integer(i ? result_bucket_ns(i) : 0), failed);
-        set(object, "to_ns",
-            i + 1 < RESULT_BUCKETS ? json_integer(result_bucket_ns(i + 1)) : json_null(), failed);
-        set(object, "count", json_integer(histogram->counts[i]), failed);
-        append(array, object, failed);
+        json_set(object, "from_ns", json_integer(i ? result_bucket_ns(i) : 0), failed);
+        json_set(object, "to_ns",
+                 i + 1 < RESULT_BUCKETS ? json_integer(result_bucket_ns(i + 1)) : json_null(),
+                 failed);
+        json_set(object, "count", json_integer(histogram->counts[i]), failed);
+        json_append(array, object, failed);
     }
     return array;
 }
@@ -114,7 +115,8 @@ static json_t *from_breakdown(const struct result_breakdown *breakdown, bool *fa
     json_t *object = json_object();
 
     for (size_t i = 0; i < ARRAY_SIZE(order); i++)
-        set(object, result_part_key(order[i]), from_integer(breakdown->part_ns[order[i]]), failed);
+        json_set(object, result_part_key(order[i]), from_integer(breakdown->part_ns[order[i]]),
+                 failed);
     return object;
 }
 
@@ -133,8 +135,8 @@ static json_t *from_array(const struct report_field *field, const void *base, bo
     json_t *array = json_array();
 
     for (size_t i = 0; i < field_count(field, base); i++)
-        append(array, from_fields(field->fields, elements + i * field->element_bytes, failed),
-               failed);
+        json_append(array, from_fields(field->fields, elements + i * field->element_bytes, failed),
+                    failed);
     return array;
 }
 
@@ -144,7 +146,8 @@ static json_t *from_checks(const struct report_field *field, const void *base, b
     json_t *array = json_array();
 
     for (size_t i = 0; i < field_count(field, base); i++)
-        append(array, from_fields(report_check_fields[checks[i].unit], &checks[i], failed), failed);
+        json_append(array, from_fields(report_check_fields[checks[i].unit], &checks[i], failed),
+                    failed);
     return array;
 }
 
@@ -166,7 +169,7 @@ static json_t *from_maps(const struct report_field *field, const void *base, boo
     json_t *array = json_array();
 
     for (size_t i = 0; i < field_count(field, base); i++)
-        append(array, from_map(&maps[i], failed), failed);
+        json_append(array, from_map(&maps[i], failed), failed);
     return array;
 }
 
@@ -246,7 +249,7 @@ static void add_fields(json_t *object, const struct report_field *fields, const 
                        bool *failed)
 {
     for (; fields->key; fields++)
-        set(object, fields->key, from_field(fields, base, failed), failed);
+        json_set(object, fields->key, from_field(fields, base, failed), failed);
 }
 
 static json_t *from_fields(const struct report_field *fields, const void *base, bool *failed)
@@ -323,8 +326,9 @@ static int add_item(struct buf *out, json_t *value, bool failed, struct error *e
 }
 
 /* Copies the frame up to the place of a list, and fills that. Returns what is left of the frame. */
-static const char *fill(struct buf *out, const char *frame, int list, const struct report *report,
-                        size_t count, int *rc, struct error *error)
+static const char *json_fill_list(struct buf *out, const char *frame, int list,
+                                  const struct report *report, size_t count, int *rc,
+                                  struct error *error)
 {
     const char *hole = count ? strstr(frame, lists[list].place) : NULL;
 
@@ -355,23 +359,23 @@ int report_render_json(struct buf *out, const struct report *report,
 
     (void)style;
     bare.result_count = bare.findings.count = bare.checks.count = 0;
-    set(object, "schema", json_string(REPORT_SCHEMA), &failed);
+    json_set(object, "schema", json_string(REPORT_SCHEMA), &failed);
     add_fields(object, report_report_fields, &bare, &failed);
     int rc = dump(&frame, object, JSON_INDENT(2), failed, error);
     const char *rest = buf_str(&frame);
     for (int list = 0; list < LISTS && !rc; list++)
-        rest = fill(out, rest, list, report, counts[list], &rc, error);
+        rest = json_fill_list(out, rest, list, report, counts[list], &rc, error);
     buf_add_str(out, rest);
     return rc || !out->failed ? rc : error_sys(error, ENOMEM, "a report");
 }
 
-static int line(struct buf *out, const char *type, const struct report_field *fields,
-                const void *base, struct error *error)
+static int ndjson_line(struct buf *out, const char *type, const struct report_field *fields,
+                       const void *base, struct error *error)
 {
     json_t *object = json_object();
     bool failed = false;
 
-    set(object, "type", json_string(type), &failed);
+    json_set(object, "type", json_string(type), &failed);
     add_fields(object, fields, base, &failed);
     return dump(out, object, JSON_COMPACT, failed, error);
 }
@@ -379,29 +383,29 @@ static int line(struct buf *out, const char *type, const struct report_field *fi
 int report_ndjson_result(struct buf *out, const struct result *result, struct error *error)
 {
     struct report_kind kind = report_kind_of(result);
-    return line(out, "result", kind.fields, kind.body, error);
+    return ndjson_line(out, "result", kind.fields, kind.body, error);
 }
 
 int report_ndjson_finding(struct buf *out, const struct finding *finding, struct error *error)
 {
-    return line(out, "finding", report_finding_fields, finding, error);
+    return ndjson_line(out, "finding", report_finding_fields, finding, error);
 }
 
 int report_ndjson_check(struct buf *out, const struct result_check *check, struct error *error)
 {
-    return line(out, "threshold", report_check_fields[check->unit], check, error);
+    return ndjson_line(out, "threshold", report_check_fields[check->unit], check, error);
 }
 
 int report_ndjson_sample(struct buf *out, const struct result_listener_sample *sample,
                          struct error *error)
 {
-    return line(out, "sample", report_listener_sample_fields, sample, error);
+    return ndjson_line(out, "sample", report_listener_sample_fields, sample, error);
 }
 
 int report_ndjson_counters(struct buf *out, const struct result_counters_sample *sample,
                            struct error *error)
 {
-    return line(out, "counters", report_counters_sample_fields, sample, error);
+    return ndjson_line(out, "counters", report_counters_sample_fields, sample, error);
 }
 
 static json_t *counts(const struct report *report, bool *failed)
@@ -413,14 +417,14 @@ static json_t *counts(const struct report *report, bool *failed)
         ok += report_kind_of(report->results[i]).ok;
     for (size_t i = 0; i < report->findings.count; i++)
         by_severity[report->findings.items[i].severity]++;
-    set(object, "results", json_integer((json_int_t)report->result_count), failed);
-    set(object, "ok", json_integer((json_int_t)ok), failed);
-    set(object, "failed", json_integer((json_int_t)(report->result_count - ok)), failed);
+    json_set(object, "results", json_integer((json_int_t)report->result_count), failed);
+    json_set(object, "ok", json_integer((json_int_t)ok), failed);
+    json_set(object, "failed", json_integer((json_int_t)(report->result_count - ok)), failed);
     for (int i = FINDING_INFO; i <= FINDING_ERROR; i++)
-        set(object, finding_severity_name((enum finding_severity)i),
-            json_integer((json_int_t)by_severity[i]), failed);
-    set(object, "exceeded", json_integer((json_int_t)result_checks_exceeded(&report->checks)),
-        failed);
+        json_set(object, finding_severity_name((enum finding_severity)i),
+                 json_integer((json_int_t)by_severity[i]), failed);
+    json_set(object, "exceeded", json_integer((json_int_t)result_checks_exceeded(&report->checks)),
+             failed);
     return object;
 }
 
@@ -429,10 +433,10 @@ int report_ndjson_summary(struct buf *out, const struct report *report, struct e
     json_t *object = json_object();
     bool failed = false;
 
-    set(object, "type", json_string("summary"), &failed);
-    set(object, "schema", json_string(REPORT_SCHEMA), &failed);
+    json_set(object, "type", json_string("summary"), &failed);
+    json_set(object, "schema", json_string(REPORT_SCHEMA), &failed);
     add_fields(object, report_summary_fields, report, &failed);
-    set(object, "counts", counts(report, &failed), &failed);
+    json_set(object, "counts", counts(report, &failed), &failed);
     return dump(out, object, JSON_COMPACT, failed, error);
 }
 

@@ -8,6 +8,7 @@
 #include "report/label.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What the wire holds for less counts as arriving at once: a wire without faults takes tens of
@@ -19,6 +20,9 @@
  * more) shows in the longest picture. */
 #define GAP_MIN_NS NS_PER_MS
 #define GAP_MAX_NS (30 * NS_PER_MS)
+
+/* Beyond this a picture counts in seconds. */
+#define SECONDS_FROM_NS (10 * NS_PER_SEC)
 
 enum { NO_PAIR = 0 };
 
@@ -36,6 +40,7 @@ struct builder {
     const struct ladder_source *source;
     struct label_memory *memory;
     struct draft *drafts;
+    struct draft scratch; /* takes what memory has no room for */
     size_t count;
     size_t pairs;
     bool captured; /* segments were seen: stamps say nothing more */
@@ -47,12 +52,11 @@ struct builder {
 static struct draft *draft(struct builder *builder, int64_t at_real_ns, enum ladder_kind kind,
                            enum ladder_place from, enum ladder_place to)
 {
-    static struct draft scratch;
     struct draft *drafts = arena_grow(&builder->ladder->arena, builder->drafts, builder->count,
                                       sizeof *builder->drafts);
 
     if (!drafts)
-        return &scratch;
+        return &builder->scratch;
     builder->drafts = drafts;
     struct draft *made = &drafts[builder->count];
     *made = (struct draft){.row = {.kind = kind, .from = from, .to = to, .label = ""},
@@ -483,4 +487,16 @@ void ladder_free(struct ladder *ladder)
 {
     arena_free(&ladder->arena);
     *ladder = (struct ladder){0};
+}
+
+const char *ladder_time(char *out, size_t size, int64_t at_ns, int64_t span_ns)
+{
+    int64_t unit_ns = span_ns < SECONDS_FROM_NS ? NS_PER_MS : NS_PER_SEC;
+    snprintf(out, size, "%.3f", (double)at_ns / (double)unit_ns);
+    return out;
+}
+
+const char *ladder_time_unit(int64_t span_ns)
+{
+    return span_ns < SECONDS_FROM_NS ? "ms" : "s";
 }

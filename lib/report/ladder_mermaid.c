@@ -50,8 +50,8 @@ static void arrow(struct buf *out, const struct ladder *ladder, size_t number)
     buf_add_char(out, '\n');
 }
 
-static void note(struct buf *out, const struct ladder *ladder, const struct ladder_row *row,
-                 const char *over)
+static void mermaid_note(struct buf *out, const struct ladder *ladder, const struct ladder_row *row,
+                         const char *over)
 {
     buf_printf(out, "    Note over %s: ", over);
     add_time(out, ladder, row);
@@ -67,7 +67,7 @@ static void put_row(struct buf *out, const struct ladder *ladder, size_t number)
     switch (row->kind) {
     case LADDER_EVENT:
     case LADDER_STATE:
-        note(out, ladder, row, places[row->from]);
+        mermaid_note(out, ladder, row, places[row->from]);
         return;
     case LADDER_ARROW:
     case LADDER_ARRIVAL:
@@ -78,7 +78,7 @@ static void put_row(struct buf *out, const struct ladder *ladder, size_t number)
                    report_duration(duration, sizeof duration, row->gap_ns, true));
         return;
     case LADDER_REMARK:
-        note(out, ladder, row, "C,S");
+        mermaid_note(out, ladder, row, "C,S");
         return;
     }
 }

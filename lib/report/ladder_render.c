@@ -8,21 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Beyond this a picture counts in seconds. */
-#define SECONDS_FROM_NS (10 * NS_PER_SEC)
-
-const char *ladder_time(char *out, size_t size, int64_t at_ns, int64_t span_ns)
-{
-    int64_t unit_ns = span_ns < SECONDS_FROM_NS ? NS_PER_MS : NS_PER_SEC;
-    snprintf(out, size, "%.3f", (double)at_ns / (double)unit_ns);
-    return out;
-}
-
-const char *ladder_time_unit(int64_t span_ns)
-{
-    return span_ns < SECONDS_FROM_NS ? "ms" : "s";
-}
-
 const char *const *ladder_format_names(void)
 {
     static const char *const names[LADDER_FORMATS + 1] = {

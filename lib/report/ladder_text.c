@@ -13,6 +13,8 @@
 #define WIDTH_MOST   140
 #define LANES        4 /* a direction; further segments are drawn without a lane */
 #define LANE_STEP    2
+/* Lifelines, lanes of both directions, and the ends of an arrow. */
+#define BESIDE_LABEL (2 * (LANES * LANE_STEP + 3) + 8)
 
 struct cell {
     char text[8]; /* one character; "" is a space */
@@ -230,10 +232,10 @@ static void put_labelled_line(struct board *board, const struct ladder_row *row,
     put_cell(board, to_server ? from + 3 + used : to - 3 - used, color, " ");
 }
 
-static int label_columns(const struct board *board, const struct ladder_row *row)
+static int label_columns(const struct report_style *style, const char *label)
 {
     cleanup(buf) struct buf printable = {0};
-    paint_printable(&printable, row->label, board->style->unicode);
+    paint_printable(&printable, label, style->unicode);
     return text_width(buf_str(&printable));
 }
 
@@ -241,7 +243,8 @@ static void put_arrow(struct board *board, const struct ladder_row *row, size_t 
 {
     enum paint_color color = tone_color(row->tone);
     bool to_server = row->from == LADDER_AT_CLIENT || row->to == LADDER_AT_SERVER;
-    int middle = (board->client + board->server) / 2, need = label_columns(board, row) + 8;
+    int middle = (board->client + board->server) / 2,
+        need = label_columns(board->style, row->label) + 8;
     int left = board->client + 1, right = board->server - 1;
     bool slanted = ladder_slanted(board->ladder, number);
     int lane = slanted ? lane_take(board, to_server, number) : -1;
@@ -377,9 +380,25 @@ static void put_names(struct board *board)
     flush_row(board);
 }
 
+/* As wide as the text around it, or as the longest label needs where there is more room. */
+static int board_width(const struct paint *paint, const struct ladder *ladder)
+{
+    int most = paint->width < WIDTH_MOST ? paint->width : WIDTH_MOST, need = 0;
+
+    if (paint->limit == paint->width)
+        return most;
+    for (size_t i = 0; i < ladder->count; i++) {
+        int columns = label_columns(paint->style, ladder->rows[i].label);
+        need = columns > need ? columns : need;
+    }
+    need += TIME_COLUMNS + BESIDE_LABEL;
+    return need < most ? most : need < paint->limit ? need : paint->limit;
+}
+
 void ladder_text(struct buf *out, const struct ladder *ladder, const struct report_style *style)
 {
-    int width = paint_width(style) < WIDTH_MOST ? paint_width(style) : WIDTH_MOST;
+    struct paint paint = paint_begin(out, style);
+    int width = board_width(&paint, ladder);
     cleanup(mem) struct cell *cells = calloc((size_t)width, sizeof *cells);
     struct board board = {.out = out,
                           .style = style,
@@ -389,7 +408,6 @@ void ladder_text(struct buf *out, const struct ladder *ladder, const struct repo
                           .client = TIME_COLUMNS,
                           .server = width - 1,
                           .cells = cells};
-    struct paint paint = paint_begin(out, style);
 
     if (!cells) {
         out->failed = true;

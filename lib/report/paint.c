@@ -1,21 +1,27 @@
 #include "report/paint.h"
 
 #include "base/text.h"
+#include "base/units.h"
 #include "report/fields.h"
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-#define WIDTH_MAX 1000
-
-int paint_width(const struct report_style *style)
+static int between(int least, int value, int most)
 {
-    int width = style->width > 0 ? style->width : REPORT_WIDTH_DEFAULT;
-    return width < REPORT_WIDTH_MIN ? REPORT_WIDTH_MIN : width > WIDTH_MAX ? WIDTH_MAX : width;
+    return value < least ? least : value > most ? most : value;
 }
 
 struct paint paint_begin(struct buf *out, const struct report_style *style)
 {
-    return (struct paint){.out = out, .style = style, .width = paint_width(style)};
+    int width = between(REPORT_WIDTH_MIN, style->width > 0 ? style->width : REPORT_WIDTH_DEFAULT,
+                        REPORT_WIDTH_MAX);
+
+    return (struct paint){.out = out,
+                          .style = style,
+                          .width = width,
+                          .limit = between(width, style->table_width, REPORT_WIDTH_MAX)};
 }
 
 const char *paint_sequence(enum paint_color color)
@@ -88,7 +94,7 @@ void paint_printable(struct buf *out, const char *text, bool unicode)
 /* Printable text, cut to the room that is left. */
 static void put_printable(struct paint *paint, enum paint_color color, const char *text)
 {
-    int width = text_width(text), room = paint->width - paint->column;
+    int width = text_width(text), room = paint->limit - paint->column;
     const char *ellipsis = paint->style->unicode ? "…" : ">";
     bool colored = paint->style->color && color != PAINT_PLAIN && *text;
 
@@ -130,7 +136,7 @@ void paint_printf(struct paint *paint, enum paint_color color, const char *forma
 
 void paint_to(struct paint *paint, int column)
 {
-    column = column < paint->width ? column : paint->width;
+    column = column < paint->limit ? column : paint->limit;
     for (; paint->column < column; paint->column++)
         buf_add_char(paint->out, ' ');
 }
@@ -222,4 +228,42 @@ void paint_newline(struct paint *paint)
         out->data[--out->len_bytes] = '\0';
     buf_add_char(out, '\n');
     paint->column = 0;
+}
+
+void paint_label(struct paint *paint, int column, const char *label)
+{
+    paint_to(paint, PAINT_INDENT);
+    paint_put(paint, PAINT_DIM, label);
+    paint_to(paint, column);
+}
+
+void paint_labelled(struct paint *paint, int column, const char *label, const char *text)
+{
+    if (!text || !*text)
+        return;
+    paint_label(paint, column, label);
+    paint_wrap(paint, PAINT_PLAIN, column, text);
+}
+
+void paint_duration(struct paint *paint, enum paint_color color, int64_t ns)
+{
+    char text[UNITS_TEXT_MAX];
+
+    paint_put(paint, color, report_duration(text, sizeof text, ns, true));
+}
+
+void paint_duration_right(struct paint *paint, enum paint_color color, int64_t ns, int column)
+{
+    char text[UNITS_TEXT_MAX];
+
+    paint_right(paint, color, report_duration(text, sizeof text, ns, true), column);
+}
+
+void paint_count_right(struct paint *paint, enum paint_color color, int64_t count, int column)
+{
+    char text[UNITS_TEXT_MAX] = "?";
+
+    if (count != RESULT_UNKNOWN)
+        snprintf(text, sizeof text, "%" PRId64, count);
+    paint_right(paint, color, text, column);
 }

@@ -3,7 +3,7 @@
 #include "report/cases.h"
 #include "report/json.h"
 #include "report/prometheus.h"
-#include "report/text.h"
+#include "report/report_text.h"
 #include <errno.h>
 #include <string.h>
 

@@ -7,7 +7,7 @@
  *
  * JSON and NDJSON follow the schema "netkit/1"; JUnit is the XML that CI servers read; TAP is
  * version 14 of the Test Anything Protocol; Prometheus is its text exposition format. Text has no
- * line wider than the style's width. */
+ * line wider than the style's width, and no row of a table wider than its table_width. */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
 
@@ -34,7 +34,10 @@ enum report_format report_format_by_name(const char *name);
 /* How text is to look. Only the text and ladder renderers look at it. {0} is plain ASCII
  * at 80 columns. */
 struct report_style {
-    int width;    /* columns; 0 is 80, less than 60 counts as 60 */
+    int width; /* columns; 0 is 80, less than 60 counts as 60 */
+    /* Columns that the lines of tables may take, where that is more than `width`: what is longer is
+     * cut. A file or pipe takes REPORT_WIDTH_MAX. */
+    int table_width;
     bool color;   /* ANSI colours */
     bool unicode; /* the reader's locale prints UTF-8; else the output is ASCII throughout */
     bool verbose; /* evidence, every part of the breakdown, TCP_INFO, the meaning of codes */
@@ -42,6 +45,7 @@ struct report_style {
 };
 #define REPORT_WIDTH_DEFAULT 80
 #define REPORT_WIDTH_MIN     60
+#define REPORT_WIDTH_MAX     1000
 
 /* Appends the whole report. */
 int report_render(struct buf *out, enum report_format format, const struct report *report,

@@ -1,11 +1,10 @@
 /* The thresholds as text, the exceeded ones first. */
-#include "report/text.h"
+#include "report/report_text.h"
 
 #include "report/fields.h"
 #include <string.h>
 
-#define INDENT         2
-#define NAME_COLUMN    (INDENT + 16)
+#define NAME_COLUMN    (PAINT_INDENT + 16)
 #define MEASURED_WIDTH 12
 #define LIMIT_WIDTH    18 /* "  limit 15 min 24 s" */
 #define ROWS_MAX       20
@@ -20,7 +19,7 @@ static void show_check(struct paint *paint, const struct result_check *check, in
 
     paint_put(paint, color,
               check->ok ? (unicode ? "✓" : "+") : severity_mark(FINDING_ERROR, unicode));
-    paint_to(paint, INDENT);
+    paint_to(paint, PAINT_INDENT);
     paint_put(paint, color, check->name);
     paint_to(paint, column);
     paint_middle(paint, PAINT_PLAIN, check->target ? check->target : WHOLE_RUN, name_columns);
@@ -49,7 +48,7 @@ static size_t some_checks(struct paint *paint, const struct result_check_list *c
 
 static int name_columns(const struct paint *paint, const struct result_check_list *checks)
 {
-    int most = paint->width - NAME_COLUMN - MEASURED_WIDTH - LIMIT_WIDTH, widest = 0;
+    int most = paint->limit - NAME_COLUMN - MEASURED_WIDTH - LIMIT_WIDTH, widest = 0;
 
     for (size_t i = 0; i < checks->count; i++) {
         const char *target = checks->items[i].target;
@@ -79,7 +78,7 @@ void show_checks(struct paint *paint, const struct result_check_list *checks)
     left -= !quiet && all ? some_checks(paint, checks, true, left, columns) : 0;
     if (quiet || !left)
         return;
-    paint_to(paint, INDENT);
+    paint_to(paint, PAINT_INDENT);
     if (exceeded > ROWS_MAX)
         paint_printf(paint, PAINT_DIM, "… and %zu more exceeded, %zu within their limits",
                      exceeded - ROWS_MAX, checks->count - exceeded);

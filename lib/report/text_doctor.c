@@ -1,11 +1,10 @@
 /* What doctor looked at: a line each in groups, then how many are of which kind. */
-#include "report/text.h"
+#include "report/report_text.h"
 
 #include "report/fields.h"
 #include <string.h>
 
-#define INDENT       2
-#define CHECK_COLUMN 10 /* INDENT + "problem" + 1 */
+#define CHECK_COLUMN 10 /* PAINT_INDENT + "problem" + 1 */
 #define BODY_COLUMN  36 /* after the longest name of a sysctl */
 #define VALUE_WIDTH  18 /* a longer value has the line to itself */
 
@@ -36,7 +35,7 @@ static void show_line(struct paint *paint, const struct result_machine *machine)
 {
     enum paint_color color = health_color(machine->health);
 
-    paint_to(paint, INDENT);
+    paint_to(paint, PAINT_INDENT);
     paint_put(paint, color, result_health_name(machine->health));
     paint_to(paint, CHECK_COLUMN);
     paint_put(paint, PAINT_PLAIN, machine->check ? machine->check : "?");
@@ -74,7 +73,7 @@ static void show_details(struct paint *paint, const struct report *report, const
     paint->out->failed |= names.failed;
     if (!count || paint->style->verbose)
         return;
-    paint_to(paint, INDENT);
+    paint_to(paint, PAINT_INDENT);
     paint_put(paint, PAINT_GREEN, result_health_name(RESULT_HEALTH_OK));
     paint_to(paint, CHECK_COLUMN);
     paint_printf(paint, PAINT_DIM, "%zu more", count);
@@ -105,7 +104,7 @@ static void show_counts(struct paint *paint, const struct report *report)
                      kind ? ", " : "", count, count == 1 ? kinds[kind].one : kinds[kind].many);
     }
     if (broken)
-        paint_printf(paint, PAINT_RED, "; netkit lacks %zu of what it needs", broken);
+        paint_printf(paint, PAINT_RED, "; netkit is missing %zu of the things it needs", broken);
     paint_newline(paint);
 }
 

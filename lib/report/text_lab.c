@@ -1,5 +1,5 @@
 /* What happened between the programs of a lab. */
-#include "report/text.h"
+#include "report/report_text.h"
 
 #include "base/units.h"
 #include "report/fields.h"
@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define INDENT          2
 #define LABEL_COLUMN    13
 #define CONNECTIONS_MAX 8 /* in full, unless verbose */
 #define FLAGS_MAX       24
@@ -15,13 +14,6 @@
 static const char *duration_text(char *out, size_t size, int64_t ns)
 {
     return report_duration(out, size, ns, true);
-}
-
-static void label(struct paint *paint, const char *text)
-{
-    paint_to(paint, INDENT);
-    paint_put(paint, PAINT_DIM, text);
-    paint_to(paint, LABEL_COLUMN);
 }
 
 /* ---- Programs and faults */
@@ -54,7 +46,7 @@ static void show_program(struct paint *paint, const struct result_program *progr
                   program->end == RESULT_PROGRAM_NOT_STARTED || program->status > 0;
 
     put_end(&end, program);
-    label(paint, program->host);
+    paint_label(paint, LABEL_COLUMN, program->host);
     paint_wrap(paint, PAINT_BOLD, LABEL_COLUMN, program->command);
     paint_to(paint, LABEL_COLUMN);
     paint_put(paint, failed ? PAINT_RED : PAINT_PLAIN, buf_str(&end));
@@ -70,7 +62,7 @@ static void show_fault(struct paint *paint, const struct result_fault *fault)
     snprintf(number, sizeof number, "fault %" PRId64, fault->number);
     buf_printf(&line, "%s: acted on %" PRId64 " of %" PRId64 " matching packet%s", fault->text,
                fault->acted, fault->matched, fault->matched == 1 ? "" : "s");
-    label(paint, number);
+    paint_label(paint, LABEL_COLUMN, number);
     paint_wrap(paint, fault->acted ? PAINT_PLAIN : PAINT_YELLOW, LABEL_COLUMN, buf_str(&line));
     paint->out->failed |= line.failed;
 }
@@ -85,7 +77,7 @@ static void put_sent(struct buf *out, const char *who, int64_t segments, int64_t
     buf_printf(out, "%s %" PRId64 " segment%s, %s", who, segments, segments == 1 ? "" : "s",
                units_format_size(text, sizeof text, bytes));
     if (again)
-        buf_printf(out, ", %" PRId64 " sent again", again);
+        buf_printf(out, ", %" PRId64 " retransmitted", again);
 }
 
 static void show_sent(struct paint *paint, const struct result_connection *connection)
@@ -96,7 +88,7 @@ static void show_sent(struct paint *paint, const struct result_connection *conne
              connection->retransmissions.client);
     put_sent(&line, "; server", connection->segments.server, connection->payload_bytes.server,
              connection->retransmissions.server);
-    label(paint, "sent");
+    paint_label(paint, LABEL_COLUMN, "sent");
     paint_wrap(paint, PAINT_PLAIN, LABEL_COLUMN, buf_str(&line));
     paint->out->failed |= line.failed;
 }
@@ -106,7 +98,7 @@ static void show_connection(struct paint *paint, const struct result_connection 
     char number[32], text[UNITS_TEXT_MAX];
 
     snprintf(number, sizeof number, "#%" PRId64, connection->number);
-    label(paint, number);
+    paint_label(paint, LABEL_COLUMN, number);
     paint_put(paint, PAINT_BOLD, connection->name ? connection->name : "?");
     if (paint->column + 24 > paint->width)
         paint_newline(paint);
@@ -137,8 +129,8 @@ static void show_connections(struct paint *paint, const struct result_connection
     if (shown == list->count)
         return;
     paint_newline(paint);
-    paint_to(paint, INDENT);
-    paint_printf(paint, PAINT_DIM, "and %zu more (--verbose shows all)", list->count - shown);
+    paint_to(paint, PAINT_INDENT);
+    paint_printf(paint, PAINT_DIM, "… and %zu more; -v shows all", list->count - shown);
     paint_newline(paint);
 }
 

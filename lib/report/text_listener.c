@@ -1,5 +1,5 @@
 /* The queues of a listener over a watch; of many listeners the fullest; the counters. */
-#include "report/text.h"
+#include "report/report_text.h"
 
 #include "base/units.h"
 #include "diagnosis/listener.h"
@@ -10,23 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDENT       2
 #define VALUE_COLUMN 17
-#define ROWS_MAX     10 /* of listeners without a block */
+#define ROWS_MAX     10 /* of listeners without a block that had something queued */
 #define NUMBER_WIDTH 10
-
-static void label(struct paint *paint, const char *text)
-{
-    paint_to(paint, INDENT);
-    paint_put(paint, PAINT_DIM, text);
-    paint_to(paint, VALUE_COLUMN);
-}
 
 static void show_queue(struct paint *paint, const char *name, const struct result_queue *queue)
 {
     enum paint_color color = queue->full ? PAINT_RED : PAINT_PLAIN;
 
-    label(paint, name);
+    paint_label(paint, VALUE_COLUMN, name);
     if (queue->most == RESULT_UNKNOWN) {
         paint_put(paint, PAINT_DIM, "not known");
         paint_newline(paint);
@@ -60,7 +52,7 @@ static bool put_bounds(struct paint *paint, const struct result_bounds *bounds)
 static void show_bounds(struct paint *paint, const char *name, const struct result_bounds *bounds,
                         int64_t watched_ns)
 {
-    label(paint, name);
+    paint_label(paint, VALUE_COLUMN, name);
     if (!put_bounds(paint, bounds))
         paint_put(paint, PAINT_DIM, "not known");
     else if (bounds->least == bounds->most && bounds->most && watched_ns > 0)
@@ -75,7 +67,7 @@ static void show_chart(struct paint *paint, const struct result_listener *listen
 
     if (!listener->chart_count)
         return;
-    label(paint, "over time");
+    paint_label(paint, VALUE_COLUMN, "over time");
     for (size_t i = 0; i < listener->chart_count; i++) {
         const struct result_chart_column *column = &listener->chart[i];
         bool full = column->most >= listener->accept_queue.capacity;
@@ -87,7 +79,7 @@ static void show_chart(struct paint *paint, const struct result_listener *listen
     paint_newline(paint);
     if (!dropped)
         return;
-    label(paint, "drops");
+    paint_label(paint, VALUE_COLUMN, "drops");
     for (size_t i = 0; i < listener->chart_count; i++)
         if (listener->chart[i].drops)
             paint_to(paint, VALUE_COLUMN + (int)i), paint_put(paint, PAINT_RED, "x");
@@ -138,79 +130,12 @@ bool shows_listener(const struct paint *paint, const struct report *report,
            (report->result_count <= TEXT_BLOCKS_MAX && listeners_of(report) <= TEXT_BLOCKS_MAX);
 }
 
-static double fill_of(const struct result_listener *listener)
-{
-    return listener->accept_queue.capacity > 0
-               ? (double)listener->accept_queue.most / (double)listener->accept_queue.capacity
-               : 0;
-}
-
-static int fullest_first(const void *a, const void *b)
-{
-    const struct result_listener *const *x = a, *const *y = b;
-    double p = fill_of(*x), q = fill_of(*y);
-
-    return p == q
-               ? strcmp((*x)->listener ? (*x)->listener : "", (*y)->listener ? (*y)->listener : "")
-               : (p < q) - (p > q);
-}
-
-static void show_row(struct paint *paint, const struct result_listener *listener)
-{
-    char text[48];
-
-    paint_to(paint, INDENT);
-    paint_middle(paint, PAINT_PLAIN, listener->listener ? listener->listener : "?",
-                 paint->width / 2 - INDENT);
-    paint_to(paint, paint->width / 2);
-    snprintf(text, sizeof text, "%" PRId64, listener->accept_queue.most);
-    paint_right(paint, PAINT_PLAIN, text, paint->column + NUMBER_WIDTH);
-    snprintf(text, sizeof text, "%" PRId64, listener->accept_queue.capacity);
-    paint_right(paint, PAINT_PLAIN, text, paint->column + NUMBER_WIDTH);
-    snprintf(text, sizeof text, "%" PRId64, listener->half_open.most);
-    paint_right(paint, PAINT_PLAIN, listener->half_open.most == RESULT_UNKNOWN ? "?" : text,
-                paint->column + NUMBER_WIDTH);
-    paint_newline(paint);
-}
-
-static void show_rest(struct paint *paint, const struct result_listener *fullest, size_t count,
-                      size_t shown)
-{
-    paint_put(paint, PAINT_GREEN, paint->style->unicode ? "✓ ok" : "ok");
-    paint_printf(paint, PAINT_PLAIN, "  %zu %slistener%s%s", count, shown ? "more " : "",
-                 count == 1 ? "" : "s",
-                 fullest->accept_queue.most ? "" : ", whose queues were never seen filled");
-    paint_newline(paint);
-}
-
-static void show_rows(struct paint *paint, const struct result_listener **others, size_t count)
-{
-    size_t busy = 0;
-
-    while (busy < count && busy < ROWS_MAX && others[busy]->accept_queue.most > 0)
-        busy++;
-    paint_newline(paint);
-    if (busy) {
-        paint_to(paint, INDENT);
-        paint_put(paint, PAINT_DIM, "nothing stands out at");
-        paint_to(paint, paint->width / 2);
-        paint_right(paint, PAINT_DIM, "queued", paint->column + NUMBER_WIDTH);
-        paint_right(paint, PAINT_DIM, "of", paint->column + NUMBER_WIDTH);
-        paint_right(paint, PAINT_DIM, "half-open", paint->column + NUMBER_WIDTH);
-        paint_newline(paint);
-    }
-    for (size_t i = 0; i < busy; i++)
-        show_row(paint, others[i]);
-    if (count > busy)
-        show_rest(paint, others[busy], count - busy, busy);
-}
-
 static void show_counters(struct paint *paint, const struct result_map *counters)
 {
     cleanup(buf) struct buf still = {0};
 
     paint_newline(paint);
-    paint_put(paint, PAINT_BOLD, "Counters of the network namespace");
+    paint_put(paint, PAINT_BOLD, "Network namespace counters");
     paint_newline(paint);
     for (int i = 0; i < LISTENER_COUNTERS; i++) {
         const char *name = listener_counter_name((enum listener_counter)i);
@@ -224,45 +149,79 @@ static void show_counters(struct paint *paint, const struct result_map *counters
             continue;
         }
         snprintf(text, sizeof text, "+%" PRId64, value->integer);
-        paint_right(paint, PAINT_PLAIN, text, INDENT + NUMBER_WIDTH);
+        paint_right(paint, PAINT_PLAIN, text, PAINT_INDENT + NUMBER_WIDTH);
         paint_printf(paint, PAINT_BOLD, "  %s", name);
         paint_put(paint, PAINT_PLAIN, "  ");
-        paint_wrap(paint, PAINT_PLAIN, INDENT + NUMBER_WIDTH + 2,
+        paint_wrap(paint, PAINT_PLAIN, PAINT_INDENT + NUMBER_WIDTH + 2,
                    listener_counter_meaning((enum listener_counter)i));
     }
     paint->out->failed |= still.failed;
     if (!still.len_bytes)
         return;
-    paint_right(paint, PAINT_DIM, "0", INDENT + NUMBER_WIDTH);
+    paint_right(paint, PAINT_DIM, "0", PAINT_INDENT + NUMBER_WIDTH);
     paint_put(paint, PAINT_PLAIN, "  ");
-    paint_wrap(paint, PAINT_DIM, INDENT + NUMBER_WIDTH + 2, buf_str(&still));
+    paint_wrap(paint, PAINT_DIM, PAINT_INDENT + NUMBER_WIDTH + 2, buf_str(&still));
+}
+
+static const struct report_field queue_columns[] = {
+    RANKED_COUNT("queued", result_listener, accept_queue.most),
+    RANKED_COUNT("of", result_listener, accept_queue.capacity),
+    RANKED_COUNT("half-open", result_listener, half_open.most),
+    {0}};
+static const struct ranked_table queue_table = {"nothing unusual at", NULL, queue_columns,
+                                                PAINT_PLAIN, ROWS_MAX};
+
+static struct ranked_row row_of(const struct result_listener *listener, size_t order)
+{
+    const struct result_queue *queue = &listener->accept_queue;
+
+    return (struct ranked_row){.body = listener,
+                               .name = listener->listener ? listener->listener : "?",
+                               .weight = queue->capacity > 0
+                                             ? (double)queue->most / (double)queue->capacity
+                                             : (double)queue->most,
+                               .order = order};
+}
+
+static void show_quiet_ones(struct paint *paint, size_t count, const char *more, const char *what)
+{
+    paint_put(paint, PAINT_GREEN, paint->style->unicode ? "✓ ok" : "ok");
+    paint_printf(paint, PAINT_PLAIN, "  %zu %slistener%s%s", count, more, count == 1 ? "" : "s",
+                 what);
+    paint_newline(paint);
 }
 
 int show_listeners(struct paint *paint, const struct report *report, struct error *error)
 {
-    size_t count = listeners_of(report), left = 0;
-
-    if (!count)
-        return 0;
-    cleanup(mem) const struct result_listener **others = calloc(count, sizeof *others);
-    if (!others)
-        return error_sys(error, ENOMEM, "cannot write the report");
+    cleanup(mem) struct ranked_row *rows = calloc(report->result_count + 1, sizeof *rows);
     const struct result_map *counters = NULL;
+    size_t busy = 0, idle = 0;
+
+    if (!rows)
+        return error_sys(error, ENOMEM, "cannot write the report");
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_listener *listener = &report->results[i]->listener;
         if (report->results[i]->type != RESULT_LISTENER)
             continue;
         counters = &listener->counters;
-        if (!shows_listener(paint, report, listener))
-            others[left++] = listener;
+        if (shows_listener(paint, report, listener))
+            continue;
+        if (listener->accept_queue.most > 0)
+            rows[busy++] = row_of(listener, i);
+        else
+            idle++;
     }
-    qsort(others, left, sizeof *others, fullest_first);
-    if (left && paint->style->quiet)
-        show_rest(paint, others[0], left, 0);
-    if (paint->style->quiet)
+    if (paint->style->quiet) {
+        if (busy + idle)
+            show_quiet_ones(paint, busy + idle, "", "");
         return 0;
-    if (left)
-        show_rows(paint, others, left);
-    show_counters(paint, counters);
+    }
+    if (busy + idle)
+        paint_newline(paint);
+    show_ranked(paint, &queue_table, rows, busy);
+    if (idle)
+        show_quiet_ones(paint, idle, busy ? "more " : "", ", whose queues never filled");
+    if (counters)
+        show_counters(paint, counters);
     return 0;
 }

@@ -1,12 +1,97 @@
-/* Lists and tables that several parts of the text report have. */
-#include "report/text.h"
+/* Keys and values, lists and tables: what several parts of the text report have. */
+#include "report/report_text.h"
 
 #include "base/text.h"
-
+#include "base/units.h"
+#include "report/fields.h"
 #include <inttypes.h>
 #include <string.h>
 
-#define INDENT 2
+/* ---- Keys and values */
+
+static bool ends_with(const char *key, const char *ending)
+{
+    size_t key_len = strlen(key), len = strlen(ending);
+    return key_len > len && !strcmp(key + key_len - len, ending);
+}
+
+/* "arm_p50_ns" is "arm p50". */
+void put_key(struct buf *out, const char *key)
+{
+    cleanup(buf) struct buf words = {0};
+
+    buf_add_str(&words, key);
+    if (ends_with(key, "_ns"))
+        words.data[words.len_bytes -= strlen("_ns")] = '\0';
+    for (char *p = words.data; p && *p; p++)
+        *p = *p == '_' ? ' ' : *p;
+    buf_add_str(out, buf_str(&words));
+}
+
+static void put_integer(struct buf *out, const char *key, int64_t value)
+{
+    char text[UNITS_TEXT_MAX];
+
+    if (value == RESULT_UNKNOWN)
+        buf_add_char(out, '?');
+    else if (ends_with(key, "_ns"))
+        buf_add_str(out, report_duration(text, sizeof text, value, true));
+    else if (ends_with(key, "_bytes"))
+        buf_add_str(out, units_format_size(text, sizeof text, value));
+    else
+        buf_printf(out, "%" PRId64, value);
+}
+
+void put_value(struct buf *out, const struct result_value *value)
+{
+    switch (value->kind) {
+    case RESULT_NULL:
+        buf_add_char(out, '?');
+        return;
+    case RESULT_BOOL:
+        buf_add_str(out, value->flag ? "yes" : "no");
+        return;
+    case RESULT_INTEGER:
+        put_integer(out, value->key, value->integer);
+        return;
+    case RESULT_REAL:
+        buf_printf(out, "%.4g", value->real);
+        return;
+    case RESULT_TEXT:
+        buf_add_str(out, value->text ? value->text : "?");
+        return;
+    case RESULT_RANGE:
+        put_integer(out, value->key, value->range.min);
+        buf_add_str(out, " to ");
+        put_integer(out, value->key, value->range.max);
+        return;
+    case RESULT_TEXTS:
+        for (size_t i = 0; i < value->texts.count; i++)
+            buf_printf(out, "%s%s", i ? ", " : "", value->texts.items[i]);
+        return;
+    }
+}
+
+void show_map(struct paint *paint, int indent, const struct result_map *map)
+{
+    int widest = 0;
+
+    for (size_t pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < map->count; i++) {
+            cleanup(buf) struct buf key = {0}, value = {0};
+            put_key(&key, map->values[i].key);
+            int width = text_width(buf_str(&key));
+            widest = width > widest && width < paint->width / 2 ? width : widest;
+            if (!pass)
+                continue;
+            put_value(&value, &map->values[i]);
+            paint->out->failed |= key.failed || value.failed;
+            paint_to(paint, indent);
+            paint_put(paint, PAINT_DIM, buf_str(&key));
+            paint_to(paint, indent + widest + 2);
+            paint_wrap(paint, PAINT_PLAIN, indent + widest + 2, buf_str(&value));
+        }
+}
 
 /* ---- Lists */
 
@@ -39,9 +124,7 @@ void show_texts(struct paint *paint, const struct shown_texts *how,
 
     if (!texts->count)
         return;
-    paint_to(paint, INDENT);
-    paint_put(paint, PAINT_DIM, how->label);
-    paint_to(paint, how->column);
+    paint_label(paint, how->column, how->label);
     for (size_t pieces = 0; i < texts->count && pieces < how->most; pieces++) {
         size_t run = run_length(texts, i);
         buf_reset(&piece);
@@ -214,7 +297,8 @@ static void put_cells(struct paint *paint, int indent, const struct columns *col
     }
 }
 
-static void head(struct paint *paint, int indent, const struct columns *columns, const bool *right)
+static void table_head(struct paint *paint, int indent, const struct columns *columns,
+                       const bool *right)
 {
     struct buf cells[COLUMNS_MAX] = {{0}};
 
@@ -227,8 +311,8 @@ static void head(struct paint *paint, int indent, const struct columns *columns,
     }
 }
 
-static void body_row(struct paint *paint, int indent, const struct columns *columns,
-                     const bool *right, const struct result_map *row)
+static void table_row(struct paint *paint, int indent, const struct columns *columns,
+                      const bool *right, const struct result_map *row)
 {
     struct buf cells[COLUMNS_MAX] = {{0}};
 
@@ -301,16 +385,16 @@ void show_table(struct paint *paint, int indent, const struct result_map *rows, 
     const char *name = NULL;
 
     measure(&columns, rows, count);
-    if (columns.count > 2 && least_width(&columns) > paint->width - indent) {
+    if (columns.count > 2 && least_width(&columns) > paint->limit - indent) {
         name = take_first(&columns);
         indent += GAP;
     }
-    squeeze(&columns, paint->width - indent);
+    squeeze(&columns, paint->limit - indent);
     align(&columns, rows, count, right);
-    head(paint, indent, &columns, right);
+    table_head(paint, indent, &columns, right);
     for (size_t row = 0; row < count; row++) {
         if (name)
             name_row(paint, indent - GAP, result_get(&rows[row], name));
-        body_row(paint, indent, &columns, right, &rows[row]);
+        table_row(paint, indent, &columns, right, &rows[row]);
     }
 }

@@ -1,5 +1,5 @@
 /* What tcp-probe measured of one target. Labels come from the field tables. */
-#include "report/text.h"
+#include "report/report_text.h"
 
 #include "base/units.h"
 #include "report/fields.h"
@@ -7,22 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define INDENT       2
 #define LABEL_COLUMN 17 /* where the numbers of the percentile table begin */
 #define CELL         11
 #define BARS_MAX     12
-
-static void put_duration(struct paint *paint, enum paint_color color, int64_t ns)
-{
-    char text[UNITS_TEXT_MAX];
-    paint_put(paint, color, report_duration(text, sizeof text, ns, true));
-}
-
-static void right_duration(struct paint *paint, enum paint_color color, int64_t ns, int column)
-{
-    char text[UNITS_TEXT_MAX];
-    paint_right(paint, color, report_duration(text, sizeof text, ns, true), column);
-}
 
 static void put_count(struct buf *out, int64_t count, const char *what)
 {
@@ -76,13 +63,13 @@ static void show_phases(struct paint *paint, const struct result_probe *probe)
         bool count = field->kind == FIELD_INTEGER;
         if (value == RESULT_UNKNOWN || (count && !value))
             continue;
-        paint_to(paint, any ? paint->column + 4 : INDENT);
+        paint_to(paint, any ? paint->column + 4 : PAINT_INDENT);
         any = true;
         paint_printf(paint, count ? PAINT_YELLOW : PAINT_DIM, "%s ", field->label);
         if (count)
             paint_printf(paint, PAINT_YELLOW, "%" PRId64, value);
         else
-            put_duration(paint, PAINT_PLAIN, value);
+            paint_duration(paint, PAINT_PLAIN, value);
     }
     if (any)
         paint_newline(paint);
@@ -102,7 +89,7 @@ static void show_tls(struct paint *paint, const struct result_tls *tls)
                tls->verified ? "" : ", not verified");
     paint_printable(&shown, buf_str(&line), paint->style->unicode);
     paint->out->failed |= line.failed || shown.failed;
-    paint_to(paint, INDENT);
+    paint_to(paint, PAINT_INDENT);
     paint_put(paint, tls->verified ? PAINT_DIM : PAINT_YELLOW, buf_str(&shown));
     paint_newline(paint);
 }
@@ -111,11 +98,11 @@ static void latency_row(struct paint *paint, const char *label, const struct res
 {
     int column = LABEL_COLUMN;
 
-    paint_to(paint, INDENT);
+    paint_to(paint, PAINT_INDENT);
     paint_put(paint, PAINT_DIM, label);
     for (const struct report_field *field = report_latency_fields; field->key; field++)
-        right_duration(paint, strcmp(field->label, "p50") ? PAINT_PLAIN : PAINT_BOLD,
-                       field_integer(field, row), column += CELL);
+        paint_duration_right(paint, strcmp(field->label, "p50") ? PAINT_PLAIN : PAINT_BOLD,
+                             field_integer(field, row), column += CELL);
     paint_newline(paint);
 }
 
@@ -167,7 +154,7 @@ static void bar_row(struct paint *paint, const struct bar *bar, uint64_t most)
         paint_right(paint, PAINT_DIM, paint->style->unicode ? "⋮" : ":", 12);
         paint_put(paint, PAINT_DIM, " │");
     } else {
-        right_duration(paint, PAINT_DIM, result_bucket_ns(bar->first), 12);
+        paint_duration_right(paint, PAINT_DIM, result_bucket_ns(bar->first), 12);
         paint_put(paint, PAINT_DIM, " │");
         paint_bar(paint, PAINT_BLUE, (double)bar->count, (double)most, paint->width - 24);
         paint_printf(paint, PAINT_PLAIN, " %" PRIu64, bar->count);
@@ -202,9 +189,9 @@ static void part_row(struct paint *paint, enum result_part part, int64_t ns, int
 
     snprintf(share, sizeof share, "%.*f %%", ns * 10 < total ? 1 : 0,
              100.0 * (double)ns / (double)total);
-    paint_to(paint, INDENT);
+    paint_to(paint, PAINT_INDENT);
     paint_put(paint, ns == most ? PAINT_BOLD : PAINT_PLAIN, result_part_label(part));
-    right_duration(paint, ns == most ? PAINT_BOLD : PAINT_PLAIN, ns, PART_COLUMN + 9);
+    paint_duration_right(paint, ns == most ? PAINT_BOLD : PAINT_PLAIN, ns, PART_COLUMN + 9);
     paint_right(paint, PAINT_DIM, share, PART_COLUMN + 17);
     paint_put(paint, PAINT_DIM, " │");
     paint_bar(paint, color, (double)ns, (double)total, paint->width - paint->column);
@@ -223,9 +210,9 @@ static void show_breakdown(struct paint *paint, const struct result_breakdown *b
     if (!total)
         return;
     paint_newline(paint);
-    paint_to(paint, INDENT);
-    paint_put(paint, PAINT_DIM, "where a round goes");
-    right_duration(paint, PAINT_DIM, total, PART_COLUMN + 9);
+    paint_to(paint, PAINT_INDENT);
+    paint_put(paint, PAINT_DIM, "where a round's time goes");
+    paint_duration_right(paint, PAINT_DIM, total, PART_COLUMN + 9);
     paint_newline(paint);
     for (int i = 0; i < RESULT_PARTS; i++)
         if (breakdown->part_ns[i] > 0 ||
@@ -255,7 +242,7 @@ static void arm_row(struct paint *paint, const struct result_arm *arm,
 {
     int column = LABEL_COLUMN + CELL;
 
-    paint_to(paint, INDENT);
+    paint_to(paint, PAINT_INDENT);
     paint_put(paint, PAINT_PLAIN, arm->name);
     for (const struct report_field *field = report_arm_fields + 1; field->key; field++) {
         char count[24];
@@ -264,7 +251,7 @@ static void arm_row(struct paint *paint, const struct result_arm *arm,
         if (field->kind == FIELD_INTEGER && value != RESULT_UNKNOWN)
             paint_right(paint, PAINT_DIM, count, column);
         else
-            right_duration(paint, PAINT_PLAIN, value, column);
+            paint_duration_right(paint, PAINT_PLAIN, value, column);
         column += CELL;
     }
     if (arm != baseline && arm->p50_ns != RESULT_UNKNOWN && baseline->p50_ns != RESULT_UNKNOWN)
@@ -279,7 +266,7 @@ static void show_arms(struct paint *paint, const struct result_probe *probe)
     if (probe->arm_count < 2)
         return;
     paint_newline(paint);
-    paint_to(paint, INDENT);
+    paint_to(paint, PAINT_INDENT);
     paint_put(paint, PAINT_DIM, "with other options");
     for (const struct report_field *field = report_arm_fields + 1; field->key; field++)
         paint_right(paint, PAINT_DIM, field->label, column += CELL);
@@ -304,9 +291,9 @@ void show_probe(struct paint *paint, const struct result_probe *probe)
     }
     if (paint->style->verbose && probe->tcp_info.count) {
         paint_newline(paint);
-        paint_to(paint, INDENT);
+        paint_to(paint, PAINT_INDENT);
         paint_put(paint, PAINT_DIM, "TCP_INFO at the end");
         paint_newline(paint);
-        show_map(paint, INDENT + 2, &probe->tcp_info);
+        show_map(paint, PAINT_INDENT + 2, &probe->tcp_info);
     }
 }

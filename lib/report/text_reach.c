@@ -1,35 +1,14 @@
 /* What became of connecting to live targets. */
-#include "report/text.h"
+#include "report/report_text.h"
 
 #include "base/units.h"
 #include "report/fields.h"
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define INDENT           2
 #define LABEL_COLUMN     14
 #define HOP_COLUMN       18 /* LABEL_COLUMN + "30" + 2 */
 #define RESOLVE_SHOWN_NS 1000000
-#define ROWS_MAX         20
-#define CASE_WIDTH       24 /* "answered-after-retries" and 2 */
-#define TIME_WIDTH       12
-
-static void label(struct paint *paint, const char *text)
-{
-    paint_to(paint, INDENT);
-    paint_put(paint, PAINT_DIM, text);
-    paint_to(paint, LABEL_COLUMN);
-}
-
-static void labelled(struct paint *paint, const char *name, const char *text)
-{
-    if (!text)
-        return;
-    label(paint, name);
-    paint_wrap(paint, PAINT_PLAIN, LABEL_COLUMN, text);
-}
 
 static const char *duration(char *out, int64_t ns)
 {
@@ -56,7 +35,7 @@ static void show_header(struct paint *paint, const struct result_reach *reach)
 static void put_icmp(struct buf *out, const struct result_icmp *icmp)
 {
     buf_printf(out, "ICMP %s (type %" PRId64 ", code %" PRId64 ") from %s", icmp->name, icmp->type,
-               icmp->code, icmp->from ? icmp->from : "somebody");
+               icmp->code, icmp->from ? icmp->from : "an unknown host");
     if (icmp->ours)
         buf_add_str(out, ", which is this host");
 }
@@ -104,7 +83,7 @@ static void show_tries(struct paint *paint, const struct result_reach *reach)
     for (size_t i = 0; i < reach->try_count; i++) {
         cleanup(buf) struct buf line = {0};
         put_answer(&line, &reach->tries[i]);
-        label(paint, i ? "" : reach->try_count > 1 ? "tries" : "try");
+        paint_label(paint, LABEL_COLUMN, i ? "" : reach->try_count > 1 ? "tries" : "try");
         paint_wrap(paint, PAINT_PLAIN, LABEL_COLUMN, buf_str(&line));
         paint->out->failed |= line.failed;
     }
@@ -128,7 +107,7 @@ static void show_route(struct paint *paint, const struct result_route *route)
         buf_printf(&line, ", from %s", route->source);
     if (route->neighbour)
         buf_printf(&line, "; next hop %s", route->neighbour);
-    labelled(paint, "route", buf_str(&line));
+    paint_labelled(paint, LABEL_COLUMN, "route", buf_str(&line));
     paint->out->failed |= line.failed;
 }
 
@@ -139,13 +118,13 @@ static void show_syns(struct paint *paint, const struct result_reach *reach)
 
     if (reach->syns_sent == RESULT_UNKNOWN)
         return;
-    buf_printf(&line, "%" PRId64 " sent; this kernel's settings make %" PRId64, reach->syns_sent,
+    buf_printf(&line, "%" PRId64 " sent; by this kernel's settings %" PRId64, reach->syns_sent,
                reach->syns_least);
     if (reach->syns_most > reach->syns_least)
         buf_printf(&line, " or %" PRId64, reach->syns_most);
-    buf_printf(&line, " in that time, and give up after %s",
+    buf_printf(&line, " in that time, and it gives up after %s",
                duration(gives_up, reach->gives_up_ns));
-    labelled(paint, "SYNs", buf_str(&line));
+    paint_labelled(paint, LABEL_COLUMN, "SYNs", buf_str(&line));
     paint->out->failed |= line.failed;
 }
 
@@ -180,14 +159,14 @@ static void show_path(struct paint *paint, const struct result_path *path)
 
     if (!path)
         return;
-    label(paint, "path");
+    paint_label(paint, LABEL_COLUMN, "path");
     for (size_t i = 0; i < path->hop_count; i++) {
         int width = path->hops[i].address ? text_width(path->hops[i].address) : 0;
         widest = width > widest ? width : widest;
     }
     for (size_t i = 0; i < path->hop_count; i++)
         show_hop(paint, &path->hops[i], widest);
-    labelled(paint, "", path->end);
+    paint_labelled(paint, LABEL_COLUMN, "", path->end);
 }
 
 void show_reach(struct paint *paint, const struct result_reach *reach)
@@ -195,127 +174,17 @@ void show_reach(struct paint *paint, const struct result_reach *reach)
     char text[UNITS_TEXT_MAX];
 
     show_header(paint, reach);
-    label(paint, "case");
+    paint_label(paint, LABEL_COLUMN, "case");
     paint_put(paint, reach->ok ? PAINT_GREEN : PAINT_RED, reach->reach_case);
     paint_newline(paint);
     if (reach->resolve_ns >= RESOLVE_SHOWN_NS)
-        labelled(paint, "resolved", duration(text, reach->resolve_ns));
+        paint_labelled(paint, LABEL_COLUMN, "resolved", duration(text, reach->resolve_ns));
     show_tries(paint, reach);
     show_syns(paint, reach);
     show_route(paint, reach->route);
     show_path(paint, reach->path);
-    labelled(paint, "cannot tell", reach->cannot_tell);
-    labelled(paint, "would tell", reach->would_tell);
-}
-
-/* ---- many targets ---- */
-
-struct row {
-    const struct result_reach *reach;
-    enum finding_code code;
-    enum finding_severity severity;
-    size_t order;
-};
-
-static struct row row_of(const struct about *about, const struct result *result, size_t order)
-{
-    struct row row = {.reach = &result->reach, .order = order};
-    struct about_list list = about_result(about, result);
-
-    if (list.count && list.entries[0].finding->severity >= FINDING_WARNING) {
-        row.code = list.entries[0].finding->code;
-        row.severity = list.entries[0].finding->severity;
-    }
-    return row;
-}
-
-/* The worst first, otherwise as they were given. */
-static int compare_rows(const void *a, const void *b)
-{
-    const struct row *x = a, *y = b;
-
-    if (x->reach->ok != y->reach->ok)
-        return x->reach->ok ? 1 : -1;
-    if (x->severity != y->severity)
-        return x->severity > y->severity ? -1 : 1;
-    return (x->order > y->order) - (x->order < y->order);
-}
-
-static int name_width(const struct paint *paint, const struct row *rows, size_t count)
-{
-    int widest = (int)strlen("target"),
-        most = paint->width - INDENT - 2 - CASE_WIDTH - 2 * TIME_WIDTH;
-
-    for (size_t i = 0; i < count; i++) {
-        cleanup(buf) struct buf shown = {0};
-        paint_printable(&shown, rows[i].reach->target ? rows[i].reach->target : "?",
-                        paint->style->unicode);
-        int width = text_width(buf_str(&shown));
-        widest = width > widest ? width : widest;
-    }
-    return widest < most ? widest : most;
-}
-
-static void show_row(struct paint *paint, const struct row *row, int width)
-{
-    const struct result_reach *reach = row->reach;
-    bool fine = reach->ok && row->code == FINDING_NONE;
-    enum paint_color color = fine ? PAINT_GREEN : severity_color(row->severity);
-    int column = INDENT + width + 2 + CASE_WIDTH;
-    char text[UNITS_TEXT_MAX];
-
-    if (!fine)
-        paint_put(paint, color, severity_mark(row->severity, paint->style->unicode));
-    paint_to(paint, INDENT);
-    paint_middle(paint, PAINT_PLAIN, reach->target ? reach->target : "?", width);
-    paint_to(paint, INDENT + width + 2);
-    paint_put(paint, color, reach->reach_case);
-    if (reach->connect_ns != RESULT_UNKNOWN)
-        paint_right(paint, PAINT_PLAIN, duration(text, reach->connect_ns), column + TIME_WIDTH);
-    if (reach->syn_retransmits > 0) {
-        snprintf(text, sizeof text, "%" PRId64, reach->syn_retransmits);
-        paint_right(paint, PAINT_YELLOW, text, column + 2 * TIME_WIDTH);
-    }
-    paint_newline(paint);
-}
-
-int show_many_reach(struct paint *paint, const struct report *report, const struct about *about,
-                    struct error *error)
-{
-    cleanup(mem) struct row *rows = calloc(report->result_count, sizeof *rows);
-    size_t count = 0, shown;
-
-    if (!rows)
-        return error_sys(error, ENOMEM, "cannot sort the results");
-    for (size_t i = 0; i < report->result_count; i++) {
-        struct row row = row_of(about, report->results[i], i);
-        if (!paint->style->quiet || !row.reach->ok || row.code != FINDING_NONE)
-            rows[count++] = row;
-    }
-    qsort(rows, count, sizeof *rows, compare_rows);
-    shown = count < ROWS_MAX ? count : ROWS_MAX;
-    int width = name_width(paint, rows, shown), column = INDENT + width + 2;
-    if (shown) {
-        paint_to(paint, INDENT);
-        paint_put(paint, PAINT_DIM, "target");
-        paint_to(paint, column);
-        paint_put(paint, PAINT_DIM, "case");
-        paint_right(paint, PAINT_DIM, "connect", column + CASE_WIDTH + TIME_WIDTH);
-        paint_right(paint, PAINT_DIM, "SYNs again", column + CASE_WIDTH + 2 * TIME_WIDTH);
-        paint_newline(paint);
-    }
-    for (size_t i = 0; i < shown; i++)
-        show_row(paint, &rows[i], width);
-    if (shown < count) {
-        paint_to(paint, INDENT);
-        paint_printf(paint, PAINT_DIM, "… and %zu that are no worse; -v shows all, --json measures",
-                     count - shown);
-        paint_newline(paint);
-    }
-    if (!paint->style->quiet)
-        paint_newline(paint);
-    show_totals(paint, report, about);
-    return 0;
+    paint_labelled(paint, LABEL_COLUMN, "cannot tell", reach->cannot_tell);
+    paint_labelled(paint, LABEL_COLUMN, "to find out", reach->would_tell);
 }
 
 /* ---- the schedule ---- */
@@ -328,25 +197,25 @@ void show_schedule(struct paint *paint, const struct result_schedule *schedule)
     paint_newline(paint);
     for (size_t i = 0; i < schedule->syn_count; i++) {
         const struct result_syn *syn = &schedule->syns[i];
-        paint_to(paint, INDENT);
+        paint_to(paint, PAINT_INDENT);
         paint_printf(paint, PAINT_PLAIN, "SYN %" PRId64, syn->number);
         paint_right(paint, PAINT_PLAIN, syn->at_ns ? duration(text, syn->at_ns) : "0 s", 24);
         if (syn->after_ns != RESULT_UNKNOWN)
-            paint_printf(paint, PAINT_DIM, "   %s after the one before",
+            paint_printf(paint, PAINT_DIM, "   %s after the previous one",
                          duration(text, syn->after_ns));
         paint_newline(paint);
     }
-    paint_to(paint, INDENT);
+    paint_to(paint, PAINT_INDENT);
     paint_put(paint, PAINT_BOLD, "ETIMEDOUT");
     paint_right(paint, PAINT_BOLD, duration(text, schedule->failed_ns), 24);
-    paint_printf(paint, PAINT_DIM, "   at the latest, with late timers, %s",
+    paint_printf(paint, PAINT_DIM, "   %s at the latest, when timers are late",
                  duration(latest, schedule->failed_latest_ns));
     paint_newline(paint);
     paint_newline(paint);
     for (size_t i = 0; i < schedule->settings.count; i++) {
         const struct result_value *value = &schedule->settings.values[i];
         const struct result_value *source = result_get(&schedule->sources, value->key);
-        paint_to(paint, INDENT);
+        paint_to(paint, PAINT_INDENT);
         if (value->kind == RESULT_INTEGER)
             paint_printf(paint, PAINT_PLAIN, "%s = %" PRId64, value->key, value->integer);
         else

@@ -1,5 +1,5 @@
 /* Scenarios: what was reproduced, what the book says of it, and what this kernel did. */
-#include "report/text.h"
+#include "report/report_text.h"
 
 #include "base/text.h"
 #include "report/fields.h"
@@ -7,25 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define INDENT       2
 #define LABEL_COLUMN 12
 #define FULL_MAX     2 /* results in full, unless verbose */
 #define FLAGS_MAX    40
-
-static void label(struct paint *paint, const char *text)
-{
-    paint_to(paint, INDENT);
-    paint_put(paint, PAINT_DIM, text);
-    paint_to(paint, LABEL_COLUMN);
-}
-
-static void labelled(struct paint *paint, const char *name, const char *text)
-{
-    if (!text || !*text)
-        return;
-    label(paint, name);
-    paint_wrap(paint, PAINT_PLAIN, LABEL_COLUMN, text);
-}
 
 static enum paint_color verdict_color(enum result_verdict verdict)
 {
@@ -121,7 +105,7 @@ static void show_expectations(struct paint *paint, const struct result_scenario 
         const struct result_value *expected = &scenario->expected.values[i];
         const struct result_value *observed = result_get(&scenario->observed, expected->key);
         bool good = same(expected, observed);
-        label(paint, i ? "" : "checked");
+        paint_label(paint, LABEL_COLUMN, i ? "" : "checked");
         put_mark(paint, good ? RESULT_OK : RESULT_DIFFERS);
         put_name(paint, expected->key, column);
         show_pair(paint, expected, observed);
@@ -132,7 +116,7 @@ static void show_expectations(struct paint *paint, const struct result_scenario 
         cleanup(buf) struct buf value = {0};
         if (observed->kind == RESULT_NULL || result_get(&scenario->expected, observed->key))
             continue;
-        label(paint, first ? "also seen" : "");
+        paint_label(paint, LABEL_COLUMN, first ? "also seen" : "");
         first = false;
         put_name(paint, observed->key, column);
         put_value(&value, observed);
@@ -160,7 +144,7 @@ static void show_timings(struct paint *paint, const struct result_scenario *scen
     }
     if (rows && scenario->timing_count) {
         paint_newline(paint);
-        show_table(paint, INDENT, rows, scenario->timing_count);
+        show_table(paint, PAINT_INDENT, rows, scenario->timing_count);
     }
     paint->out->failed |= arena.failed;
     arena_free(&arena);
@@ -171,9 +155,9 @@ static void show_tables(struct paint *paint, const struct result_scenario *scena
     for (size_t i = 0; i < scenario->table_count; i++) {
         const struct result_table *table = &scenario->tables[i];
         paint_newline(paint);
-        paint_to(paint, INDENT);
-        paint_wrap(paint, PAINT_BOLD, INDENT, table->title ? table->title : table->name);
-        show_table(paint, INDENT, table->rows, table->row_count);
+        paint_to(paint, PAINT_INDENT);
+        paint_wrap(paint, PAINT_BOLD, PAINT_INDENT, table->title ? table->title : table->name);
+        show_table(paint, PAINT_INDENT, table->rows, table->row_count);
     }
 }
 
@@ -190,8 +174,8 @@ static void headline(struct paint *paint, const struct result_scenario *scenario
     buf_printf(&right, "%s, %s", result_verdict_name(scenario->verdict), text);
     paint_right(paint, PAINT_DIM, buf_str(&right), paint->width);
     paint_newline(paint);
-    paint_to(paint, INDENT);
-    paint_wrap(paint, PAINT_PLAIN, INDENT, scenario->title);
+    paint_to(paint, PAINT_INDENT);
+    paint_wrap(paint, PAINT_PLAIN, PAINT_INDENT, scenario->title);
     paint->out->failed |= right.failed;
 }
 
@@ -201,7 +185,7 @@ static void show_outcomes(struct paint *paint, const struct result_scenario *sce
         cleanup(buf) struct buf line = {0};
         buf_printf(&line, "%" PRId64 " of %" PRId64 ": %s", scenario->outcomes[i].count,
                    scenario->runs, scenario->outcomes[i].text);
-        labelled(paint, i ? "" : "outcomes", buf_str(&line));
+        paint_labelled(paint, LABEL_COLUMN, i ? "" : "outcomes", buf_str(&line));
         paint->out->failed |= line.failed;
     }
 }
@@ -215,10 +199,11 @@ void show_scenario(struct paint *paint, const struct result_scenario *scenario)
 
     headline(paint, scenario);
     paint_newline(paint);
-    labelled(paint, "book", scenario->book);
-    labelled(paint, "here", scenario->here);
+    paint_labelled(paint, LABEL_COLUMN, "book", scenario->book);
+    paint_labelled(paint, LABEL_COLUMN, "here", scenario->here);
     if (scenario->why)
-        labelled(paint, scenario->differs_from_book ? "differs" : "why", scenario->why);
+        paint_labelled(paint, LABEL_COLUMN, scenario->differs_from_book ? "differs" : "why",
+                       scenario->why);
     show_texts(paint, &exchange, &scenario->flags);
     show_texts(paint, &client, &scenario->client_states);
     show_texts(paint, &server, &scenario->server_states);
@@ -230,7 +215,7 @@ void show_scenario(struct paint *paint, const struct result_scenario *scenario)
 
 /* ---- Many */
 
-static void row(struct paint *paint, const struct result_scenario *scenario, int column)
+static void scenario_row(struct paint *paint, const struct result_scenario *scenario, int column)
 {
     char text[32];
 
@@ -297,7 +282,7 @@ bool show_scenarios(struct paint *paint, const struct report *report)
               report->results[i]->scenario.verdict == RESULT_OK;
     }
     for (size_t i = 0; i < report->result_count && !overview; i++)
-        row(paint, &report->results[i]->scenario, column);
+        scenario_row(paint, &report->results[i]->scenario, column);
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_scenario *scenario = &report->results[i]->scenario;
         if (scenario->verdict == RESULT_OK || scenario->overview)
@@ -376,7 +361,7 @@ static void show_stars(struct paint *paint, const struct report *report)
             paint_newline(paint);
         last = scenario->scenario;
         buf_printf(&line, "* %s: %s", last, scenario->why ? scenario->why : "not as the book says");
-        paint_wrap(paint, PAINT_PLAIN, INDENT, buf_str(&line));
+        paint_wrap(paint, PAINT_PLAIN, PAINT_INDENT, buf_str(&line));
         paint->out->failed |= line.failed;
     }
 }

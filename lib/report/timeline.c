@@ -104,8 +104,8 @@ static struct range survey(const struct trace_event *sorted, const struct ladder
     return range;
 }
 
-static void row(struct paint *paint, struct label_memory *memory, const struct trace_event *event,
-                const struct range *range)
+static void timeline_row(struct paint *paint, struct label_memory *memory,
+                         const struct trace_event *event, const struct range *range)
 {
     char time[LADDER_TIME_MAX];
     cleanup(buf) struct buf what = {0};
@@ -121,8 +121,8 @@ static void row(struct paint *paint, struct label_memory *memory, const struct t
     paint_wrap(paint, PAINT_PLAIN, WHAT_COLUMN + 2, buf_str(&what));
 }
 
-static void table(struct paint *paint, struct label_memory *memory,
-                  const struct trace_event *events, const struct ladder_source *source)
+static void timeline_table(struct paint *paint, struct label_memory *memory,
+                           const struct trace_event *events, const struct ladder_source *source)
 {
     struct range range = survey(events, source);
 
@@ -136,7 +136,7 @@ static void table(struct paint *paint, struct label_memory *memory,
     paint_newline(paint);
     for (size_t i = 0; i < source->count; i++)
         if (wanted(source, &events[i]))
-            row(paint, memory, &events[i], &range);
+            timeline_row(paint, memory, &events[i], &range);
     if (!range.count)
         paint_wrap(paint, PAINT_DIM, 0, "Nothing was recorded.");
     if (source->lost) {
@@ -157,7 +157,7 @@ int ladder_timeline(struct buf *out, const struct ladder_source *source,
         if (source->count)
             memcpy(sorted, source->events, source->count * sizeof *sorted);
         out->failed |= trace_sort(sorted, source->count) != 0;
-        table(&paint, memory, sorted, source);
+        timeline_table(&paint, memory, sorted, source);
     }
     if (!sorted || !memory || out->failed)
         return error_sys(error, ENOMEM, "cannot write the timeline");

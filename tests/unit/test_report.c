@@ -382,9 +382,33 @@ static void quiet_is_the_verdict_alone(void **state)
     report_free(&report);
 }
 
+static void a_table_with_room_is_not_cut(void **state)
+{
+    static const char name[] =
+        "a-host-whose-name-is-rather-long.with-a-domain.that-is-long.example:80";
+    struct report report = {0};
+    struct report_style style = {.width = 80, .unicode = true};
+    (void)state;
+    sample_head(&report);
+    for (int i = 0; i < 5; i++)
+        sample_probe(&report, name);
+    struct buf text = rendered(REPORT_TEXT, &report, &style);
+    assert_non_null(strstr(text.data, "…"));
+    assert_null(strstr(text.data, name));
+    assert_lines(&text, 80, true);
+    buf_free(&text);
+    style.table_width = REPORT_WIDTH_MAX;
+    text = rendered(REPORT_TEXT, &report, &style);
+    assert_null(strstr(text.data, "…"));
+    assert_non_null(strstr(text.data, name));
+    buf_free(&text);
+    report_free(&report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_table_with_room_is_not_cut),
         cmocka_unit_test(formats_have_names),
         cmocka_unit_test(json_is_the_contracts),
         cmocka_unit_test(what_was_not_measured_is_null),

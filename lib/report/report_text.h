@@ -1,8 +1,9 @@
 /* The parts of the text report. */
-#ifndef REPORT_TEXT_H
-#define REPORT_TEXT_H
+#ifndef REPORT_REPORT_TEXT_H
+#define REPORT_REPORT_TEXT_H
 
 #include "report/about.h"
+#include "report/fields.h"
 #include "report/paint.h"
 #include "result/result.h"
 
@@ -16,13 +17,40 @@ int report_render_text(struct buf *out, const struct report *report,
 enum paint_color severity_color(enum finding_severity severity);
 const char *severity_mark(enum finding_severity severity, bool unicode);
 
-/* Many targets: the worst ones as a row each, the rest counted, then the totals. Quietly only those
- * that are not ok. All results are of tcp-probe. */
+/* A ranked table: the worst rows, and how many there are besides. */
+struct ranked_table {
+    const char *name, *verdict; /* headings; verdict NULL: no such column */
+    /* Durations and counts of a row's body, at the right. A count shows where it is above 0, its
+     * column where any of them is. Ends with an entry without a label. */
+    const struct report_field *columns;
+    enum paint_color counts; /* how counts look */
+    size_t most;             /* rows */
+};
+#define RANKED_DURATION(text, type, member)                                                        \
+    {                                                                                              \
+        .label = (text), .kind = FIELD_DURATION, .offset = offsetof(struct type, member)           \
+    }
+#define RANKED_COUNT(text, type, member)                                                           \
+    {                                                                                              \
+        .label = (text), .kind = FIELD_INTEGER, .offset = offsetof(struct type, member)            \
+    }
+struct ranked_row {
+    const void *body;
+    const char *name, *verdict;
+    bool failed;
+    enum finding_code code;
+    enum finding_severity severity; /* of the code; INFO without one */
+    double weight;
+    size_t order; /* as the results were given */
+};
+/* The worst first: what failed, then by code, severity and weight. */
+void show_ranked(struct paint *paint, const struct ranked_table *table, struct ranked_row *rows,
+                 size_t count);
+
+/* Many targets, all of tcp-probe or all of connect-timeout: a ranked table, then the totals.
+ * Quietly only those that are not ok. */
 int show_many(struct paint *paint, const struct report *report, const struct about *about,
               struct error *error);
-/* The same of connect-timeout's. */
-int show_many_reach(struct paint *paint, const struct report *report, const struct about *about,
-                    struct error *error);
 /* How many targets are ok, and how many have which finding. */
 void show_totals(struct paint *paint, const struct report *report, const struct about *about);
 /* The thresholds, the exceeded ones first; quietly only those. */
@@ -64,6 +92,10 @@ void show_summary(struct paint *paint, const struct report *report);
 void show_finding(struct paint *paint, const struct finding *finding);
 /* The same of what made a result fail, where no finding says it. */
 void show_failure(struct paint *paint, const struct result_error *error);
+/* What failed, as the finding that was not made. */
+struct finding finding_of_error(const struct result_error *error);
+/* The errno's name and meaning; nothing for 0. */
+void show_errno(struct paint *paint, int number);
 /* One line: name, code, side, summary. */
 void show_verdict_line(struct paint *paint, const char *name, const struct finding *finding);
 /* "ok", and what that means. */
