@@ -289,34 +289,17 @@ struct generator {
     size_t drifted;
 };
 
-static int read_file(const char *path, struct buf *out, struct error *error)
-{
-    cleanup(file) FILE *file = fopen(path, "re");
-    char chunk[4096];
-    size_t got;
-
-    if (!file)
-        return error_sys(error, errno, "cannot read %s", path);
-    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0)
-        buf_add(out, chunk, got);
-    if (ferror(file))
-        return error_sys(error, errno, "cannot read %s", path);
-    return out->failed ? error_sys(error, ENOMEM, "cannot read %s", path) : 0;
-}
-
 static int settle(struct generator *generator, const char *path, const struct buf *wanted,
                   struct error *error)
 {
     cleanup(buf) struct buf present = {0};
-    int rc = read_file(path, &present, error);
+    int rc = buf_read_file(&present, path);
 
     if (wanted->failed)
         return error_sys(error, ENOMEM, "%s", path);
-    if (rc == -ENOENT)
-        buf_reset(&present);
-    else if (rc)
-        return rc;
-    if (!rc && present.len_bytes == wanted->len_bytes &&
+    if (rc)
+        return error_sys(error, -rc, "cannot read %s", path);
+    if (present.len_bytes == wanted->len_bytes &&
         !memcmp(buf_str(&present), buf_str(wanted), wanted->len_bytes))
         return 0;
     generator->drifted++;
@@ -343,9 +326,10 @@ static int write_blocks(struct generator *generator, const char *name, const str
     cleanup(buf) struct buf text = {0};
 
     buf_printf(&path, "%s/%s", generator->directory, name);
-    int rc = read_file(buf_str(&path), &text, error);
-    if (!rc)
-        rc = replace_blocks(&text, blocks, command, error);
+    int rc = buf_read_file(&text, buf_str(&path));
+    if (rc)
+        return error_sys(error, -rc, "cannot read %s", buf_str(&path));
+    rc = replace_blocks(&text, blocks, command, error);
     if (!rc && command && set_of(command))
         rc = replace_blocks(&text, scenario_page, command, error);
     if (!rc && command && has_sut_sets(command))

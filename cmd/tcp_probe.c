@@ -44,19 +44,13 @@ struct probing {
 
 static int read_request(const char *path, struct buf *out, struct error *error)
 {
-    cleanup(file) FILE *file = fopen(path, "rbe");
-    char chunk[65536];
-    size_t got;
-
-    if (!file)
-        return error_sys(error, errno, "--send-file %s", path);
     buf_init_cap(out, REQUEST_MAX);
-    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0)
-        buf_add(out, chunk, got);
-    if (ferror(file))
-        return error_sys(error, errno, "--send-file %s", path);
-    if (out->failed)
+    int rc = buf_read_file(out, path);
+
+    if (rc == -EFBIG)
         return error_set(error, EFBIG, "--send-file %s: more than %d MiB", path, REQUEST_MAX >> 20);
+    if (rc)
+        return error_sys(error, -rc, "--send-file %s", path);
     if (!out->len_bytes)
         return error_set(error, EINVAL, "--send-file %s: the file is empty", path);
     return 0;

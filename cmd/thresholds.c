@@ -12,19 +12,13 @@
 
 static int read_baseline(const char *path, struct buf *out, struct error *error)
 {
-    cleanup(file) FILE *file = fopen(path, "rbe");
-    char chunk[65536];
-    size_t got;
-
-    if (!file)
-        return error_sys(error, errno, "--baseline %s", path);
     buf_init_cap(out, BASELINE_MAX);
-    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0 && !out->failed)
-        buf_add(out, chunk, got);
-    if (ferror(file))
-        return error_sys(error, errno, "--baseline %s", path);
-    if (out->failed)
+    int rc = buf_read_file(out, path);
+
+    if (rc == -EFBIG)
         return error_set(error, EFBIG, "--baseline %s: more than %d MiB", path, BASELINE_MAX >> 20);
+    if (rc)
+        return error_sys(error, -rc, "--baseline %s", path);
     return 0;
 }
 

@@ -72,9 +72,6 @@ int cli_items_append(struct cli_invocation *invocation, struct cli_items *items,
                      const struct cli_option *option, const char *text, struct error *error);
 int cli_item_qualify(struct cli_invocation *invocation, struct cli_item *item,
                      const struct cli_option *option, const char *text, struct error *error);
-/* Reads a file of items. */
-#define CLI_ITEM_FILE_MAX_BYTES (1 << 20)
-int cli_items_load(const char *path, struct buf *content, struct error *error);
 /* Splits a line in place, as a shell would, but without expansions: quotes keep spaces together, a
  * backslash takes the next character as it is (not between single quotes). `words` has room for
  * half as many as the line has bytes, rounded up. */

@@ -3,9 +3,7 @@
 
 #include "base/cleanup.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 int cli_items_append(struct cli_invocation *invocation, struct cli_items *items,
                      const struct cli_option *option, const char *text, struct error *error)
@@ -70,27 +68,6 @@ int cli_items_split_line(char *line, const char **words, size_t *count, struct e
             return error_set(error, EINVAL, "the quote %c is not closed", quote);
         in += *in != '\0';
         *out++ = '\0'; /* never ahead of `in`, which has passed at least a separator or the end */
-    }
-    return 0;
-}
-
-int cli_items_load(const char *path, struct buf *content, struct error *error)
-{
-    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char chunk[4096];
-    ssize_t got;
-
-    if (fd < 0)
-        return error_sys(error, errno, "cannot open %s", path);
-    while ((got = read(fd, chunk, sizeof chunk)) != 0) {
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return error_sys(error, errno, "cannot read %s", path);
-        buf_add(content, chunk, (size_t)got);
-        if (content->failed)
-            return error_set(error, EFBIG, "%s is larger than %d bytes", path,
-                             CLI_ITEM_FILE_MAX_BYTES);
     }
     return 0;
 }

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ITEM_FILE_MAX_BYTES (1 << 20)
+
 struct parser {
     struct cli_invocation *invocation;
     const struct cli_command *command;
@@ -70,14 +72,24 @@ static int take_item(struct parser *parser, const struct cli_row *row, const cha
     return 0;
 }
 
+static int read_items(struct parser *parser, const struct cli_row *row, const char *path)
+{
+    cleanup(buf) struct buf content = {.cap_bytes = ITEM_FILE_MAX_BYTES};
+    int rc = buf_read_file(&content, path);
+
+    if (rc == -EFBIG)
+        return error_set(parser->error, EFBIG, "%s is larger than %d bytes", path,
+                         ITEM_FILE_MAX_BYTES);
+    if (rc)
+        return error_sys(parser->error, -rc, "cannot read %s", path);
+    return cli_items_read(parser->invocation, field_of(parser, row), path, buf_str(&content),
+                          content.len_bytes, parser->error);
+}
+
 static int take_file(struct parser *parser, const struct cli_row *row, const char *path)
 {
-    cleanup(buf) struct buf content = {.cap_bytes = CLI_ITEM_FILE_MAX_BYTES};
-    int rc = cli_items_load(path, &content, parser->error);
+    int rc = read_items(parser, row, path);
 
-    if (!rc)
-        rc = cli_items_read(parser->invocation, field_of(parser, row), path, buf_str(&content),
-                            content.len_bytes, parser->error);
     parser->latest = NULL; /* what follows qualifies nothing in the file */
     if (rc)
         error_add(parser->error, "--%s", row->option->name);
@@ -258,7 +270,7 @@ static int take_argument(struct parser *parser, const char *word)
     if (!positional->name)
         return error_set(parser->error, EINVAL, "takes no arguments, got %s", buf_str(&got));
     if (positional->max && invocation->arg_count == positional->max)
-        return error_set(parser->error, EINVAL, "takes no more than %zu argument%s, got also %s",
+        return error_set(parser->error, EINVAL, "takes at most %zu argument%s, but also got %s",
                          positional->max, positional->max == 1 ? "" : "s", buf_str(&got));
     invocation->args[invocation->arg_count++] = word;
     return 0;

@@ -33,7 +33,7 @@ static int read_latency(const struct reader *reader, const json_t *object,
             continue;
         if (!json_is_integer(value) || json_integer_value(value) < before ||
             json_integer_value(value) > TIME_MAX_NS)
-            return damaged(reader, "\"latency\" has no sound percentiles");
+            return damaged(reader, "\"latency\" has no valid percentiles");
         *at = before = json_integer_value(value);
     }
     return 0;
@@ -48,11 +48,11 @@ static int read_bar(const struct reader *reader, const json_t *bar,
 
     if (!json_is_integer(from) || !json_is_integer(count) || json_integer_value(count) < 0 ||
         json_integer_value(count) > UINT32_MAX)
-        return damaged(reader, "\"histogram\" has a bar without sound numbers");
+        return damaged(reader, "\"histogram\" has a bar without valid numbers");
     while (bucket > 1 && reader->bounds[bucket - 1] != from_ns)
         bucket--;
     if (bucket == 1 && from_ns)
-        return damaged(reader, "\"histogram\" has a bar with bounds of its own");
+        return damaged(reader, "\"histogram\" has a bar with unknown bounds");
     histogram->counts[bucket - 1] = (uint32_t)json_integer_value(count);
     return 0;
 }
@@ -124,10 +124,9 @@ static int read_report(struct baseline *out, const json_t *report, struct error 
 
     if (!schema || strcmp(schema, REPORT_SCHEMA))
         return error_set(error, EPROTOTYPE,
-                         "no report of netkit: \"schema\" is not " REPORT_SCHEMA);
+                         "not a report of netkit: \"schema\" is not " REPORT_SCHEMA);
     if (!command || strcmp(command, "tcp-probe"))
-        return error_set(error, EPROTOTYPE,
-                         "no report of netkit tcp-probe, but of another command");
+        return error_set(error, EPROTOTYPE, "a report of another command, not of tcp-probe");
     if (!json_is_array(results))
         return error_set(error, EBADMSG, "\"results\" is missing");
     out->targets = arena_alloc(&out->arena, (json_array_size(results) + 1) * sizeof *out->targets);
@@ -155,7 +154,7 @@ static int refuse(const char *bytes, size_t len_bytes, const json_error_t *troub
     while (blanks < len_bytes && strchr(" \t\r\n", bytes[blanks]))
         blanks++;
     if (blanks == len_bytes || bytes[blanks] != '{')
-        return error_set(error, EPROTOTYPE, "no JSON; a report is written with --json");
+        return error_set(error, EPROTOTYPE, "not JSON; --json writes a report");
     text_escape(&text, trouble->text, strlen(trouble->text));
     return error_set(error, EBADMSG, "line %d: %s", trouble->line, buf_str(&text));
 }

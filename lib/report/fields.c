@@ -1,6 +1,7 @@
 #include "report/fields.h"
 
 #include "base/units.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ const struct report_field report_connect_fields[] = {
     {"resolve_ns", "resolve", FIELD_DURATION, PLACE(result_probe, resolve_ns)},
     {"connect_ns", "connect", FIELD_DURATION, PLACE(result_probe, connect_ns)},
     {"rtt_ns", "round trip", FIELD_DURATION, PLACE(result_probe, rtt_ns)},
-    {"syn_retransmits", "SYNs sent again", FIELD_INTEGER, PLACE(result_probe, syn_retransmits)},
+    {"syn_retransmits", "SYNs retransmitted", FIELD_INTEGER, PLACE(result_probe, syn_retransmits)},
     {"tls_ns", "TLS", FIELD_DURATION, PLACE(result_probe, tls_ns)},
     END,
 };
@@ -308,7 +309,7 @@ const struct report_field report_reach_fields[] = {
     {"resolve_ns", "resolve", FIELD_DURATION, PLACE(result_reach, resolve_ns)},
     {"connect_ns", "connect", FIELD_DURATION, PLACE(result_reach, connect_ns)},
     {"rtt_ns", "round trip", FIELD_DURATION, PLACE(result_reach, rtt_ns)},
-    {"syn_retransmits", "SYNs sent again", FIELD_INTEGER, PLACE(result_reach, syn_retransmits)},
+    {"syn_retransmits", "SYNs retransmitted", FIELD_INTEGER, PLACE(result_reach, syn_retransmits)},
     {"tries", NULL, ARRAY(result_reach, tries, try_count, try_fields)},
     {"route", NULL, POINTER(result_reach, route, route_fields)},
     {"path", NULL, POINTER(result_reach, path, path_fields)},
@@ -556,6 +557,12 @@ const char *report_measure(char *out, size_t size, enum result_unit unit, int64_
     }
     snprintf(out, size, "?");
     return out;
+}
+
+void report_put_address(struct buf *out, const char *address, int64_t port)
+{
+    if (address)
+        buf_printf(out, strchr(address, ':') ? "[%s]:%" PRId64 : "%s:%" PRId64, address, port);
 }
 
 /* Escaping makes text longer by one byte for each backslash, newline, return and tab; by more only

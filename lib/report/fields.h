@@ -105,6 +105,9 @@ const char *report_duration(char *out, size_t size, int64_t ns, bool unicode);
 const char *report_measure(char *out, size_t size, enum result_unit unit, int64_t value,
                            bool unicode);
 
+/* "127.0.0.1:80", "[::1]:80"; nothing when there is no address. */
+void report_put_address(struct buf *out, const char *address, int64_t port);
+
 /* Whether every character may be shown as it is. `lines` allows \n, \r and \t. */
 bool report_is_plain(const char *text, bool lines);
 

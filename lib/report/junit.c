@@ -42,18 +42,16 @@ static void problem_element(struct buf *out, const struct report_problem *proble
     buf_add_str(out, "</failure>\n");
 }
 
-/* The numbers that a person wants beside a case. */
 static void numbers(struct buf *out, const struct result_probe *probe)
 {
     char text[32];
 
     if (probe->rounds <= 0)
         return;
-    buf_printf(out, "      <system-out>rounds %" PRId64, probe->rounds);
+    buf_printf(out, "rounds %" PRId64, probe->rounds);
     for (const struct report_field *field = report_latency_fields; field->key; field++)
         buf_printf(out, ", %s %s", field->label,
                    report_duration(text, sizeof text, field_integer(field, &probe->latency), true));
-    buf_add_str(out, "</system-out>\n");
 }
 
 static void check_numbers(struct buf *out, const struct result_check *check)
@@ -62,14 +60,12 @@ static void check_numbers(struct buf *out, const struct result_check *check)
 
     report_measure(measured, sizeof measured, check->unit, check->measured, true);
     report_measure(limit, sizeof limit, check->unit, check->limit, true);
-    buf_printf(out, "      <system-out>%s %s, limit %s</system-out>\n", check->label, measured,
-               limit);
+    buf_printf(out, "%s %s, limit %s", check->label, measured, limit);
 }
 
 /* A line for each connection: who, and what went to and fro. */
 static void exchanges(struct buf *out, const struct result_connection_list *list)
 {
-    buf_add_str(out, "      <system-out>");
     for (size_t i = 0; i < list->count; i++) {
         const struct result_connection *connection = &list->items[i];
         xml_escape(out, connection->name ? connection->name : "?");
@@ -80,12 +76,11 @@ static void exchanges(struct buf *out, const struct result_connection_list *list
         if (i + 1 < list->count)
             buf_add_char(out, '\n');
     }
-    buf_add_str(out, "</system-out>\n");
 }
 
 static void meaning(struct buf *out, const struct result_machine *machine)
 {
-    buf_printf(out, "      <system-out>%s", result_health_name(machine->health));
+    buf_printf(out, "%s", result_health_name(machine->health));
     if (machine->value) {
         buf_add_str(out, ", ");
         xml_escape(out, machine->value);
@@ -94,13 +89,11 @@ static void meaning(struct buf *out, const struct result_machine *machine)
         buf_add_str(out, ": ");
         xml_escape(out, machine->meaning);
     }
-    buf_add_str(out, "</system-out>\n");
 }
 
 /* The case of a target, and what the evidence leaves open. */
 static void reached(struct buf *out, const struct result_reach *reach)
 {
-    buf_add_str(out, "      <system-out>");
     xml_escape(out, reach->reach_case ? reach->reach_case : "?");
     for (size_t i = 0; i < reach->try_count; i++) {
         char text[32];
@@ -115,32 +108,64 @@ static void reached(struct buf *out, const struct result_reach *reach)
         buf_add_str(out, "\ncannot tell: ");
         xml_escape(out, reach->cannot_tell);
     }
-    buf_add_str(out, "</system-out>\n");
 }
 
 static void predicted(struct buf *out, const struct result_schedule *schedule)
 {
     char text[32];
 
-    buf_printf(out, "      <system-out>%zu SYNs, gives up after %s</system-out>\n",
-               schedule->syn_count, report_duration(text, sizeof text, schedule->failed_ns, true));
+    buf_printf(out, "%zu SYNs, gives up after %s", schedule->syn_count,
+               report_duration(text, sizeof text, schedule->failed_ns, true));
 }
 
 static void queues(struct buf *out, const struct result_listener *listener)
 {
-    buf_printf(out, "      <system-out>accept queue at most %" PRId64 " of %" PRId64,
-               listener->accept_queue.most, listener->accept_queue.capacity);
+    buf_printf(out, "accept queue at most %" PRId64 " of %" PRId64, listener->accept_queue.most,
+               listener->accept_queue.capacity);
     if (listener->half_open.most != RESULT_UNKNOWN)
         buf_printf(out, ", half-open at most %" PRId64, listener->half_open.most);
     if (listener->drops.most != RESULT_UNKNOWN)
         buf_printf(out, ", dropped %" PRId64 " to %" PRId64, listener->drops.least,
                    listener->drops.most);
-    buf_add_str(out, "</system-out>\n");
+}
+
+/* What a person wants to see beside a case. */
+static void details(struct buf *out, const struct report_case *item)
+{
+    if (item->check)
+        check_numbers(out, item->check);
+    if (!item->result)
+        return;
+    switch (item->result->type) {
+    case RESULT_PROBE:
+        numbers(out, &item->result->probe);
+        break;
+    case RESULT_LAB:
+        exchanges(out, &item->result->lab.connections);
+        break;
+    case RESULT_MACHINE:
+        meaning(out, &item->result->machine);
+        break;
+    case RESULT_REACH:
+        reached(out, &item->result->reach);
+        break;
+    case RESULT_SCHEDULE:
+        predicted(out, &item->result->schedule);
+        break;
+    case RESULT_SCENARIO:
+        exchanges(out, &item->result->scenario.connections);
+        break;
+    case RESULT_LISTENER:
+        queues(out, &item->result->listener);
+        break;
+    }
 }
 
 static void case_element(struct buf *out, const struct report *report,
                          const struct report_case *item)
 {
+    cleanup(buf) struct buf text = {0};
+
     buf_add_str(out, "    <testcase classname=\"netkit.");
     xml_escape(out, report->command ? report->command : "");
     buf_add_str(out, "\" name=\"");
@@ -148,32 +173,10 @@ static void case_element(struct buf *out, const struct report *report,
     buf_add_str(out, "\">\n");
     for (size_t i = 0; i < item->problem_count; i++)
         problem_element(out, &item->problems[i]);
-    if (item->result)
-        switch (item->result->type) {
-        case RESULT_PROBE:
-            numbers(out, &item->result->probe);
-            break;
-        case RESULT_LAB:
-            exchanges(out, &item->result->lab.connections);
-            break;
-        case RESULT_MACHINE:
-            meaning(out, &item->result->machine);
-            break;
-        case RESULT_REACH:
-            reached(out, &item->result->reach);
-            break;
-        case RESULT_SCHEDULE:
-            predicted(out, &item->result->schedule);
-            break;
-        case RESULT_SCENARIO:
-            exchanges(out, &item->result->scenario.connections);
-            break;
-        case RESULT_LISTENER:
-            queues(out, &item->result->listener);
-            break;
-        }
-    if (item->check)
-        check_numbers(out, item->check);
+    details(&text, item);
+    out->failed |= text.failed;
+    if (text.len_bytes)
+        buf_printf(out, "      <system-out>%s</system-out>\n", buf_str(&text));
     buf_add_str(out, "    </testcase>\n");
 }
 

@@ -84,8 +84,6 @@ enum ladder_format {
     LADDER_SVG,     /* a document of its own, for light and dark */
     LADDER_FORMATS  /* how many; also: no such format */
 };
-const char *const *ladder_format_names(void); /* NULL after the last */
-enum ladder_format ladder_format_by_name(const char *name);
 
 /* Only text looks at the style. */
 int ladder_render(struct buf *out, enum ladder_format format, const struct ladder *ladder,

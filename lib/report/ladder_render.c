@@ -8,22 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const *ladder_format_names(void)
-{
-    static const char *const names[LADDER_FORMATS + 1] = {
-        [LADDER_TEXT] = "text", [LADDER_MERMAID] = "mermaid", [LADDER_SVG] = "svg"};
-    return names;
-}
-
-enum ladder_format ladder_format_by_name(const char *name)
-{
-    enum ladder_format format = LADDER_TEXT;
-
-    while (format < LADDER_FORMATS && strcmp(ladder_format_names()[format], name))
-        format++;
-    return format;
-}
-
 int ladder_render(struct buf *out, enum ladder_format format, const struct ladder *ladder,
                   const struct report_style *style, struct error *error)
 {
@@ -63,9 +47,7 @@ static bool slow_round(struct picture *picture, const struct result_probe *probe
     if (probe->slow_round_ns != RESULT_UNKNOWN)
         buf_printf(&picture->title, " of %s",
                    report_duration(duration, sizeof duration, probe->slow_round_ns, true));
-    if (probe->address)
-        buf_printf(&picture->server, strchr(probe->address, ':') ? "[%s]:%" PRId64 : "%s:%" PRId64,
-                   probe->address, probe->port);
+    report_put_address(&picture->server, probe->address, probe->port);
     picture->source = (struct ladder_source){.events = probe->slow_round->events,
                                              .count = probe->slow_round->count,
                                              .lost = probe->slow_round->dropped};
@@ -111,9 +93,7 @@ static bool tries(struct picture *picture, const struct result_reach *reach)
     buf_printf(&picture->title, "%s: %s", reach->target, reach->reach_case);
     if (reach->try_count > 1)
         buf_printf(&picture->title, ", %zu tries", reach->try_count);
-    if (reach->address)
-        buf_printf(&picture->server, strchr(reach->address, ':') ? "[%s]:%" PRId64 : "%s:%" PRId64,
-                   reach->address, reach->port);
+    report_put_address(&picture->server, reach->address, reach->port);
     picture->source = (struct ladder_source){.events = reach->strip->events,
                                              .count = reach->strip->count,
                                              .lost = reach->strip->dropped};

@@ -115,6 +115,10 @@ struct shown_texts {
 };
 void show_texts(struct paint *paint, const struct shown_texts *how,
                 const struct result_texts *texts);
+/* The segments' flags, at most so many unless verbose, and the states of both ends. */
+void show_exchange(struct paint *paint, int column, const struct result_texts *flags, size_t most,
+                   int64_t omitted, const struct result_texts *client_states,
+                   const struct result_texts *server_states);
 /* Rows with common keys, in columns that fit; what does not fit goes on below its row. */
 void show_table(struct paint *paint, int indent, const struct result_map *rows, size_t count);
 

@@ -34,27 +34,29 @@ const char *severity_mark(enum finding_severity severity, bool unicode)
     return "?";
 }
 
-/* "The server must change. It cost 41.2 ms × 38 = 1.57 s." */
-static void put_stakes(struct buf *out, const struct finding *finding)
+/* "The server must change. It cost 41.2 ms × 38 = 1.57 s." Returns the label before it. */
+static const char *put_stakes(struct buf *out, const struct finding *finding)
 {
     char cost[UNITS_TEXT_MAX], total[UNITS_TEXT_MAX];
-    const char *side = result_side_name(finding->side);
+    const char *side =
+        finding->severity >= FINDING_WARNING ? result_side_name(finding->side) : NULL;
+    bool costly = finding->cost_ns != RESULT_UNKNOWN && finding->cost_ns > 0;
 
-    if (side && finding->severity >= FINDING_WARNING)
-        buf_printf(out, "The %s must change. ", side);
-    if (finding->cost_ns == RESULT_UNKNOWN || finding->cost_ns <= 0) {
-        if (finding->count > 1)
-            buf_printf(out, "Seen %" PRId64 " times.", finding->count);
-        return;
+    if (side)
+        buf_printf(out, "The %s must change.%s", side, costly ? " It cost " : "");
+    if (!costly && finding->count > 1)
+        buf_printf(out, "%s%" PRId64 " times%s", side ? " Seen " : "", finding->count,
+                   side ? "." : "");
+    if (costly)
+        buf_add_str(out, report_duration(cost, sizeof cost, finding->cost_ns, true));
+    if (costly && finding->count > 1) {
+        double all_ns = (double)finding->cost_ns * (double)finding->count;
+        report_duration(total, sizeof total, all_ns < 9e18 ? (int64_t)all_ns : INT64_MAX, true);
+        buf_printf(out, " × %" PRId64 " = %s", finding->count, total);
     }
-    report_duration(cost, sizeof cost, finding->cost_ns, true);
-    if (finding->count <= 1) {
-        buf_printf(out, "It cost %s.", cost);
-        return;
-    }
-    double all_ns = (double)finding->cost_ns * (double)finding->count;
-    report_duration(total, sizeof total, all_ns < 9e18 ? (int64_t)all_ns : INT64_MAX, true);
-    buf_printf(out, "It cost %s × %" PRId64 " = %s.", cost, finding->count, total);
+    if (costly && side)
+        buf_add_char(out, '.');
+    return side ? "side" : costly ? "cost" : "seen";
 }
 
 void show_finding(struct paint *paint, const struct finding *finding)
@@ -63,17 +65,14 @@ void show_finding(struct paint *paint, const struct finding *finding)
     enum paint_color color = severity_color(finding->severity);
     cleanup(buf) struct buf stakes = {0};
 
-    put_stakes(&stakes, finding);
+    const char *label = put_stakes(&stakes, finding);
     paint->out->failed |= stakes.failed;
     paint_put(paint, color, severity_mark(finding->severity, paint->style->unicode));
     paint_put(paint, PAINT_PLAIN, " ");
     paint_put(paint, color, entry->name);
     paint_put(paint, PAINT_PLAIN, "  ");
     paint_wrap(paint, PAINT_BOLD, PAINT_INDENT, entry->title);
-    if (stakes.len_bytes)
-        paint_labelled(paint, LABEL_COLUMN,
-                       finding->side && finding->severity >= FINDING_WARNING ? "side" : "cost",
-                       buf_str(&stakes));
+    paint_labelled(paint, LABEL_COLUMN, label, buf_str(&stakes));
     if (finding->summary && strcmp(finding->summary, entry->title))
         paint_labelled(paint, LABEL_COLUMN, "what", finding->summary);
     if (finding->severity >= FINDING_WARNING)

@@ -11,11 +11,6 @@
 #define CONNECTIONS_MAX 8 /* in full, unless verbose */
 #define FLAGS_MAX       24
 
-static const char *duration_text(char *out, size_t size, int64_t ns)
-{
-    return report_duration(out, size, ns, true);
-}
-
 /* ---- Programs and faults */
 
 static void put_end(struct buf *out, const struct result_program *program)
@@ -36,7 +31,7 @@ static void put_end(struct buf *out, const struct result_program *program)
         buf_add_str(out, "ended by netkit");
         break;
     }
-    buf_printf(out, " after %s", duration_text(text, sizeof text, program->duration_ns));
+    buf_printf(out, " after %s", report_duration(text, sizeof text, program->duration_ns, true));
 }
 
 static void show_program(struct paint *paint, const struct result_program *program)
@@ -104,16 +99,11 @@ static void show_connection(struct paint *paint, const struct result_connection 
         paint_newline(paint);
     paint_to(paint, paint->column ? paint->column + 2 : LABEL_COLUMN);
     paint_printf(paint, PAINT_DIM, "%s, %s",
-                 duration_text(text, sizeof text, connection->duration_ns), connection->end);
+                 report_duration(text, sizeof text, connection->duration_ns, true),
+                 connection->end);
     paint_newline(paint);
-    const struct shown_texts exchange = {"exchange", ";", LABEL_COLUMN,
-                                         paint->style->verbose ? SIZE_MAX : FLAGS_MAX,
-                                         connection->flags_omitted};
-    const struct shown_texts client = {"client", "", LABEL_COLUMN, SIZE_MAX, 0};
-    const struct shown_texts server = {"server", "", LABEL_COLUMN, SIZE_MAX, 0};
-    show_texts(paint, &exchange, &connection->flags);
-    show_texts(paint, &client, &connection->client_states);
-    show_texts(paint, &server, &connection->server_states);
+    show_exchange(paint, LABEL_COLUMN, &connection->flags, FLAGS_MAX, connection->flags_omitted,
+                  &connection->client_states, &connection->server_states);
     show_sent(paint, connection);
 }
 

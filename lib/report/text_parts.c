@@ -145,6 +145,16 @@ void show_texts(struct paint *paint, const struct shown_texts *how,
     paint->out->failed |= piece.failed;
 }
 
+void show_exchange(struct paint *paint, int column, const struct result_texts *flags, size_t most,
+                   int64_t omitted, const struct result_texts *client_states,
+                   const struct result_texts *server_states)
+{
+    most = paint->style->verbose ? SIZE_MAX : most;
+    show_texts(paint, &(struct shown_texts){"exchange", ";", column, most, omitted}, flags);
+    show_texts(paint, &(struct shown_texts){"client", "", column, SIZE_MAX, 0}, client_states);
+    show_texts(paint, &(struct shown_texts){"server", "", column, SIZE_MAX, 0}, server_states);
+}
+
 /* ---- Tables */
 
 #define COLUMNS_MAX 16

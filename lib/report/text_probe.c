@@ -29,10 +29,8 @@ static void beside(struct paint *paint, int columns)
 static void show_header(struct paint *paint, const struct result_probe *probe)
 {
     cleanup(buf) struct buf address = {0}, counts = {0}, shown = {0};
-    bool v6 = probe->address && strchr(probe->address, ':');
 
-    if (probe->address)
-        buf_printf(&address, v6 ? "[%s]:%" PRId64 : "%s:%" PRId64, probe->address, probe->port);
+    report_put_address(&address, probe->address, probe->port);
     if (probe->rounds || probe->failed_rounds)
         put_count(&counts, probe->rounds, "round");
     if (probe->failed_rounds > 0)

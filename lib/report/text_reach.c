@@ -19,10 +19,8 @@ static void show_header(struct paint *paint, const struct result_reach *reach)
 {
     cleanup(buf) struct buf address = {0};
     const char *target = reach->target ? reach->target : "?";
-    bool v6 = reach->address && strchr(reach->address, ':');
 
-    if (reach->address)
-        buf_printf(&address, v6 ? "[%s]:%" PRId64 : "%s:%" PRId64, reach->address, reach->port);
+    report_put_address(&address, reach->address, reach->port);
     paint_put(paint, PAINT_BOLD, target);
     if (address.len_bytes && !strstr(target, buf_str(&address))) {
         paint_put(paint, PAINT_PLAIN, "  ");

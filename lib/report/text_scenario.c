@@ -192,10 +192,6 @@ static void show_outcomes(struct paint *paint, const struct result_scenario *sce
 
 void show_scenario(struct paint *paint, const struct result_scenario *scenario)
 {
-    const struct shown_texts exchange = {"exchange", ";", LABEL_COLUMN,
-                                         paint->style->verbose ? SIZE_MAX : FLAGS_MAX, 0};
-    const struct shown_texts client = {"client", "", LABEL_COLUMN, SIZE_MAX, 0};
-    const struct shown_texts server = {"server", "", LABEL_COLUMN, SIZE_MAX, 0};
 
     headline(paint, scenario);
     paint_newline(paint);
@@ -204,9 +200,8 @@ void show_scenario(struct paint *paint, const struct result_scenario *scenario)
     if (scenario->why)
         paint_labelled(paint, LABEL_COLUMN, scenario->differs_from_book ? "differs" : "why",
                        scenario->why);
-    show_texts(paint, &exchange, &scenario->flags);
-    show_texts(paint, &client, &scenario->client_states);
-    show_texts(paint, &server, &scenario->server_states);
+    show_exchange(paint, LABEL_COLUMN, &scenario->flags, FLAGS_MAX, 0, &scenario->client_states,
+                  &scenario->server_states);
     show_expectations(paint, scenario);
     show_outcomes(paint, scenario);
     show_timings(paint, scenario);

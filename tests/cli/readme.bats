@@ -101,7 +101,7 @@ shape() {
 @test "the README's report is what tcp-probe says" {
     local wanted got section
     wanted=$(blocks text "$NETKIT_SOURCE/README.md" | sed -n '/^▲/,/^[^ ▲]/{/^[^ ▲]/d;p}' | shape)
-    [[ $wanted == *"The server has to change"* ]]
+    [[ $wanted == *"The server must change"* ]]
     run "$NETKIT" tcp-probe --preset http --diagram "127.0.0.1:$PORT"
     assert_status 0
     got=$(sed -n '/^▲/,/^$/p' <<< "$output" | shape)

@@ -79,9 +79,9 @@ refused() { # message, then the arguments
     refused "--baseline $file: No such file or directory" --baseline "$file" :80
     refused "--baseline /: Is a directory" --baseline / :80
     : > "$file"
-    refused "--baseline $file: no JSON; a report is written with --json" --baseline "$file" :80
+    refused "--baseline $file: not JSON; --json writes a report" --baseline "$file" :80
     echo "{\"schema\":\"netkit/1\",\"command\":\"readiness\"}" > "$file"
-    refused "--baseline $file: no report of netkit tcp-probe, but of another command" \
+    refused "--baseline $file: a report of another command, not of tcp-probe" \
         --baseline "$file" :80
     echo "{\"schema\":\"netkit/1\",\"command\":\"tcp-probe\",\"results\":[" > "$file"
     run --separate-stderr "$NETKIT" tcp-probe --baseline "$file" :80

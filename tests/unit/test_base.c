@@ -276,9 +276,27 @@ static void many_values_are_sorted_too(void **state)
     }
 }
 
+static void a_file_is_read_into_a_buffer(void **state)
+{
+    char path[] = "/tmp/netkit-file-XXXXXX";
+    cleanup(buf) struct buf text = {0}, little = {.cap_bytes = 3};
+    cleanup(fd) int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "a\0b\n", 4), 4);
+    assert_int_equal(buf_read_file(&text, path), 0);
+    assert_int_equal(text.len_bytes, 4);
+    assert_memory_equal(text.data, "a\0b\n", 4);
+    assert_int_equal(buf_read_file(&little, path), -EFBIG);
+    unlink(path);
+    assert_int_equal(buf_read_file(&text, path), -ENOENT);
+    assert_int_equal(buf_read_file(&text, "/"), -EISDIR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_is_read_into_a_buffer),
         cmocka_unit_test(an_error_reads_from_the_outside_in),
         cmocka_unit_test(long_errors_are_cut),
         cmocka_unit_test(durations_are_read_and_written),

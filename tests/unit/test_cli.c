@@ -315,7 +315,7 @@ static void errors_name_the_option_and_what_it_accepts(void **state)
         {"--text x --rounds 3 a", "--rounds and --text cannot be combined"},
         {"--gap 5ms a", "--gap needs --text or --header"},
         {"-f", "TARGET is missing: host:port"},
-        {"a b c", "takes no more than 2 arguments, got also 'c'"},
+        {"a b c", "takes at most 2 arguments, but also got 'c'"},
         {"--text", "--text wants TEXT, but nothing follows it"},
         {"--count 3 --drop syn a", "--count must follow an option that it qualifies"},
         {"--drop syn --count 0 a", "--count wants a whole number of at least 1, got '0'"},
@@ -454,7 +454,7 @@ static void a_file_stands_where_its_option_stands(void **state)
     unlink(path);
     parse(&parsed, line);
     assert_int_equal(parsed.rc, -ENOENT);
-    assert_memory_equal(parsed.error.text, "--faults: cannot open /tmp/", 27);
+    assert_memory_equal(parsed.error.text, "--faults: cannot read /tmp/", 27);
     cli_invocation_free(&parsed.invocation);
 }
 

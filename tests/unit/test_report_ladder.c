@@ -335,14 +335,6 @@ static void a_report_without_a_round_says_so(void **state)
     report_free(&report);
 }
 
-static void forms_have_names(void **state)
-{
-    (void)state;
-    for (int i = 0; i < LADDER_FORMATS; i++)
-        assert_int_equal(ladder_format_by_name(ladder_format_names()[i]), i);
-    assert_int_equal(ladder_format_by_name("png"), LADDER_FORMATS);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,7 +347,6 @@ int main(void)
         cmocka_unit_test(only_the_wanted_connection_is_drawn),
         cmocka_unit_test(anything_can_be_drawn),
         cmocka_unit_test(a_report_without_a_round_says_so),
-        cmocka_unit_test(forms_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
