@@ -3,18 +3,16 @@
 #include "output.h"
 #include <string.h>
 
-static const struct cli_word formats[] = {{"text", COMMON_FORMAT_TEXT, NULL},
-                                          {"json", COMMON_FORMAT_JSON, NULL},
-                                          {"ndjson", COMMON_FORMAT_NDJSON, NULL},
-                                          {"junit", COMMON_FORMAT_JUNIT, NULL},
-                                          {"tap", COMMON_FORMAT_TAP, NULL},
-                                          {"prometheus", COMMON_FORMAT_PROMETHEUS, NULL},
+static const struct cli_word formats[] = {{"text", REPORT_TEXT, NULL},
+                                          {"json", REPORT_JSON, NULL},
+                                          {"ndjson", REPORT_NDJSON, NULL},
+                                          {"junit", REPORT_JUNIT, NULL},
+                                          {"tap", REPORT_TAP, NULL},
+                                          {"prometheus", REPORT_PROMETHEUS, NULL},
                                           {0}};
 
-static const struct cli_word diagrams[] = {{"text", COMMON_DIAGRAM_TEXT, NULL},
-                                           {"mermaid", COMMON_DIAGRAM_MERMAID, NULL},
-                                           {"svg", COMMON_DIAGRAM_SVG, NULL},
-                                           {0}};
+static const struct cli_word diagrams[] = {
+    {"text", LADDER_TEXT, NULL}, {"mermaid", LADDER_MERMAID, NULL}, {"svg", LADDER_SVG, NULL}, {0}};
 
 static const struct cli_word colors[] = {{"auto", COMMON_COLOR_AUTO, NULL},
                                          {"always", COMMON_COLOR_ALWAYS, NULL},
@@ -170,14 +168,12 @@ const struct cli_status common_scenario_statuses[] = {
     {1, "A scenario differed or was inconclusive, or a finding that --fail-on names was made."},
     STATUS_ROWS_OF_ALL};
 
-enum common_diagram common_diagram(const struct common_options *options)
+enum ladder_format common_diagram(const struct common_options *options)
 {
     static const struct {
         const char *ending;
-        enum common_diagram diagram;
-    } endings[] = {{".svg", COMMON_DIAGRAM_SVG},
-                   {".mmd", COMMON_DIAGRAM_MERMAID},
-                   {".md", COMMON_DIAGRAM_MERMAID}};
+        enum ladder_format diagram;
+    } endings[] = {{".svg", LADDER_SVG}, {".mmd", LADDER_MERMAID}, {".md", LADDER_MERMAID}};
     const char *dot = options->diagram_file ? strrchr(options->diagram_file, '.') : NULL;
 
     if (options->diagram || !options->diagram_file)
@@ -185,7 +181,7 @@ enum common_diagram common_diagram(const struct common_options *options)
     for (size_t i = 0; dot && i < ARRAY_SIZE(endings); i++)
         if (!strcmp(dot, endings[i].ending))
             return endings[i].diagram;
-    return COMMON_DIAGRAM_TEXT;
+    return LADDER_TEXT;
 }
 
 bool common_color(const struct common_options *options, int descriptor)

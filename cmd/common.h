@@ -7,30 +7,15 @@
 
 #include "cli/cli.h"
 #include "finding/finding.h"
-
-enum common_format {
-    COMMON_FORMAT_TEXT,
-    COMMON_FORMAT_JSON,
-    COMMON_FORMAT_NDJSON,
-    COMMON_FORMAT_JUNIT,
-    COMMON_FORMAT_TAP,
-    COMMON_FORMAT_PROMETHEUS,
-};
-
-enum common_diagram {
-    COMMON_DIAGRAM_NONE,
-    COMMON_DIAGRAM_TEXT,
-    COMMON_DIAGRAM_MERMAID,
-    COMMON_DIAGRAM_SVG,
-};
+#include "report/ladder.h"
 
 enum common_color { COMMON_COLOR_AUTO, COMMON_COLOR_ALWAYS, COMMON_COLOR_NEVER };
 
 struct common_options {
     /* common_output */
-    enum common_format format;
+    enum report_format format;
     const char *output; /* NULL or "-": standard output */
-    enum common_diagram diagram;
+    enum ladder_format diagram;
     const char *diagram_file; /* NULL: in the report */
     bool timeline;
     const char *pcap; /* NULL: not kept */
@@ -59,7 +44,7 @@ extern const struct cli_status common_scenario_statuses[];
 
 /* Which diagram is wanted: --diagram-file alone asks for one too, of the kind that the file's
  * ending names (.svg, .mmd and .md for Mermaid, anything else text). */
-enum common_diagram common_diagram(const struct common_options *options);
+enum ladder_format common_diagram(const struct common_options *options);
 
 /* Whether what goes to `descriptor` is coloured: --color, then NO_COLOR and TERM. */
 bool common_color(const struct common_options *options, int descriptor);

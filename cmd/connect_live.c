@@ -132,7 +132,7 @@ static void complain_of_failures(const struct looking *looking)
     const struct report *report = looking->report;
     size_t failed = 0;
 
-    if (looking->common->format == COMMON_FORMAT_TEXT)
+    if (looking->common->format == REPORT_TEXT)
         return;
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_reach *reach = &report->results[i]->reach;
@@ -162,7 +162,7 @@ static struct connect_probe_plan plan_of(const struct looking *looking)
         .hop_timeout_ns = options->hop_timeout_ns,
         .parallel = (size_t)options->parallel,
         .pcap = common->pcap,
-        .keep_strip = common_diagram(common) != COMMON_DIAGRAM_NONE || common->timeline,
+        .keep_strip = common_diagram(common) != LADDER_NONE || common->timeline,
         .settings = machine_timers()};
 }
 
@@ -183,7 +183,7 @@ static int run_targets(struct looking *looking)
 {
     const struct connect_probe_plan plan = plan_of(looking);
     const struct connect_probe_sink sink = {.context = looking, .done = on_done};
-    bool lines = looking->common->format == COMMON_FORMAT_NDJSON && !looking->common->output &&
+    bool lines = looking->common->format == REPORT_NDJSON && !looking->common->output &&
                  isatty(STDOUT_FILENO);
     struct error error = {0};
 
@@ -210,7 +210,7 @@ static int run_targets(struct looking *looking)
         output_complain(looking->command, "%s%s",
                         rc == -EPERM ? "--pcap, --diagram and --timeline show packets: " : "",
                         error.text);
-        plain.diagram = COMMON_DIAGRAM_NONE;
+        plain.diagram = LADDER_NONE;
         plain.diagram_file = NULL;
         plain.timeline = false;
         looking->stream.options = &plain;

@@ -66,7 +66,7 @@ static int run(struct cli_invocation *invocation)
     struct scenario_options lab = options->run;
     if (!options->live.schedule) {
         lab.common.pcap = lab.common.diagram_file = NULL;
-        lab.common.diagram = COMMON_DIAGRAM_NONE;
+        lab.common.diagram = LADDER_NONE;
         lab.common.timeline = false;
     }
     const char *stray = invocation->arg_count     ? invocation->args[0]

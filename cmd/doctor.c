@@ -150,7 +150,7 @@ static void complain(const struct visit *visit)
         const struct finding *finding = &visit->report->findings.items[i];
         cleanup(buf) struct buf text = {0};
         if (finding->code != FINDING_MACHINE_REFUSES ||
-            visit->options->common.format == COMMON_FORMAT_TEXT)
+            visit->options->common.format == REPORT_TEXT)
             continue;
         text_escape(&text, finding->summary, strlen(finding->summary));
         output_complain("doctor", "%s: %s", finding->target, buf_str(&text));

@@ -76,7 +76,7 @@ static int check(const struct lab_options *options, struct error *error)
 static void plan_output(const struct lab_options *options, int null_fd, struct programs_plan *plan)
 {
     bool ours = is_stdout(options->common.pcap) ||
-                (options->common.format != COMMON_FORMAT_TEXT &&
+                (options->common.format != REPORT_TEXT &&
                  (!options->common.output || is_stdout(options->common.output)));
 
     for (int host = 0; host < LAB_HOSTS; host++) {
@@ -156,7 +156,7 @@ static int status_of(const struct lab_options *options, const struct report *rep
 /* A machine reads the report; a person who looks at the log should find the reason there too. */
 static void complain_of_failures(const struct lab_options *options, const struct report *report)
 {
-    if (options->common.format == COMMON_FORMAT_TEXT && !options->common.output)
+    if (options->common.format == REPORT_TEXT && !options->common.output)
         return;
     for (size_t i = 0; i < report->findings.count; i++)
         if (report->findings.items[i].code == FINDING_PROGRAM_FAILED ||
@@ -169,8 +169,7 @@ static void separate(const struct lab_options *options)
 {
     cleanup(buf) struct buf line = {0};
 
-    if (options->common.format != COMMON_FORMAT_TEXT || options->common.output ||
-        options->common.quiet)
+    if (options->common.format != REPORT_TEXT || options->common.output || options->common.quiet)
         return;
     buf_add_char(&line, '\n');
     output_print(&line);
@@ -194,9 +193,9 @@ static struct common_options with_ladder(const struct common_options *options,
 {
     struct common_options with = *options;
 
-    if (common_diagram(options) == COMMON_DIAGRAM_NONE && options->format == COMMON_FORMAT_TEXT &&
+    if (common_diagram(options) == LADDER_NONE && options->format == REPORT_TEXT &&
         !options->quiet && is_short(report))
-        with.diagram = COMMON_DIAGRAM_TEXT;
+        with.diagram = LADDER_TEXT;
     return with;
 }
 

@@ -58,38 +58,24 @@ static struct report_style style_of(const struct common_options *options)
                                  .quiet = options->quiet};
 }
 
-static enum ladder_format ladder_of(enum common_diagram diagram)
-{
-    switch (diagram) {
-    case COMMON_DIAGRAM_NONE:
-    case COMMON_DIAGRAM_TEXT:
-        return LADDER_TEXT;
-    case COMMON_DIAGRAM_MERMAID:
-        return LADDER_MERMAID;
-    case COMMON_DIAGRAM_SVG:
-        return LADDER_SVG;
-    }
-    return LADDER_TEXT;
-}
-
 /* Draws what was asked for: into its own file, behind the text, or as a member of the JSON. */
 static int draw(const struct common_options *options, struct report *report,
                 const struct report_style *style, struct buf *behind, struct error *error)
 {
-    enum common_diagram diagram = common_diagram(options);
+    enum ladder_format diagram = common_diagram(options);
     cleanup(buf) struct buf picture = {0};
     struct report_style drawn = *style;
     int rc = 0;
 
     if (options->diagram_file)
         drawn.table_width = REPORT_WIDTH_MAX;
-    if (diagram != COMMON_DIAGRAM_NONE)
-        rc = report_ladder(&picture, ladder_of(diagram), report, &drawn, error);
+    if (diagram != LADDER_NONE)
+        rc = report_ladder(&picture, diagram, report, &drawn, error);
     if (rc == -ENOENT)
         return error_set(error, ENOENT, "no diagram: no round was complete");
     if (!rc && options->diagram_file)
         rc = output_file(options->diagram_file, &picture, error);
-    else if (!rc && picture.len_bytes && options->format == COMMON_FORMAT_TEXT)
+    else if (!rc && picture.len_bytes && options->format == REPORT_TEXT)
         buf_printf(behind, "\n%s", buf_str(&picture));
     else if (!rc && picture.len_bytes)
         report->diagram = arena_copy(&report->arena, buf_str(&picture));
@@ -106,7 +92,7 @@ static int list_events(const struct common_options *options, struct report *repo
     int rc = report_timeline(&table, report, style, error);
     if (rc == -ENOENT)
         return error_set(error, ENOENT, "no timeline: no round was complete");
-    if (!rc && options->format == COMMON_FORMAT_TEXT)
+    if (!rc && options->format == REPORT_TEXT)
         buf_printf(behind, "\n%s", buf_str(&table));
     else if (!rc)
         report->timeline = arena_copy(&report->arena, buf_str(&table));
@@ -149,7 +135,7 @@ static int pour_report(const struct common_options *options, const struct report
 
     if (rc)
         return rc;
-    rc = report_render(&text, (enum report_format)options->format, report, style, error);
+    rc = report_render(&text, options->format, report, style, error);
     buf_flush(&text);
     if (text.failed && pouring.error.text[0]) {
         *error = pouring.error;
@@ -172,13 +158,13 @@ int report_session_deliver(const char *command, const struct common_options *opt
 
     status = add_pictures(command, options, report, &style, &behind, status);
     /* Text looks back at what it has written, and may have a picture behind it. */
-    if (options->format != COMMON_FORMAT_TEXT) {
+    if (options->format != REPORT_TEXT) {
         if (!pour_report(options, report, &style, &error))
             return status;
         output_complain(command, "%s", error.text);
         return STATUS_MACHINE;
     }
-    if (report_render(&text, (enum report_format)options->format, report, &style, &error)) {
+    if (report_render(&text, options->format, report, &style, &error)) {
         output_complain(command, "%s", error.text);
         return STATUS_MACHINE;
     }
@@ -196,7 +182,7 @@ int report_session_stream_begin(struct report_session_stream *stream, const char
     struct error error = {0};
 
     *stream = (struct report_session_stream){.command = command, .options = options};
-    if (options->format != COMMON_FORMAT_NDJSON ||
+    if (options->format != REPORT_NDJSON ||
         !output_stream_open(&stream->output, options->output ? options->output : "-", &error))
         return STATUS_OK;
     output_complain(command, "%s", error.text);

@@ -51,7 +51,7 @@ const char *scenarios_stray(const struct scenario_options *options)
         {options->faults.delay_given, "--delay"},
         {options->faults.rate_bytes, "--rate"},
         {options->faults.items.count, "a fault"},
-        {common_diagram(common) != COMMON_DIAGRAM_NONE, "a diagram"},
+        {common_diagram(common) != LADDER_NONE, "a diagram"},
         {common->timeline, "--timeline"},
         {common->pcap, "--pcap"},
     };
@@ -223,7 +223,7 @@ static int make_request(const struct scenario_options *options, const struct sce
         .delay_given = options->faults.delay_given,
         .seed = (uint64_t)options->faults.seed,
         .pcap = common->pcap,
-        .keep_events = common->timeline || common_diagram(common) != COMMON_DIAGRAM_NONE,
+        .keep_events = common->timeline || common_diagram(common) != LADDER_NONE,
         .bytes = extra ? extra->bytes : 0,
         .own = extra ? extra->own : NULL,
     };

@@ -265,7 +265,7 @@ static void make_plan(struct probing *probing)
     plan->parallel = (size_t)options->parallel;
     arms->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
     plan->keep_round =
-        options->common.timeline || common_diagram(&options->common) != COMMON_DIAGRAM_NONE;
+        options->common.timeline || common_diagram(&options->common) != LADDER_NONE;
     plan->pcap = options->common.pcap;
 }
 
@@ -422,7 +422,7 @@ static void complain_of_failures(const struct probing *probing)
 
     size_t failed = 0;
 
-    if (probing->options->common.format == COMMON_FORMAT_TEXT)
+    if (probing->options->common.format == REPORT_TEXT)
         return;
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_probe *probe = &report->results[i]->probe;
@@ -458,7 +458,7 @@ static int status_of(const struct probing *probing)
 static bool wants_progress(const struct probing *probing)
 {
     const struct common_options *common = &probing->options->common;
-    bool lines = common->format == COMMON_FORMAT_NDJSON && !common->output && isatty(STDOUT_FILENO);
+    bool lines = common->format == REPORT_NDJSON && !common->output && isatty(STDOUT_FILENO);
 
     return !common->quiet && !lines && probing->targets.count > 1;
 }

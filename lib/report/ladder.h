@@ -79,6 +79,7 @@ static inline void cleanup_ladder(struct ladder *ladder)
 }
 
 enum ladder_format {
+    LADDER_NONE, /* no diagram is wanted */
     LADDER_TEXT,
     LADDER_MERMAID, /* a sequenceDiagram, without a code fence */
     LADDER_SVG,     /* a document of its own, for light and dark */

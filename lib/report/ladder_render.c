@@ -16,7 +16,7 @@ int ladder_render(struct buf *out, enum ladder_format format, const struct ladde
         [LADDER_TEXT] = ladder_text, [LADDER_MERMAID] = ladder_mermaid, [LADDER_SVG] = ladder_svg};
     static const struct report_style plain = {0};
 
-    if (format >= LADDER_FORMATS)
+    if (format == LADDER_NONE || format >= LADDER_FORMATS)
         return error_set(error, EINVAL, "no such form of diagram: %d", (int)format);
     renderers[format](out, ladder, style ? style : &plain);
     return out->failed ? error_sys(error, ENOMEM, "cannot draw the ladder") : 0;

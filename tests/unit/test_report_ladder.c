@@ -296,7 +296,7 @@ static void anything_can_be_drawn(void **state)
             }
         }
         struct ladder ladder = built(events, EVENTS);
-        for (int format = 0; format < LADDER_FORMATS; format++) {
+        for (int format = LADDER_TEXT; format < LADDER_FORMATS; format++) {
             struct report_style style = {.width = 60 + round, .unicode = round % 2};
             struct buf out = {0}, table = {0};
             assert_int_equal(ladder_render(&out, (enum ladder_format)format, &ladder, &style, NULL),
