@@ -12,27 +12,10 @@ static const char *name_at(size_t index)
     return finding_names()[index];
 }
 
-/* Words in lines of `width` columns, each line after `indent`. */
 static void paragraph(struct buf *out, const char *heading, const char *text, int width)
 {
-    static const char indent[] = "    ";
-    int column = (int)strlen(indent);
-
-    buf_printf(out, "\n%s\n%s", heading, indent);
-    for (const char *p = text; *p;) {
-        size_t word = strcspn(p, " ");
-        if (column > (int)strlen(indent) && column + 1 + (int)word > width) {
-            buf_printf(out, "\n%s", indent);
-            column = (int)strlen(indent);
-        } else if (column > (int)strlen(indent)) {
-            buf_add_char(out, ' ');
-            column++;
-        }
-        buf_add(out, p, word);
-        column += (int)word;
-        p += word + strspn(p + word, " ");
-    }
-    buf_add_char(out, '\n');
+    buf_printf(out, "\n%s\n    ", heading);
+    cli_wrap(out, text, 4, 4, width);
 }
 
 static void explain_finding(struct buf *out, enum finding_code code, int width)
@@ -81,12 +64,8 @@ static int explain(struct buf *out, const char *word, int width)
         explain_term(out, term, width);
         return STATUS_OK;
     }
-    const char *nearest = text_nearest(word, finding_names());
-    cleanup(buf) struct buf shown = {0};
-    text_escape(&shown, word, strnlen(word, 60));
-    output_complain("explain", "there is no finding, errno or TCP state '%s'%s%s%s",
-                    buf_str(&shown), nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                    nearest ? "'?" : "");
+    output_complain_unknown("explain", "finding, errno or TCP state", word,
+                            text_nearest(word, finding_names()));
     output_complain("explain", "'netkit explain' lists them all");
     return STATUS_USAGE;
 }

@@ -3,8 +3,6 @@
 #include "output.h"
 
 #include "base/cleanup.h"
-#include "base/text.h"
-#include <string.h>
 
 static const char *command_at(size_t index)
 {
@@ -20,11 +18,8 @@ static int run(struct cli_invocation *invocation)
     const struct cli_command *command = name ? cli_command_find(&netkit_program, name) : NULL;
 
     if (name && !command) {
-        const char *nearest = cli_command_nearest(&netkit_program, name);
-        text_escape(&text, name, strnlen(name, 60));
-        output_complain("help", "there is no command '%s'%s%s%s", buf_str(&text),
-                        nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                        nearest ? "'?" : "");
+        output_complain_unknown("help", "command", name,
+                                cli_command_nearest(&netkit_program, name));
         return STATUS_USAGE;
     }
     if (command)

@@ -72,14 +72,10 @@ static int unknown_word(const char *word)
 {
     static const char *const names[] = {"--help", "--version", NULL};
     bool option = *word == '-';
-    const char *nearest =
-        option ? text_nearest(word, names) : cli_command_nearest(&netkit_program, word);
-    cleanup(buf) struct buf shown = {0};
 
-    text_escape(&shown, word, strnlen(word, 60));
-    output_complain(NULL, "there is no %s '%s'%s%s%s", option ? "option" : "command",
-                    buf_str(&shown), nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                    nearest ? "'?" : "");
+    output_complain_unknown(NULL, option ? "option" : "command", word,
+                            option ? text_nearest(word, names)
+                                   : cli_command_nearest(&netkit_program, word));
     output_complain(NULL, "'netkit help' lists the commands");
     return STATUS_USAGE;
 }

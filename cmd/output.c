@@ -1,6 +1,7 @@
 #include "output.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -172,6 +173,16 @@ void output_complain(const char *command, const char *format, ...)
     buf_vprintf(&line, format, args);
     va_end(args);
     fprintf(stderr, "%s\n", buf_str(&line));
+}
+
+void output_complain_unknown(const char *command, const char *kind, const char *word,
+                             const char *nearest)
+{
+    cleanup(buf) struct buf shown = {0};
+
+    text_escape(&shown, word, strnlen(word, 60));
+    output_complain(command, "there is no %s '%s'%s%s%s", kind, buf_str(&shown),
+                    nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
 int output_finish(const char *command, int status)

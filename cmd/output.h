@@ -51,6 +51,10 @@ bool output_stream_is_stdout(const struct output_stream *stream);
 __attribute__((format(printf, 2, 3))) void output_complain(const char *command, const char *format,
                                                            ...);
 
+/* "there is no KIND 'WORD'; did you mean 'NEAREST'?"; nearest may be NULL. */
+void output_complain_unknown(const char *command, const char *kind, const char *word,
+                             const char *nearest);
+
 /* Flushes standard output. Returns the status, or STATUS_MACHINE after a complaint when something
  * could not be written (an interruption or a usage error goes before). */
 int output_finish(const char *command, int status);

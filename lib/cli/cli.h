@@ -247,6 +247,10 @@ void cli_render_overview(struct buf *out, const struct cli_program *program,
 void cli_render_help(struct buf *out, const struct cli_program *program,
                      const struct cli_command *command, const struct cli_style *style);
 
+/* Appends words of `text` so that no line passes `width`; the cursor stands at column `column`,
+ * new lines start at `indent`. Ends with a newline. */
+void cli_wrap(struct buf *out, const char *text, int column, int indent, int width);
+
 /* Completes the last of `words`, which follow the program's name on a command line being typed; the
  * shims in completions/ ask for it. One line each: how to complete ("words", "list" for an element
  * of a comma-separated list, "file", "directory", "host"), what of the last word stands before what

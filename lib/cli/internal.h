@@ -64,10 +64,6 @@ void cli_option_text(struct buf *out, const struct cli_option *option, enum cli_
 /* "[OPTION]... TARGET [TARGET]" of a command, or its own usage text. */
 void cli_usage_text(struct buf *out, const struct cli_command *command);
 
-/* Appends words of `text` so that no line passes `width`; the cursor stands at column `column`,
- * new lines start at `indent`. Ends with a newline. */
-void cli_wrap(struct buf *out, const char *text, int column, int indent, int width);
-
 int cli_items_append(struct cli_invocation *invocation, struct cli_items *items,
                      const struct cli_option *option, const char *text, struct error *error);
 int cli_item_qualify(struct cli_invocation *invocation, struct cli_item *item,
