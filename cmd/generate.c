@@ -198,10 +198,21 @@ static const struct block command_page[] = {{MAN_BLOCK("OPTIONS"), cli_render_ma
                                             {MAN_BLOCK("EXIT STATUS"), cli_render_man_statuses},
                                             {0}};
 
-/* What is played with a program of the user's, by where that runs: names and titles. */
-static const struct {
+/* What is played with a program under test, by where that runs: names and titles. */
+struct sut_sets {
     const struct scenario_set *clients, *servers;
-} sut_sets[] = {{&sut_crash_clients, &sut_crash_servers}, {&sut_close_clients, &sut_close_servers}};
+};
+
+static const struct sut_sets *sut_sets_of(const struct cli_command *command)
+{
+    static const struct sut_sets all[] = {{&sut_crash_clients, &sut_crash_servers},
+                                          {&sut_close_clients, &sut_close_servers}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        if (!strcmp(all[i].clients->command, command->name))
+            return &all[i];
+    return NULL;
+}
 
 static void render_titles(struct buf *out, const struct scenario_set *set)
 {
@@ -214,26 +225,14 @@ static void render_titles(struct buf *out, const struct scenario_set *set)
     }
 }
 
-static bool has_sut_sets(const struct cli_command *command)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(sut_sets); i++)
-        if (!strcmp(sut_sets[i].clients->command, command->name))
-            return true;
-    return false;
-}
-
 static void render_clients(struct buf *out, const struct cli_command *command)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(sut_sets); i++)
-        if (!strcmp(sut_sets[i].clients->command, command->name))
-            render_titles(out, sut_sets[i].clients);
+    render_titles(out, sut_sets_of(command)->clients);
 }
 
 static void render_servers(struct buf *out, const struct cli_command *command)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(sut_sets); i++)
-        if (!strcmp(sut_sets[i].servers->command, command->name))
-            render_titles(out, sut_sets[i].servers);
+    render_titles(out, sut_sets_of(command)->servers);
 }
 
 static const struct block sut_page[] = {
@@ -332,7 +331,7 @@ static int write_blocks(struct generator *generator, const char *name, const str
     rc = replace_blocks(&text, blocks, command, error);
     if (!rc && command && set_of(command))
         rc = replace_blocks(&text, scenario_page, command, error);
-    if (!rc && command && has_sut_sets(command))
+    if (!rc && command && sut_sets_of(command))
         rc = replace_blocks(&text, sut_page, command, error);
     if (!rc && command && has_verdict_thresholds(command))
         rc = replace_blocks(&text, verdict_page, command, error);

@@ -1,7 +1,7 @@
 /* Builds the picture. Each event becomes a draft or two (a departure and an arrival, an entry and a
  * return), drafts are sorted by time, what says nothing is dropped, and gaps are put in between.
  * Pairs are linked by a number until the rows have their final places. */
-#include "report/ladder.h"
+#include "report/ladder_render.h"
 
 #include "base/text.h"
 #include "report/fields.h"
@@ -401,31 +401,49 @@ static void add_notes(struct builder *builder, size_t cut)
         add_note(ladder, arena_printf(&ladder->arena, "%zu later rows are not drawn.", cut));
 }
 
-static bool wanted(const struct ladder_source *source, const struct trace_event *event)
+struct trace_event *ladder_events(const struct ladder_source *source, size_t *count)
 {
-    return !source->connection || !event->connection || event->connection == source->connection;
+    struct trace_event *events = calloc(source->count + 1, sizeof *events);
+
+    *count = 0;
+    for (size_t i = 0; events && i < source->count; i++) {
+        const struct trace_event *event = &source->events[i];
+        if (!source->connection || !event->connection || event->connection == source->connection)
+            events[(*count)++] = *event;
+    }
+    if (events && trace_sort(events, *count)) {
+        free(events);
+        return NULL;
+    }
+    return events;
+}
+
+bool ladder_has_many(const struct trace_event *events, size_t count)
+{
+    uint32_t connection = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (connection && events[i].connection && events[i].connection != connection)
+            return true;
+        connection = events[i].connection ? events[i].connection : connection;
+    }
+    return false;
 }
 
 /* What the whole picture depends on. */
-static void survey(struct builder *builder)
+static void survey(struct builder *builder, const struct trace_event *events, size_t count)
 {
-    const struct ladder_source *source = builder->source;
-    uint32_t connection = 0;
+    bool *unseen = builder->ladder->unseen;
 
-    builder->ladder->unseen[0] = builder->ladder->unseen[1] = true;
-    for (size_t i = 0; i < source->count; i++) {
-        const struct trace_event *event = &source->events[i];
-        if (!wanted(source, event))
-            continue;
-        if (event->kind == TRACE_SEGMENT) {
+    unseen[0] = unseen[1] = true;
+    builder->many = ladder_has_many(events, count);
+    for (size_t i = 0; i < count; i++)
+        if (events[i].kind == TRACE_SEGMENT) {
             builder->captured = true;
-            builder->ladder->unseen[0] = builder->ladder->unseen[1] = false;
-        } else if (event->side != TRACE_WIRE) {
-            builder->ladder->unseen[event->side == TRACE_SERVER] = false;
+            unseen[0] = unseen[1] = false;
+        } else if (events[i].side != TRACE_WIRE) {
+            unseen[events[i].side == TRACE_SERVER] = false;
         }
-        builder->many |= connection && event->connection && event->connection != connection;
-        connection = event->connection ? event->connection : connection;
-    }
 }
 
 static const char *name_of(struct ladder *ladder, const char *side, const char *address)
@@ -438,16 +456,15 @@ static const char *name_of(struct ladder *ladder, const char *side, const char *
     return arena_printf(&ladder->arena, "%s %s", side, buf_str(&escaped));
 }
 
-static void build(struct builder *builder, const struct trace_event *sorted)
+static void build(struct builder *builder, const struct trace_event *events, size_t count)
 {
     struct ladder *ladder = builder->ladder;
     const struct ladder_source *source = builder->source;
     size_t most = source->max_rows ? source->max_rows : LADDER_ROWS_DEFAULT;
 
-    survey(builder);
-    for (size_t i = 0; i < source->count && !ladder->arena.failed; i++)
-        if (wanted(source, &sorted[i]))
-            draft_event(builder, &sorted[i]);
+    survey(builder, events, count);
+    for (size_t i = 0; i < count && !ladder->arena.failed; i++)
+        draft_event(builder, &events[i]);
     if (builder->count)
         qsort(builder->drafts, builder->count, sizeof *builder->drafts, by_time);
     drop_idle_entries(builder);
@@ -465,21 +482,18 @@ static void build(struct builder *builder, const struct trace_event *sorted)
 
 int ladder_build(struct ladder *out, const struct ladder_source *source, struct error *error)
 {
-    cleanup(mem) struct trace_event *sorted = calloc(source->count + 1, sizeof *sorted);
+    size_t count;
+    cleanup(mem) struct trace_event *events = ladder_events(source, &count);
     cleanup(mem) struct label_memory *memory = calloc(1, sizeof *memory);
     struct builder builder = {.ladder = out, .source = source, .memory = memory};
 
     *out = (struct ladder){0};
-    if (!sorted || !memory)
-        return error_sys(error, ENOMEM, "cannot draw the ladder");
-    if (source->count)
-        memcpy(sorted, source->events, source->count * sizeof *sorted);
-    int rc = trace_sort(sorted, source->count);
-    if (!rc)
-        build(&builder, sorted);
-    if (!rc && !out->arena.failed)
-        return 0;
-    ladder_free(out);
+    if (events && memory) {
+        build(&builder, events, count);
+        if (!out->arena.failed)
+            return 0;
+        ladder_free(out);
+    }
     return error_sys(error, ENOMEM, "cannot draw the ladder");
 }
 

@@ -1,6 +1,6 @@
 /* Every event on a line of its own. Nothing is left out or merged: this is for the reader who does
  * not believe the ladder. */
-#include "report/ladder.h"
+#include "report/ladder_render.h"
 
 #include "base/text.h"
 #include "report/fields.h"
@@ -78,31 +78,7 @@ static void event_text(struct buf *out, struct label_memory *memory,
 struct range {
     int64_t start_ns, span_ns;
     bool many; /* several connections: each line names its own */
-    size_t count;
 };
-
-static bool wanted(const struct ladder_source *source, const struct trace_event *event)
-{
-    return !source->connection || !event->connection || event->connection == source->connection;
-}
-
-static struct range survey(const struct trace_event *sorted, const struct ladder_source *source)
-{
-    struct range range = {0};
-    uint32_t connection = 0;
-
-    for (size_t i = 0; i < source->count; i++) {
-        const struct trace_event *event = &sorted[i];
-        if (!wanted(source, event))
-            continue;
-        if (!range.count++)
-            range.start_ns = event->at_real_ns;
-        range.span_ns = event->at_real_ns - range.start_ns;
-        range.many |= connection && event->connection && event->connection != connection;
-        connection = event->connection ? event->connection : connection;
-    }
-    return range;
-}
 
 static void timeline_row(struct paint *paint, struct label_memory *memory,
                          const struct trace_event *event, const struct range *range)
@@ -122,10 +98,15 @@ static void timeline_row(struct paint *paint, struct label_memory *memory,
 }
 
 static void timeline_table(struct paint *paint, struct label_memory *memory,
-                           const struct trace_event *events, const struct ladder_source *source)
+                           const struct trace_event *events, size_t count,
+                           const struct ladder_source *source)
 {
-    struct range range = survey(events, source);
+    struct range range = {.many = ladder_has_many(events, count)};
 
+    if (count) {
+        range.start_ns = events[0].at_real_ns;
+        range.span_ns = events[count - 1].at_real_ns - range.start_ns;
+    }
     if (source->title)
         paint_wrap(paint, PAINT_BOLD, 0, source->title);
     paint_right(paint, PAINT_DIM, ladder_time_unit(range.span_ns), WHO_COLUMN - 2);
@@ -134,10 +115,9 @@ static void timeline_table(struct paint *paint, struct label_memory *memory,
     paint_to(paint, WHAT_COLUMN);
     paint_put(paint, PAINT_DIM, "what");
     paint_newline(paint);
-    for (size_t i = 0; i < source->count; i++)
-        if (wanted(source, &events[i]))
-            timeline_row(paint, memory, &events[i], &range);
-    if (!range.count)
+    for (size_t i = 0; i < count; i++)
+        timeline_row(paint, memory, &events[i], &range);
+    if (!count)
         paint_wrap(paint, PAINT_DIM, 0, "Nothing was recorded.");
     if (source->lost) {
         paint_printf(paint, PAINT_DIM, "%zu events did not fit and are missing.", source->lost);
@@ -149,17 +129,14 @@ int ladder_timeline(struct buf *out, const struct ladder_source *source,
                     const struct report_style *style, struct error *error)
 {
     static const struct report_style plain = {0};
-    cleanup(mem) struct trace_event *sorted = calloc(source->count + 1, sizeof *sorted);
+    size_t count;
+    cleanup(mem) struct trace_event *events = ladder_events(source, &count);
     cleanup(mem) struct label_memory *memory = calloc(1, sizeof *memory);
     struct paint paint = paint_begin(out, style ? style : &plain);
 
-    if (sorted && memory) {
-        if (source->count)
-            memcpy(sorted, source->events, source->count * sizeof *sorted);
-        out->failed |= trace_sort(sorted, source->count) != 0;
-        timeline_table(&paint, memory, sorted, source);
-    }
-    if (!sorted || !memory || out->failed)
+    if (events && memory)
+        timeline_table(&paint, memory, events, count, source);
+    if (!events || !memory || out->failed)
         return error_sys(error, ENOMEM, "cannot write the timeline");
     return 0;
 }
