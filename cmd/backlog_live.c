@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "probe/listener.h"
+#include "probe/listener_probe.h"
 #include "report/report.h"
 #include "report/spark.h"
 #include <errno.h>

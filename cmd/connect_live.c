@@ -10,13 +10,13 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "probe/connect_probe.h"
-#include "probe/machine.h"
+#include "probe/machine_probe.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
-#define COMPLAINTS_MAX 10 /* so many failures are told on standard error too */
+#define COMPLAINTS_MAX 10 /* failures that are reported on standard error too */
 
 struct looking {
     const char *command;
@@ -76,7 +76,7 @@ static void diagnose_rest(struct looking *looking)
             diagnose_target(looking, looking->all[i]);
 }
 
-/* Targets that name nobody have failed before anything was tried; the others go on. */
+/* Names that are no target have failed before anything was tried; the others go on. */
 static void list_misnamed(struct looking *looking)
 {
     for (size_t i = 0; i < looking->targets.misnamed_count; i++) {
@@ -356,7 +356,7 @@ const struct cli_group connect_live_schedule = {
         {.name = "schedule",
          CLI_FLAG(OF, schedule),
          .conflicts = "target targets path list all",
-         .help = "Print when this kernel sends the SYNs of a connect that nobody answers, and when "
+         .help = "Print when this kernel sends the SYNs of a connect that gets no answer, and when "
                  "it gives up, computed from its settings. Nothing is sent."},
         {.name = "kernel-setting",
          CLI_LIST(OF, kernel_settings),

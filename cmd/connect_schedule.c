@@ -3,7 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/units.h"
-#include "probe/machine.h"
+#include "probe/machine_probe.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

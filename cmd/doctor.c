@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "capture/capture.h"
 #include "lab/lab.h"
-#include "probe/machine.h"
+#include "probe/machine_probe.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-/* Whom a command looks at: arguments, --targets, --resolve, --all-addresses. */
+/* The targets of a command: arguments, --targets, --resolve, --all-addresses. */
 #ifndef CMD_TARGETS_H
 #define CMD_TARGETS_H
 
@@ -15,7 +15,7 @@ struct target_sources {
     int family; /* AF_UNSPEC, AF_INET, AF_INET6 */
 };
 
-/* A line of --targets, or one of several arguments, that names nobody: it fails alone. */
+/* A line of --targets, or one of several arguments, that is no target: it fails alone. */
 struct target_misnamed {
     const char *name;
     const char *message;

@@ -21,7 +21,7 @@
 #define REQUEST_MAX (256 << 20)
 /* With more targets than this, only those that show a delay get the other arms. */
 #define ARMS_FOR_ALL 4
-/* So many failures are told on standard error too. */
+/* Failures that are reported on standard error too. */
 #define COMPLAINTS_MAX 10
 
 struct probing {
@@ -361,7 +361,7 @@ static void list_parameters(const struct probing *probing)
     result_set_integer(arena, map, "stall_ns", options->stall_ns);
 }
 
-/* Targets that name nobody have failed before anything was tried; the others go on. */
+/* Names that are no target have failed before anything was tried; the others go on. */
 static void list_misnamed(struct probing *probing)
 {
     struct report *report = probing->report;

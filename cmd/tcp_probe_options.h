@@ -15,7 +15,7 @@ struct tcp_probe_split {
 };
 
 struct tcp_probe_options {
-    /* to whom */
+    /* targets */
     const char *targets;
     int64_t parallel;
     bool all_addresses;
@@ -27,7 +27,7 @@ struct tcp_probe_options {
     /* TLS */
     bool tls;
     struct tls_settings tls_settings;
-    /* what to say: `send` or `send_file` where one is given, else the preset */
+    /* the request: `send` or `send_file` where one is given, else the preset */
     bool preset_set; /* else the port says which */
     enum preset_id preset;
     const char *path, *host; /* host NULL: the target's name */

@@ -1,4 +1,4 @@
-/* Who may begin: so many targets in conversation at once that they do not wait for each other.
+/* Which targets may begin: no more are in conversation at once than one thread can attend to.
  *
  * One thread talks to all. With ten thousand quick conversations going on, an answer that is there
  * after 20 microseconds is read after half a second, a delayed acknowledgement is never late, and

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STALE_READS_MAX 16 /* so much is cleared away between rounds */
+#define STALE_READS_MAX 16 /* of what is cleared away between rounds */
 #define STAMPS_MAX      8  /* a round with one write has three */
 
 /* ---- the loop, the socket, the user ---- */
@@ -147,7 +147,7 @@ static void add_arrival(struct conn *conn, int64_t arrived, size_t bytes)
     size_t *count = &conn->arrival_count;
     struct conn_arrival *arrival = &conn->arrivals[*count];
 
-    if (*count == CONN_ARRIVALS_MAX) { /* so many are no ticket's: see count_arrivals() */
+    if (*count == CONN_ARRIVALS_MAX) { /* a ticket needs fewer: see count_arrivals() */
         (arrival - 1)->bytes += bytes;
         return;
     }

@@ -33,7 +33,7 @@ static void end_race(struct conn_race *race, struct conn_race_attempt *winner)
     race->ended(race->owner, winner);
 }
 
-static bool nobody_tries(const struct conn_race *race)
+static bool race_is_lost(const struct conn_race *race)
 {
     for (size_t i = 0; i < race->begun; i++)
         if (race->attempts[i].outcome == CONN_RACE_TRYING)
@@ -72,7 +72,7 @@ static void try_next_address(struct conn_race *race)
             break;
         end_attempt(attempt, CONN_RACE_FAILED, rc);
     }
-    if (nobody_tries(race)) {
+    if (race_is_lost(race)) {
         end_race(race, NULL);
         return;
     }

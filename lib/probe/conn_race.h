@@ -2,7 +2,7 @@
  *
  * The addresses are tried in an order that alternates between the families, each a little after the
  * one before it, or as soon as that has failed; the first that connects wins, and the others are
- * closed. One address is the same with nobody to race. */
+ * closed. One address is a race of one. */
 #ifndef PROBE_CONN_RACE_H
 #define PROBE_CONN_RACE_H
 

@@ -23,7 +23,7 @@ struct run {
     struct arena *arena;
     const struct connect_probe_sink *sink;
     struct route_table *routes;   /* NULL: this host's tables cannot be asked */
-    struct sock_diag *diag;       /* likewise */
+    struct sock_diag *diag;       /* NULL: sock_diag cannot be asked */
     struct live_capture *capture; /* NULL: this user may not capture */
     size_t strips;
 };
@@ -154,7 +154,7 @@ static void trace_ended(struct tcp_traceroute *path)
     finish_job(path->owner);
 }
 
-/* Without a SYN on the way there is no path; with nobody on the link it ends here. */
+/* Without a SYN on the way there is no path; if no neighbour answers, it ends here. */
 static bool has_trace(const struct job *job)
 {
     const struct reach_try *last = job->try_count ? &job->tries[job->try_count - 1] : NULL;

@@ -20,7 +20,7 @@ struct connect_probe_plan {
     int64_t try_timeout_ns; /* patience with each */
     int64_t deadline_ns;    /* CLOCK_MONOTONIC bound on the run; INT64_MAX: none */
     bool path;              /* look for the path of each target */
-    int64_t hops;           /* at most so many */
+    int64_t hops;           /* at most */
     int64_t hop_timeout_ns; /* patience with each hop: the kernel sends again after 1 s */
     size_t parallel;        /* targets at once */
     const char *pcap;       /* keep the packets in this file; NULL: not */

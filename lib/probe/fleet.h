@@ -1,4 +1,4 @@
-/* The run over many targets, whatever is done with each: begins them in order, so many at a time,
+/* The run over many targets, whatever is done with each: begins them in order, a number at a time,
  * has their names resolved by a few threads beside, turns the loop, and frees those that are over.
  * Everything but the resolving happens in one thread. */
 #ifndef PROBE_FLEET_H

@@ -21,7 +21,7 @@
 /* Whole packets are for the file; a ladder needs headers only, and many fit in a small ring. */
 #define FILE_RING_BYTES   (32u << 20)
 #define LADDER_SNAP_BYTES 256
-/* A filter has room for so many ports; with more it lets all of them through. */
+/* The ports that a filter has room for; with more it lets all of them through. */
 #define FILTER_PORTS_MAX 64
 /* TCP's flags; pcap-filter's tcp[] knows no IPv6. */
 #define SYN_OR_RST  "(tcp[13] & 6 != 0 or (ip6 proto 6 and ip6[53] & 6 != 0))"

@@ -1,5 +1,5 @@
 /* The packets of a run's own connections: into a capture file, into the strip of the round that is
- * under way, and to whoever looks at them.
+ * under way, and to an observer.
  *
  * The capture is open before the first SYN leaves, and is read from the loop and wherever a round
  * begins or ends. Other processes may talk to the same server: a packet counts when its local port
@@ -35,10 +35,10 @@ struct live_capture_settings {
     size_t port_count;
     bool whole; /* with ports: all of each connection, not only its SYNs and RSTs */
     const struct sock_address *source; /* that is bound to; NULL: the kernel chooses */
-    const char *interface;             /* likewise */
+    const char *interface;             /* that is bound to; NULL: by route */
     const char *path;                  /* of the capture file; NULL: none */
     struct trace_strip *strip;         /* NULL: none */
-    void (*saw)(void *context, const struct live_capture_packet *packet); /* NULL: nobody looks */
+    void (*saw)(void *context, const struct live_capture_packet *packet); /* NULL: no observer */
     void *context;
 };
 

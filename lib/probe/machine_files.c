@@ -1,4 +1,4 @@
-#include "probe/machine.h"
+#include "probe/machine_probe.h"
 
 #include "base/buf.h"
 #include "base/clock.h"

@@ -1,5 +1,5 @@
 /* What the running kernel says of itself and of its interfaces. */
-#include "probe/machine.h"
+#include "probe/machine_probe.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"

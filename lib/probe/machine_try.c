@@ -3,7 +3,7 @@
  *
  * The kernel switches arrival stamps on in the background when the first socket asks for them, so
  * the conversation goes on until every kind of stamp has come, or the time is up. */
-#include "probe/machine.h"
+#include "probe/machine_probe.h"
 
 #include "base/buf.h"
 #include "base/clock.h"

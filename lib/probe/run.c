@@ -162,7 +162,7 @@ static int begin_target(struct fleet *fleet, size_t index)
 
 /* ---- the run ---- */
 
-static void share(struct run *run, struct arena *arena)
+static void share_settings(struct run *run, struct arena *arena)
 {
     const struct probe_plan *plan = run->plan;
 
@@ -199,7 +199,7 @@ int probe_run(const struct probe_plan *plan, const struct probe_target *targets,
     run->fleet.stop = stop;
     run->fleet.totals = totals;
     run->fleet.admission.wanted = !plan->arms.only_connects && count > ADMISSION_MAX;
-    share(run, arena);
+    share_settings(run, arena);
     int rc = fleet_open(&run->fleet, 1, error);
     if (!rc && plan->tls)
         rc = tls_context_open(&run->shared.conn.tls, plan->tls, error);

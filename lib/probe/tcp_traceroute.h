@@ -1,5 +1,5 @@
-/* How far SYNs get: one socket a hop, with a time to live of so many hops; each router at which one
- * dies names itself by ICMP. A few at a time, for routers limit how much ICMP they send, and a SYN
+/* How far SYNs get: one socket per hop, with that time to live; each router at which one expires
+ * names itself by ICMP. A few at a time, because routers limit how much ICMP they send, and a SYN
  * that lives long enough reaches the target. */
 #ifndef PROBE_TCP_TRACEROUTE_H
 #define PROBE_TCP_TRACEROUTE_H
@@ -8,7 +8,7 @@
 #include "probe/connect_try.h"
 
 #define TCP_TRACEROUTE_AT_ONCE 3
-/* So many silent hops in a row are taken for the end, unless the target is known to answer. */
+/* Silent hops in a row that are taken for the end, unless the target is known to answer. */
 #define TCP_TRACEROUTE_SILENT_MAX 5
 
 struct tcp_traceroute {

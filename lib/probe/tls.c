@@ -236,7 +236,7 @@ static void on_event(const SSL *ssl, int where, int value)
         tls->alert = value & 0xff;
 }
 
-/* What an alert usually means to whoever gets it. */
+/* What an alert usually means to its receiver. */
 static const char *hint_of_alert(int alert)
 {
     static const struct {

@@ -7,8 +7,8 @@
  * renegotiate. What a peer can make us keep is one record and its handshake messages, which OpenSSL
  * bounds (SSL_CTX_set_max_cert_list(3): 100 KiB).
  *
- * Errors: -EKEYREJECTED where the certificate is the reason, -ENOMEM, else -EPROTO; the story says
- * what OpenSSL, or the peer's alert, gives as the reason. */
+ * Errors: -EKEYREJECTED where the certificate is the reason, -ENOMEM, else -EPROTO; the message
+ * says what OpenSSL, or the peer's alert, gives as the reason. */
 #ifndef PROBE_TLS_H
 #define PROBE_TLS_H
 
@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define TLS_RECORD_MAX 16384 /* of plain text (RFC 8446 section 5.1) */
-/* So many records are written at once, when there is that much to say. */
+/* Records that are written at once, when there is that much to send. */
 #define TLS_RECORDS_AT_ONCE 16
 #define TLS_ALPN_MAX        256
 
@@ -49,15 +49,15 @@ void tls_context_close(struct tls_context *context); /* NULL is allowed */
 /* Where the peer's stream of records stands, by the record headers alone. */
 struct tls_records {
     uint8_t type;         /* of the record that is under way, or of the last one */
-    uint8_t header_bytes; /* of its header, so many have come */
+    uint8_t header_bytes; /* of its header: that have come */
     uint8_t length_high;
-    uint32_t body_bytes; /* of its body, so many are to come */
+    uint32_t body_bytes; /* of its body: still to come */
 };
 
 struct tls {
     void *ssl; /* NULL: not begun, or closed */
     struct buf out;
-    size_t out_done_bytes;  /* of `out`: so many are written */
+    size_t out_done_bytes;  /* of `out`: already written */
     size_t out_plain_bytes; /* what the caller gave to be sealed in it */
     const char *in;         /* what was fed and not taken yet */
     size_t in_bytes;

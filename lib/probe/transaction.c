@@ -144,8 +144,8 @@ static void begin_round(struct transaction *transaction)
     send_pieces(transaction);
 }
 
-/* A server that closes after its answer is met here, before anything is said in vain. What it still
- * had to say belongs to no round, least of all to the next one. */
+/* A server that closes after its answer is found out here, before the request is sent for nothing.
+ * What it still had to say belongs to no round, least of all to the next one. */
 static bool closed_meanwhile(struct transaction *transaction)
 {
     struct conn *conn = transaction->conn;
@@ -202,7 +202,7 @@ static void look_closely(struct transaction *transaction)
     set_timer(transaction);
 }
 
-/* A server that expects TLS says so to whoever talks in plain text, if anything. */
+/* A server that expects TLS answers plain text by saying so, if it answers at all. */
 static bool wants_tls(const struct transaction *transaction, const struct conn_input *input)
 {
     return !transaction->conn->tls.ssl && !transaction->rounds_on_connection &&

@@ -1,6 +1,6 @@
 /* What agents can say of their host: ports, settings, counters, sockets. */
 #include "base/cleanup.h"
-#include "probe/machine.h"
+#include "probe/machine_probe.h"
 #include "scenario/engine/agent_self.h"
 
 #include <errno.h>

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "diagnosis/exchange.h"
-#include "probe/machine.h"
+#include "probe/machine_probe.h"
 #include "scenario/engine/agent.h"
 #include "scenario/engine/host_stall.h"
 #include "scenario/scenario.h"

@@ -1,5 +1,5 @@
 /* What /proc says: counters and settings of the namespace, and the sockets of a process. */
-#include "probe/listener_internal.h"
+#include "probe/listener_probe_internal.h"
 
 #include "base/cleanup.h"
 #include "base/units.h"

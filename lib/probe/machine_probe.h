@@ -4,8 +4,8 @@
  *
  * Private namespaces and live capture are the caller's to try: this room knows neither the lab nor
  * libpcap. */
-#ifndef PROBE_MACHINE_H
-#define PROBE_MACHINE_H
+#ifndef PROBE_MACHINE_PROBE_H
+#define PROBE_MACHINE_PROBE_H
 
 #include "diagnosis/machine.h"
 #include <signal.h>

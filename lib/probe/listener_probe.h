@@ -12,8 +12,8 @@
  * (SO_REUSEPORT) they can't be told apart: each of these has RESULT_UNKNOWN.
  *
  * One thread at a time. Sockets that begin to listen during the watch join it. */
-#ifndef PROBE_LISTENER_H
-#define PROBE_LISTENER_H
+#ifndef PROBE_LISTENER_PROBE_H
+#define PROBE_LISTENER_PROBE_H
 
 #include "diagnosis/listener.h"
 #include "netkit/sock.h"

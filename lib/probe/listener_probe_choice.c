@@ -3,7 +3,7 @@
  * An address means the socket that a connection to it would reach: the one that is bound to it,
  * else the one on the wildcard address of its family, else an IPv6 wildcard that takes IPv4, too.
  * The rules that come of it are addresses, so that a restarted server is found again. */
-#include "probe/listener_internal.h"
+#include "probe/listener_probe_internal.h"
 
 #include "base/cleanup.h"
 #include <errno.h>

@@ -2,7 +2,7 @@
  * them, from another, where it is due; then the namespace's counters. The census of all listeners
  * is taken before the first counters and after the last ones, so that what the others' counters
  * rose by covers the same time and more. */
-#include "probe/listener_internal.h"
+#include "probe/listener_probe_internal.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -13,9 +13,9 @@
 
 #define PORTS           65536
 #define HALF_OPEN_SHARE 400 /* the walk for half-open connections: at most a 400th of the time */
-#define LISTENERS_SHARE 400 /* the walk through the listeners, likewise, */
+#define LISTENERS_SHARE 400 /* the same for the walk through the listeners */
 #define SAMPLES_SHARE   50  /* or a 50th where there is no other way */
-#define SINGLE_MAX      32  /* so many sockets are looked up one by one between two walks */
+#define SINGLE_MAX      32  /* up to this many sockets are looked up one by one between two walks */
 
 /* CPU time of the last two walks. The lesser counts, so that one that was slow by chance (the
  * first, or a disturbed one) does not hold up the next samples. */

@@ -1,15 +1,15 @@
 /* Inside the probe of listeners. */
-#ifndef PROBE_LISTENER_INTERNAL_H
-#define PROBE_LISTENER_INTERNAL_H
+#ifndef PROBE_LISTENER_PROBE_INTERNAL_H
+#define PROBE_LISTENER_PROBE_INTERNAL_H
 
-#include "probe/listener.h"
+#include "probe/listener_probe.h"
 
 /* One socket of the ports that are watched. */
 struct listener_socket {
     struct sock_address local;
     uint64_t cookie;
     uint32_t inode, uid, interface;
-    bool chosen;  /* the others matter to whom half-open connections belong */
+    bool chosen;  /* the others count for the ownership of half-open connections */
     bool present; /* in the last sample */
     bool shared;  /* another one has the same address and port */
     struct listener_sample sample;
