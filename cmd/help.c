@@ -4,28 +4,22 @@
 
 #include "base/cleanup.h"
 
-static const char *command_at(size_t index)
-{
-    const struct cli_command *command = netkit_program.commands[index];
-    return command ? command->name : NULL;
-}
-
 static int run(struct cli_invocation *invocation)
 {
     cleanup(buf) struct buf text = {0};
     struct cli_style style = output_style();
+    const struct cli_program *program = invocation->program;
     const char *name = invocation->arg_count ? invocation->args[0] : NULL;
-    const struct cli_command *command = name ? cli_command_find(&netkit_program, name) : NULL;
+    const struct cli_command *command = name ? cli_command_find(program, name) : NULL;
 
     if (name && !command) {
-        output_complain_unknown("help", "command", name,
-                                cli_command_nearest(&netkit_program, name));
+        output_complain_unknown("help", "command", name, cli_command_nearest(program, name));
         return STATUS_USAGE;
     }
     if (command)
-        cli_render_help(&text, &netkit_program, command, &style);
+        cli_render_help(&text, program, command, &style);
     else
-        cli_render_overview(&text, &netkit_program, &style);
+        cli_render_overview(&text, program, &style);
     output_print(&text);
     return STATUS_OK;
 }
@@ -41,10 +35,7 @@ const struct cli_command help_command = {
     .group = "Explain",
     .summary = "list the commands, or explain one",
     .description = description,
-    .positional = {.name = "COMMAND",
-                   .max = 1,
-                   .completes = CLI_COMPLETES_WORDS,
-                   .word = command_at},
+    .positional = {.name = "COMMAND", .max = 1, .completes = CLI_COMPLETES_COMMANDS},
     .examples = examples,
     .run = run,
 };

@@ -67,7 +67,8 @@ enum cli_completes {
     CLI_COMPLETES_FILE,
     CLI_COMPLETES_DIRECTORY,
     CLI_COMPLETES_HOST,
-    CLI_COMPLETES_WORDS, /* those that the row's `word` lists */
+    CLI_COMPLETES_WORDS,    /* those that the row's `word` lists */
+    CLI_COMPLETES_COMMANDS, /* the program's */
 };
 
 /* A word that a choice accepts. Tables end with a NULL name. With `help` in any of its words, a

@@ -83,11 +83,10 @@ static bool in_list(const char *list, size_t list_len, const char *word)
 static void complete_value(struct buf *out, const struct cli_option *option, const char *word,
                            size_t lead)
 {
-    static const char *const kinds[] = {[CLI_COMPLETES_NOTHING] = "words",
-                                        [CLI_COMPLETES_FILE] = "file",
-                                        [CLI_COMPLETES_DIRECTORY] = "directory",
-                                        [CLI_COMPLETES_HOST] = "host",
-                                        [CLI_COMPLETES_WORDS] = "words"};
+    static const char *const kinds[] = {
+        [CLI_COMPLETES_NOTHING] = "words",       [CLI_COMPLETES_FILE] = "file",
+        [CLI_COMPLETES_DIRECTORY] = "directory", [CLI_COMPLETES_HOST] = "host",
+        [CLI_COMPLETES_WORDS] = "words",         [CLI_COMPLETES_COMMANDS] = "words"};
     bool list = option->kind == CLI_KIND_CHOICE_SET || option->kind == CLI_KIND_WORD_LIST;
     const char *value = word + lead;
     const char *comma = list ? strrchr(value, ',') : NULL;
@@ -117,21 +116,30 @@ static void complete_option(struct buf *out, const struct typed *typed, const ch
     }
 }
 
-static void complete_argument(struct buf *out, const struct typed *typed, const char *word)
+static void add_commands(struct buf *out, const struct cli_program *program)
+{
+    for (size_t i = 0; program->commands[i]; i++)
+        add_candidate(out, program->commands[i]->name, program->commands[i]->summary);
+}
+
+static void complete_argument(struct buf *out, const struct cli_program *program,
+                              const struct typed *typed, const char *word)
 {
     const struct cli_positional *positional = &typed->command->positional;
     const struct cli_option argument = {
         .kind = CLI_KIND_TEXT, .completes = positional->completes, .word = positional->word};
 
-    if (positional->name && (!positional->max || typed->arg_count < positional->max))
-        complete_value(out, &argument, word, 0);
+    if (!positional->name || (positional->max && typed->arg_count >= positional->max))
+        return;
+    complete_value(out, &argument, word, 0);
+    if (positional->completes == CLI_COMPLETES_COMMANDS)
+        add_commands(out, program);
 }
 
 static void complete_command(struct buf *out, const struct cli_program *program, const char *word)
 {
     add_answer(out, "words", word, 0);
-    for (size_t i = 0; program->commands[i]; i++)
-        add_candidate(out, program->commands[i]->name, program->commands[i]->summary);
+    add_commands(out, program);
     add_candidate(out, "--help", "List the commands.");
     add_candidate(out, "--version", "Print the version.");
 }
@@ -155,7 +163,7 @@ void cli_complete(struct buf *out, const struct cli_program *program, size_t cou
     if (typed.wants_value)
         complete_value(out, typed.wants_value, word, 0);
     else if (typed.options_end || word[0] != '-')
-        complete_argument(out, &typed, word);
+        complete_argument(out, program, &typed, word);
     else if (find_option(&row, typed.command, word, &lead) && cli_takes_value(row.option->kind) &&
              (word[lead] || word[lead - 1] == '='))
         complete_value(out, row.option, word, lead);
