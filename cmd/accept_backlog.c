@@ -31,13 +31,14 @@ static const struct cli_group sut_burst_group = {
          .max = 4000,
          .value = "N",
          .needs = "server",
-         .help = "This many clients connect to your server: 100 without this option."},
+         .help = "Connect this many clients to your server: 100 without this option."},
         {.name = "rate",
          CLI_SIZE(OF, run.faults.rate_bytes),
          .min = 1,
          .value = "N|SIZE",
-         .help = "With --server: this many of them a second, from 1 to 100000; without it, all at "
-                 "once. With a scenario: the link carries this many bytes a second, each way."},
+         .help = "With --server: start this many connections a second, 1 to 100000; without this "
+                 "option, all at once. With a scenario: limit the link to this many bytes a "
+                 "second, each way."},
         {0},
     }};
 
@@ -52,16 +53,16 @@ static int run_burst(struct cli_invocation *invocation, const struct accept_back
 
     if (stray) {
         output_complain(invocation->command->name,
-                        "--server plays a burst of connections to a program of yours, in a lab; "
-                        "%s does not go with it",
+                        "--server sends a burst of connections to your program in a lab; it cannot "
+                        "be combined with %s",
                         stray);
         return STATUS_USAGE;
     }
     if (lab.faults.rate_bytes > RATE_MAX) {
-        output_complain(invocation->command->name,
-                        "--rate: with --server it is how many connections begin in a second, from "
-                        "1 to %d",
-                        RATE_MAX);
+        output_complain(
+            invocation->command->name,
+            "--rate: with --server this is the number of connections started each second, 1 to %d",
+            RATE_MAX);
         return STATUS_USAGE;
     }
     if (!sut.connections)
@@ -74,7 +75,7 @@ static int run_burst(struct cli_invocation *invocation, const struct accept_back
         lab.common.timeout_ns = given->live.duration_ns;
     }
     sut.suite = !invocation->arg_count && !lab.common.all;
-    return suts_run(invocation, &sets, &lab, &sut);
+    return sut_options_run(invocation, &sets, &lab, &sut);
 }
 
 static int run(struct cli_invocation *invocation)
@@ -82,14 +83,14 @@ static int run(struct cli_invocation *invocation)
     const struct accept_backlog_options *options = invocation->options;
     const struct scenario_options *lab = &options->run;
 
-    if (suts_wanted(&options->sut))
+    if (sut_options_given(&options->sut))
         return run_burst(invocation, options);
     if (!backlog_live_wanted(&options->live) && !invocation->arg_count && !lab->common.all &&
         !lab->common.list) {
         output_complain(invocation->command->name,
                         "nothing to do: say what to watch (--listener [HOST]:PORT, --pid PID or "
-                        "--all-listeners), name a scenario (--list has them), or give --all, or "
-                        "--server for a burst to a program of yours");
+                        "--all-listeners), name a scenario (--list shows them), or give --all, or "
+                        "--server to send a burst to your program");
         return STATUS_USAGE;
     }
     if (!backlog_live_wanted(&options->live) && options->live.duration_set) {
@@ -107,10 +108,10 @@ static int run(struct cli_invocation *invocation)
                                                : scenarios_stray(lab);
     if (!stray)
         return backlog_live_run(invocation, &options->live, &lab->common);
-    output_complain(invocation->command->name,
-                    "%s is for scenarios in a lab; --listener, --pid and "
-                    "--all-listeners look at what is there",
-                    stray);
+    output_complain(
+        invocation->command->name,
+        "%s is for scenarios in a lab; --listener, --pid and --all-listeners watch live listeners",
+        stray);
     return STATUS_USAGE;
 }
 
@@ -136,35 +137,34 @@ static const struct cli_fragment fragments[] = {
 
 static const char *const description[] = {
     "Watches live listeners, as an ordinary user and without touching them: the accept queue and "
-    "its limit, the half-open connections, what was dropped, and the kernel's counters.",
-    "At the end it says whether connections were lost or had to wait, and which limit binds: the "
-    "backlog that the server gave to listen(), net.core.somaxconn, or the application that does "
-    "not accept fast enough. Without --duration it watches for 10 seconds.",
-    "With the name of a scenario it reproduces, between two hosts of a private lab, how the queues "
-    "fill and overflow, what the clients see of it, and which ways of accepting, sharing and "
-    "handing over a listener lose connections. No privilege is needed for either.",
-    "With --server it plays a burst of connections to a program of yours in such a lab: how many "
-    "connects succeed at once, how many wait for a SYN that is sent again, how many fail, and how "
-    "many connections its queue really holds.",
+    "its limit, half-open connections, what was dropped, and the kernel's counters.",
+    "At the end it says whether connections were lost or had to wait, and which limit is "
+    "responsible: the backlog that the server gave to listen(), net.core.somaxconn, or an "
+    "application that does not accept fast enough. Without --duration it watches for 10 seconds.",
+    "Given the name of a scenario, it reproduces between two hosts of a private lab how the queues "
+    "fill and overflow, what the clients see, and which ways of accepting, sharing and handing "
+    "over a listener lose connections. Neither needs privileges.",
+    "With --server it sends a burst of connections to your program in such a lab, and reports how "
+    "many connects succeed at once, how many need another SYN, how many fail, and how many "
+    "connections the queue really holds.",
     NULL};
 
 static const struct cli_example examples[] = {
     {"netkit accept-backlog --listener :8080", "Watch the listeners of port 8080."},
     {"netkit accept-backlog --listener 127.0.0.1:6379 --duration 1m",
-     "Watch the one that a connection to this address reaches, for a minute."},
+     "Watch the listener that a connection to this address reaches, for a minute."},
     {"netkit accept-backlog --all-listeners --fail-on any",
-     "In a pipeline: exit with status 1 if any listener here loses connections or keeps them "
-     "waiting."},
+     "In a pipeline: exit with status 1 if any listener loses connections or makes them wait."},
     {"netkit accept-backlog --listener :8080 --interval 10ms --format ndjson",
-     "A line of JSON for each sample, then the findings."},
+     "Print a line of JSON for each sample, then the findings."},
     {"netkit accept-backlog sweep --backlog 0-5,128",
      "How many connections does this kernel queue for each backlog?"},
     {"netkit accept-backlog accept-queue-full --diagram",
-     "What a server that accepts too slowly does to its clients."},
-    {"netkit accept-backlog --all --repeat 20", "Every scenario, twenty times."},
+     "Show what a server that accepts too slowly does to its clients."},
+    {"netkit accept-backlog --all --repeat 20", "Run every scenario twenty times."},
     {"netkit accept-backlog --server 'exec python3 -m http.server 8000' --port 8000 --connections "
      "200",
-     "Does this server's backlog hold two hundred connections that come at once?"},
+     "Does this server's backlog hold two hundred simultaneous connections?"},
     {0},
 };
 
@@ -185,11 +185,11 @@ const struct cli_command accept_backlog_command = {
     .group = "Look at a live service",
     .summary = "watch a listener's queues, or reproduce how they overflow and lose connections",
     .usage = "[OPTION]... --listener [HOST]:PORT\n[OPTION]... --pid PID\n[OPTION]... "
-             "--all-listeners\n[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n"
-             "--server COMMAND --port PORT [OPTION]...",
+             "--all-listeners\n[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n--server "
+             "COMMAND --port PORT [OPTION]...",
     .description = description,
     .positional = {.name = "SCENARIO",
-                   .help = "what to reproduce; --list has them all",
+                   .help = "what to reproduce; --list shows them all",
                    .completes = CLI_COMPLETES_WORDS,
                    .word = word},
     .fragments = fragments,

@@ -18,12 +18,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define COMMAND      "accept-backlog"
-#define DURATION_NS  (10 * NS_PER_SEC) /* of a watch, unless the user says otherwise */
-#define SLICE_NS     (100 * NS_PER_MS) /* a signal between the check and the wait is seen after it */
-#define LIVE_COLUMNS 24                /* of the small chart */
-/* This many listeners are streamed at every sample; of more, those that have changed. */
-#define ALWAYS_STREAM 16
+#define COMMAND       "accept-backlog"
+#define DURATION_NS   (10 * NS_PER_SEC) /* of a watch, unless the user says otherwise */
+#define SLICE_NS      (100 * NS_PER_MS) /* a signal between the check and the wait is seen after it */
+#define LIVE_COLUMNS  24                /* of the small chart */
+#define ALWAYS_STREAM 16                /* up to this many listeners have a line for every sample */
 #define LITTLE_CPU    0.01
 
 struct watch {
@@ -279,17 +278,17 @@ static void add_notes(struct watch *watch)
     size_t count = 0;
 
     if (4 * cost.half_open_samples < cost.samples)
-        notes[count++] = arena_printf(
-            arena,
-            "Half-open connections were counted in %" PRId64 " of %" PRId64 " samples only: each "
-            "count walks through the kernel's table of connections, which takes long here.",
-            cost.half_open_samples, cost.samples);
-    if (cost.samples > 3 && each_ns > 2 * (double)watch->options->interval_ns)
         notes[count++] =
             arena_printf(arena,
-                         "Samples were %.0f ms apart: there are too many listeners, or this "
-                         "machine is too busy, for --interval.",
-                         each_ns / (double)NS_PER_MS);
+                         "Half-open connections were counted in %" PRId64 " of %" PRId64
+                         " samples only: each count walks through the kernel's table of "
+                         "connections, which takes long here.",
+                         cost.half_open_samples, cost.samples);
+    if (cost.samples > 3 && each_ns > 2 * (double)watch->options->interval_ns)
+        notes[count++] = arena_printf(arena,
+                                      "Samples were %.0f ms apart: there are too many listeners, "
+                                      "or this machine is too busy, for --interval.",
+                                      each_ns / (double)NS_PER_MS);
     if (watch->common->verbose || share > LITTLE_CPU)
         notes[count++] = arena_printf(arena, "The watch took %.2f %% of a processor.", 100 * share);
     const char **all = arena_alloc(arena, (first->note_count + count + 1) * sizeof *all);
@@ -391,15 +390,15 @@ const struct cli_group backlog_live_group = {
          CLI_LIST(OF, listeners),
          .value = "[HOST]:PORT",
          .completes = CLI_COMPLETES_HOST,
-         .help = "Watch the listener that a connection to this address would reach; with :PORT "
-                 "all of that port, whatever their address. May be repeated."},
+         .help = "Watch the listener that a connection to this address would reach; with :PORT, "
+                 "all listeners on that port, whatever their address. May be repeated."},
         {.name = "pid",
          CLI_INTEGER(OF, pid),
          .min = 1,
          .max = INT32_MAX,
          .conflicts = "listener all-listeners",
          .value = "PID",
-         .help = "Watch the listeners of this process, which must be yours."},
+         .help = "Watch the listeners of this process, which must run as the same user."},
         {.name = "all-listeners",
          CLI_FLAG(OF, all),
          .conflicts = "listener",
@@ -409,7 +408,7 @@ const struct cli_group backlog_live_group = {
          .min = NS_PER_MS,
          .max = 3600 * NS_PER_SEC,
          .initial = "100ms",
-         .help = "Take a sample this often."},
+         .help = "Take a sample at this interval."},
         {.name = "duration",
          CLI_DURATION(OF, duration_ns),
          CLI_GIVEN(OF, duration_set),

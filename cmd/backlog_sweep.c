@@ -16,9 +16,9 @@ static int parse_number(const char *text, size_t len, int64_t *out, struct error
 
     snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word - 1), text);
     if (units_parse_integer(word, out) || *out < -1 || *out > INT_MAX)
-        return error_set(error, EINVAL,
-                         "a backlog is a number from 0 on, or -1 for as many as may "
-                         "be: 5, or 0-14, or 1,16,-1");
+        return error_set(
+            error, EINVAL,
+            "a backlog is a number of at least 0, or -1 for the maximum: 5, or 0-14, or 1,16,-1");
     return 0;
 }
 
@@ -67,8 +67,8 @@ const struct cli_group backlog_sweep_group = {
          CLI_GIVEN(OF, given),
          .parse = parse_backlogs,
          .value = "LIST",
-         .help = "Let sweep try these backlogs: numbers and ranges (0-14,64); -1 asks for as many "
-                 "as may be. Without it 0 to 14, one above somaxconn, and -1."},
+         .help = "Let sweep try these backlogs: numbers and ranges (0-14,64); -1 asks for the "
+                 "maximum. Without this option: 0 to 14, one above somaxconn, and -1."},
         {0},
     }};
 
@@ -82,7 +82,7 @@ int backlog_scenarios_run(struct cli_invocation *invocation, const struct scenar
         used |= !strcmp(invocation->args[i], "sweep");
     if (sweep->given && !used) {
         output_complain(invocation->command->name,
-                        "--backlog says what the scenario 'sweep' tries: name it, or give --all");
+                        "--backlog is for the scenario 'sweep': name that one, or give --all");
         return STATUS_USAGE;
     }
     return scenarios_run(invocation, &scenario_backlog, run,

@@ -34,10 +34,11 @@ const struct cli_group common_output = {
     {
         {.name = "json",
          CLI_ALIAS("format=json"),
-         .help = "Short for --format json: one JSON document on standard output, nothing else."},
+         .help =
+             "Short for --format json: one JSON document, and nothing else on standard output."},
         {.name = "prometheus",
          CLI_ALIAS("format=prometheus"),
-         .help = "Short for --format prometheus: metrics in Prometheus's text format."},
+         .help = "Short for --format prometheus: metrics in the Prometheus text format."},
         {.name = "format",
          CLI_CHOICE(OF, format),
          .words = formats,
@@ -49,7 +50,8 @@ const struct cli_group common_output = {
          CLI_TEXT(OF, output),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
-         .help = "Write the report to FILE, which changes only when all is written."},
+         .help =
+             "Write the report to FILE, which is replaced only when the whole report is written."},
         {.name = "diagram",
          CLI_CHOICE(OF, diagram),
          .words = diagrams,
@@ -60,29 +62,29 @@ const struct cli_group common_output = {
          CLI_TEXT(OF, diagram_file),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
-         .help = "Draw it into FILE. Without --diagram, an ending of .svg, .mmd or .md chooses the "
-                 "kind."},
-        {.name = "timeline", CLI_FLAG(OF, timeline), .help = "List every event, in order."},
+         .help = "Draw the diagram into FILE. Without --diagram, the suffix .svg, .mmd or .md "
+                 "chooses the kind."},
+        {.name = "timeline", CLI_FLAG(OF, timeline), .help = "List every event in order."},
         {.name = "pcap",
          CLI_TEXT(OF, pcap),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
-         .help = "Keep the packets, for Wireshark."},
+         .help = "Write the packets to FILE, for Wireshark."},
         {.name = "fail-on",
          CLI_WORD_LIST(OF, fail_on),
          .word = fail_on_word,
          .value = "CODE[,CODE]|any",
-         .help = "Exit with status 1 if one of these findings was made; 'any' means any of "
-                 "severity warning or above."},
+         .help = "Exit with status 1 if one of these findings was made; 'any' means any warning or "
+                 "error."},
         {.name = "quiet",
          .letter = 'q',
          CLI_FLAG(OF, quiet),
          .conflicts = "verbose",
-         .help = "Say only what matters: the verdict, and errors."},
+         .help = "Print only the verdict and errors."},
         {.name = "verbose",
          .letter = 'v',
          CLI_FLAG(OF, verbose),
-         .help = "Say more: how each thing was measured."},
+         .help = "Print more, such as how things were measured."},
         {.name = "color",
          CLI_CHOICE(OF, color),
          .words = colors,
@@ -98,7 +100,7 @@ const struct cli_group common_limits = {
          CLI_DURATION(OF, timeout_ns),
          CLI_GIVEN(OF, timeout_set),
          .min = 1000000,
-         .help = "Bound on the whole run; what was measured until then is reported."},
+         .help = "Stop the whole run after this time, and report what was measured until then."},
         {.name = "ipv4",
          .letter = '4',
          CLI_CONSTANT(OF, family),
@@ -116,29 +118,29 @@ const struct cli_group common_limits = {
 const struct cli_group common_scenarios = {
     "Scenarios",
     {
-        {.name = "list", CLI_FLAG(OF, list), .help = "List the scenarios, with a line each."},
+        {.name = "list", CLI_FLAG(OF, list), .help = "List the scenarios, one on each line."},
         {.name = "all",
          CLI_FLAG(OF, all),
-         .help = "Run every scenario, for IPv4 and IPv6 unless -4 or -6 says one."},
+         .help = "Run every scenario, for IPv4 and IPv6 unless -4 or -6 is given."},
         {.name = "jobs",
          CLI_INTEGER(OF, jobs),
          .min = 1,
          .max = 256,
          .initial = "8",
-         .help = "Run this many at once; each has its own lab, and they mostly wait."},
+         .help = "Run this many at once; each has its own lab, and mostly waits."},
         {.name = "repeat",
          CLI_INTEGER(OF, repeat),
          .min = 1,
          .max = 1000000,
          .initial = "1",
-         .help = "Run this many times and report how often each outcome came; one that changes is "
-                 "a failure."},
+         .help = "Run each scenario this many times and report how often each outcome occurred; an "
+                 "outcome that changes is a failure."},
         {.name = "no-lab",
          CLI_FLAG(OF, no_lab),
-         .help = "Run on loopback, without private namespaces: shows what loopback can show."},
+         .help = "Run on loopback, without private namespaces; not every scenario can."},
         {.name = "real-time",
          CLI_FLAG(OF, real_time),
-         .help = "Leave the kernel's timers as they are; some scenarios then take minutes."},
+         .help = "Keep the kernel's timers as they are; some scenarios then take minutes."},
         {0},
     }};
 
@@ -148,7 +150,7 @@ const struct cli_group common_scenarios = {
             "to do."},                                                                             \
         {4, "Every target was unknown or out of reach."},                                          \
         {130, "Interrupted; what was measured so far is reported first."},                         \
-        {143, "Terminated; likewise."},                                                            \
+        {143, "Terminated; what was measured so far is reported first."},                          \
     {                                                                                              \
         0                                                                                          \
     }

@@ -55,7 +55,7 @@ static void keep_evidence(struct looking *looking, struct reach_evidence *eviden
     all[looking->all_count++] = evidence;
 }
 
-/* What others may throw light on waits for them. */
+/* A target whose cause other targets may show waits for them. */
 static void on_done(void *context, struct reach_evidence *evidence)
 {
     struct looking *looking = context;
@@ -111,7 +111,7 @@ static void complain_of_totals(const struct looking *looking)
     const struct probe_totals *totals = &looking->totals;
 
     if (totals->capture_failure && (looking->common->verbose || totals->captured))
-        output_complain(looking->command, "%s: %s; what a capture adds is missing",
+        output_complain(looking->command, "%s: %s; the report lacks what a capture would add",
                         totals->captured ? "not all packets were captured"
                                          : "packets were not captured",
                         totals->capture_failure);
@@ -288,36 +288,37 @@ const struct cli_group connect_live_targets = {
          .value = "HOST:PORT",
          .completes = CLI_COMPLETES_HOST,
          .conflicts = "list all",
-         .help = "Connect to it, and say what comes of that and why: host:port, [v6]:port, or "
+         .help = "Connect to this target, and say what happens and why: host:port, [v6]:port, or "
                  ":port for this host. Each address of a name is tried. May be repeated."},
         {.name = "targets",
          CLI_TEXT(OF, targets),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
          .conflicts = "list all",
-         .help = "Read targets from FILE, one a line (# starts a comment); - is standard input."},
+         .help =
+             "Read targets from FILE, one on each line (# starts a comment); - is standard input."},
         {.name = "tries",
          CLI_INTEGER(OF, tries),
          .min = 1,
          .max = CONNECT_PROBE_TRIES_MAX,
          .initial = "3",
          .needs = "target targets",
-         .help = "Connect this often, one after the other, as long as the target answers; after "
-                 "silence or an ICMP error there is no other try."},
+         .help = "Connect this many times, one after the other, as long as the target answers; "
+                 "after silence or an ICMP error there is no further try."},
         {.name = "connect-timeout",
          CLI_DURATION(OF, try_timeout_ns),
          .min = 1000000,
          .initial = "10s",
          .needs = "target targets",
-         .help = "Wait this long for an answer to each try. The kernel sends its SYN again after "
-                 "1 s, so less shows less."},
+         .help = "Wait this long for an answer to each try. The kernel sends its SYN again after 1 "
+                 "s, so a shorter wait shows less."},
         {.name = "parallel",
          CLI_INTEGER(OF, parallel),
          .min = 1,
          .max = 1000000,
          .initial = "64",
          .needs = "target targets",
-         .help = "Look at this many targets at once."},
+         .help = "Check this many targets at once."},
         {.name = "resolve",
          CLI_LIST(OF, resolve),
          .value = "HOST:PORT:ADDRESS",
@@ -332,15 +333,15 @@ const struct cli_group connect_live_path = {
         {.name = "path",
          CLI_FLAG(OF, path),
          .needs = "target targets",
-         .help = "Send SYNs with a rising time to live, and show each router that answers, with "
-                 "its time, and where the path ends."},
+         .help = "Send SYNs with an increasing time to live, and show each router that answers, "
+                 "its response time, and where the path ends."},
         {.name = "max-hops",
          CLI_INTEGER(OF, hops),
          .min = 1,
          .max = CONNECT_PROBE_HOPS_MAX,
          .initial = "30",
          .needs = "path",
-         .help = "Look no further than this."},
+         .help = "Stop after this many hops."},
         {.name = "hop-timeout",
          CLI_DURATION(OF, hop_timeout_ns),
          .min = 1000000,
@@ -362,8 +363,8 @@ const struct cli_group connect_live_schedule = {
          CLI_LIST(OF, kernel_settings),
          .value = "NAME=VALUE",
          .needs = "schedule",
-         .help = "Compute with this value instead: tcp_syn_retries, tcp_syn_linear_timeouts, "
-                 "tcp_rto_max_ms, or of the socket TCP_SYNCNT, TCP_USER_TIMEOUT (ms). May be "
-                 "repeated."},
+         .help = "Compute with this value instead of the kernel's: tcp_syn_retries, "
+                 "tcp_syn_linear_timeouts, tcp_rto_max_ms, or the socket options TCP_SYNCNT and "
+                 "TCP_USER_TIMEOUT (ms). May be repeated."},
         {0},
     }};

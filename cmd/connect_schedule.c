@@ -19,7 +19,7 @@ struct plan {
 
 static const struct knob {
     const char *name;
-    const char *path; /* below /proc/sys; NULL: a socket option */
+    const char *path; /* under /proc/sys; NULL: a socket option */
     size_t field;     /* of an int64_t */
     int64_t unit, min, max;
     const char *unset; /* where the kernel does not have it, or the socket does not set it */

@@ -18,7 +18,7 @@ struct connect_options {
 static const struct cli_word method_words[] = {
     {"blocking", SOCK_CONNECT_BLOCKING, "the kernel's own limit"},
     {"alarm", SOCK_CONNECT_ALARM, "a blocking connect, interrupted by SIGALRM"},
-    {"select", SOCK_CONNECT_SELECT, "a non-blocking connect and select"},
+    {"select", SOCK_CONNECT_SELECT, "non-blocking connect and select"},
     {"poll", SOCK_CONNECT_POLL, "the same with poll"},
     {"epoll", SOCK_CONNECT_EPOLL, "the same with epoll"},
     {"sndtimeo", SOCK_CONNECT_SNDTIMEO, "SO_SNDTIMEO on a blocking connect"},
@@ -28,17 +28,18 @@ static const struct cli_word method_words[] = {
 };
 
 static const struct cli_group bounding = {
-    "Ways of bounding it",
+    "Limiting the wait",
     {
         {.name = "method",
          CLI_CHOICE_SET(struct connect_methods, chosen),
          .value = "LIST",
          .words = method_words,
-         .help = "Which ways of bounding the wait the scenario blackhole compares (default: all)."},
+         .help = "Compare these ways of limiting the wait in the scenario blackhole; without this "
+                 "option, all."},
         {0},
     }};
 
-/* --method concerns one scenario, and is refused with others. */
+/* --method is for one scenario; with only others it is a mistake. */
 static bool wants_methods(const struct cli_invocation *invocation,
                           const struct connect_options *options)
 {
@@ -58,8 +59,7 @@ static int run(struct cli_invocation *invocation)
         if (wants_methods(invocation, options))
             return scenarios_run(invocation, &scenario_connect, &options->run, &extra);
         output_complain(invocation->command->name,
-                        "--method compares ways of bounding the scenario 'blackhole': name that "
-                        "scenario, or give --all");
+                        "--method is for the scenario 'blackhole': name that one, or give --all");
         return STATUS_USAGE;
     }
     /* A live target has packets, too; a prediction has none. */
@@ -75,8 +75,8 @@ static int run(struct cli_invocation *invocation)
     if (!stray)
         return connect_live_run(invocation, &options->live, &options->run.common);
     output_complain(invocation->command->name,
-                    "%s is for scenarios in a lab; --target, --targets and --schedule look at live "
-                    "targets and this machine",
+                    "%s is for scenarios in a lab; --target and --targets look at live services, "
+                    "--schedule at this kernel",
                     stray);
     return STATUS_USAGE;
 }
@@ -88,12 +88,12 @@ static const char *word(size_t index)
 
 static const char *const description[] = {
     "Reproduces the ways in which connect(2) ends, each between two hosts of a private lab.",
-    "With --target it connects to a live service instead and tells apart how that can end: "
-    "accepted, refused, rejected by a firewall or router (and which), no such host on the link, no "
-    "route here or there, silence, an answer that comes late or only after more SYNs, a listener "
-    "whose queue is full. Where causes look alike from here it says which remain, and what would "
-    "tell them apart. --path shows the routers on the way and where it ends; --schedule, when this "
-    "kernel sends its SYNs and gives up. None of it needs privileges.",
+    "With --target it connects to a live service instead and says what happens: accepted, refused, "
+    "rejected by a firewall or router (and by which one), no answer on the link, no route here or "
+    "further on, silence, an answer that comes late or only after more SYNs, a listener whose "
+    "queue is full. If several causes look the same from here, it says which ones remain and what "
+    "would tell them apart. --path shows the routers on the path and where it ends; --schedule "
+    "shows when this kernel sends its SYNs and gives up. None of this needs privileges.",
     NULL};
 
 static const struct cli_fragment fragments[] = {
@@ -106,31 +106,31 @@ static const struct cli_fragment fragments[] = {
 };
 
 static const struct cli_example examples[] = {
-    {"netkit connect-timeout refused --diagram", "What a closed port does to a client."},
+    {"netkit connect-timeout refused --diagram", "Show what a closed port does to a client."},
     {"netkit connect-timeout blackhole --method alarm,poll,user-timeout",
-     "Nothing answers: how three ways of bounding the wait behave."},
-    {"netkit connect-timeout --all --repeat 30", "Everything, thirty times."},
+     "Nothing answers: compare three ways of limiting the wait."},
+    {"netkit connect-timeout --all --repeat 30", "Run everything thirty times."},
     {"netkit connect-timeout --target db.example:5432",
-     "Does it connect? If not, who says so, and what may be the reason?"},
+     "Does it connect? If not, who reports the error, and what can be the reason?"},
     {"netkit connect-timeout --target '[2001:db8::7]:443' --path",
-     "The same, with the routers on the way and the hop that rejects or drops it."},
+     "The same, with the routers on the path and the hop that rejects or drops the SYN."},
     {"netkit connect-timeout --target web.example:443 --target web.example:22",
-     "A second port of the same host: if it answers, the host is alive."},
+     "Try a second port of the same host: if it answers, the host is up."},
     {"netkit connect-timeout --targets fleet.txt --tries 1 --format ndjson",
-     "Check a list of targets, one line each."},
+     "Check a list of targets, with a line for each."},
     {"netkit connect-timeout --schedule --kernel-setting tcp_syn_retries=3",
      "When would the SYNs go out, and when would connect give up?"},
     {0},
 };
 
 static const struct cli_status statuses[] = {
-    {0, "Every scenario did what this kernel should do; of live targets, the diagnosis was "
-        "completed and at least one accepts connections."},
+    {0, "Every scenario did what this kernel should do; or the diagnosis of live targets was "
+        "completed, and at least one accepts connections."},
     {1, "A scenario differed or was inconclusive, or a finding that --fail-on names was made."},
     {2, "The command line is wrong; the message names the option and what it accepts."},
     {3, "This machine does not let it run, or the input was damaged; the message says what to do."},
-    {4, "No live target accepts a connection: refused, rejected, silent or unknown. The diagnosis "
-        "is complete all the same."},
+    {4, "No live target accepts a connection: each one refused, rejected, was silent or is "
+        "unknown. The diagnosis is still complete."},
     {130, "Interrupted; what was measured so far is reported first."},
     {143, "Terminated; what was measured so far is reported first."},
     {0},
@@ -140,12 +140,11 @@ const struct cli_command connect_timeout_command = {
     .name = "connect-timeout",
     .group = "Reproduce it in a lab",
     .summary = "every way a connect fails, when, and which of them happens to a live target",
-    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n"
-             "[OPTION]... --target HOST:PORT...\n[OPTION]... --targets FILE\n--schedule "
-             "[OPTION]...",
+    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n[OPTION]... --target "
+             "HOST:PORT...\n[OPTION]... --targets FILE\n--schedule [OPTION]...",
     .description = description,
     .positional = {.name = "SCENARIO",
-                   .help = "what to reproduce; --list has them all",
+                   .help = "what to reproduce; --list shows them all",
                    .completes = CLI_COMPLETES_WORDS,
                    .word = word},
     .fragments = fragments,

@@ -20,8 +20,8 @@ static const struct cli_group what = {
         {.name = "matrix",
          CLI_FLAG(OF, matrix),
          .help = "Run and show the classic table: sending, receiving, idle with keepalive and idle "
-                 "without, times a process that crashes, a host that crashes, is unreachable or "
-                 "reboots; and what TCP_USER_TIMEOUT changes."},
+                 "without it, against a process that crashes and a host that crashes, is "
+                 "unreachable or reboots; and what TCP_USER_TIMEOUT changes."},
         {0},
     }};
 
@@ -39,10 +39,10 @@ static int run_matrix(struct cli_invocation *invocation, const struct crash_opti
     if (invocation->arg_count)
         return refuse("runs cells of its own: leave out the scenario, or the option");
     if (all.common.all)
-        return refuse("and --all are two runs: give one of them");
+        return refuse("and --all are separate runs: give only one of them");
     if (all.common.no_lab)
         return refuse("needs the lab: not with --no-lab");
-    if (suts_wanted(&options->sut))
+    if (sut_options_given(&options->sut))
         return refuse("runs netkit's own client: not with --client or --server");
     all.common.all = true;
     return scenarios_run(invocation, &scenario_crash_matrix, &all, &extra);
@@ -56,8 +56,8 @@ static int run(struct cli_invocation *invocation)
 
     if (options->matrix && !options->run.common.list)
         return run_matrix(invocation, options);
-    if (suts_wanted(&options->sut))
-        return suts_run(invocation, &sets, &options->run, &options->sut);
+    if (sut_options_given(&options->sut))
+        return sut_options_run(invocation, &sets, &options->run, &options->sut);
     return scenarios_run(invocation, &scenario_crash, &options->run, NULL);
 }
 
@@ -83,14 +83,14 @@ static const struct cli_fragment fragments[] = {
 static const struct cli_example examples[] = {
     {"netkit crash-sim process-crash-writing --diagram",
      "Why the second write to a dead server kills the client."},
-    {"netkit crash-sim --matrix", "The classic table, measured here."},
-    {"netkit crash-sim --all --repeat 20", "Everything, twenty times."},
+    {"netkit crash-sim --matrix", "Measure the classic table on this machine."},
+    {"netkit crash-sim --all --repeat 20", "Run everything twenty times."},
     {"netkit crash-sim --suite --client 'curl -s --max-time 5 http://{host}:{port}/'",
      "Does this client survive every way its server can crash?"},
     {"netkit crash-sim --suite --server 'exec python3 -m http.server 8000' --port 8000",
      "Does this server survive its clients' crashes, and what does it leave behind?"},
     {"netkit crash-sim host-crash-receiving --client './client {host} {port}' --max-detect 3s",
-     "A test for CI: a dead host must be noticed within three seconds."},
+     "As a test in CI: the client must notice a dead host within three seconds."},
     {0},
 };
 
@@ -103,7 +103,7 @@ const struct cli_command crash_sim_command = {
              "--suite|SCENARIO... --server COMMAND --port PORT [OPTION]...",
     .description = description,
     .positional = {.name = "SCENARIO",
-                   .help = "what to reproduce; --list has them all",
+                   .help = "what to reproduce; --list shows them all",
                    .completes = CLI_COMPLETES_WORDS,
                    .word = word},
     .fragments = fragments,

@@ -98,7 +98,7 @@ static const struct {
 } steps[] = {
     {"settings", read_files, false},      {"limits", read_limits, true},
     {"namespaces", try_namespaces, true}, {"live capture", try_capture, true},
-    {"time stamps", try_sockets, true},   {"pidfd_getfd", try_pidfd, true},
+    {"timestamps", try_sockets, true},    {"pidfd_getfd", try_pidfd, true},
     {"terminal", look_at_terminal, true}, {"rising counters", read_again, true},
 };
 
@@ -108,7 +108,7 @@ static void examine(struct visit *visit)
         if (steps[i].here && visit->options->root)
             continue;
         if (interrupt_signal || clock_mono_ns() >= visit->deadline_ns) {
-            output_complain("doctor", "%s: from '%s' on, nothing was looked at",
+            output_complain("doctor", "%s: nothing was examined from '%s' on",
                             interrupt_signal ? "interrupted" : "time is up", steps[i].what);
             break;
         }
@@ -156,7 +156,7 @@ static void complain(const struct visit *visit)
         output_complain("doctor", "%s: %s", finding->target, buf_str(&text));
     }
     if (!visit->report->result_count)
-        output_complain("doctor", "%s: nothing there that says something about TCP",
+        output_complain("doctor", "%s: nothing there describes TCP",
                         visit->options->root ? visit->options->root : "/proc");
 }
 
@@ -185,14 +185,14 @@ static int run(struct cli_invocation *invocation)
 }
 
 static const struct cli_group where = {
-    "What to look at",
+    "What to examine",
     {
         {.name = "root",
          CLI_TEXT(struct doctor_options, root),
          .value = "DIR",
          .completes = CLI_COMPLETES_DIRECTORY,
-         .help = "Read the files below DIR, such as a copy of another machine's /proc, instead of "
-                 "this machine's; what must be tried is left out."},
+         .help = "Read the files under DIR, such as a copy of another machine's /proc, instead of "
+                 "this machine's; checks that must be tried are left out."},
         {0},
     }};
 
@@ -204,31 +204,29 @@ static const struct cli_fragment fragments[] = {
 };
 
 static const char *const description[] = {
-    "Says whether netkit can do its work on this machine, and what refuses where it can't: private "
-    "namespaces, the kernel's time stamps, live capture, the sockets of other processes.",
+    "Says whether netkit can work on this machine, and what prevents it if not: private "
+    "namespaces, kernel timestamps, live capture, access to other processes' sockets.",
     "Then it reads what matters to TCP: the kernel's settings, with what each means here in "
-    "seconds "
-    "or bytes, the counters of what was dropped, the interfaces, the limits. Each line is ok, a "
-    "note, or a problem, and the last two say what to do. Nothing is changed.",
+    "seconds or bytes, the counters of what was dropped, the interfaces, and the limits. Each line "
+    "is ok, a note, or a problem; notes and problems say what to do. Nothing is changed.",
     NULL};
 
 static const struct cli_example examples[] = {
     {"netkit doctor", "Examine this machine."},
-    {"netkit doctor --quiet", "Only what is a problem, and the count."},
+    {"netkit doctor --quiet", "Show only problems, and how many checks there were."},
     {"netkit doctor --json --fail-on machine-setting",
-     "In a pipeline: exit with status 1 if a setting is in TCP's way, 3 if netkit can't work "
-     "here."},
-    {"netkit doctor --root /tmp/sosreport", "Examine the files that another machine left."},
+     "In a pipeline: exit with status 1 if a setting hinders TCP, 3 if netkit cannot work here."},
+    {"netkit doctor --root /tmp/sosreport", "Examine files copied from another machine."},
     {0},
 };
 
 static const struct cli_status statuses[] = {
-    {0, "netkit can work on this machine, whatever was said of its settings."},
+    {0, "netkit can work on this machine, whatever it said about the settings."},
     {1, "A finding that --fail-on names was made."},
     {2, "The command line is wrong; the message names the option and what it accepts."},
-    {3, "Something that netkit needs does not work here; the remedy says what to change."},
-    {130, "Interrupted; what was seen so far is reported first."},
-    {143, "Terminated; likewise."},
+    {3, "Something that netkit needs does not work here; the remedy names what to change."},
+    {130, "Interrupted; what was seen until then is reported first."},
+    {143, "Terminated; what was seen until then is reported first."},
     {0},
 };
 

@@ -5,26 +5,26 @@
 #define OF struct fault_options
 
 const struct cli_group fault_link = {
-    "The link",
+    "Link",
     {
         {.name = "delay",
          CLI_DURATION(OF, delay_ns),
          CLI_GIVEN(OF, delay_given),
          .max = INT64_C(3600000000000),
          .initial = "0",
-         .help = "Every packet takes this long, each way."},
+         .help = "Delay every packet by this long, each way."},
         {.name = "rate",
          CLI_SIZE(OF, rate_bytes),
          .min = 1,
          .value = "SIZE",
-         .help = "The link carries this many bytes a second, each way; without it, as many as the "
-                 "machine does."},
+         .help = "Limit the link to this many bytes a second, each way; without this option it is "
+                 "as fast as the machine."},
         {.name = "mtu",
          CLI_INTEGER(OF, mtu_bytes),
          .min = 68,
          .max = 65535,
          .initial = "1500",
-         .help = "The largest IP packet; at least 1280 with IPv6."},
+         .help = "Set the size of the largest IP packet; with IPv6 at least 1280."},
         {0},
     }};
 
@@ -40,52 +40,51 @@ const struct cli_group fault_rules = {
     "Faults",
     {
         FAULT("drop", "M",
-              "Drop the packets that M means: a flag word (syn, syn-ack, fin, rst, "
-              "data, ack, any) or a filter as tcpdump takes it. Each fault is a rule; "
-              "rules are asked in their order."),
+              "Drop the packets that match M: a flag word (syn, syn-ack, fin, rst, data, ack, any) "
+              "or a filter in tcpdump's language. Each fault is a rule; rules are tried in order."),
         FAULT("hold", "M=DUR|until:COND",
-              "Keep them, and let them go together: DUR after the first that was kept, when N are "
-              "kept (M=N), or when COND has come true (see CONDITIONS in the manual page)."),
+              "Hold them, and release them together: DUR after the first, when N are held (M=N), "
+              "or when COND becomes true (see CONDITIONS in netkit-lab(1))."),
         FAULT("late", "M=DUR",
-              "Deliver them later by DUR; DUR+JITTER adds a chance of up to "
-              "JITTER."),
+              "Deliver them late, by DUR; DUR+JITTER adds a random delay of up to JITTER."),
         FAULT("duplicate", "M", "Deliver them twice."),
-        FAULT("reorder", "M", "Let each change places with the next packet of its direction."),
-        FAULT("corrupt", "M", "Flip a bit of each, and leave the checksum."),
+        FAULT("reorder", "M", "Swap each with the next packet in the same direction."),
+        FAULT("corrupt", "M", "Flip a bit of each, and leave the checksum as it is."),
         FAULT("answer-rst", "M", "Drop them, and answer the sender with an RST."),
         FAULT("answer-icmp", "M=NAME",
               "Drop them, and answer the sender with this ICMP error, such as host-unreachable."),
-        FAULT("cut", "M", "From the first of them on, let nothing pass either way."),
+        FAULT("cut", "M", "From the first match on, let nothing pass either way."),
         {.name = "count",
          CLI_QUALIFIER(INTEGER),
          .min = 1,
-         .help = "The fault before this acts on so many at most."},
+         .help = "Limit the preceding fault to this many packets."},
         {.name = "nth",
          CLI_QUALIFIER(INTEGER),
          .min = 1,
-         .help = "It acts from the N-th match on; without --count on that one alone."},
+         .help =
+             "Start the preceding fault at the N-th match; without --count, act only on that one."},
         {.name = "dir",
          CLI_QUALIFIER(CHOICE),
          .words = directions,
-         .help = "It means packets from the client only, or from the server only."},
+         .help = "Match only packets from the client (c>s) or from the server (s>c)."},
         {.name = "probability",
          CLI_QUALIFIER(TEXT),
          .value = "P",
-         .help = "It acts on a match by chance, with this probability (0 to 1)."},
+         .help = "Act on each match with this probability (0 to 1)."},
         {.name = "window",
          CLI_QUALIFIER(TEXT),
          .value = "FROM..TO",
-         .help = "It sleeps before FROM and from TO on, counted from the start: 0..500ms, 1s.."},
+         .help = "Act only from FROM until TO, counted from the start: 0..500ms, 1s.."},
         {.name = "faults",
          CLI_ITEM_FILE(OF, items),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
-         .help = "Read faults from FILE, one a line, written as here: --drop syn --count 1. A line "
-                 "that starts with # is a comment."},
+         .help = "Read faults from FILE, one on each line, written as on the command line: --drop "
+                 "syn --count 1. A line that starts with # is a comment."},
         {.name = "seed",
          CLI_INTEGER(OF, seed),
          .initial = "1",
-         .help = "Where chance begins: the same seed makes the same choices."},
+         .help = "Seed for everything random: the same seed makes the same choices."},
         {0},
     }};
 

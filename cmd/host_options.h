@@ -1,6 +1,6 @@
 /* Options whose value is for one host of a lab: HOST:NAME=VALUE. */
-#ifndef CMD_HOSTS_H
-#define CMD_HOSTS_H
+#ifndef CMD_HOST_OPTIONS_H
+#define CMD_HOST_OPTIONS_H
 
 #include "cli/cli.h"
 #include "lab/lab.h"

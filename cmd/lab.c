@@ -1,5 +1,4 @@
-/* netkit lab: two programs against each other, with a wire between them that does what it is told.
- */
+/* netkit lab: two programs against each other, over a wire with faults. */
 #include "commands.h"
 #include "host_options.h"
 #include "interrupt.h"
@@ -63,12 +62,12 @@ static int check(const struct lab_options *options, struct error *error)
     if (!options->server && !options->client)
         return error_set(error, EINVAL, "nothing to run: give --server, --client or both");
     if ((options->server && !*options->server) || (options->client && !*options->client))
-        return error_set(error, EINVAL, "an empty command");
+        return error_set(error, EINVAL, "the command is empty");
     if (is_stdout(options->common.pcap) &&
         (!options->common.output || is_stdout(options->common.output)))
-        return error_set(error, EINVAL,
-                         "the capture of --pcap - and the report both want standard output; give "
-                         "--output FILE");
+        return error_set(
+            error, EINVAL,
+            "--pcap - and the report cannot share standard output: give --output FILE");
     return 0;
 }
 
@@ -246,44 +245,45 @@ static int run(struct cli_invocation *invocation)
 }
 
 static const char *const description[] = {
-    "Runs two programs against each other over a link of their own: a client host and a server "
-    "host, each with a real kernel TCP in private namespaces, and a wire between them that netkit "
-    "forwards by hand. The wire delays, drops, holds or answers the packets that you name, and "
-    "writes down what it saw. No privilege is needed, and nothing of this host is touched.",
-    "The programs know each other by the names client and server. What they print is passed "
-    "through; then comes the report: how each program ended, each connection with its exchange of "
-    "segments, the states of both sockets and what was sent again, how often each fault acted.",
+    "Runs two programs against each other over a private link: a client host and a server host, "
+    "each with a real kernel TCP in private namespaces, and a wire between them on which netkit "
+    "forwards every packet itself. The wire delays, drops, holds or answers the packets that you "
+    "choose, and records what it saw. No privilege is needed, and nothing on this host is changed.",
+    "The programs reach each other by the names client and server. Their output is passed through; "
+    "then comes the report: how each program ended, each connection with its segments, the states "
+    "of both sockets and what was retransmitted, and how often each fault acted.",
     NULL};
 
 static const struct cli_example examples[] = {
-    {"netkit lab --delay 20ms --drop syn --count 1 --server 'python3 -m http.server 8000' "
-     "--client 'curl -s http://server:8000/'",
-     "Lose the first SYN, and see what that costs."},
+    {"netkit lab --delay 20ms --drop syn --count 1 --server 'python3 -m http.server 8000' --client "
+     "'curl -s http://server:8000/'",
+     "Drop the first SYN, and see what that costs."},
     {"netkit lab --server 'redis-server --port 6379 --save \"\"' --client 'redis-cli -h server "
      "ping' --pcap ping.pcap",
      "Keep the packets for Wireshark."},
     {"netkit lab --delay 10ms --rate 1M --drop data --probability 0.01 --server 'iperf3 -s -1' "
      "--client 'iperf3 -c server -t 3'",
-     "One in a hundred segments is lost on a link of 1 MiB a second."},
+     "Lose one segment in a hundred on a link of 1 MiB a second."},
     {"netkit lab --answer-icmp syn=host-unreachable --client 'curl http://server/'",
-     "A client alone, and a router that knows no way."},
-    {"netkit lab --json --hold s>c:fin=until:client=CLOSE-WAIT --server ./server --client ./client",
-     "Test your own two programs, for a script to judge."},
+     "Run only a client, behind a router that has no route to the server."},
+    {"netkit lab --json --hold 's>c:fin=until:client=CLOSE-WAIT' --server ./server --client "
+     "./client",
+     "Test your own two programs, and let a script judge the report."},
     {0},
 };
 
 static const struct cli_status statuses[] = {
-    {0, "The client ended with 0. Any other status of its own is passed on, and 128 plus the "
-        "signal's number if one killed it; without a client this is the server's."},
-    {1, "The client ended with 0, but a finding that --fail-on names was made, or the wire itself "
+    {0, "The client exited with 0. Any other exit status of the client is passed on, or 128 plus "
+        "the signal number if a signal killed it; without a client, the server's."},
+    {1, "The client exited with 0, but a finding that --fail-on names was made, or the wire itself "
         "lost packets."},
     {2, "The command line is wrong; the message names the option and what it accepts."},
     {3, "This machine does not let it run; the message says what to do."},
     {4, "The server never listened, so the client was not started."},
-    {124, "The client still ran when --timeout was over."},
+    {124, "The client was still running when --timeout expired."},
     {127, "The client's command was not found."},
-    {130, "Interrupted; what was seen so far is reported first."},
-    {143, "Terminated; likewise."},
+    {130, "Interrupted; what was seen until then is reported first."},
+    {143, "Terminated; what was seen until then is reported first."},
     {0},
 };
 

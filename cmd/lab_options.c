@@ -3,16 +3,17 @@
 #define OF struct lab_options
 
 static const struct cli_group programs = {
-    "Who runs",
+    "Programs",
     {
         {.name = "server",
          CLI_TEXT(OF, server),
          .value = "COMMAND",
-         .help = "Run this line of sh on the server, first."},
+         .help = "Run this shell command on the server host, first."},
         {.name = "client",
          CLI_TEXT(OF, client),
          .value = "COMMAND",
-         .help = "Run this line of sh on the client, when the server listens. Its end is the end."},
+         .help = "Run this shell command on the client host, as soon as the server listens. The "
+                 "run ends when this command ends."},
         {.name = "wait-listen",
          CLI_INTEGER(OF, wait_listen),
          .min = 1,
@@ -20,17 +21,17 @@ static const struct cli_group programs = {
          .value = "PORT",
          .needs = "server",
          .help = "Start the client when the server listens on this TCP port; without this option, "
-                 "on any."},
+                 "on any port."},
         {.name = "no-wait",
          CLI_FLAG(OF, no_wait),
          .conflicts = "wait-listen",
-         .help = "Start the client right after the server: for servers that listen on no TCP "
+         .help = "Start the client right after the server, for servers that do not listen on a TCP "
                  "port."},
         {.name = "sysctl",
          CLI_LIST(OF, sysctls),
          .value = "HOST:NAME=VALUE",
-         .help = "Set a network setting of the client or the server: client:tcp_syn_retries=2. May "
-                 "be repeated."},
+         .help = "Set a network setting of the client or the server host: "
+                 "client:tcp_syn_retries=2. May be repeated."},
         {0},
     }};
 
@@ -40,8 +41,9 @@ static const struct cli_group addresses = {
         {.name = "dual-stack",
          CLI_FLAG(OF, dual_stack),
          .conflicts = "ipv4 ipv6",
-         .help = "Give the hosts IPv4 and IPv6 addresses. Without -6 or this option they have IPv4 "
-                 "only: clients let two families race, and the exchange would be one of two."},
+         .help = "Give the hosts IPv4 and IPv6 addresses. Without -6 or this option they have only "
+                 "IPv4, because clients that race both families would make the exchange "
+                 "unpredictable."},
         {0},
     }};
 
@@ -51,8 +53,8 @@ static const struct cli_group picture = {
         {.name = "connection",
          CLI_INTEGER(OF, connection),
          .min = 1,
-         .help = "Draw the ladder of this connection, by its number in the report; without it, of "
-                 "the one with most segments."},
+         .help = "Draw this connection, by its number in the report; without this option, the one "
+                 "with the most segments."},
         {0},
     }};
 

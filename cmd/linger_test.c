@@ -17,7 +17,7 @@ struct linger_options {
 #define DELAY_MAX_NS (100 * NS_PER_MS)
 
 static const struct cli_group what = {
-    "What is at stake",
+    "Data",
     {
         {.name = "bytes",
          CLI_SIZE(OF, bytes),
@@ -25,7 +25,8 @@ static const struct cli_group what = {
          .max = LINGER_BYTES_MAX,
          .value = "SIZE",
          .help = "Write this much before the call that ends the connection; it stays in the send "
-                 "buffer while its ACKs are held. Without it each scenario has its own amount."},
+                 "buffer while its ACKs are held. Without this option each scenario has its own "
+                 "amount."},
         {0},
     }};
 
@@ -44,12 +45,12 @@ static int run(struct cli_invocation *invocation)
     const struct scenario_extra extra = {
         .bytes = options->bytes, .own = options, .parameters = list_parameters};
 
-    if (suts_wanted(&options->sut))
-        return suts_run(invocation, &sets, &options->run, &options->sut);
+    if (sut_options_given(&options->sut))
+        return sut_options_run(invocation, &sets, &options->run, &options->sut);
     if (options->run.faults.delay_ns <= DELAY_MAX_NS)
         return scenarios_run(invocation, &scenario_linger, &options->run, &extra);
     output_complain(invocation->command->name,
-                    "--delay: at most 100ms; beyond that, what the scenarios wait for comes too late");
+                    "--delay: at most 100ms, or what the scenarios wait for comes too late");
     return STATUS_USAGE;
 }
 
@@ -60,11 +61,11 @@ static const char *word(size_t index)
 
 static const char *const description[] = {
     "Reproduces the ways of ending a connection, each between two hosts of a private lab: which "
-    "call waits for what, what the caller knows afterwards, how much the peer's application got "
-    "and how much was lost, what the peer saw, and who is left with TIME-WAIT. --all ends with a "
-    "summary table.",
-    "With --client or --server it tests your program: how it ends its connections, who is left "
-    "with TIME-WAIT, and whether it loses data or leaves sockets in CLOSE-WAIT.",
+    "call waits for what, what the caller knows afterwards, how much the peer's application "
+    "received and how much was lost, what the peer saw, and which side is left with TIME-WAIT. "
+    "--all ends with a table of all scenarios.",
+    "With --client or --server it tests your program: how it ends its connections, which side is "
+    "left with TIME-WAIT, and whether it loses data or leaves sockets in CLOSE-WAIT.",
     NULL};
 
 static const struct cli_fragment fragments[] = {
@@ -74,13 +75,13 @@ static const struct cli_fragment fragments[] = {
     {0}};
 
 static const struct cli_example examples[] = {
-    {"netkit linger-test close --diagram", "What a plain close does, segment by segment."},
-    {"netkit linger-test --all -4", "Every way of ending a connection, with a summary table."},
-    {"netkit linger-test linger-zero --bytes 200k", "How much is lost when close sends RST."},
+    {"netkit linger-test close --diagram", "Show what a plain close does, segment by segment."},
+    {"netkit linger-test --all -4", "Run every way of ending a connection, and show the table."},
+    {"netkit linger-test linger-zero --bytes 200k", "Show how much is lost when close sends RST."},
     {"netkit linger-test --suite --server 'exec python3 -m http.server 8000' --port 8000",
-     "How does this server end its connections, and does that cost anyone anything?"},
+     "How does this server end its connections, and what does that cost?"},
     {"netkit linger-test kept-open --client 'curl -s http://{host}:{port}/'",
-     "The same for a client whose server lets it end the connection."},
+     "The same for a client, whose server lets it end the connection."},
     {0},
 };
 
@@ -88,12 +89,11 @@ const struct cli_command linger_test_command = {
     .name = "linger-test",
     .group = "Reproduce it in a lab",
     .summary = "what close, shutdown and SO_LINGER do to the data, the peer and the caller",
-    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n"
-             "--suite|SCENARIO... --client COMMAND [OPTION]...\n"
-             "--suite|SCENARIO... --server COMMAND --port PORT [OPTION]...",
+    .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n--suite|SCENARIO... --client "
+             "COMMAND [OPTION]...\n--suite|SCENARIO... --server COMMAND --port PORT [OPTION]...",
     .description = description,
     .positional = {.name = "SCENARIO",
-                   .help = "what to reproduce; --list has them all",
+                   .help = "what to reproduce; --list shows them all",
                    .completes = CLI_COMPLETES_WORDS,
                    .word = word},
     .fragments = fragments,

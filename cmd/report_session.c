@@ -72,7 +72,7 @@ static int draw(const struct common_options *options, struct report *report,
     if (diagram != LADDER_NONE)
         rc = report_ladder(&picture, diagram, report, &drawn, error);
     if (rc == -ENOENT)
-        return error_set(error, ENOENT, "no diagram: no round was complete");
+        return error_set(error, ENOENT, "no diagram: not a single round was completed");
     if (!rc && options->diagram_file)
         rc = output_file(options->diagram_file, &picture, error);
     else if (!rc && picture.len_bytes && options->format == REPORT_TEXT)

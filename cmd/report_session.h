@@ -1,7 +1,7 @@
 /* What every command that runs an experiment does around it: begin a report, end it, deliver it in
  * the form that was asked for, and find the exit status. */
-#ifndef CMD_EXPERIMENT_H
-#define CMD_EXPERIMENT_H
+#ifndef CMD_REPORT_SESSION_H
+#define CMD_REPORT_SESSION_H
 
 #include "common.h"
 #include "output.h"

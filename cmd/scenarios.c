@@ -16,17 +16,17 @@
 #define OF struct scenario_options
 
 const struct cli_group scenario_hosts = {
-    "The hosts",
+    "Hosts",
     {
         {.name = "sysctl",
          CLI_LIST(OF, sysctls),
          .value = "HOST:NAME=VALUE",
-         .help = "Set a network setting of the client or the server, after the scenario's own: "
-                 "client:tcp_syn_retries=2. May be repeated."},
+         .help = "Set a network setting of the client or the server host, after the scenario's "
+                 "own: client:tcp_syn_retries=2. May be repeated."},
         {.name = "socket-option",
          CLI_LIST(OF, socket_options),
          .value = "HOST:NAME=VALUE",
-         .help = "Set an option on every socket that the scenario opens there: "
+         .help = "Set an option on every socket that the scenario opens on that host: "
                  "server:SO_KEEPALIVE=on. May be repeated."},
         {0},
     }};
@@ -118,7 +118,7 @@ static int unknown(const struct scenario_set *set, const char *name, struct aren
     for (size_t i = 0; names && i < known; i++)
         names[i] = set->items[i]->name;
     const char *nearest = names ? text_nearest(name, names) : NULL;
-    return error_set(error, EINVAL, "there is no scenario '%.60s'%s%s%s; --list names them all",
+    return error_set(error, EINVAL, "there is no scenario '%.60s'%s%s%s; --list shows them all",
                      name, nearest ? ", did you mean '" : "", nearest ? nearest : "",
                      nearest ? "'?" : "");
 }
@@ -137,9 +137,9 @@ static int select_jobs(const struct scenario_set *set, const struct cli_invocati
         return error_sys(error, ENOMEM, "the scenarios");
     if (!common->all && !invocation->arg_count)
         return error_set(error, EINVAL,
-                         "nothing to run: name a scenario (--list has them), or give --all");
+                         "nothing to run: name a scenario (--list shows them), or give --all");
     if (common->all && invocation->arg_count)
-        return error_set(error, EINVAL, "--all runs every scenario; '%.60s' is too much",
+        return error_set(error, EINVAL, "--all runs every scenario: leave out '%.60s'",
                          invocation->args[0]);
     for (size_t i = 0; common->all && set->items[i]; i++) {
         if (common->no_lab && !set->items[i]->loopback)
@@ -235,7 +235,9 @@ static int make_request(const struct scenario_options *options, const struct sce
     if (!rc)
         rc = read_options(options, arena, request, error);
     if (!rc && common->pcap && common->repeat > 1)
-        rc = error_set(error, EINVAL, "--pcap keeps the packets of one run: not with --repeat");
+        rc = error_set(
+            error, EINVAL,
+            "--pcap keeps the packets of a single run, and cannot be combined with --repeat");
     if (!rc && common->no_lab &&
         (common->pcap || request->fault_count || options->sysctls.count || request->delay_given))
         rc = error_set(error, EINVAL,

@@ -72,7 +72,7 @@ const struct cli_group sut_group = {
          CLI_DURATION(OF, max_detect_ns),
          .min = 1000000,
          .needs = "client",
-         .help = "Your client must have noticed within this time; status 1 if it has not."},
+         .help = "Your client must notice within this time; exit with status 1 if it does not."},
         {.name = "suite",
          CLI_FLAG(OF, suite),
          .needs = "client server",
@@ -80,7 +80,7 @@ const struct cli_group sut_group = {
         {0},
     }};
 
-bool suts_wanted(const struct sut_options *options)
+bool sut_options_given(const struct sut_options *options)
 {
     return options->client || options->server;
 }
@@ -218,8 +218,8 @@ static struct sut_request request_of(const struct sut_options *options,
     };
 }
 
-int suts_run(struct cli_invocation *invocation, const struct sut_sets *sets,
-             const struct scenario_options *run, const struct sut_options *options)
+int sut_options_run(struct cli_invocation *invocation, const struct sut_sets *sets,
+                    const struct scenario_options *run, const struct sut_options *options)
 {
     struct sut_request request = request_of(options, &run->common);
     struct scenario_options changed = *run;
@@ -229,9 +229,9 @@ int suts_run(struct cli_invocation *invocation, const struct sut_sets *sets,
     if (run->common.no_lab)
         error_set(&error, EINVAL, "--no-lab: your program runs only in the lab");
     else if (!*request.command)
-        error_set(&error, EINVAL, "an empty command");
+        error_set(&error, EINVAL, "the command is empty");
     else if (options->suite && invocation->arg_count)
-        error_set(&error, EINVAL, "--suite runs every scenario; '%.60s' is too much",
+        error_set(&error, EINVAL, "--suite runs every scenario: leave out '%.60s'",
                   invocation->args[0]);
     else
         parse_peer(options, &invocation->arena, &request.peer, &error);

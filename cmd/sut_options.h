@@ -1,6 +1,6 @@
 /* --client CMD and --server CMD: a program of the user's in a lab, for the commands that reproduce
  * what may happen to it. A command embeds struct sut_options, lists sut_group among its
- * fragments, and calls suts_run() when suts_wanted(). */
+ * fragments, and calls sut_options_run() when sut_options_given(). */
 #ifndef CMD_SUT_OPTIONS_H
 #define CMD_SUT_OPTIONS_H
 
@@ -26,9 +26,9 @@ struct sut_sets {
     const struct scenario_set *of_host[LAB_HOSTS]; /* by where the program runs */
 };
 
-bool suts_wanted(const struct sut_options *options);
+bool sut_options_given(const struct sut_options *options);
 /* Returns the exit status. */
-int suts_run(struct cli_invocation *invocation, const struct sut_sets *sets,
-             const struct scenario_options *run, const struct sut_options *options);
+int sut_options_run(struct cli_invocation *invocation, const struct sut_sets *sets,
+                    const struct scenario_options *run, const struct sut_options *options);
 
 #endif

@@ -168,7 +168,7 @@ static void add_line(struct collecting *collecting, char *line)
         return;
     if (strtok_r(NULL, " \t", &rest)) {
         collecting->out->asked++;
-        misname(collecting, first, "a line wants host:port, or host and port");
+        misname(collecting, first, "a line must be host:port, or host and port");
     } else {
         add_or_misname(collecting, first, second);
     }
@@ -226,9 +226,9 @@ static int collect_targets(struct collecting *collecting, struct error *error)
     int rc = parse_all_pinned(collecting, error);
 
     if (!rc && !count && !sources->file)
-        rc = error_set(error, EINVAL,
-                       "no TARGET: give host:port, [v6]:port, :port, host and port, or --targets "
-                       "FILE");
+        rc = error_set(
+            error, EINVAL,
+            "no target: give host:port, [v6]:port, :port, host and port, or --targets FILE");
     if (!rc && sources->two_words && host_and_port(args, count) && !sources->file)
         return add_target(collecting, args[0], args[1], error);
     if (!rc && count == 1 && !sources->file)

@@ -35,7 +35,7 @@ struct probing {
     struct probe_plan plan;
     FILE *record;
     bool record_failed;
-    struct thresholds judge;
+    struct thresholds thresholds;
     struct report_session_stream stream;
     struct progress progress;
 };
@@ -139,8 +139,8 @@ static int compose_preset(struct probing *probing, struct error *error)
         rc = framing_parse(preset->greeting, &probing->plan.transaction.greeting, error);
     if (!rc && plan->arms.only_connects && (options->until_set || options->split.count))
         rc = error_set(error, EINVAL,
-                       "%s says something, but there is nothing to send: give --send, --send-file "
-                       "or a --preset other than connect",
+                       "%s has no effect, because there is nothing to send: give --send, "
+                       "--send-file or a --preset other than connect",
                        options->until_set ? "--until" : "--split");
     return rc;
 }
@@ -183,7 +183,7 @@ static int check_pcap(const struct probing *probing, struct error *error)
     if (!common->pcap)
         return 0;
     if (probing->targets.asked != 1 || probing->targets.count > 1)
-        return error_set(error, EINVAL, "--pcap keeps the packets of one target, not of several");
+        return error_set(error, EINVAL, "--pcap keeps the packets of a single target");
     if (!strcmp(common->pcap, "-") && (!common->output || !strcmp(common->output, "-")))
         return error_set(
             error, EINVAL,
@@ -264,8 +264,7 @@ static void make_plan(struct probing *probing)
     plan->tls = options->tls ? &options->tls_settings : NULL;
     plan->parallel = (size_t)options->parallel;
     arms->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
-    plan->keep_round =
-        options->common.timeline || common_diagram(&options->common) != LADDER_NONE;
+    plan->keep_round = options->common.timeline || common_diagram(&options->common) != LADDER_NONE;
     plan->pcap = options->common.pcap;
 }
 
@@ -306,7 +305,7 @@ static void conclude(struct probing *probing, struct result *result)
 {
     const struct probe_totals *totals = &probing->totals;
 
-    thresholds_result(&probing->judge, probing->report, &result->probe);
+    thresholds_result(&probing->thresholds, probing->report, &result->probe);
     report_session_stream_result(&probing->stream, result);
     progress_update(&probing->progress, totals->done, probing->targets.count, totals->failed,
                     totals->in_flight);
@@ -391,7 +390,7 @@ static void complain_of_totals(const struct probing *probing)
                         ": the limit of open descriptors is %" PRId64 " (ulimit -Hn)",
                         totals->at_once, probing->options->parallel, totals->descriptor_limit);
     if (totals->not_done)
-        output_complain(tcp_probe_command.name, "%s: %zu of %zu targets were not done",
+        output_complain(tcp_probe_command.name, "%s: %zu of %zu targets were not probed",
                         probing->stream.broken ? "the results cannot be written"
                         : interrupt_signal     ? "interrupted"
                                                : "time is up",
@@ -466,7 +465,7 @@ static bool wants_progress(const struct probing *probing)
 /* `status`: how the experiment itself went. The worst that can be said of the run wins. */
 static int conclude_run(struct probing *probing, int status)
 {
-    int judged = thresholds_end(&probing->judge, probing->report);
+    int judged = thresholds_end(&probing->thresholds, probing->report);
 
     report_session_end(probing->report);
     complain_of_failures(probing);
@@ -490,8 +489,8 @@ static int run_probe(struct probing *probing)
     }
     make_plan(probing);
     list_parameters(probing);
-    int status =
-        thresholds_begin(&probing->judge, command, &probing->options->judge, probing->report);
+    int status = thresholds_begin(&probing->thresholds, command, &probing->options->thresholds,
+                                  probing->report);
     if (!status)
         status = report_session_stream_begin(&probing->stream, command, &probing->options->common);
     if (status)
@@ -532,7 +531,7 @@ static int run(struct cli_invocation *invocation)
     else
         status = run_probe(&probing);
     report_session_stream_abandon(&probing.stream);
-    thresholds_free(&probing.judge);
+    thresholds_free(&probing.thresholds);
     buf_free(&probing.request);
     report_free(&report);
     return status;
@@ -540,35 +539,35 @@ static int run(struct cli_invocation *invocation)
 
 static const char *const description[] = {
     "Talks to a live service and times every part of the conversation: resolving the name, "
-    "connecting, what was held in our own send queue, the network, the peer's acknowledgement, "
-    "the server's thinking, and the gaps inside its answer. The kernel's timestamps say where the "
+    "connecting, waiting in our own send queue, the network, the peer's acknowledgement, the "
+    "server's think time, and the gaps inside its answer. The kernel's timestamps show where the "
     "time went; no privilege is needed.",
-    "Then it intervenes: it repeats the exchange with one socket option changed at a time. A "
-    "verdict names the cause, the side that must change, the call or option to change, and the "
-    "numbers that it rests on. Where the evidence does not separate two causes, it says so.",
+    "Then it repeats the conversation with one socket option changed at a time. A verdict names "
+    "the cause, the side that must change, the call or option to change, and the numbers behind "
+    "it. If the evidence does not separate two causes, it says so.",
     NULL};
 
 static const struct cli_example examples[] = {
     {"netkit tcp-probe --preset http localhost:8000",
-     "Ask a web server for / forty times in each arm, and explain what is slow."},
+     "Request / from a web server forty times in each arm, and explain what is slow."},
     {"netkit tcp-probe --tls --ca-file ca.pem --preset http localhost:8443",
-     "The same over TLS, with a certificate of a private authority."},
+     "The same over TLS, with a certificate from a private authority."},
     {"netkit tcp-probe --preset redis :6379", "PING a Redis server on this host."},
     {"netkit tcp-probe --preset http --path /health --diagram '[::1]:8080'",
-     "The same over IPv6, with the ladder of one typical slow round."},
+     "The same over IPv6, with a diagram of one typical slow round."},
     {"netkit tcp-probe --send 'GET key\\r\\n' --split 4,5 --until line cache.example 7000",
-     "Play a client that writes a small request in two pieces."},
+     "Act like a client that writes a small request in two pieces."},
     {"netkit tcp-probe --preset connect --targets fleet.txt --parallel 256 --format ndjson",
-     "Connect to every host of a list, and write a line for each as it is done."},
+     "Connect to every host in a list, and write a line for each as it is done."},
     {"netkit tcp-probe --json --fail-on nagle-delayed-ack --preset http :8000",
-     "In a pipeline: exit with status 1 if the 40 ms are back."},
+     "In a pipeline: exit with status 1 if the 40 ms stall is back."},
     {0},
 };
 
 const struct cli_command tcp_probe_command = {
     .name = "tcp-probe",
     .group = "Look at a live service",
-    .summary = "time a live service part by part, and say whose each delay is",
+    .summary = "time a live service part by part, and say which side causes each delay",
     .description = description,
     .positional = {.name = "TARGET",
                    .help = "host:port, [v6]:port, :port for this host, or two words: host port",

@@ -13,9 +13,9 @@ static const struct cli_word presets[] = {PRESET_ROWS(PRESET_WORD){0}};
 static const struct cli_word framings[] = {FRAMING_ROWS(FRAMING_WORD){0}};
 
 static const struct cli_word arms[] = {
-    {"baseline", ARM_BASELINE, "as you described the client"},
-    {"nodelay", ARM_NODELAY, "with TCP_NODELAY: our Nagle off"},
-    {"quickack", ARM_QUICKACK, "with TCP_QUICKACK: our delayed ACK off"},
+    {"baseline", ARM_BASELINE, "the client as described by the other options"},
+    {"nodelay", ARM_NODELAY, "with TCP_NODELAY: Nagle's algorithm off on our side"},
+    {"quickack", ARM_QUICKACK, "with TCP_QUICKACK: delayed ACKs off on our side"},
     {"nodelay+quickack", ARM_BOTH, "with both"},
     {"single-write", ARM_SINGLE_WRITE, "the whole request in one write"},
     {0},
@@ -95,7 +95,8 @@ static const struct cli_group partners = {
          CLI_TEXT(OF, targets),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
-         .help = "Read targets from FILE, one a line (# starts a comment); - is standard input."},
+         .help =
+             "Read targets from FILE, one on each line (# starts a comment); - is standard input."},
         {.name = "parallel",
          CLI_INTEGER(OF, parallel),
          .min = 1,
@@ -104,7 +105,7 @@ static const struct cli_group partners = {
          .help = "Probe this many targets at once."},
         {.name = "all-addresses",
          CLI_FLAG(OF, all_addresses),
-         .help = "Probe each address of a name as a target of its own."},
+         .help = "Probe each address of a name as a separate target."},
         {.name = "resolve",
          CLI_LIST(OF, resolve),
          .value = "HOST:PORT:ADDRESS",
@@ -146,7 +147,7 @@ static int parse_alpn(const char *text, void *field, struct error *error)
 static int check_name(const char *text, void *field, struct error *error)
 {
     (void)field;
-    return tls_is_name(text) ? 0 : error_set(error, EINVAL, "wants the name of a host");
+    return tls_is_name(text) ? 0 : error_set(error, EINVAL, "wants a host name");
 }
 
 static const struct cli_group security = {
@@ -154,20 +155,21 @@ static const struct cli_group security = {
     {
         {.name = "tls",
          CLI_FLAG(OF, tls),
-         .help = "Speak TLS 1.2 or 1.3. The handshake is timed by itself, and the certificate has "
-                 "to be good."},
+         .help = "Use TLS 1.2 or 1.3. The handshake is timed separately, and the certificate must "
+                 "be valid."},
         {.name = "sni",
          CLI_TEXT(OF, tls_settings.server_name),
          .parse = check_name,
          .value = "NAME",
          .needs = "tls",
-         .help = "Ask for this name, and expect it in the certificate, instead of the target's."},
+         .help = "Request this name, and expect it in the certificate, instead of the target's."},
         {.name = "alpn",
          CLI_PARSED(OF, tls_settings),
          .parse = parse_alpn,
          .value = "NAME[,NAME]",
          .needs = "tls",
-         .help = "Offer these protocols, the best first: http/1.1. Nothing is offered without it."},
+         .help = "Offer these protocols, the preferred one first, such as http/1.1. Without this "
+                 "option none is offered."},
         {.name = "ca-file",
          CLI_TEXT(OF, tls_settings.ca_file),
          .value = "FILE",
@@ -177,7 +179,7 @@ static const struct cli_group security = {
         {.name = "insecure",
          CLI_FLAG(OF, tls_settings.insecure),
          .needs = "tls",
-         .help = "Accept any certificate, and say what is wrong with it."},
+         .help = "Continue with an invalid certificate, and say what is wrong with it."},
         {0},
     }};
 
@@ -190,19 +192,19 @@ static const struct cli_group conversation = {
          .words = presets,
          .value = "NAME",
          .conflicts = "send send-file",
-         .help = "Speak a protocol that netkit knows: it says what is sent, and when the answer is "
-                 "complete. Without it and without --send the port decides, and on any other port "
-                 "netkit only connects."},
+         .help = "Use a protocol that netkit knows, which sets the request and what completes the "
+                 "response. Without this option and without --send the port decides; on any other "
+                 "port netkit only connects."},
         {.name = "path",
          CLI_TEXT(OF, path),
          .value = "PATH",
          .initial = "/",
-         .help = "What the http preset asks for."},
+         .help = "The path that the http preset requests."},
         {.name = "host",
          CLI_TEXT(OF, host),
          .value = "NAME",
          .completes = CLI_COMPLETES_HOST,
-         .help = "The Host header of the http preset, if not the target's name."},
+         .help = "The Host header of the http preset, instead of the target's name."},
         {.name = "send",
          CLI_TEXT(OF, send),
          .parse = check_escapes,
@@ -212,7 +214,7 @@ static const struct cli_group conversation = {
          CLI_TEXT(OF, send_file),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
-         .help = "Send what is in FILE, byte for byte."},
+         .help = "Send the contents of FILE, byte for byte."},
         {.name = "until",
          CLI_PARSED(OF, framing),
          CLI_GIVEN(OF, until_set),
@@ -220,14 +222,14 @@ static const struct cli_group conversation = {
          .value = "WHEN",
          .words = framings,
          .completes = CLI_COMPLETES_WORDS,
-         .help = "What completes the response. A preset brings its own; with --send it is a line "
-                 "unless you say otherwise."},
+         .help = "What completes the response. A preset has its own; with --send the default is "
+                 "line."},
         {.name = "split",
          CLI_PARSED(OF, split),
          .parse = parse_split,
          .value = "N[,N]",
-         .help = "Cut the request into writes of these sizes, and what remains into one more, to "
-                 "play a client with that habit."},
+         .help = "Split the request into writes of these sizes and one more for the rest, to act "
+                 "like a client that does so."},
         {.name = "gap",
          CLI_DURATION(OF, gap_ns),
          .max = INT64_C(60000000000),
@@ -238,7 +240,7 @@ static const struct cli_group conversation = {
     }};
 
 static const struct cli_group frequency = {
-    "How many, how often",
+    "Rounds",
     {
         {.name = "rounds",
          .letter = 'n',
@@ -247,18 +249,18 @@ static const struct cli_group frequency = {
          .min = 1,
          .max = 1000000,
          .initial = "40",
-         .help =
-             "Exchanges to time. The other arms have as many, but no more than about a second's "
-             "worth, and at least ten."},
+         .help = "Time this many requests. The other arms run as many, but for no longer than "
+                 "about a second, and at least ten."},
         {.name = "warmup",
          CLI_INTEGER(OF, warmup),
          .max = 1000000,
          .initial = "5",
-         .help = "Exchanges before those, on every connection: Linux acknowledges at once in the "
-                 "beginning, which hides stalls."},
+         .help = "Run this many first on every connection, without counting them: at the start of "
+                 "a connection Linux acknowledges at once, which hides stalls."},
         {.name = "new-connection",
          CLI_FLAG(OF, new_connection),
-         .help = "A connection for every round, as a client without a pool does."},
+         .help =
+             "Use a new connection for every round, as a client without a connection pool does."},
         {.name = "interval",
          CLI_DURATION(OF, interval_ns),
          .max = INT64_C(3600000000000),
@@ -268,30 +270,30 @@ static const struct cli_group frequency = {
          CLI_DURATION(OF, duration_ns),
          CLI_GIVEN(OF, duration_set),
          .min = 1000000,
-         .help = "Go on for this long instead of a number of rounds; with --rounds, whichever ends "
-                 "first."},
+         .help = "Continue for this long instead of a number of rounds; with --rounds, whichever "
+                 "ends first."},
         {0},
     }};
 
 static const struct cli_group interventions = {
-    "How causes are told apart",
+    "Interventions",
     {
         {.name = "arms",
          CLI_CHOICE_SET(OF, arms),
          .words = arms,
          .value = "LIST",
          .initial = "baseline,nodelay,quickack,nodelay+quickack,single-write",
-         .help = "Run these variants of the client, in turns on fresh connections. What changes "
-                 "when one option changes is a cause."},
+         .help = "Run these variants of the client in turns, on new connections. If a delay goes "
+                 "away when one option changes, that option points at its cause."},
         {.name = "no-interventions",
          CLI_FLAG(OF, no_interventions),
          .conflicts = "arms",
-         .help = "Run the baseline alone: faster, and less can be told apart."},
+         .help = "Run only the baseline: this is faster, but fewer causes can be told apart."},
         {.name = "stall",
          CLI_DURATION(OF, stall_ns),
          .min = 1000,
          .initial = "10ms",
-         .help = "The shortest delay that is worth a finding."},
+         .help = "The shortest delay that is reported as a finding."},
         {0},
     }};
 
@@ -301,19 +303,19 @@ static const struct cli_group waiting = {"Limits",
                                               CLI_DURATION(OF, connect_timeout_ns),
                                               .min = 1000000,
                                               .initial = "10s",
-                                              .help = "Give up connecting after this."},
+                                              .help = "Give up connecting after this time."},
                                              {.name = "response-timeout",
                                               CLI_DURATION(OF, response_timeout_ns),
                                               .min = 1000000,
                                               .initial = "10s",
-                                              .help = "Give up on a response after this."},
+                                              .help = "Give up on a response after this time."},
                                              {0},
                                          }};
 
 #define THRESHOLD_OPTION(id, option, member, label, text)                                          \
     {.name = option,                                                                               \
-     CLI_DURATION(OF, judge.limits.limit_ns[THRESHOLD_##id]),                                      \
-     CLI_GIVEN(OF, judge.limits.set[THRESHOLD_##id]),                                              \
+     CLI_DURATION(OF, thresholds.limits.limit_ns[THRESHOLD_##id]),                                 \
+     CLI_GIVEN(OF, thresholds.limits.set[THRESHOLD_##id]),                                         \
      .min = 1,                                                                                     \
      .help = text},
 
@@ -322,18 +324,17 @@ static const struct cli_group thresholds = {
     {
         THRESHOLD_ROWS(THRESHOLD_OPTION){
             .name = "min-success",
-            CLI_REAL(OF, judge.limits.success_percent),
-            CLI_GIVEN(OF, judge.limits.success_set),
+            CLI_REAL(OF, thresholds.limits.success_percent),
+            CLI_GIVEN(OF, thresholds.limits.success_set),
             .value = "PCT",
             .max = 100,
-            .help = "Fail if fewer targets than this many percent are ok."},
+            .help = "Fail if less than this percentage of the targets is ok."},
         {.name = "baseline",
-         CLI_TEXT(OF, judge.baseline),
+         CLI_TEXT(OF, thresholds.baseline),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
-         .help =
-             "Compare with an earlier run, a report that --json wrote: a target that has become "
-             "slower beyond the noise of both runs is a finding, 'regression'."},
+         .help = "Compare with an earlier run, a report that --json wrote: a target that has "
+                 "become slower, beyond the noise of both runs, is a 'regression' finding."},
         {0},
     }};
 
@@ -344,7 +345,7 @@ static const struct cli_group recording = {
          CLI_TEXT(OF, record),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
-         .help = "Write the measurements of each round to FILE, one JSON object a line."},
+         .help = "Write the measurements of each round to FILE, one JSON object on each line."},
         {0},
     }};
 

@@ -37,7 +37,7 @@ struct tcp_probe_options {
     struct framing framing;
     struct tcp_probe_split split;
     int64_t gap_ns;
-    /* how often */
+    /* rounds */
     bool rounds_set;
     int64_t rounds, warmup;
     bool new_connection;
@@ -51,7 +51,7 @@ struct tcp_probe_options {
     /* limits */
     int64_t connect_timeout_ns, response_timeout_ns;
     const char *record;
-    struct thresholds_options judge;
+    struct thresholds_options thresholds;
     struct common_options common;
 };
 

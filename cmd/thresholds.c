@@ -22,26 +22,26 @@ static int read_baseline(const char *path, struct buf *out, struct error *error)
     return 0;
 }
 
-int thresholds_begin(struct thresholds *judge, const char *command,
+int thresholds_begin(struct thresholds *thresholds, const char *command,
                      const struct thresholds_options *options, const struct report *report)
 {
     cleanup(buf) struct buf bytes = {0};
     struct error error = {0};
 
-    *judge = (struct thresholds){.command = command, .options = options};
+    *thresholds = (struct thresholds){.command = command, .options = options};
     if (!options->baseline)
         return STATUS_OK;
     if (read_baseline(options->baseline, &bytes, &error)) {
         output_complain(command, "%s", error.text);
         return STATUS_USAGE;
     }
-    int rc = baseline_parse(&judge->baseline, buf_str(&bytes), bytes.len_bytes, &error);
+    int rc = baseline_parse(&thresholds->baseline, buf_str(&bytes), bytes.len_bytes, &error);
     if (rc) {
         output_complain(command, "--baseline %s: %s%s", options->baseline,
                         rc == -EBADMSG ? "the report is damaged: " : "", error.text);
         return rc == -EPROTOTYPE ? STATUS_USAGE : STATUS_MACHINE;
     }
-    const char *differs = baseline_differs(&judge->baseline, &report->parameters);
+    const char *differs = baseline_differs(&thresholds->baseline, &report->parameters);
     if (differs)
         output_complain(command,
                         "--baseline %s: that run had another \"%s\", so its rounds are not the "
@@ -62,42 +62,44 @@ static void add_note(struct arena *arena, struct result_probe *probe, const char
     probe->notes = notes;
 }
 
-static void compare(struct thresholds *judge, struct report *report, struct result_probe *probe)
+static void compare(struct thresholds *thresholds, struct report *report,
+                    struct result_probe *probe)
 {
-    const struct baseline_target *target = baseline_find(&judge->baseline, probe->target);
+    const struct baseline_target *target = baseline_find(&thresholds->baseline, probe->target);
     const char *note = "The earlier run has no such target: nothing was compared.";
 
     if (target) {
-        judge->compared++;
+        thresholds->compared++;
         note = regression_find(&report->arena, &target->before, probe, &report->findings);
     }
     if (note)
         add_note(&report->arena, probe, note);
 }
 
-void thresholds_result(struct thresholds *judge, struct report *report, struct result_probe *probe)
+void thresholds_result(struct thresholds *thresholds, struct report *report,
+                       struct result_probe *probe)
 {
-    if (judge->options->baseline)
-        compare(judge, report, probe);
-    threshold_check_target(&report->arena, &judge->options->limits, probe, &report->checks);
+    if (thresholds->options->baseline)
+        compare(thresholds, report, probe);
+    threshold_check_target(&report->arena, &thresholds->options->limits, probe, &report->checks);
 }
 
-int thresholds_end(struct thresholds *judge, struct report *report)
+int thresholds_end(struct thresholds *thresholds, struct report *report)
 {
     size_t ok = 0;
 
     for (size_t i = 0; i < report->result_count; i++)
         ok += report->results[i]->probe.ok;
-    threshold_check_run(&report->arena, &judge->options->limits, ok, report->result_count,
+    threshold_check_run(&report->arena, &thresholds->options->limits, ok, report->result_count,
                         &report->checks);
-    if (!judge->options->baseline || judge->compared || !report->result_count)
+    if (!thresholds->options->baseline || thresholds->compared || !report->result_count)
         return STATUS_OK;
-    output_complain(judge->command, "--baseline %s: that run has none of these targets",
-                    judge->options->baseline);
+    output_complain(thresholds->command, "--baseline %s: that run has none of these targets",
+                    thresholds->options->baseline);
     return STATUS_USAGE;
 }
 
-void thresholds_free(struct thresholds *judge)
+void thresholds_free(struct thresholds *thresholds)
 {
-    baseline_free(&judge->baseline);
+    baseline_free(&thresholds->baseline);
 }

@@ -5,8 +5,8 @@
  *     thresholds_end()      the run as a whole
  *
  * What it finds goes into the report; report_session_fails() then decides. */
-#ifndef CMD_JUDGE_H
-#define CMD_JUDGE_H
+#ifndef CMD_THRESHOLDS_H
+#define CMD_THRESHOLDS_H
 
 #include "diagnosis/threshold.h"
 #include "report/baseline.h"
@@ -24,12 +24,13 @@ struct thresholds {
 };
 
 /* Returns STATUS_OK, or the exit status after a complaint. */
-int thresholds_begin(struct thresholds *judge, const char *command,
+int thresholds_begin(struct thresholds *thresholds, const char *command,
                      const struct thresholds_options *options, const struct report *report);
-void thresholds_result(struct thresholds *judge, struct report *report, struct result_probe *probe);
+void thresholds_result(struct thresholds *thresholds, struct report *report,
+                       struct result_probe *probe);
 /* Returns STATUS_OK, or STATUS_USAGE after a complaint when an earlier run was named that has none
  * of the targets: a pipeline must not pass because nothing was compared. */
-int thresholds_end(struct thresholds *judge, struct report *report);
-void thresholds_free(struct thresholds *judge);
+int thresholds_end(struct thresholds *thresholds, struct report *report);
+void thresholds_free(struct thresholds *thresholds);
 
 #endif

@@ -9,7 +9,7 @@ try() {
 @test "without anything to do it says what there is" {
     try
     assert_status 2
-    assert_stderr_has "--list has them"
+    assert_stderr_has "--list shows them"
     try swep
     assert_status 2
     assert_stderr_has "did you mean 'sweep'"
@@ -34,7 +34,7 @@ try() {
     assert_stderr_has "at most 64"
 }
 
-@test "--backlog belongs to sweep" {
+@test "--backlog is for sweep" {
     try accept-queue-full --backlog 5
     assert_status 2
     assert_stderr_has "'sweep'"
@@ -95,16 +95,16 @@ EOF
     done
     try --server '' --port 80
     assert_status 2
-    assert_stderr_has "empty command"
+    assert_stderr_has "command is empty"
 }
 
 @test "a burst, a live listener and the scenarios are three things" {
     try --server true --port 80 --listener :80
     assert_status 2
-    assert_stderr_has "a live listener does not go with it"
+    assert_stderr_has "cannot be combined with a live listener"
     try --server true --port 80 --backlog 4
     assert_status 2
-    assert_stderr_has "--backlog does not go with it"
+    assert_stderr_has "cannot be combined with --backlog"
     try --server true --port 80 sweep
     assert_status 2
     assert_stderr_has "no scenario 'sweep'"

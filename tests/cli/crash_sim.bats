@@ -9,7 +9,7 @@ try() {
 @test "crash-sim refuses what cannot be, with the remedy" {
     try
     assert_status 2
-    assert_stderr_has "--list has them"
+    assert_stderr_has "--list shows them"
     try host-crash-sendign
     assert_status 2
     assert_stderr_has "did you mean 'host-crash-sending'"
@@ -27,7 +27,7 @@ try() {
     assert_stderr_has "leave out the scenario"
     try --matrix --all
     assert_status 2
-    assert_stderr_has "two runs"
+    assert_stderr_has "separate runs"
     try --matrix --no-lab
     assert_status 2
     assert_stderr_has "needs the lab"

@@ -137,7 +137,7 @@ for result in json.loads(sys.argv[1])["results"]:
 @test "files that are missing, strange or hostile do no harm" {
     run --separate-stderr "$NETKIT" doctor --root "$root"
     assert_status 3
-    assert_stderr_has "netkit doctor: $root: nothing there that says something about TCP"
+    assert_stderr_has "netkit doctor: $root: nothing there describes TCP"
     mkfifo "$ipv4/tcp_sack" "$root/proc/net/snmp"
     mkdir "$ipv4/tcp_retries1"
     ln -s /nowhere "$ipv4/tcp_rmem"

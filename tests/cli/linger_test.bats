@@ -10,7 +10,7 @@ try() {
 @test "what cannot be is refused, with the remedy" {
     try
     assert_status 2
-    assert_stderr_has "--list has them"
+    assert_stderr_has "--list shows them"
     try linger-zeor
     assert_status 2
     assert_stderr_has "there is no scenario 'linger-zeor'"

@@ -14,7 +14,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer, test
 test(SimpleHTTPRequestHandler, ThreadingHTTPServer, "HTTP/1.1", 0, "127.0.0.1")
 PYTHON
     cd "$SITE" || return 1
-    # Not to bats: a descriptor of its that stays open would make it wait.
+    : > "$BATS_FILE_TMPDIR/log"
+    # Without bats's descriptor 3: if it stayed open, bats would wait for it.
     /usr/bin/python3 -u "$BATS_FILE_TMPDIR/server.py" > "$BATS_FILE_TMPDIR/log" 2>&1 3>&- &
     export SERVER=$! PORT=
     local tries=400

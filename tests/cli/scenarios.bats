@@ -20,13 +20,13 @@ try() {
 @test "what cannot be is refused, with the remedy" {
     try
     assert_status 2
-    assert_stderr_has "--list has them"
+    assert_stderr_has "--list shows them"
     try refusde
     assert_status 2
     assert_stderr_has "did you mean 'refused'"
     try --all refused
     assert_status 2
-    assert_stderr_has "too much"
+    assert_stderr_has "leave out"
     try refused --sysctl tcp_syn_retries=2
     assert_status 2
     assert_stderr_has "client:NAME=VALUE"

@@ -15,9 +15,9 @@ refused() { # text on standard error, arguments…
     refused "nothing to run" crash-sim --client true
     refused "--port" crash-sim --suite --server true
     refused "--client" crash-sim --suite --server true --client true --port 80
-    refused "an empty command" crash-sim --suite --client ''
+    refused "the command is empty" crash-sim --suite --client ''
     refused "there is no scenario" crash-sim no-such --client true
-    refused "too much" crash-sim --suite host-crash-idle --client true
+    refused "leave out" crash-sim --suite host-crash-idle --client true
     refused "--no-lab" crash-sim --suite --client true --no-lab
     refused "http, redis, echo or raw:FILE" crash-sim --suite --client true --serve gopher
     refused "connect, bytes:N" crash-sim --suite --client true --after noon

@@ -12,7 +12,7 @@ refused() { # message, then the arguments
 }
 
 @test "a target is needed" {
-    refused "no TARGET: give host:port"
+    refused "no target: give host:port"
     refused "--targets /dev/null names no target" --targets /dev/null
     refused "--resolve wants HOST:PORT:ADDRESS, got 'a:80'" --resolve a:80 :80
     refused "--source wants an IPv4 or IPv6 address, got 'here'" --source here :80
@@ -34,7 +34,7 @@ refused() { # message, then the arguments
     refused "--preset and --send cannot be combined" --preset redis --send x :80
     refused "--gap needs --split" --gap 5ms :80
     refused "--no-interventions and --arms cannot be combined" --no-interventions --arms baseline :80
-    refused "--pcap keeps the packets of one target, not of several" --pcap x.pcap :80 :81
+    refused "--pcap keeps the packets of a single target" --pcap x.pcap :80 :81
     refused "--pcap - and the report cannot share standard output" --pcap - :80
     refused "--ipv6 and --ipv4 cannot be combined" -46 :80
 }

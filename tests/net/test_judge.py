@@ -181,7 +181,7 @@ class Stream(Case):
                 errors = run.stderr.read()
                 self.assertEqual(run.wait(timeout=300), 3, errors)
             self.assertIn("Broken pipe", errors)
-            left = re.search(r"cannot be written: (\d+) of 201 targets were not done", errors)
+            left = re.search(r"cannot be written: (\d+) of 201 targets were not probed", errors)
             self.assertTrue(left, errors)
             self.assertGreater(int(left.group(1)), 150)
 

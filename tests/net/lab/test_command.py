@@ -90,7 +90,7 @@ class BadInput(Case):
 
     def test_nothing_to_run(self):
         self.refused(2, ["--server", "--client"])
-        self.refused(2, ["empty command"], "--client", "")
+        self.refused(2, ["command is empty"], "--client", "")
         self.refused(2, ["standard output", "--output"], "--pcap", "-", *TRUE)
 
     def test_no_namespaces(self):
