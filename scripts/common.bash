@@ -232,13 +232,15 @@ install_with_apt()
 python=/usr/bin/python3
 [ -x "$python" ] || python=python3
 
-# build PRESET DIRECTORY [CMAKE-OPTION…]: configures and builds; shows the log only if that fails.
+# build PRESET DIRECTORY [CMAKE-OPTION…]: configures and builds, with ccache where that is installed;
+# shows the log only if that fails.
 build()
 {
     local preset=$1 directory=$2 generator=() log
     shift 2
     if [ ! -f "$directory/CMakeCache.txt" ]; then
-        command -v ninja >/dev/null && generator=(-G Ninja)
+        ! command -v ninja >/dev/null || generator=(-G Ninja)
+        ! command -v ccache >/dev/null || generator+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
     fi
     if ! mkdir -p "$directory" 2>/dev/null || [ ! -w "$directory" ]; then
         die "cannot write to $directory as $(id -un); a clone of your own will do"

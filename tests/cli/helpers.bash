@@ -14,6 +14,16 @@ cannot_run() { # reason
     skip "$1"
 }
 
+# undecided WHAT: whether the last `run` may have failed only since the machine is busy: netkit says
+# that it could not decide, and the machine has had more to do than it has processors. It is told, as
+# scripts/test counts it.
+undecided() {
+    local load
+    read -r load _ < /proc/loadavg
+    [[ $output == *inconclusive* ]] && [ "${load%.*}" -ge "$(nproc)" ] || return 1
+    echo "# UNDECIDED $1: inconclusive, with a load average of $load" >&3
+}
+
 need() { # program
     command -v "$1" > /dev/null || cannot_run "$1 is not installed"
 }

@@ -7,33 +7,19 @@ Neighbours are permanent where there is somebody, so that no test waits for ARP 
 its subject.
 """
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 
-os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
-INSIDE = "NETKIT_TEST_INSIDE"
-
-
-def cannot_run(reason):
-    print(f"SKIP: {reason}")
-    sys.exit(1 if os.environ.get("NETKIT_TESTS_MUST_RUN") == "1" else 77)
+from support import cannot_run, enter_namespaces
 
 
 def enter():
     """Goes on in private namespaces. What runs in there ends with this process: it reads a pipe."""
-    if os.environ.get(INSIDE):
-        return
-    for program in ("unshare", "nsenter", "ip"):
+    for program in ("nsenter", "ip"):
         if not shutil.which(program):
             cannot_run(f"{program} is not installed")
-    wanted = ["unshare", "-Urn"]
-    if subprocess.run([*wanted, "true"], capture_output=True, check=False).returncode:
-        cannot_run("private namespaces are refused here")
-    os.environ[INSIDE] = "1"
-    os.execvp("unshare", [*wanted, sys.executable, *sys.argv])
+    enter_namespaces()
 
 
 class Host:

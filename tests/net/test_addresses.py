@@ -15,12 +15,12 @@ import threading
 import unittest
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import FAMILIES, LOOPBACK, enter_namespaces, find_programs  # noqa: E402
 
-INSIDE = "NETKIT_ADDRESSES_INSIDE"
+find_programs("NETKIT")
 PORT = 7000
 LINE = ["--send", r"hello\n", "--until", "line", "--no-interventions", "--rounds", "3"]
-FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
-LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 TCP_INFO_SND_MSS = 16
 
 
@@ -33,7 +33,7 @@ class Echo:
     """Sends lines back, and remembers who came and with which segment size."""
 
     def __init__(self, family):
-        self.socket = socket.socket(FAMILY[family], socket.SOCK_STREAM)
+        self.socket = socket.socket(FAMILIES[family], socket.SOCK_STREAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == 6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -68,11 +68,11 @@ class Echo:
 def deaf(family):
     """Its accept queue is full, so SYNs get no answer."""
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket(FAMILY[family], socket.SOCK_STREAM))
+        listener = stack.enter_context(socket.socket(FAMILIES[family], socket.SOCK_STREAM))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK[family], PORT))
         listener.listen(0)
-        filler = stack.enter_context(socket.socket(FAMILY[family], socket.SOCK_STREAM))
+        filler = stack.enter_context(socket.socket(FAMILIES[family], socket.SOCK_STREAM))
         filler.connect((LOOPBACK[family], PORT))
         yield
 
@@ -212,17 +212,6 @@ class Sockets(Case):
             self.assertIn(server.mss[-1], (500, 488))  # with and without room for timestamps
 
 
-def enter_namespaces():
-    command = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
-    possible = subprocess.run([*command, "true"], capture_output=True, text=True)
-    if not possible.returncode:
-        os.execvpe(command[0], [*command, sys.executable, *sys.argv], {**os.environ, INSIDE: "1"})
-    if os.environ.get("NETKIT_TESTS_MUST_RUN") == "1":
-        sys.exit(f"no namespaces: {possible.stderr.strip()}")
-    print(f"SKIP no namespaces: {possible.stderr.strip()}")
-    sys.exit(77)
-
-
 def prepare_namespaces(folder):
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "address", "add", "fd00:2::9/128", "dev", "lo", "nodad"], check=True)
@@ -233,8 +222,7 @@ def prepare_namespaces(folder):
 
 
 if __name__ == "__main__":
-    if not os.environ.get(INSIDE):
-        enter_namespaces()
+    enter_namespaces("--mount")
     with tempfile.TemporaryDirectory() as place:
         prepare_namespaces(place)
         unittest.main(argv=sys.argv)

@@ -16,9 +16,10 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "servers"))
-from fixture import families  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import families, find_programs  # noqa: E402
 
+find_programs("NETKIT")
 NETKIT = os.environ["NETKIT"]
 BOUND = 60  # seconds after which a run counts as endless
 

@@ -16,11 +16,13 @@ import unittest
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "servers"))
+sys.path.insert(0, os.path.join(HERE, ".."))
+from support import enter_namespaces, find_programs  # noqa: E402
+
 import certificates  # noqa: E402
 from fixture import Server  # noqa: E402
 
-INSIDE = "NETKIT_EXAMPLES_INSIDE"
+find_programs("NETKIT")
 PAGE = os.path.join(HERE, "..", "..", "man", "netkit-tcp-probe.1")
 
 
@@ -139,18 +141,6 @@ class Examples(unittest.TestCase):
                             raise
 
 
-def enter_namespaces():
-    """This script again, where the ports are free and the names are ours."""
-    command = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
-    possible = subprocess.run([*command, "true"], capture_output=True, text=True)
-    if not possible.returncode:
-        os.execvpe(command[0], [*command, sys.executable, *sys.argv], {**os.environ, INSIDE: "1"})
-    if os.environ.get("NETKIT_TESTS_MUST_RUN") == "1":
-        sys.exit(f"no namespaces: {possible.stderr.strip()}")
-    print(f"SKIP no namespaces: {possible.stderr.strip()}")
-    sys.exit(77)
-
-
 def prepare_namespaces(folder):
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     hosts = os.path.join(folder, "hosts")
@@ -161,8 +151,7 @@ def prepare_namespaces(folder):
 
 if __name__ == "__main__":
     certificates.require()
-    if not os.environ.get(INSIDE):
-        enter_namespaces()
+    enter_namespaces("--mount")
     with tempfile.TemporaryDirectory() as place:
         prepare_namespaces(place)
         unittest.main(argv=sys.argv)

@@ -13,9 +13,12 @@ import unittest
 import xml.dom.minidom
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "servers"))
-from fixture import LOOPBACK, Server, families  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import LOOPBACK, families, find_programs  # noqa: E402
 
+from fixture import Server  # noqa: E402
+
+find_programs("NETKIT")
 NETKIT = os.environ["NETKIT"]
 LINE = ["--send", r"hello\n", "--until", "line", "--no-interventions"]
 BRIEF = ["--rounds", "8", "--warmup", "1"]

@@ -13,9 +13,12 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import find_programs  # noqa: E402
+
 from routers import Row, ended_by, enter  # noqa: E402
 
+find_programs("NETKIT")
 enter()
 NETKIT = os.environ["NETKIT"]
 FAMILIES = (4, 6)

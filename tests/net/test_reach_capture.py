@@ -12,7 +12,9 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import support  # noqa: E402,F401
+
 from routers import enter  # noqa: E402
 from test_reach import BRIEF, FAMILIES, ROUTERS, Case, listening, place, rules  # noqa: E402
 

@@ -16,10 +16,13 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "servers"))
-import certificates  # noqa: E402
-from fixture import FAMILIES, LOOPBACK, Server, families  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import FAMILIES, LOOPBACK, families, find_programs  # noqa: E402
 
+import certificates  # noqa: E402
+from fixture import Server  # noqa: E402
+
+find_programs("NETKIT")
 NETKIT = os.environ["NETKIT"]
 BOUND = 120  # seconds after which a run counts as endless
 LINE = ["--send", r"hello\n"]

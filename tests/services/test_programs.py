@@ -10,18 +10,13 @@ import sys
 import tempfile
 import unittest
 
+sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, ".."))
+from support import find_programs, need  # noqa: E402
+
+find_programs("NETKIT")
 PYTHON = "/usr/bin/python3"
-PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-
-
-def need(program):
-    path = shutil.which(program, path=PATH)
-    if path:
-        return path
-    if os.environ.get("NETKIT_TESTS_MUST_RUN") == "1":
-        raise AssertionError(f"{program} is not installed, and NETKIT_TESTS_MUST_RUN is set")
-    raise unittest.SkipTest(f"{program} is not installed")
 
 
 def netkit(*arguments):

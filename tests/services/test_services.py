@@ -9,7 +9,6 @@ with the reason; NETKIT_TESTS_MUST_RUN=1 makes it a failure. NETKIT names the bi
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,25 +17,17 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../net/servers"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import LOOPBACK, families, find_programs, has_ipv6, need, skip  # noqa: E402
+
 import certificates  # noqa: E402
 
-LOOPBACK = {4: "127.0.0.1", 6: "::1"}
-FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+find_programs("NETKIT")
 STARTS = 5
 PYTHON = "/usr/bin/python3"
 LISTEN = "0A"
 # Milliseconds: Linux delays an ACK for 40 to 200, and Nagle's share can be a little less.
 DELAYED_ACK = (30, 210)
-
-
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-        return True
-    except OSError:
-        return False
 
 
 def free_port():
@@ -62,19 +53,6 @@ def listeners(port):
             for fields in map(str.split, list(lines)[1:]):
                 count += fields[3] == LISTEN and int(fields[1].rsplit(":", 1)[1], 16) == port
     return count
-
-
-def find(program):
-    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if path is None:
-        skip(f"{program} is not installed")
-    return path
-
-
-def skip(reason):
-    if os.environ.get("NETKIT_TESTS_MUST_RUN") == "1":
-        raise AssertionError(f"{reason}, and NETKIT_TESTS_MUST_RUN is set")
-    raise unittest.SkipTest(reason)
 
 
 @contextlib.contextmanager
@@ -204,10 +182,6 @@ def addresses():
     return [LOOPBACK[family] for family in families()]
 
 
-def families():
-    return [4, 6] if has_ipv6() else [4]
-
-
 class Services(unittest.TestCase):
     maxDiff = None
 
@@ -295,7 +269,7 @@ class Services(unittest.TestCase):
                     self.assertLess(stall["cost_ns"] / 1e6, DELAYED_ACK[1])
 
     def test_nginx_over_tls_is_ok(self):
-        program, certificate = find("nginx"), self.certificate()
+        program, certificate = need("nginx"), self.certificate()
         for version in ("1.2", "1.3"):
             with running(nginx(program, certificate, version), len(families())) as port:
                 for family in families():
@@ -310,7 +284,7 @@ class Services(unittest.TestCase):
                     self.assertIn("--tls", result["error"]["message"])
 
     def good(self, program, command, *options):
-        with running(command(find(program)), len(families())) as port:
+        with running(command(need(program)), len(families())) as port:
             for family in families():
                 with self.subTest(family=family):
                     self.is_ok(self.probe(family, port, *options))
@@ -326,6 +300,4 @@ class Services(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not os.access(os.environ.get("NETKIT", ""), os.X_OK):
-        sys.exit("NETKIT must name the binary")
     unittest.main()

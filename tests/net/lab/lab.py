@@ -8,6 +8,9 @@ import sys
 import tempfile
 import unittest
 
+from support import cannot_run, find_programs
+
+find_programs("NETKIT")
 NETKIT = os.environ["NETKIT"]
 LIMIT_S = 120
 
@@ -93,8 +96,7 @@ def require_lab():
     ended = subprocess.run([NETKIT, "lab", "--client", "true"], capture_output=True, text=True,
                            timeout=LIMIT_S, check=False)  # fmt: skip
     if ended.returncode == 3:
-        print(f"SKIP: {ended.stderr}")
-        sys.exit(77)
+        cannot_run(ended.stderr)
 
 
 def tshark(path, fields):

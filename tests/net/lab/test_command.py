@@ -12,7 +12,9 @@ import sys
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from support import busy_machine  # noqa: E402
+
 import lab  # noqa: E402
 
 TRUE = ["--client", "true"]
@@ -225,18 +227,12 @@ class Late(Case):
     }  # fmt: skip
 
     def test_no_verdict_depends_on_it(self):
-        busy = [subprocess.Popen([sys.executable, "-S", "-E", "-c", "while True: pass"])
-                for _ in range(len(os.sched_getaffinity(0)))]  # fmt: skip
-        try:
+        with busy_machine():
             for code, (options, status, begin) in self.CASES.items():
                 with self.subTest(code=code):
                     ended = self.run_lab("--json", *options, *lab.programs(rounds=1, answer=3000),
                                          preexec_fn=lambda: os.nice(5))  # fmt: skip
                     self.check(code, status, begin, ended)
-        finally:
-            for process in busy:
-                process.kill()
-                process.wait()
 
     def check(self, code, status, begin, ended):
         self.assertEqual(ended.returncode, status, ended.stderr)

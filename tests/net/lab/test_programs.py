@@ -8,12 +8,13 @@ it may be twice the ideal."""
 import csv
 import json
 import os
-import shutil
 import sys
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from support import need  # noqa: E402
+
 import lab  # noqa: E402
 
 NGINX = """
@@ -33,15 +34,6 @@ REDIS = 'redis-server --port 6379 --save "" --protected-mode no --dir . > redis.
 HEADERS = 0.97  # of a full frame at most that much is payload
 CHANCE = ["--probability", "0.04"]
 UDP_FAULTS = 12
-
-
-def find(program):
-    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if path is None and os.environ.get("NETKIT_TESTS_MUST_RUN") == "1":
-        raise AssertionError(f"{program} is not installed, and NETKIT_TESTS_MUST_RUN is set")
-    if path is None:
-        raise unittest.SkipTest(f"{program} is not installed")
-    return path
 
 
 class Case(lab.Case):
@@ -64,8 +56,8 @@ class Http(Case):
             file.write(NGINX.format(folder=self.folder, user=user))
         with open("file", "wb") as file:
             file.write(bytes(size))
-        server = f"{find('nginx')} -p {self.folder} -c {self.folder}/conf"
-        find("curl")
+        server = f"{need('nginx')} -p {self.folder} -c {self.folder}/conf"
+        need("curl")
         run = self.lab(*options, "--server", server, "--client", CURL + "times")
         with open("times", encoding="ascii") as file:
             rows = [[float(word) for word in line.split()] for line in file]
@@ -97,7 +89,7 @@ class Http(Case):
 
     def test_the_example_of_the_manual(self):
         """Python's server listens in one family only; the client asks in that one."""
-        find("curl")
+        need("curl")
         run = self.lab("--delay", "20ms", "--drop", "syn", "--count", "1", "--server",
                        f"{sys.executable} -m http.server 8000", "--client",
                        "curl -s -o page http://server:8000/")  # fmt: skip
@@ -111,8 +103,8 @@ class Http(Case):
 
 class Redis(Case):
     def test_its_latency_is_the_delay(self):
-        find("redis-server")
-        find("redis-benchmark")
+        need("redis-server")
+        need("redis-benchmark")
         client = ("redis-cli -h server ping > pong && "
                   "redis-benchmark -h server -n 8 -c 1 -t ping_mbulk --csv > csv")  # fmt: skip
         for family in ([], ["-6"]):
@@ -130,7 +122,7 @@ class Iperf(Case):
     """The connection over which iperf3 talks about the test comes first, then the test's."""
 
     def iperf(self, client, *options):
-        find("iperf3")
+        need("iperf3")
         run = self.lab(*options, "--server", "iperf3 -s -1 -J > server.json", "--client",
                        f"iperf3 -c server -J {client} > client.json")  # fmt: skip
         ends = []

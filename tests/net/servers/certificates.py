@@ -4,7 +4,8 @@ import datetime
 import os
 import shutil
 import subprocess
-import sys
+
+from support import cannot_run
 
 NAMES = "DNS:localhost,IP:127.0.0.1,IP:::1"
 
@@ -15,13 +16,8 @@ def available():
 
 def require():
     """Ends the test as skipped where there is no openssl, or as failed where tests must run."""
-    if available():
-        return
-    reason = "openssl is not installed (Debian package openssl)"
-    if os.environ.get("NETKIT_TESTS_MUST_RUN") == "1":
-        sys.exit(f"{reason}, and NETKIT_TESTS_MUST_RUN is set")
-    print(f"SKIP {reason}")
-    sys.exit(0)
+    if not available():
+        cannot_run("openssl is not installed (Debian package openssl)")
 
 
 def openssl(*words):

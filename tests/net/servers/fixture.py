@@ -6,22 +6,10 @@ import socket
 import subprocess
 import time
 
+from support import FAMILIES, LOOPBACK, find_programs
+
 TCP_QUICKACK = 12
-LOOPBACK = {4: "127.0.0.1", 6: "::1"}
-FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-
-
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::1", 0))
-        return True
-    except OSError:
-        return False
-
-
-def families():
-    return (4, 6) if has_ipv6() else (4,)
+find_programs("NETKIT_FIXTURE_SERVER")
 
 
 class Server:

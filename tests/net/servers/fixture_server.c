@@ -128,21 +128,28 @@ static int live_stop(void)
     return -rc;
 }
 
-static void *serve(void *argument)
+static void play(struct conn *conn)
 {
-    struct conn *conn = argument;
     const struct habit *habit = conn->settings->habit;
 
-    if (conn->settings->params.nodelay)
-        conn_set(conn, TCP_NODELAY, 1);
-    if (conn->settings->tls && !tls_accept(conn, conn->settings->tls)) {
-        live_remove(conn);
-        return NULL;
-    }
+    if (conn->settings->tls && !tls_accept(conn, conn->settings->tls))
+        return;
     if (!habit->greet || habit->greet(conn))
         while (conn_read_request(conn) && habit->answer(conn))
             continue;
     tls_end(conn, !conn->aborted && !conn->settings->bare_close);
+}
+
+static void *serve(void *argument)
+{
+    struct conn *conn = argument;
+
+    if (conn->settings->params.nodelay)
+        conn_set(conn, TCP_NODELAY, 1);
+    play(conn);
+    /* Before the list says that this thread is through: main may end the program from then on, and
+     * LeakSanitizer would take for lost what OpenSSL frees only while a thread ends. */
+    tls_leave_thread();
     live_remove(conn);
     return NULL;
 }

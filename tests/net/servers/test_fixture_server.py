@@ -20,7 +20,10 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True  # the source tree may be read-only
-from fixture import Server, exchange, families  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from support import families  # noqa: E402
+
+from fixture import Server, exchange  # noqa: E402
 
 ROUNDS = 9
 CORK_ROUNDS = 5  # they take long

@@ -128,3 +128,8 @@ void tls_end(struct conn *conn, bool leave)
     SSL_free(conn->ssl);
     conn->ssl = NULL;
 }
+
+void tls_leave_thread(void)
+{
+    OPENSSL_thread_stop();
+}

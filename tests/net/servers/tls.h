@@ -23,5 +23,7 @@ bool tls_send(struct conn *conn, const void *data, size_t len_bytes, int flags);
 ssize_t tls_receive(struct conn *conn, void *out, size_t size_bytes);
 /* Says close_notify if `leave` says so, and releases what the connection has of TLS. */
 void tls_end(struct conn *conn, bool leave);
+/* Releases what OpenSSL keeps for the calling thread. */
+void tls_leave_thread(void);
 
 #endif
