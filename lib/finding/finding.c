@@ -90,7 +90,7 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "The kernel's counter of retransmissions rose. It does not tell which mechanism was at "
          "work: a timeout, duplicate acknowledgements or a tail loss probe.",
          "The network, most of the time.",
-         "Look for loss on the path; a capture (--pcap, --diagram) shows which segments were "
+         "Look for loss on the path; a capture (netkit tcp-probe --pcap) shows which segments were "
          "lost."},
     [FINDING_RETRANSMISSION_TIMEOUT] =
         {"retransmission-timeout", "a lost segment cost a retransmission timeout", FINDING_WARNING,
@@ -179,7 +179,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "path works; SYNs to this port vanish. Something drops them: a filter on the path or on "
          "the host, or a listener whose accept queue is full (Linux then drops SYNs silently).",
          "A filter, or the server.",
-         "On the server: ss -ltn (is Recv-Q above Send-Q?), then its firewall. --path shows how "
+         "On the server: ss -ltn (is Recv-Q above Send-Q?), then its firewall. netkit "
+         "connect-timeout --path shows how "
          "far the SYNs get."},
     [FINDING_ANSWER_NOT_TAKEN] =
         {"answer-not-taken", "the answer arrived here, and this host dropped it", FINDING_ERROR,
@@ -220,7 +221,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "A router answered the SYN with ICMP time exceeded although it was sent with the usual "
          "time to live: the packet went round in a loop, or the path is longer than that.",
          "The network's routing.",
-         "--path shows the routers in the loop; their routes for this address disagree."},
+         "netkit connect-timeout --path shows the routers in the loop; their routes for this "
+         "address disagree."},
     [FINDING_NOT_PERMITTED] =
         {"not-permitted", "this host forbids the connection", FINDING_ERROR,
          "connect() gave EACCES or EPERM before a SYN left: a 'prohibit' route, a firewall, a "
@@ -241,7 +243,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "or paused machine; the kernel answers SYNs, not the listening application).",
          "The network or the server's host.",
          "Look from both ends at the same time: netkit tcp-probe --new-connection shows how often "
-         "it happens, --path whether the routers in front of it answer quickly."},
+         "it happens, netkit connect-timeout --path whether the routers in front of it answer "
+         "quickly."},
     [FINDING_ACCEPT_QUEUE_OVERFLOW] =
         {"accept-queue-overflow", "the accept queue is full", FINDING_WARNING,
          "Connections are established faster than the application accepts them, and the backlog is "
@@ -289,13 +292,13 @@ static const struct finding_entry entries[FINDING_CODES] = {
                               FINDING_ERROR,
                               "The peer ended the connection before the conversation was complete.",
                               "The peer.", "Read the peer's log for that moment."},
-    [FINDING_NO_RESPONSE] = {"no-response", "connected, but no complete answer came in time",
-                             FINDING_ERROR,
-                             "The connection was established and the request sent, but the answer "
-                             "did not come, or it does not end in the way that --until expects.",
-                             "The server application, or what --until expects.",
-                             "Is it the right protocol for this port (--preset, --send, --until)? "
-                             "Is the server stuck? What arrived so far is in the message."},
+    [FINDING_NO_RESPONSE] =
+        {"no-response", "connected, but no complete answer came in time", FINDING_ERROR,
+         "The connection was established and the request sent, but the answer "
+         "did not come, or it does not end in the way that tcp-probe --until expects.",
+         "The server application, or what tcp-probe --until expects.",
+         "Is it the right protocol for this port (tcp-probe --preset, --send, --until)? "
+         "Is the server stuck? What arrived so far is in the message."},
     [FINDING_RESPONSE_TRUNCATED] =
         {"response-truncated", "the peer closed before the answer was complete", FINDING_ERROR,
          "The connection ended with FIN, as usual, but in the middle of an answer.", "The server.",
@@ -303,7 +306,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "closes early."},
     [FINDING_REGRESSION] =
         {"regression", "slower than in the earlier run", FINDING_WARNING,
-         "Rounds take longer than in the run that --baseline names: the Mann-Whitney rank test "
+         "Rounds take longer than in the run that tcp-probe --baseline names: the Mann-Whitney "
+         "rank test "
          "puts the difference beyond the noise of both runs (p below 0.01), and it is at least 5 % "
          "of the earlier median and 50 us. Or the target answered in that run, and not in this "
          "one.",
@@ -316,8 +320,10 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "protocol, or the other side does not speak TLS at all: it sent something that is not a "
          "TLS record, or closed the connection. The message has its alert or the reason.",
          "The configuration of either side.",
-         "Is it a TLS port (without --tls you see what it says in plain text)? Does the server "
-         "know the name (--sni) and the protocols (--alpn) that are requested? Does it speak TLS "
+         "Is it a TLS port (tcp-probe without --tls shows what it says in plain text)? Does the "
+         "server "
+         "know the name and the protocols that are requested (--sni and --alpn of tcp-probe)? Does "
+         "it speak TLS "
          "1.2 or 1.3? Does it require a client certificate, which netkit does not offer?"},
     [FINDING_TLS_CERTIFICATE] =
         {"tls-certificate", "the server's certificate was rejected", FINDING_ERROR,
@@ -326,7 +332,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "refuses the connection.",
          "The server, or a client that does not know the server's authority.",
          "Renew or replace the certificate, and send the intermediate certificates with it. For a "
-         "private authority, give its certificate with --ca-file; for a name other than the "
+         "private authority, give its certificate with tcp-probe --ca-file; for a name other than "
+         "the "
          "target's use --sni; --insecure continues without the check."},
     [FINDING_PROGRAM_FAILED] =
         {"program-failed", "a program in the lab failed", FINDING_ERROR,
@@ -388,8 +395,9 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "fault or a setting given on the command line, an unusual kernel, or a mistake in what "
          "netkit expects.",
          "Unknown.",
-         "Compare what was expected with what was observed, and look at --diagram; if no fault or "
-         "setting that you gave explains it, report it with the output of --json and --pcap."},
+         "Compare what was expected with what was observed, and look at the diagram (--diagram of "
+         "any scenario); if no fault or "
+         "setting that you gave explains it, report it with the output of its --json and --pcap."},
     [FINDING_INCONCLUSIVE] =
         {"inconclusive", "the evidence does not decide", FINDING_WARNING,
          "More than one cause fits what was measured, or the measurements were too noisy to tell. "
