@@ -167,7 +167,8 @@ static void examine_abilities(const struct machine *machine, struct report *repo
 {
     struct machine_line words =
         words_of(report, true, "the lab works: two hosts and a wire, without root",
-                 "Do what the message says, or use --no-lab for what loopback can show.",
+                 "Do what the message says, or use --no-lab of the scenarios for what loopback can "
+                 "show.",
                  "namespaces created for a test");
     examine_answer(report, NEEDED, "namespaces", &machine->namespaces, &words);
     examine_families(machine, report);
