@@ -41,6 +41,7 @@ struct scenario_setting {
 };
 #define SETTING_TIMER    1u /* with --real-time, this host's own value instead */
 #define SETTING_OPTIONAL 2u /* this kernel may lack it */
+#define SETTINGS(...)    ((const struct scenario_setting[]){__VA_ARGS__, {0}})
 
 struct scenario {
     const char *name;    /* "linger-zero" */
@@ -67,6 +68,7 @@ struct scenario {
 };
 #define FLAGS(...)           ((const char *const[]){__VA_ARGS__, NULL})
 #define STATES(...)          FLAGS(__VA_ARGS__)
+#define HANDSHAKE            "C>S SYN", "S>C SYN,ACK", "C>S ACK"
 #define SCENARIO_LATENESS_NS (INT64_C(150) * 1000 * 1000)
 
 /* The scenarios of one command, in the order of --list. */

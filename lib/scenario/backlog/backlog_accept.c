@@ -1,15 +1,12 @@
 /* accept(2) itself: without descriptors, without a connection, and behind edge-triggered epoll. */
 #include "scenario/backlog/backlog.h"
 
-#include "base/cleanup.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,7 +14,7 @@
 #include <unistd.h>
 
 /* flags: O_NONBLOCK on or off, for the listener in the slot. */
-AGENT_CALL(do_nonblocking)
+static AGENT_CALL(do_nonblocking)
 {
     return sock_set_nonblocking(&self->slots[act->slot], act->flags);
 }
@@ -30,7 +27,7 @@ static int reserve = -1; /* the descriptor that is kept for the bad times */
 static struct rlimit own_limit;
 
 /* Keeps a descriptor in reserve, and lets there be no other. */
-AGENT_CALL(do_exhaust)
+static AGENT_CALL(do_exhaust)
 {
     struct rlimit limit;
 
@@ -43,7 +40,7 @@ AGENT_CALL(do_exhaust)
     return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
 }
 
-AGENT_CALL(do_recover)
+static AGENT_CALL(do_recover)
 {
     return setrlimit(RLIMIT_NOFILE, &own_limit) ? -errno : 0;
 }
@@ -55,7 +52,7 @@ static bool readable(int fd, int timeout_ms)
 }
 
 /* An event loop as many are: wait for readable, accept → how often that gave EMFILE. */
-AGENT_CALL(do_spin)
+static AGENT_CALL(do_spin)
 {
     int fd = self->slots[act->slot].fd, failures = 0;
 
@@ -65,7 +62,7 @@ AGENT_CALL(do_spin)
 }
 
 /* Gives the reserve up for each connection, takes it, closes it → how many. */
-AGENT_CALL(do_drain)
+static AGENT_CALL(do_drain)
 {
     int listener = self->slots[act->slot].fd, drained = 0;
 
@@ -91,8 +88,7 @@ static void play_emfile(struct testbed *bed)
     backlog_fill(bed, TESTBED_PORT, 1, 2);
     backlog_look(bed, TESTBED_PORT, "two connected");
     DO(server, ACT_CALL, .function = do_exhaust);
-    struct act_reply accept = DO(server, ACT_ACCEPT, .other = 1, .timeout_ns = NS_PER_SEC);
-    testbed_check_rc(bed, "accept", "EMFILE", &accept, "0");
+    CHECK(bed, "accept", "EMFILE", server, ACT_ACCEPT, .other = 1, .timeout_ns = NS_PER_SEC);
     testbed_check_integer(bed, "turns_in_vain", SPINS,
                           DO(server, ACT_CALL, .function = do_spin).rc);
     testbed_check_integer(bed, "still_queued", 2,
@@ -109,8 +105,7 @@ static void play_emfile(struct testbed *bed)
     testbed_check_text(bed, "silent_client", "EOF", backlog_end_of(bed, client, 2));
     DO(server, ACT_CALL, .function = do_recover);
     DO(client, ACT_CONNECT, .slot = 3, .port = TESTBED_PORT);
-    struct act_reply later = DO(server, ACT_ACCEPT, .other = 3, .timeout_ns = TESTBED_LIMIT_NS);
-    testbed_check_rc(bed, "accept_later", "0", &later, "0");
+    CHECK(bed, "accept_later", "0", server, ACT_ACCEPT, .other = 3, .timeout_ns = TESTBED_LIMIT_NS);
     backlog_tables(bed, NULL);
 }
 
@@ -150,7 +145,7 @@ static _Noreturn void accept_in_child(int listener, int out)
 
 /* Another process of the same server that accepts, blocking. Returns when it has a connection, or
  * (flags) when it sleeps in accept. */
-AGENT_CALL(do_accept_elsewhere)
+static AGENT_CALL(do_accept_elsewhere)
 {
     int pair[2];
 
@@ -172,7 +167,7 @@ AGENT_CALL(do_accept_elsewhere)
 }
 
 /* The port of the peer whose connection it got, and the process's end. */
-AGENT_CALL(do_helper_port)
+static AGENT_CALL(do_helper_port)
 {
     uint16_t port = 0;
 
@@ -204,12 +199,10 @@ static void play_reset_first(struct testbed *bed)
     testbed_check_integer(bed, "queued_after_reset", 1, reset->server.queue);
     if (backlog_gave_up(bed))
         return;
-    struct act_reply accept = DO(server, ACT_ACCEPT, .other = 1);
-    struct act_reply peer = DO(server, ACT_PEER, .slot = 1);
-    struct act_reply read = DO(server, ACT_READ, .slot = 1, .bytes = 1, .flags = MSG_DONTWAIT);
-    testbed_check_rc(bed, "accept", "0", &accept, "0");
-    testbed_check_rc(bed, "getpeername", "ENOTCONN", &peer, "0");
-    testbed_check_rc(bed, "read", "ECONNRESET", &read, "EOF");
+    CHECK(bed, "accept", "0", server, ACT_ACCEPT, .other = 1);
+    CHECK(bed, "getpeername", "ENOTCONN", server, ACT_PEER, .slot = 1);
+    CHECK(bed, "read", "ECONNRESET", server, ACT_READ, .slot = 1, .bytes = 1,
+          .flags = MSG_DONTWAIT);
 }
 
 /* Another process takes the connection between poll and accept. */
@@ -224,8 +217,7 @@ static void play_taken(struct testbed *bed)
                        DO(server, ACT_CALL, .function = do_helper_port).rc > 0);
     backlog_look(bed, TESTBED_PORT, "another took it");
     DO(server, ACT_CALL, .function = do_nonblocking, .flags = 1);
-    struct act_reply empty = DO(server, ACT_ACCEPT, .other = 2);
-    testbed_check_rc(bed, "nonblocking_accept", "EAGAIN", &empty, "0");
+    CHECK(bed, "nonblocking_accept", "EAGAIN", server, ACT_ACCEPT, .other = 2);
     DO(server, ACT_CALL, .function = do_nonblocking, .flags = 0);
     testbed_check_bool(bed, "blocking_accept_sleeps", true,
                        !DO(server, ACT_CALL, .function = do_accept_elsewhere, .flags = 1).rc);
@@ -263,7 +255,7 @@ const struct scenario backlog_nonblocking_accept = {
     .differs = "Linux does not remove a connection that was reset from the queue.",
     .settings = backlog_settings,
     .loopback = true,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S RST,ACK"),
+    .flags = FLAGS(HANDSHAKE, "C>S RST,ACK"),
     .play = play_nonblocking_accept,
 };
 
@@ -274,7 +266,7 @@ const struct scenario backlog_nonblocking_accept = {
 static int epoll_of[2] = {-1, -1};
 
 /* An epoll set with the listener in the slot; flags: EPOLLET or 0. */
-AGENT_CALL(do_epoll_open)
+static AGENT_CALL(do_epoll_open)
 {
     struct epoll_event event = {.events = EPOLLIN | (uint32_t)act->flags};
 
@@ -285,7 +277,7 @@ AGENT_CALL(do_epoll_open)
 }
 
 /* → events that are there now */
-AGENT_CALL(do_epoll_look)
+static AGENT_CALL(do_epoll_look)
 {
     struct epoll_event event;
 
@@ -298,7 +290,6 @@ AGENT_CALL(do_epoll_look)
 static void step(struct testbed *bed, int listener, const char *what, int most, const char **seen)
 {
     struct agent *server = testbed_server(bed);
-    struct result_map *row = testbed_row(bed);
     int64_t events = DO(server, ACT_CALL, .function = do_epoll_look, .slot = listener).rc;
     int accepted = 0;
 
@@ -306,10 +297,8 @@ static void step(struct testbed *bed, int listener, const char *what, int most, 
            DO(server, ACT_ACCEPT, .slot = listener, .other = 10 + accepted).rc == 0)
         accepted++;
     int64_t left = DO(server, ACT_BACKLOG, .slot = listener).rc;
-    result_set_text(bed->arena, row, "step", what);
-    result_set_integer(bed->arena, row, "events", events);
-    result_set_integer(bed->arena, row, "accepted", accepted);
-    result_set_integer(bed->arena, row, "left", left);
+    testbed_row(bed, TEXT("step", what), INTEGER("events", events), INTEGER("accepted", accepted),
+                INTEGER("left", left));
     *seen = arena_printf(bed->arena, "%s%s%d/%d/%d", *seen, **seen ? ", " : "", (int)events,
                          accepted, (int)left);
 }

@@ -9,8 +9,6 @@
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define FIRST_PORT 20000
@@ -233,7 +231,7 @@ static enum outcome try_cell(struct agent_self *self, const struct cell *cell)
 }
 
 /* number: what is left → reply.data: an outcome for each pair and each combination of options. */
-AGENT_CALL(do_try)
+static AGENT_CALL(do_try)
 {
     struct cell cell = {.left = (enum left)act->number};
 
@@ -309,12 +307,10 @@ static bool unlike_the_book(enum left left, const struct pair *pair, int with, e
 static void list_pair(struct testbed *bed, enum left left, const struct pair *pair,
                       const unsigned char *outcomes)
 {
-    struct result_map *row = testbed_row(bed);
-
-    result_set_text(bed->arena, row, "left", left_names[left]);
-    result_set_text(bed->arena, row, "first", place_names[pair->first]);
-    result_set_text(bed->arena, row, "second", place_names[pair->second]);
-    result_set_text(bed->arena, row, "options", pair->alike ? "both" : "second");
+    struct result_map *row =
+        testbed_row(bed, TEXT("left", left_names[left]), TEXT("first", place_names[pair->first]),
+                    TEXT("second", place_names[pair->second]),
+                    TEXT("options", pair->alike ? "both" : "second"));
     for (int with = 0; with < WITHS; with++) {
         enum outcome outcome = (enum outcome)outcomes[with];
         const char *star = unlike_the_book(left, pair, with, outcome) ? "*" : "";
@@ -355,7 +351,7 @@ static void play_bind(struct testbed *bed)
                   "first and by which of the two has the options (*: the book says otherwise)");
     for (enum left left = 0; left < LEFTS && !testbed_failed(bed); left++)
         unlike += play_left(bed, left);
-    testbed_observe_integer(bed, "unlike_the_book", unlike);
+    testbed_observe(bed, INTEGER("unlike_the_book", unlike));
 }
 
 const struct scenario backlog_bind = {

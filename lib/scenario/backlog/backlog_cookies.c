@@ -3,7 +3,6 @@
 
 #include "base/cleanup.h"
 #include <errno.h>
-#include <string.h>
 
 #define CLIENT_MSS  1400 /* between two that a cookie can hold */
 #define FILLER_PORT 6100
@@ -63,16 +62,13 @@ static void check_row(struct testbed *bed, const struct cookie_row *row, unsigne
     int64_t mss = info->snd_mss + (info->options & TCPI_OPT_TIMESTAMPS ? TIMESTAMP_BYTES : 0);
     int64_t expected_mss = row->flags & COOKIE ? cookie_mss(bed, CLIENT_MSS) : CLIENT_MSS;
     const char *text = describe(bed, seen, mss, info->options & OPTIONS);
-    struct result_map *map = testbed_row(bed);
 
     testbed_check_text(
         bed, row->key,
         describe(bed, row->flags, expected_mss, row->flags & TIMESTAMPS ? OPTIONS : 0), text);
-    result_set_text(bed->arena, map, "tcp_syncookies", row->mode);
-    result_set_text(bed->arena, map, "syn_queue",
-                    row->flags & SYN_QUEUE_FULL ? "full" : "has room");
-    result_set_bool(bed->arena, map, "timestamps", row->flags & TIMESTAMPS);
-    result_set_text(bed->arena, map, "result", text);
+    testbed_row(bed, TEXT("tcp_syncookies", row->mode),
+                TEXT("syn_queue", row->flags & SYN_QUEUE_FULL ? "full" : "has room"),
+                BOOL("timestamps", row->flags & TIMESTAMPS), TEXT("result", text));
 }
 
 /* Two half-open connections that stay: their clients never hear the answer. */
@@ -130,12 +126,11 @@ static void lose_ack(struct testbed *bed)
     DO(server, ACT_LISTEN, .slot = LOST_SLOT, .port = LOST_PORT, .number = 1);
     int lost = testbed_fault(bed, "drop ack dir c>s");
     testbed_from_here(bed);
-    struct act_reply connect = DO(client, ACT_CONNECT, .slot = LOST_SLOT, .port = LOST_PORT);
-    testbed_check_rc(bed, "ack_lost_connect", "0", &connect, "0");
+    CHECK(bed, "ack_lost_connect", "0", client, ACT_CONNECT, .slot = LOST_SLOT, .port = LOST_PORT);
     backlog_await(bed, "dropped c>s:ack");
     struct backlog_survey seen = backlog_survey(bed, LOST_PORT);
-    testbed_check_text(bed, "ack_lost_client", "ESTABLISHED",
-                       testbed_state_name((int)DO(client, ACT_INFO, .slot = LOST_SLOT).rc));
+    testbed_check_state(bed, "ack_lost_client", TCP_ESTABLISHED,
+                        (int)DO(client, ACT_INFO, .slot = LOST_SLOT).rc);
     testbed_check_integer(bed, "ack_lost_server_sockets", 0,
                           seen.queue + seen.states[TCP_SYN_RECV] + seen.states[TCP_ESTABLISHED]);
     testbed_unfault(bed, lost);
@@ -170,10 +165,8 @@ const struct scenario backlog_syn_cookies = {
             "If the ACK is lost, neither side sends again: the client has a connection that the "
             "server knows nothing of until the client sends data; if the server is to speak "
             "first, both wait.",
-    .settings = (const struct scenario_setting[]){BACKLOG_SETTINGS,
-                                                  {SCENARIO_BOTH, "tcp_timestamps", "1", 0},
-                                                  {0}},
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK"),
+    .settings = SETTINGS(BACKLOG_SETTINGS, {SCENARIO_BOTH, "tcp_timestamps", "1", 0}),
+    .flags = FLAGS(HANDSHAKE),
     .server_states = STATES("ESTABLISHED"),
     .play = play_syn_cookies,
 };

@@ -25,8 +25,7 @@ static void judge_second_syn_ack(struct testbed *bed, const struct kernel_timers
 
     kernel_timers_accept(&plan, settings);
     kernel_timers_accept(&host, &own);
-    testbed_expect_time(bed, "syn_ack_again_ns", settings, plan.sent_ns[1]);
-    testbed_observe_integer(bed, "syn_ack_again_ns", again_ns);
+    testbed_check_time(bed, "syn_ack_again_ns", settings, plan.sent_ns[1], again_ns);
     testbed_timing(bed, "SYN,ACK again", plan.sent_ns[1], again_ns, host.sent_ns[1]);
 }
 
@@ -40,8 +39,8 @@ static void play_deferred_accept(struct testbed *bed)
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
     const struct backlog_sample *first = backlog_look(bed, TESTBED_PORT, "listening");
 
-    struct act_reply connect = DO(client, ACT_CONNECT, .slot = 1, .port = TESTBED_PORT);
-    testbed_check_rc(bed, "connect", "0", &connect, "0");
+    struct act_reply connect =
+        CHECK(bed, "connect", "0", client, ACT_CONNECT, .slot = 1, .port = TESTBED_PORT);
     backlog_await(bed, "delivered c>s:ack");
     const struct backlog_sample *silent = backlog_look(bed, TESTBED_PORT, "one, silent");
     testbed_check_integer(bed, "half_open_silent", 1, silent->server.states[TCP_SYN_RECV]);
@@ -54,15 +53,14 @@ static void play_deferred_accept(struct testbed *bed)
     testbed_check_integer(bed, "data_received", DATA_BYTES, backlog_read(bed, 1, DATA_BYTES));
 
     testbed_from_here(bed);
-    struct act_reply second = DO(client, ACT_CONNECT, .slot = DEFER_SUBJECT, .port = TESTBED_PORT);
-    testbed_check_rc(bed, "connect_2", "0", &second, "0");
+    CHECK(bed, "connect_2", "0", client, ACT_CONNECT, .slot = DEFER_SUBJECT, .port = TESTBED_PORT);
     backlog_await(bed, "delivered c>s:ack");
     silent = backlog_look(bed, TESTBED_PORT, "another, silent");
     backlog_check_rise(bed, "acks_put_off", 2, first, silent, BACKLOG_DEFER_DROP);
     testbed_check_bool(bed, "readable_2", false,
                        DO(server, ACT_POLL, .number = POLLIN, .timeout_ns = 0).rc > 0);
-    testbed_check_text(bed, "client_state_2", "ESTABLISHED",
-                       testbed_state_name((int)DO(client, ACT_INFO, .slot = DEFER_SUBJECT).rc));
+    testbed_check_state(bed, "client_state_2", TCP_ESTABLISHED,
+                        (int)DO(client, ACT_INFO, .slot = DEFER_SUBJECT).rc);
     backlog_await_queue(bed, TESTBED_PORT, 1);
     backlog_look(bed, TESTBED_PORT, "the time was up");
     accepted += backlog_accept(bed, server, 0, DEFER_SUBJECT, 1);
@@ -85,7 +83,7 @@ const struct scenario backlog_deferred_accept = {
             "sent again, and this time its ACK makes a connection, without data. Protocols where "
             "the server speaks first gain nothing: their clients wait for that time.",
     .settings = backlog_settings,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C SYN,ACK", "C>S ACK"),
+    .flags = FLAGS(HANDSHAKE, "S>C SYN,ACK", "C>S ACK"),
     .server_states = STATES("SYN-RECEIVED", "ESTABLISHED"),
     .play = play_deferred_accept,
 };
@@ -97,7 +95,7 @@ const struct scenario backlog_deferred_accept = {
 enum { ASKED = 1, QUICK, QUICK_TOO, OVER, REFUSED, OPEN_END };
 
 /* The server's cookies come from a key; another key refuses the cookies of the one before. */
-AGENT_CALL(set_key)
+static AGENT_CALL(set_key)
 {
     unsigned char key[16];
     int fd = self->slots[act->slot].fd;
@@ -168,12 +166,10 @@ static void list_connections(struct testbed *bed, const struct act_reply *connec
     testbed_table(bed, "connections", "The connections, one after the other");
     for (int i = ASKED; i < OPEN_END; i++) {
         int64_t in_syn = bytes_of(bed, i, true), after = bytes_of(bed, i, false);
-        struct result_map *row = testbed_row(bed);
-        result_set_text(bed->arena, row, "connection", expected[i].what);
-        result_set_text(bed->arena, row, "connect", act_rc_name(connects[i].rc, "0"));
-        result_set_integer(bed->arena, row, "bytes_in_the_SYN", in_syn);
-        result_set_integer(bed->arena, row, "bytes_after_it", after);
-        result_set_bool(bed->arena, row, "SYN_data_acknowledged", acknowledged[i]);
+        testbed_row(bed, TEXT("connection", expected[i].what),
+                    TEXT("connect", act_rc_name(connects[i].rc, "0")),
+                    INTEGER("bytes_in_the_SYN", in_syn), INTEGER("bytes_after_it", after),
+                    BOOL("SYN_data_acknowledged", acknowledged[i]));
         testbed_check_integer(bed, expected[i].in_syn, expected[i].bytes_in_syn, in_syn);
         testbed_check_integer(bed, expected[i].after, expected[i].bytes_after, after);
     }
@@ -212,9 +208,8 @@ static void overflow(struct testbed *bed, const struct backlog_sample *before, s
     int64_t bytes = taken->bytes;
     take(bed, QUICK, taken);
     testbed_check_integer(bed, "data_when_accepted", DATA_BYTES, taken->bytes - bytes);
-    testbed_check_text(
-        bed, "state_when_accepted", "SYN-RECEIVED",
-        testbed_state_name((int)DO(testbed_server(bed), ACT_INFO, .slot = QUICK).rc));
+    testbed_check_state(bed, "state_when_accepted", TCP_SYN_RECV,
+                        (int)DO(testbed_server(bed), ACT_INFO, .slot = QUICK).rc);
     backlog_look(bed, TESTBED_PORT, "one accepted");
     open_fast(bed, OVER, connects);
     backlog_await_queue(bed, TESTBED_PORT, 2);
@@ -277,7 +272,7 @@ static const struct scenario_setting fast_open_settings[] = {
         "handshake, with the data sent again. A cookie that the server refuses costs no more "     \
         "than that. A successful connect says nothing here: failures come from the first "         \
         "write.",                                                                                  \
-    .settings = fast_open_settings, .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK"),           \
+    .settings = fast_open_settings, .flags = FLAGS(HANDSHAKE),                                     \
     .server_states = STATES("SYN-RECEIVED", "ESTABLISHED"), .play = play_fast_open
 
 const struct scenario connect_fast_open = {

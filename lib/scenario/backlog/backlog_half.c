@@ -45,10 +45,9 @@ static void check_half_open(struct testbed *bed, const char *key, int64_t backlo
         backlog_model_half_open(backlog_release(), backlog, MAX_SYN_BACKLOG, false);
 
     if (range.min == range.max)
-        testbed_expect_integer(bed, key, range.min);
+        testbed_check_integer(bed, key, range.min, seen);
     else
-        testbed_expect_range(bed, key, range.min, range.max);
-    testbed_observe_integer(bed, key, seen);
+        testbed_check_range(bed, key, range.min, range.max, seen);
 }
 
 static void play_syn_queue_full(struct testbed *bed)
@@ -105,10 +104,8 @@ const struct scenario backlog_syn_queue_full = {
             "the accept queue and does not move. With cookies neither limit drops anything. The "
             "clients send their SYNs again and connect a second late.",
     .differs = "Each queue has the backlog for itself.",
-    .settings = (const struct scenario_setting[]){BACKLOG_SETTINGS,
-                                                  {SCENARIO_SERVER, "tcp_syncookies", "0", 0},
-                                                  {SCENARIO_SERVER, "tcp_max_syn_backlog", "8", 0},
-                                                  {0}},
+    .settings = SETTINGS(BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_syncookies", "0", 0},
+                         {SCENARIO_SERVER, "tcp_max_syn_backlog", "8", 0}),
     .play = play_syn_queue_full,
 };
 
@@ -141,7 +138,7 @@ static void judge_life(struct testbed *bed, const struct kernel_timers_settings 
     testbed_check_bool(bed, "forgotten_early", false,
                        !seen || life_ns < plan.failed_ns - 2 * settings->tick_ns);
     testbed_check_bool(bed, "there_too_long", false, !seen || there_ns - seen_ns[0] > latest_ns);
-    testbed_observe_integer(bed, "life_ns", life_ns);
+    testbed_observe(bed, INTEGER("life_ns", life_ns));
 }
 
 static bool half_open(struct testbed *bed)
@@ -159,8 +156,7 @@ static void play_synack_retries(struct testbed *bed)
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
     int lost = testbed_fault(bed, "drop ack dir c>s");
     backlog_look(bed, TESTBED_PORT, "listening");
-    struct act_reply connect = DO(client, ACT_CONNECT, .port = TESTBED_PORT);
-    testbed_check_rc(bed, "connect", "0", &connect, "0");
+    CHECK(bed, "connect", "0", client, ACT_CONNECT, .port = TESTBED_PORT);
     backlog_look(bed, TESTBED_PORT, "connect returned");
 
     int64_t end_ns = clock_mono_ns() + plan.failed_ns + TESTBED_LIMIT_NS;
@@ -170,14 +166,12 @@ static void play_synack_retries(struct testbed *bed)
         poll(NULL, 0, WAIT_LOOK_MS);
     }
     int64_t gone_ns = clock_mono_ns() - bed->started_mono_ns;
-    testbed_check_text(bed, "client_state", "ESTABLISHED",
-                       testbed_state_name((int)DO(client, ACT_INFO).rc));
+    testbed_check_state(bed, "client_state", TCP_ESTABLISHED, (int)DO(client, ACT_INFO).rc);
     backlog_look(bed, TESTBED_PORT, "forgotten");
     testbed_unfault(bed, lost);
     DO(client, ACT_WRITE, .bytes = LIFE_DATA_BYTES);
     testbed_saw(bed, "delivered s>c:rst", 3 * NS_PER_SEC);
-    struct act_reply read = DO(client, ACT_READ, .bytes = 1, .flags = MSG_DONTWAIT);
-    testbed_check_rc(bed, "read", "ECONNRESET", &read, "EOF");
+    CHECK(bed, "read", "ECONNRESET", client, ACT_READ, .bytes = 1, .flags = MSG_DONTWAIT);
     testbed_expect_flags_begin(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK x", "S>C SYN,ACK",
                                "C>S ACK x", NULL);
     backlog_tables(bed, NULL);
@@ -193,7 +187,6 @@ const struct scenario backlog_synack_retries = {
             "It never tells the client, whose connect has returned: the connection ends with the "
             "client's next segment, which is answered with RST.",
     .settings =
-        (const struct scenario_setting[]){
-            BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_synack_retries", "2", SETTING_TIMER}, {0}},
+        SETTINGS(BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_synack_retries", "2", SETTING_TIMER}),
     .play = play_synack_retries,
 };

@@ -5,10 +5,8 @@
  * one before it wakes would sleep on, and on an idle machine most do. */
 #include "scenario/backlog/backlog.h"
 
-#include "base/cleanup.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
@@ -126,7 +124,7 @@ static int open_listeners(struct agent_self *self, const struct mode *mode, uint
 }
 
 /* number: the mode */
-AGENT_CALL(do_start)
+static AGENT_CALL(do_start)
 {
     const struct mode *mode = &modes[act->number];
     pid_t parent = getpid();
@@ -148,7 +146,7 @@ AGENT_CALL(do_start)
     return 0;
 }
 
-AGENT_CALL(do_end)
+static AGENT_CALL(do_end)
 {
     for (int i = 0; i < WAITERS; i++) {
         if (herd->waiters[i].pid > 0) {
@@ -165,7 +163,7 @@ AGENT_CALL(do_end)
     return 0;
 }
 
-AGENT_CALL(do_open_gate)
+static AGENT_CALL(do_open_gate)
 {
     atomic_fetch_add(&herd->gate, 1);
     syscall(SYS_futex, &herd->gate, FUTEX_WAKE, WAITERS, NULL, NULL, 0);
@@ -196,7 +194,7 @@ static bool settled(struct herd_count *count)
 /* Waits until nobody runs: each is at the closed gate or asleep in its call, and at least `bytes`
  * have woken and `number` accepted in all → reply.data. A process that was woken runs from that
  * moment on, so that nobody is missed. */
-AGENT_CALL(do_settle)
+static AGENT_CALL(do_settle)
 {
     int64_t end_ns = clock_mono_ns() + SETTLE_NS;
     struct herd_count count, before = {0};
@@ -251,7 +249,6 @@ static void connect_one(struct testbed *bed, size_t index, int number, struct he
 
 static void list_mode(struct testbed *bed, const struct mode *mode, const struct herd_count *count)
 {
-    struct result_map *row = testbed_row(bed);
     int expected = mode->woken * CONNECTIONS;
     int most = 0, some = 0;
 
@@ -262,13 +259,10 @@ static void list_mode(struct testbed *bed, const struct mode *mode, const struct
     testbed_check_text(
         bed, mode->key, arena_printf(bed->arena, "%d woken for %d", expected, CONNECTIONS),
         arena_printf(bed->arena, "%d woken for %d", count->all_woken, count->all_accepted));
-    result_set_text(bed->arena, row, "way", mode->name);
-    result_set_integer(bed->arena, row, "processes", WAITERS);
-    result_set_integer(bed->arena, row, "connections", count->all_accepted);
-    result_set_integer(bed->arena, row, "woken", count->all_woken);
-    result_set_integer(bed->arena, row, "in_vain", count->all_woken - count->all_accepted);
-    result_set_integer(bed->arena, row, "had_some", some);
-    result_set_integer(bed->arena, row, "most_by_one", most);
+    testbed_row(bed, TEXT("way", mode->name), INTEGER("processes", WAITERS),
+                INTEGER("connections", count->all_accepted), INTEGER("woken", count->all_woken),
+                INTEGER("in_vain", count->all_woken - count->all_accepted),
+                INTEGER("had_some", some), INTEGER("most_by_one", most));
 }
 
 static void play_mode(struct testbed *bed, size_t index)
@@ -294,7 +288,7 @@ static void play_herd(struct testbed *bed)
     testbed_table(bed, "herd", "Who wakes for a connection, and who gets it");
     for (size_t i = 0; i < MODES; i++)
         play_mode(bed, i);
-    testbed_expect_flags_begin(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", NULL);
+    testbed_expect_flags_begin(bed, HANDSHAKE, NULL);
 }
 
 const struct scenario backlog_herd = {

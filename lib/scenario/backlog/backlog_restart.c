@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -69,7 +68,7 @@ static _Noreturn void serve(int listener, int ready, pid_t parent)
 
 /* Starts the successor of slot 0's listener and waits until it serves. flags: it has a listener of
  * its own. */
-AGENT_CALL(do_start)
+static AGENT_CALL(do_start)
 {
     pid_t parent = getpid();
     int old = self->slots[act->slot].fd, pair[2];
@@ -91,7 +90,7 @@ AGENT_CALL(do_start)
 }
 
 /* Accepts and serves what is queued, and no more → how many. */
-AGENT_CALL(do_drain)
+static AGENT_CALL(do_drain)
 {
     struct sock *listener = &self->slots[act->slot];
     int count = 0, fd;
@@ -143,12 +142,11 @@ static void list_way(struct testbed *bed, const struct way *way, const char *con
 {
     static const char *const columns[] = {
         [QUEUED] = "queued", [HALF] = "half_open", [MEANWHILE] = "meanwhile", [AFTER] = "after"};
-    struct result_map *row = testbed_row(bed);
 
     testbed_check_text(bed, way->key, way->expected,
                        arena_printf(bed->arena, "%s, %s, %s, %s", seen[QUEUED], seen[HALF],
                                     seen[MEANWHILE], seen[AFTER]));
-    result_set_text(bed->arena, row, "way", way->name);
+    struct result_map *row = testbed_row(bed, TEXT("way", way->name));
     for (int i = 0; i < CLIENTS; i++)
         result_set_text(bed->arena, row, columns[i], seen[i]);
 }
@@ -212,8 +210,7 @@ const struct scenario backlog_graceful_restart = {
             "the queues belong to the socket; or, since Linux 5.14, with tcp_migrate_req, which "
             "moves them to the other listener.",
     .settings =
-        (const struct scenario_setting[]){
-            BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_migrate_req", "0", SETTING_OPTIONAL}, {0}},
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C RST,ACK"),
+        SETTINGS(BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_migrate_req", "0", SETTING_OPTIONAL}),
+    .flags = FLAGS(HANDSHAKE, "S>C RST,ACK"),
     .play = play_graceful_restart,
 };

@@ -64,14 +64,9 @@ static const struct backlog_sample *die(struct testbed *bed, struct share *share
 
 static void list_share(struct testbed *bed, const char *setting, const struct share *share)
 {
-    struct result_map *row = testbed_row(bed);
-
-    result_set_text(bed->arena, row, "tcp_migrate_req", setting);
-    result_set_integer(bed->arena, row, "one_has", share->queued[0]);
-    result_set_integer(bed->arena, row, "other_has", share->queued[1]);
-    result_set_integer(bed->arena, row, "reset", share->reset);
-    result_set_integer(bed->arena, row, "left", share->left);
-    result_set_integer(bed->arena, row, "accepted", share->accepted);
+    testbed_row(bed, TEXT("tcp_migrate_req", setting), INTEGER("one_has", share->queued[0]),
+                INTEGER("other_has", share->queued[1]), INTEGER("reset", share->reset),
+                INTEGER("left", share->left), INTEGER("accepted", share->accepted));
 }
 
 /* How many each gets is chance; what must be follows from it. */
@@ -139,8 +134,7 @@ const struct scenario backlog_reuseport = {
         "ones included (TCPMigrateReqSuccess), and none is lost. A slow process makes its own "
         "share wait although the others are idle.",
     .settings =
-        (const struct scenario_setting[]){
-            BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_migrate_req", "0", SETTING_OPTIONAL}, {0}},
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C RST,ACK"),
+        SETTINGS(BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_migrate_req", "0", SETTING_OPTIONAL}),
+    .flags = FLAGS(HANDSHAKE, "S>C RST,ACK"),
     .play = play_reuseport,
 };

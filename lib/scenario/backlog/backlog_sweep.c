@@ -1,11 +1,9 @@
 /* How much fits: the backlog against the number of connections that are queued. */
 #include "scenario/backlog/backlog.h"
 
-#include "base/cleanup.h"
 #include "diagnosis/backlog_model.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +21,7 @@ static int clients[CLIENTS_MAX];
 static size_t client_count;
 
 /* Begins one more connect to the port → 0, -EINPROGRESS, or why not. */
-AGENT_CALL(do_connect_more)
+static AGENT_CALL(do_connect_more)
 {
     struct sock_address address;
     struct rlimit limit;
@@ -49,7 +47,7 @@ struct client_count {
     int64_t established, waiting;
 };
 
-AGENT_CALL(do_count_clients)
+static AGENT_CALL(do_count_clients)
 {
     struct client_count count = {0};
 
@@ -62,7 +60,7 @@ AGENT_CALL(do_count_clients)
     return 0;
 }
 
-AGENT_CALL(do_close_clients)
+static AGENT_CALL(do_close_clients)
 {
     while (client_count)
         close(clients[--client_count]);
@@ -79,7 +77,7 @@ struct decided {
 
 /* Waits until the listener (slot 0) has more than `number` in its queue or ListenOverflows is above
  * `bytes`, whichever comes, or the timeout. */
-AGENT_CALL(do_decide)
+static AGENT_CALL(do_decide)
 {
     int64_t end_ns = clock_mono_ns() + act->timeout_ns;
     struct act ask = {.verb = ACT_COUNTER, .text = "TcpExt ListenOverflows"};
@@ -183,16 +181,14 @@ static const char *const systems[] = {
 static void list_row(struct testbed *bed, const struct sweep *sweep, const struct sweep_row *row)
 {
     struct arena *arena = bed->arena;
-    struct result_map *map = testbed_row(bed);
     bool book = row->backlog >= 0 && row->backlog <= 14;
 
-    result_set_integer(arena, map, "backlog", row->backlog);
-    result_set_integer(arena, map, "queued", row->queued);
-    result_set_integer(arena, map, "formula", row->expected);
-    result_set_integer(arena, map, "connects", row->clients.established);
-    result_set_integer(arena, map, "before_4_10",
-                       backlog_model_believed(BACKLOG_MODEL_RELEASE(4, 9),
-                                              backlog_model_limit(row->backlog, sweep->somaxconn)));
+    struct result_map *map = testbed_row(
+        bed, INTEGER("backlog", row->backlog), INTEGER("queued", row->queued),
+        INTEGER("formula", row->expected), INTEGER("connects", row->clients.established),
+        INTEGER("before_4_10",
+                backlog_model_believed(BACKLOG_MODEL_RELEASE(4, 9),
+                                       backlog_model_limit(row->backlog, sweep->somaxconn))));
     for (enum backlog_model_system i = BACKLOG_MODEL_LINUX_24; book && i <= BACKLOG_MODEL_FREEBSD;
          i++)
         result_set_integer(arena, map, systems[i], backlog_model_of(i, row->backlog));
@@ -222,7 +218,7 @@ static void play_sweep(struct testbed *bed)
     testbed_check_text(bed, "queued", pairs(bed, &sweep, false), pairs(bed, &sweep, true));
     testbed_check_bool(bed, "next_syn_dropped", true, all_dropped);
     testbed_check_bool(bed, "clients_agree", true, believed);
-    testbed_observe_integer(bed, "somaxconn", sweep.somaxconn);
+    testbed_observe(bed, INTEGER("somaxconn", sweep.somaxconn));
 }
 
 static const struct scenario_setting sweep_settings[] = {
@@ -291,9 +287,7 @@ const struct scenario backlog_somaxconn_clamp = {
             "called again, which works on the same socket and keeps what is queued (most servers "
             "do so when they are restarted or reloaded). ss -ltn shows the limit as Send-Q, and "
             "TCP_INFO has it.",
-    .settings = (const struct scenario_setting[]){BACKLOG_SETTINGS,
-                                                  {SCENARIO_SERVER, "core/somaxconn", "4", 0},
-                                                  {0}},
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK"),
+    .settings = SETTINGS(BACKLOG_SETTINGS, {SCENARIO_SERVER, "core/somaxconn", "4", 0}),
+    .flags = FLAGS(HANDSHAKE),
     .play = play_somaxconn_clamp,
 };

@@ -54,7 +54,7 @@ static int count_socket(void *context, const struct sock_diag_entry *entry)
 }
 
 /* In an agent. flags: whether the port is the own one (the server's), and whether to count. */
-AGENT_CALL(do_survey)
+static AGENT_CALL(do_survey)
 {
     struct backlog_survey survey = {0};
     uint16_t port = agent_self_port(self, act->port);
@@ -147,15 +147,12 @@ static void list_queues(struct testbed *bed, const struct backlog_watch *watch)
     testbed_table(bed, "queues", "The queues over time");
     for (size_t i = 0; i < watch->count; i++) {
         const struct backlog_sample *sample = &watch->samples[i];
-        struct result_map *row = testbed_row(bed);
-        result_set_text(bed->arena, row, "when", sample->when);
-        result_set_integer(bed->arena, row, "at_ns", sample->at_ns);
-        result_set_integer(bed->arena, row, "accept_queue", sample->server.queue);
-        result_set_integer(bed->arena, row, "limit", sample->server.limit);
-        result_set_integer(bed->arena, row, "half_open", sample->server.states[TCP_SYN_RECV]);
-        result_set_integer(bed->arena, row, "clients_connected",
-                           sample->client.states[TCP_ESTABLISHED]);
-        result_set_integer(bed->arena, row, "clients_waiting", sample->client.states[TCP_SYN_SENT]);
+        testbed_row(bed, TEXT("when", sample->when), INTEGER("at_ns", sample->at_ns),
+                    INTEGER("accept_queue", sample->server.queue),
+                    INTEGER("limit", sample->server.limit),
+                    INTEGER("half_open", sample->server.states[TCP_SYN_RECV]),
+                    INTEGER("clients_connected", sample->client.states[TCP_ESTABLISHED]),
+                    INTEGER("clients_waiting", sample->client.states[TCP_SYN_SENT]));
     }
 }
 
@@ -172,10 +169,9 @@ static void list_counters(struct testbed *bed, const struct backlog_watch *watch
         if (!moved)
             testbed_table(bed, "counters", "The server's counters that moved");
         moved = true;
-        struct result_map *row = testbed_row(bed);
-        result_set_text(bed->arena, row, "counter", counter_names[i]);
-        result_set_integer(bed->arena, row, "before", first->server.counters[i]);
-        result_set_integer(bed->arena, row, "after", last->server.counters[i]);
+        testbed_row(bed, TEXT("counter", counter_names[i]),
+                    INTEGER("before", first->server.counters[i]),
+                    INTEGER("after", last->server.counters[i]));
     }
 }
 
@@ -184,7 +180,6 @@ static void summarize(struct testbed *bed, const struct backlog_watch *watch)
 {
     const struct backlog_sample *first = &watch->samples[0];
     const struct backlog_sample *last = &watch->samples[watch->count - 1];
-    struct result_map *row = testbed_summary(bed);
     int64_t queue = 0, half_open = 0;
     const char *moved = "";
 
@@ -198,9 +193,8 @@ static void summarize(struct testbed *bed, const struct backlog_watch *watch)
         if (backlog_rise(first, last, i) > 0)
             moved = arena_printf(bed->arena, "%s%s%s +%d", moved, *moved ? ", " : "",
                                  counter_names[i], (int)backlog_rise(first, last, i));
-    result_set_integer(bed->arena, row, "most_queued", queue);
-    result_set_integer(bed->arena, row, "most_half_open", half_open);
-    result_set_text(bed->arena, row, "counters", *moved ? moved : "-");
+    testbed_summarize(bed, INTEGER("most_queued", queue), INTEGER("most_half_open", half_open),
+                      TEXT("counters", *moved ? moved : "-"));
 }
 
 /* "1, 2, 3": the accept queue in each sample. */
@@ -327,7 +321,7 @@ int64_t backlog_read(struct testbed *bed, int slot, int64_t bytes)
 }
 
 /* In an agent. text: "PATH=VALUE" */
-AGENT_CALL(do_set)
+static AGENT_CALL(do_set)
 {
     char path[ACT_WORDS_MAX + 16];
     const char *equals = strchr(act->text, '=');

@@ -48,8 +48,8 @@ struct connect_attempt connect_try(struct testbed *bed, enum act_to to)
 void connect_check_took(struct testbed *bed, const struct connect_attempt *attempt,
                         int64_t planned_ns)
 {
-    testbed_expect_time(bed, "took_ns", &attempt->settings, planned_ns);
-    testbed_observe_integer(bed, "took_ns", connect_took_ns(&attempt->connect));
+    testbed_check_time(bed, "took_ns", &attempt->settings, planned_ns,
+                       connect_took_ns(&attempt->connect));
 }
 
 void connect_check_schedule(struct testbed *bed, const struct connect_attempt *attempt)
@@ -67,8 +67,8 @@ void connect_check_schedule(struct testbed *bed, const struct connect_attempt *a
                    host->failed_ns);
     connect_check_took(bed, attempt, plan->failed_ns);
     if (seen == plan->sent_count && seen) {
-        testbed_expect_time(bed, "last_syn_ns", &attempt->settings, plan->sent_ns[seen - 1]);
-        testbed_observe_integer(bed, "last_syn_ns", seen_ns[seen - 1] - seen_ns[0]);
+        testbed_check_time(bed, "last_syn_ns", &attempt->settings, plan->sent_ns[seen - 1],
+                           seen_ns[seen - 1] - seen_ns[0]);
     }
 }
 
@@ -81,20 +81,17 @@ static const char *about(struct testbed *bed, int64_t took_ns)
 
 void connect_summary(struct testbed *bed, const struct act_reply *connect)
 {
-    struct result_map *summary = testbed_summary(bed);
-
     testbed_finish(bed);
     if (!testbed_runs_for(bed, "connect-timeout"))
         return;
-    result_set_text(bed->arena, summary, "connect", act_rc_name(connect->rc, "0"));
-    result_set_text(bed->arena, summary, "after", about(bed, connect_took_ns(connect)));
+    testbed_summarize(bed, TEXT("connect", act_rc_name(connect->rc, "0")),
+                      TEXT("after", about(bed, connect_took_ns(connect))));
     if (bed->result->captured)
-        result_set_integer(bed->arena, summary, "SYNs",
-                           (int64_t)testbed_times(bed, "syn", LAB_FROM_CLIENT, NULL, 0));
-    result_set_text(bed->arena, summary, "the book",
-                    !bed->scenario->book     ? "nothing"
-                    : bed->scenario->differs ? "something else"
-                                             : "the same");
+        testbed_summarize(
+            bed, INTEGER("SYNs", (int64_t)testbed_times(bed, "syn", LAB_FROM_CLIENT, NULL, 0)));
+    testbed_summarize(bed, TEXT("the book", !bed->scenario->book     ? "nothing"
+                                            : bed->scenario->differs ? "something else"
+                                                                     : "the same"));
 }
 
 /* ---- accepted ---- */
@@ -119,7 +116,7 @@ const struct scenario connect_accepted = {
     .here = "The same. The kernel makes the handshake: it needs no accept.",
     .loopback = true,
     .play = play_accepted,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK"),
+    .flags = FLAGS(HANDSHAKE),
     .client_states = STATES("SYN-SENT", "ESTABLISHED"),
     .server_states = STATES("SYN-RECEIVED", "ESTABLISHED"),
 };
@@ -131,7 +128,7 @@ static void play_refused(struct testbed *bed)
     struct connect_attempt attempt = connect_try(bed, ACT_TO_PEER);
 
     testbed_check_rc(bed, "connect", "ECONNREFUSED", &attempt.connect, "0");
-    testbed_observe_integer(bed, "took_ns", connect_took_ns(&attempt.connect));
+    testbed_observe(bed, INTEGER("took_ns", connect_took_ns(&attempt.connect)));
     testbed_check_state(bed, "state_left", TCP_CLOSE, attempt.state_left);
     connect_summary(bed, &attempt.connect);
 }

@@ -24,20 +24,18 @@ static void on_signal(int number)
 }
 
 /* act.flags: SA_RESTART or 0. */
-static int64_t catch_signal(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(catch_signal)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = act->flags};
 
-    (void)reply;
     handler_trace = self->recorder.trace;
     int rc = sigaction(SIGUSR1, &action, NULL) ? -errno : 0;
     syscall_recorder_note(&self->recorder, "sigaction", -1, rc);
     return rc;
 }
 
-static int64_t set_blocking(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(set_blocking)
 {
-    (void)reply;
     return sock_set_nonblocking(&self->slots[act->slot], act->flags != 0);
 }
 

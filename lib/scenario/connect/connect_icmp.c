@@ -2,9 +2,6 @@
  * nobody on the link answers. */
 #include "scenario/connect/connect.h"
 
-#include <errno.h>
-#include <string.h>
-
 #define MESSAGES_MAX 4
 #define DEVICE       "eth0" /* what a host of the lab calls its link */
 
@@ -34,10 +31,7 @@ static int answer_with(struct testbed *bed, const char *message)
 
 static void list_message(struct testbed *bed, const char *message, const struct act_reply *connect)
 {
-    struct result_map *row = testbed_row(bed);
-
-    result_set_text(bed->arena, row, "icmp", message);
-    result_set_text(bed->arena, row, "connect", act_rc_name(connect->rc, "0"));
+    testbed_row(bed, TEXT("icmp", message), TEXT("connect", act_rc_name(connect->rc, "0")));
 }
 
 /* Usually the error ends the connect. When it arrives while the call holds the socket (a busy
@@ -63,7 +57,7 @@ static void play_icmp(struct testbed *bed)
     struct connect_attempt attempt = connect_try(bed, ACT_TO_PEER);
 
     testbed_check_rc(bed, "connect", cases->error, &attempt.connect, "0");
-    testbed_observe_integer(bed, "took_ns", connect_took_ns(&attempt.connect));
+    testbed_observe(bed, INTEGER("took_ns", connect_took_ns(&attempt.connect)));
     testbed_check_state(bed, "state_left", TCP_CLOSE, attempt.state_left);
     testbed_table(bed, "messages", "What else may come, and what connect makes of it");
     list_message(bed, cases->message, &attempt.connect);
@@ -177,7 +171,7 @@ static void play_no_neighbour(struct testbed *bed)
     connect_check_took(bed, &attempt, planned_ns);
     testbed_timing(bed, "the neighbour counts as unreachable", planned_ns,
                    connect_took_ns(&attempt.connect), RESULT_UNKNOWN);
-    testbed_observe_integer(bed, "solicitations", solicitations);
+    testbed_observe(bed, INTEGER("solicitations", solicitations));
     connect_summary(bed, &attempt.connect);
     testbed_check_integer(bed, "segments_on_the_wire", 0,
                           bed->subject ? (int64_t)bed->subject->flags.count : 0);

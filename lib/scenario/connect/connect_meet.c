@@ -2,8 +2,6 @@
 #include "scenario/connect/connect.h"
 
 #include "scenario/engine/agent_self.h"
-#include <errno.h>
-#include <poll.h>
 
 #define CLIENT_PORT (TESTBED_PORT + 1)
 
@@ -49,12 +47,11 @@ const struct scenario connect_simultaneous_open = {
 
 /* ---- self-connect ---- */
 
-static int64_t same_ends(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(same_ends)
 {
     struct sock_address local, peer;
     int fd = self->slots[act->slot].fd;
 
-    (void)reply;
     return !sock_local_address(fd, &local) && !sock_peer_address(fd, &peer) &&
            sock_address_equal(&local, &peer);
 }

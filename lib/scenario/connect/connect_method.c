@@ -9,8 +9,6 @@
 
 #include "scenario/connect/connect.h"
 #include "scenario/engine/agent_self.h"
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <string.h>
 
 #define SHORT_NS     (1500 * NS_PER_MS) /* between two SYNs of any schedule */
@@ -62,7 +60,7 @@ static uint32_t chosen(const struct testbed *bed)
 }
 
 /* The socket is closed at once, which stops the kernel from trying on. */
-static int64_t attempt_call(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(attempt_call)
 {
     struct act timed = *act;
 
@@ -223,16 +221,11 @@ static const char *limit_text(struct testbed *bed, const struct attempt *attempt
 static void add_row(struct testbed *bed, const struct attempt *attempt, const struct outcome *seen,
                     const char *can)
 {
-    struct arena *arena = bed->arena;
-    struct result_map *row = testbed_row(bed);
-
-    result_set_text(arena, row, "method", sock_connect_methods[attempt->method].name);
-    result_set_text(arena, row, "limit", limit_text(bed, attempt));
-    result_set_text(arena, row, "caller_sees", seen_by_caller(bed, attempt, seen));
-    result_set_integer(arena, row, "after_ns", seen->after_ns);
-    result_set_integer(arena, row, "syns", seen->syns);
-    result_set_text(arena, row, "socket", seen->state);
-    result_set_text(arena, row, "can", can);
+    testbed_row(bed, TEXT("method", sock_connect_methods[attempt->method].name),
+                TEXT("limit", limit_text(bed, attempt)),
+                TEXT("caller_sees", seen_by_caller(bed, attempt, seen)),
+                INTEGER("after_ns", seen->after_ns), INTEGER("syns", seen->syns),
+                TEXT("socket", seen->state), TEXT("can", can));
 }
 
 static void check_method(struct testbed *bed, const struct connect_attempt *own,
@@ -248,9 +241,8 @@ static void check_method(struct testbed *bed, const struct connect_attempt *own,
     }
     const char *can = ability(connect_took_ns(&own->connect), seen[0].after_ns, seen[1].after_ns);
     testbed_check_text(bed, name, outcome_text(bed, &expected[0]), outcome_text(bed, &seen[0]));
-    testbed_expect_time(bed, arena_printf(bed->arena, "%s_ns", name), &own->settings,
-                        expected[0].after_ns);
-    testbed_observe_integer(bed, arena_printf(bed->arena, "%s_ns", name), seen[0].after_ns);
+    testbed_check_time(bed, arena_printf(bed->arena, "%s_ns", name), &own->settings,
+                       expected[0].after_ns, seen[0].after_ns);
     testbed_check_text(bed, arena_printf(bed->arena, "%s_can", name),
                        ability(own->plan.failed_ns, expected[0].after_ns, expected[1].after_ns),
                        can);

@@ -174,27 +174,22 @@ static void add_row(struct crash *crash, const char *call, const char *returned,
 
     if (!bed->result->table_count)
         testbed_table(bed, "survivor", "What the survivor's calls returned");
-    struct result_map *row = testbed_row(bed);
-    result_set_text(bed->arena, row, "call", call);
-    result_set_text(bed->arena, row, "returned", returned);
-    result_set_integer(bed->arena, row, "took_ns", took_ns);
-    result_set_integer(bed->arena, row, "after_it_ns", after_ns);
+    testbed_row(bed, TEXT("call", call), TEXT("returned", returned), INTEGER("took_ns", took_ns),
+                INTEGER("after_it_ns", after_ns));
 }
 
 /* The first call that told of the crash is the scenario's row in the summary. */
 static void summarize(struct crash *crash, const char *key, const char *returned, int64_t after_ns)
 {
     static const char *const no_news[] = {"ok", "0", "whole", "none", "OUT"};
-    struct result_map *map = testbed_summary(crash->bed);
 
-    if (!crash->at_ns || map->count)
+    if (!crash->at_ns || crash->bed->result->summary.count)
         return;
     for (size_t i = 0; i < ARRAY_SIZE(no_news); i++)
         if (!strcmp(returned, no_news[i]))
             return;
-    result_set_text(crash->bed->arena, map, "told_by", key);
-    result_set_text(crash->bed->arena, map, "returned", returned);
-    result_set_integer(crash->bed->arena, map, "after_ns", after_ns);
+    testbed_summarize(crash->bed, TEXT("told_by", key), TEXT("returned", returned),
+                      INTEGER("after_ns", after_ns));
 }
 
 void crash_returned(struct crash *crash, const char *key, const char *expected,

@@ -92,9 +92,8 @@ static void server_had_died(struct crash *crash, struct pair *pair)
 
     wait_for_pair(bed, SERVER_HAD_DIED, pair, TCP_CLOSE_WAIT, 0);
     int64_t took_ns = clock_mono_ns() - crash->at_ns;
-    testbed_expect_range(bed, "fin_wait_2_ns", FIN_WAIT_2_NS - 10 * NS_PER_MS,
-                         FIN_WAIT_2_NS + 2 * NS_PER_SEC);
-    testbed_observe_integer(bed, "fin_wait_2_ns", took_ns);
+    testbed_check_range(bed, "fin_wait_2_ns", FIN_WAIT_2_NS - 10 * NS_PER_MS,
+                        FIN_WAIT_2_NS + 2 * NS_PER_SEC, took_ns);
     testbed_timing(bed, "the end of FIN-WAIT-2 without an owner", FIN_WAIT_2_NS, took_ns,
                    own_seconds_ns("/proc/sys/net/ipv4/tcp_fin_timeout"));
     CRASH_CALL(crash, "close_at_last", "0", crash->client, ACT_CLOSE, .slot = SERVER_HAD_DIED);
@@ -104,13 +103,9 @@ static void server_had_died(struct crash *crash, struct pair *pair)
 static void tell_continuation(struct testbed *bed, enum continuation which,
                               const struct pair *before, const struct pair *after)
 {
-    struct result_map *row = testbed_row(bed);
-
-    result_set_text(bed->arena, row, "then", continuations[which].then);
-    result_set_text(bed->arena, row, "client_before", before->client);
-    result_set_text(bed->arena, row, "server_before", before->server);
-    result_set_text(bed->arena, row, "client_after", after->client);
-    result_set_text(bed->arena, row, "server_after", after->server);
+    testbed_row(bed, TEXT("then", continuations[which].then), TEXT("client_before", before->client),
+                TEXT("server_before", before->server), TEXT("client_after", after->client),
+                TEXT("server_after", after->server));
     testbed_check_text(bed, continuations[which].key, continuations[which].after,
                        arena_printf(bed->arena, "%s, %s", after->client, after->server));
 }
@@ -166,8 +161,7 @@ const struct scenario crash_close_wait = {
             "owns, after shutdown, has no timer. If neither closes, both sockets stay: a leak of "
             "CLOSE-WAIT is always the program's own bug.",
     .play = play_close_wait,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C FIN,ACK", "C>S ACK", "C>S PSH,ACK",
-                   "S>C RST"),
+    .flags = FLAGS(HANDSHAKE, "S>C FIN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C RST"),
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "CLOSE-WAIT", "CLOSED"),
 };
 
@@ -182,14 +176,11 @@ static void on_sigterm(int number)
 }
 
 /* From here on SIGTERM waits for ppoll(). */
-static int64_t catch_sigterm(struct agent_self *self, const struct act *act,
-                             struct act_reply *reply)
+static AGENT_CALL(catch_sigterm)
 {
     struct sigaction action = {.sa_handler = on_sigterm};
     sigset_t term;
 
-    (void)act;
-    (void)reply;
     sigemptyset(&term);
     sigaddset(&term, SIGTERM);
     sigprocmask(SIG_BLOCK, &term, NULL);
@@ -198,8 +189,7 @@ static int64_t catch_sigterm(struct agent_self *self, const struct act *act,
 }
 
 /* A well-behaved server: on SIGTERM it writes the rest of its response, and closes. */
-static int64_t serve_until_sigterm(struct agent_self *self, const struct act *act,
-                                   struct act_reply *reply)
+static AGENT_CALL(serve_until_sigterm)
 {
     struct pollfd polled = {.fd = self->slots[act->slot].fd, .events = POLLIN};
     sigset_t none;
@@ -266,8 +256,7 @@ static void play_shutdown(struct testbed *bed)
     crash_end_read(&crash, "read_after_sigkill", "EOF", clients[IGNORES], ACT_LIMIT_NS);
     testbed_cut(bed);
     testbed_finish(bed);
-    testbed_expect_range(bed, "fins", SERVERS, SERVERS + 1);
-    testbed_observe_integer(bed, "fins", count_fins(&bed->result->connections));
+    testbed_check_range(bed, "fins", SERVERS, SERVERS + 1, count_fins(&bed->result->connections));
 }
 
 const struct scenario crash_host_shutdown = {

@@ -5,7 +5,6 @@
 #include "base/cleanup.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -64,8 +63,7 @@ static void read_status(struct thread_report *report)
 }
 
 /* A thread for each of the slots from 1 on; how the process looked before. */
-static int64_t start_threads(struct agent_self *self, const struct act *act,
-                             struct act_reply *reply)
+static AGENT_CALL(start_threads)
 {
     struct thread_report report = {0};
 
@@ -80,12 +78,10 @@ static int64_t start_threads(struct agent_self *self, const struct act *act,
     return 0;
 }
 
-static int64_t report_threads(struct agent_self *self, const struct act *act,
-                              struct act_reply *reply)
+static AGENT_CALL(report_threads)
 {
     struct thread_report report = {0};
 
-    (void)self;
     read_status(&report);
     for (int i = 0; i < act->number; i++) {
         int64_t at_ns = __atomic_load_n(&threads[i].ended_ns, __ATOMIC_ACQUIRE);
@@ -139,14 +135,12 @@ static void tell_cost(struct testbed *bed, const struct thread_report *before,
 
     testbed_table(bed, "cost", "What a thread for each connection costs the server");
     for (size_t i = 0; i < ARRAY_SIZE(reports); i++) {
-        struct result_map *row = testbed_row(bed);
-        result_set_text(bed->arena, row, "when", when[i]);
-        result_set_integer(bed->arena, row, "threads", reports[i]->threads);
-        result_set_integer(bed->arena, row, "virtual_kib", reports[i]->virtual_kb);
-        result_set_integer(bed->arena, row, "resident_kib", reports[i]->resident_kb);
+        testbed_row(bed, TEXT("when", when[i]), INTEGER("threads", reports[i]->threads),
+                    INTEGER("virtual_kib", reports[i]->virtual_kb),
+                    INTEGER("resident_kib", reports[i]->resident_kb));
     }
-    testbed_observe_integer(bed, "virtual_kib_each",
-                            (full->virtual_kb - before->virtual_kb) / (2 * EACH));
+    testbed_observe(
+        bed, INTEGER("virtual_kib_each", (full->virtual_kb - before->virtual_kb) / (2 * EACH)));
 }
 
 static void play_vanishes(struct testbed *bed)
@@ -173,9 +167,9 @@ static void play_vanishes(struct testbed *bed)
     /* Keepalive counts from the last segment of each client, all of them before the cut. */
     testbed_timing(bed, "the last of those with keepalive", planned_ns, now.last_ns - at_ns,
                    (7200 + 9 * 75) * NS_PER_SEC);
-    testbed_expect_range(bed, "last_ended_ns", 0,
-                         kernel_timers_latest_ns(&settings, planned_ns) + NS_PER_SEC);
-    testbed_observe_integer(bed, "last_ended_ns", now.last_ns - at_ns);
+    testbed_check_range(bed, "last_ended_ns", 0,
+                        kernel_timers_latest_ns(&settings, planned_ns) + NS_PER_SEC,
+                        now.last_ns - at_ns);
     crash_check_no_timer(bed, LAB_SERVER, TESTBED_PORT, 0);
 }
 
@@ -250,8 +244,7 @@ static _Noreturn void serve_one(int fd, pid_t parent)
 /* Accepts CHILDREN connections, and forks for each. SIGCHLD is kept back until all of them have
  * ended: so many at once become one signal, which is what makes a single wait() not enough. Returns
  * how many came. */
-static int64_t serve_by_forking(struct agent_self *self, const struct act *act,
-                                struct act_reply *reply)
+static AGENT_CALL(serve_by_forking)
 {
     struct sigaction action = {.sa_handler = reapers[act->number].handler};
     pid_t parent = getpid();
@@ -284,14 +277,10 @@ static bool is_zombie(pid_t pid, int flags)
 }
 
 /* Waits until all children have ended, lets SIGCHLD through, and counts the zombies. */
-static int64_t count_zombies(struct agent_self *self, const struct act *act,
-                             struct act_reply *reply)
+static AGENT_CALL(count_zombies)
 {
     int64_t zombies = 0;
 
-    (void)self;
-    (void)act;
-    (void)reply;
     for (int i = 0; i < child_count; i++)
         is_zombie(children[i], 0);
     block_sigchld(SIG_UNBLOCK);
@@ -319,10 +308,8 @@ static void play_zombies(struct testbed *bed)
         for (int i = 0; i < CHILDREN; i++)
             DO(client, ACT_CLOSE, .slot = i);
         int64_t zombies = DO(server, ACT_CALL, .function = count_zombies).rc;
-        struct result_map *row = testbed_row(bed);
-        result_set_text(bed->arena, row, "the server has", reapers[way].what);
-        result_set_integer(bed->arena, row, "children", CHILDREN);
-        result_set_integer(bed->arena, row, "zombies", zombies);
+        testbed_row(bed, TEXT("the server has", reapers[way].what), INTEGER("children", CHILDREN),
+                    INTEGER("zombies", zombies));
         testbed_check_integer(bed, reapers[way].key, reapers[way].zombies, zombies);
     }
     testbed_check_integer(bed, "children", (int64_t)REAPERS * CHILDREN, forked);

@@ -63,9 +63,7 @@ const struct scenario crash_host_user_timeout = {
     .here = "TCP_USER_TIMEOUT (RFC 5482) replaces tcp_retries2 for this socket. It runs from the "
             "first retransmission, not from the write, and shortens the last interval. The error "
             "is the same: ETIMEDOUT.",
-    .settings =
-        (const struct scenario_setting[]){{SCENARIO_BOTH, "tcp_retries2", "15", SETTING_TIMER},
-                                          {0}},
+    .settings = SETTINGS({SCENARIO_BOTH, "tcp_retries2", "15", SETTING_TIMER}),
     .delay_ns = CRASH_DELAY_NS,
     .play = play_user_timeout,
 };
@@ -117,9 +115,7 @@ const struct scenario crash_host_closing = {
     .here = "close returns at once, and no call reports how it ended. The kernel keeps the socket "
             "in FIN-WAIT-1 and retransmits the FIN for a while: tcp_orphan_retries, where 0 stands "
             "for 8, which is a time of 102.2 s or more. With SO_LINGER close would wait.",
-    .settings =
-        (const struct scenario_setting[]){{SCENARIO_BOTH, "tcp_orphan_retries", "2", SETTING_TIMER},
-                                          {0}},
+    .settings = SETTINGS({SCENARIO_BOTH, "tcp_orphan_retries", "2", SETTING_TIMER}),
     .delay_ns = CRASH_DELAY_NS,
     .play = play_closing,
 };
@@ -169,7 +165,7 @@ const struct scenario crash_host_idle = {
             "says; the socket stays ESTABLISHED, without a timer.",
     .settings = crash_quick_keepalive,
     .play = play_idle,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK"),
+    .flags = FLAGS(HANDSHAKE),
     .client_states = STATES("SYN-SENT", "ESTABLISHED"),
 };
 

@@ -113,26 +113,22 @@ static void summarize(struct crash *crash, const struct cell *cell, int64_t told
 {
     static const char *const when[] = {"at once", "by a timer", "never"};
     struct testbed *bed = crash->bed;
-    struct result_map *map = testbed_summary(bed);
     const struct result_value *returned = result_get(&bed->result->observed, "returns");
     const struct result_value *took = result_get(&bed->result->observed, "failed_after_ns");
     bool timer = cell->when == BY_TIMER;
 
-    *map = (struct result_map){0}; /* a cell has a row of another kind */
-    result_set_text(bed->arena, map, "situation", crash_situations[cell->situation]);
-    result_set_text(bed->arena, map, "peer", crash_fates[cell->fate]);
-    result_set_text(bed->arena, map, "call", cell->call);
-    result_set_text(bed->arena, map, "returns", returned ? returned->text : NULL);
-    result_set_text(bed->arena, map, "when", when[cell->when]);
-    result_set_integer(bed->arena, map, "after_ns",
-                       took                    ? took->integer
-                       : cell->when == AT_ONCE ? told_ns - crash->at_ns
-                                               : RESULT_UNKNOWN);
-    result_set_integer(bed->arena, map, "predicted_ns",
-                       timer ? crash_timer_ns(&crash->settings, &crash->socket, cell->timer)
-                             : RESULT_UNKNOWN);
-    result_set_integer(bed->arena, map, "this_host_ns",
-                       timer ? crash_timer_here_ns(crash, cell->timer) : RESULT_UNKNOWN);
+    bed->result->summary = (struct result_map){0}; /* a cell has a row of another kind */
+    testbed_summarize(
+        bed, TEXT("situation", crash_situations[cell->situation]),
+        TEXT("peer", crash_fates[cell->fate]), TEXT("call", cell->call),
+        TEXT("returns", returned ? returned->text : NULL), TEXT("when", when[cell->when]),
+        INTEGER("after_ns", took                    ? took->integer
+                            : cell->when == AT_ONCE ? told_ns - crash->at_ns
+                                                    : RESULT_UNKNOWN),
+        INTEGER("predicted_ns", timer
+                                    ? crash_timer_ns(&crash->settings, &crash->socket, cell->timer)
+                                    : RESULT_UNKNOWN),
+        INTEGER("this_host_ns", timer ? crash_timer_here_ns(crash, cell->timer) : RESULT_UNKNOWN));
 }
 
 static void play_cell(struct testbed *bed)
@@ -149,7 +145,7 @@ static void play_cell(struct testbed *bed)
 
     block(&crash, cell);
     happens[cell->fate](&crash);
-    testbed_observe_text(bed, "call", cell->call);
+    testbed_observe(bed, TEXT("call", cell->call));
     if (cell->when == NEVER) {
         crash_blocks_forever(&crash, "returns");
     } else {

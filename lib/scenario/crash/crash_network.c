@@ -19,11 +19,10 @@ static void play_pause(struct testbed *bed)
     BEGIN(crash.server, ACT_READ_ALL, .slot = 1, .bytes = SENT_BYTES);
     struct act_reply reply = agent_try(crash.server, 2 * away_ns + 5 * NS_PER_SEC);
     testbed_check_integer(bed, "arrived_bytes", SENT_BYTES, reply.bytes);
-    testbed_observe_integer(bed, "away_ns", away_ns);
+    testbed_observe(bed, INTEGER("away_ns", away_ns));
     /* The next retransmission comes after at most twice the last interval. */
-    testbed_expect_range(bed, "recovered_ns", 0, away_ns + away_ns / 7 + 600 * NS_PER_MS);
-    testbed_observe_integer(bed, "recovered_ns",
-                            reply.late ? RESULT_UNKNOWN : reply.returned_ns - restored_ns);
+    testbed_check_range(bed, "recovered_ns", 0, away_ns + away_ns / 7 + 600 * NS_PER_MS,
+                        reply.late ? RESULT_UNKNOWN : reply.returned_ns - restored_ns);
     if (reply.late)
         return;
     DO(crash.server, ACT_WRITE, .slot = 1, .bytes = 10);
@@ -37,9 +36,7 @@ const struct scenario crash_network_pause = {
     .book = "TCP keeps retransmitting, and nothing is lost (section 2.3).",
     .here = "The same, and neither side is told. But the intervals have doubled meanwhile, so that "
             "the connection may take as long again to recover as the network was down.",
-    .settings =
-        (const struct scenario_setting[]){{SCENARIO_BOTH, "tcp_retries2", "10", SETTING_TIMER},
-                                          {0}},
+    .settings = SETTINGS({SCENARIO_BOTH, "tcp_retries2", "10", SETTING_TIMER}),
     .delay_ns = CRASH_DELAY_NS,
     .play = play_pause,
     .client_states = STATES("SYN-SENT", "ESTABLISHED"),

@@ -28,7 +28,7 @@ const struct scenario crash_process_idle = {
             "end of file, as after an orderly close.",
     .settings = crash_no_retransmission,
     .play = play_idle,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C FIN,ACK", "C>S ACK"),
+    .flags = FLAGS(HANDSHAKE, "S>C FIN,ACK", "C>S ACK"),
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "CLOSE-WAIT"),
 };
 
@@ -45,7 +45,7 @@ static void play_unread(struct testbed *bed)
     CRASH_CALL(&crash, "read", "ECONNRESET", client, ACT_READ, .bytes = 100);
     CRASH_CALL(&crash, "read_again", "EOF", client, ACT_READ, .bytes = 100);
     CRASH_CALL(&crash, "write", "EPIPE", client, ACT_WRITE, .bytes = 10, .flags = MSG_NOSIGNAL);
-    testbed_expect_flags_begin(bed, "C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", NULL);
+    testbed_expect_flags_begin(bed, HANDSHAKE, "C>S PSH,ACK", NULL);
     testbed_expect_count(bed, "fins", "fin", LAB_FROM_SERVER, 0);
     testbed_expect_count(bed, "resets", "rst", LAB_FROM_SERVER, 1);
 }
@@ -85,7 +85,7 @@ const struct scenario crash_process_reading = {
             "the end.",
     .settings = crash_no_retransmission,
     .play = play_reading,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C FIN,ACK", "C>S ACK"),
+    .flags = FLAGS(HANDSHAKE, "S>C FIN,ACK", "C>S ACK"),
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "CLOSE-WAIT"),
 };
 
@@ -123,22 +123,20 @@ const struct scenario crash_process_writing = {
     .here = "The same. A read after the FIN never shows the reset: it keeps returning end of file.",
     .settings = crash_no_retransmission,
     .play = play_writing,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C FIN,ACK", "C>S ACK", "C>S PSH,ACK",
-                   "S>C RST"),
+    .flags = FLAGS(HANDSHAKE, "S>C FIN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C RST"),
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "CLOSE-WAIT", "CLOSED"),
 };
 
 /* ---- process-crash-select ---- */
 
 /* select(2) on a slot for all three sets. Returns bits of what is ready: read, write, except. */
-static int64_t do_select(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_select)
 {
     int fd = self->slots[act->slot].fd;
     struct timeval none = {0};
     fd_set sets[3];
     int64_t ready = 0;
 
-    (void)reply;
     if (fd < 0 || fd >= FD_SETSIZE)
         return -EBADF;
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
@@ -198,7 +196,6 @@ const struct scenario crash_process_select = {
             "of select stays empty.",
     .settings = crash_no_retransmission,
     .play = play_select,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C FIN,ACK", "C>S ACK", "C>S PSH,ACK",
-                   "S>C RST"),
+    .flags = FLAGS(HANDSHAKE, "S>C FIN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C RST"),
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "CLOSE-WAIT", "CLOSED"),
 };

@@ -24,7 +24,7 @@ const struct scenario crash_reboot_sending = {
     .here = "The same, a round trip after the write.",
     .settings = crash_no_retransmission,
     .play = play_sending,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C RST"),
+    .flags = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C RST"),
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "CLOSED"),
 };
 
@@ -50,7 +50,7 @@ const struct scenario crash_reboot_reading = {
             "forever.",
     .settings = crash_quick_keepalive,
     .play = play_reading,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK"),
+    .flags = FLAGS(HANDSHAKE),
 };
 
 /* ---- host-reboot-idle-keepalive ---- */
@@ -76,5 +76,5 @@ const struct scenario crash_reboot_keepalive = {
             "tcp_keepalive_time or TCP_KEEPIDLE is lower.",
     .settings = crash_late_keepalive,
     .play = play_keepalive,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S ACK", "S>C RST"),
+    .flags = FLAGS(HANDSHAKE, "C>S ACK", "S>C RST"),
 };

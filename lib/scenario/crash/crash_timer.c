@@ -144,8 +144,8 @@ void crash_check_timer(struct crash *crash, enum crash_timer timer, int64_t sent
     int64_t zero_ns = probes || !seen ? 0 : seen_ns[0];
     int64_t took_ns = told_ns - (probes ? bed->started_mono_ns + heard_ns : sent_ns);
 
-    testbed_observe_integer(bed, kinds[timer].key, (int64_t)seen);
-    testbed_observe_integer(bed, "failed_after_ns", took_ns);
+    testbed_observe(bed, INTEGER(kinds[timer].key, (int64_t)seen),
+                    INTEGER("failed_after_ns", took_ns));
     for (size_t i = kinds[timer].first; i < plan.sent_count && i < KERNEL_TIMERS_SENT_MAX; i++)
         testbed_timing(bed, arena_printf(bed->arena, "%s %zu", kinds[timer].name, i + 1),
                        plan.sent_ns[i], i < seen ? seen_ns[i] - zero_ns : RESULT_UNKNOWN,

@@ -94,6 +94,12 @@ enum act_to {
     ACT_TO_LOOP,   /* the loopback address */
 };
 
+/* The head of a function for ACT_CALL: it has `self`, `act` and `reply`, used or not. */
+#define AGENT_CALL(name)                                                                           \
+    int64_t name(struct agent_self *self __attribute__((unused)),                                  \
+                 const struct act *act __attribute__((unused)),                                    \
+                 struct act_reply *reply __attribute__((unused)))
+
 struct act {
     enum act_verb verb;
     int slot, other;
@@ -104,7 +110,7 @@ struct act {
     int number, flags;
     char text[ACT_WORDS_MAX];
     /* A function of the program, run in the agent; pointers in `data` mean nothing there. */
-    int64_t (*function)(struct agent_self *self, const struct act *act, struct act_reply *reply);
+    AGENT_CALL((*function));
     unsigned char data[256];
 };
 

@@ -43,10 +43,8 @@ uint16_t agent_self_free_ports(int family)
     return 0;
 }
 
-int64_t agent_self_settings(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(agent_self_settings)
 {
-    (void)self;
-    (void)act;
     reply->settings = machine_timers();
     return 0;
 }
@@ -65,11 +63,10 @@ static int64_t read_file(const char *path, char *out, size_t size)
     return len < 0 ? -errno : (int64_t)used;
 }
 
-int64_t agent_self_setting(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(agent_self_setting)
 {
     char path[ACT_WORDS_MAX + 32];
 
-    (void)self;
     snprintf(path, sizeof path, "/proc/sys/net/%s%s", strchr(act->text, '/') ? "" : "ipv4/",
              act->text);
     int64_t rc = read_file(path, reply->text, sizeof reply->text);
@@ -101,7 +98,7 @@ static int64_t counter_in(const char *text, const char *group, const char *name)
     return -ENOENT;
 }
 
-int64_t agent_self_counter(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(agent_self_counter)
 {
     static const char *const files[] = {"/proc/net/netstat", "/proc/net/snmp"};
     static char text[32768];
@@ -109,8 +106,6 @@ int64_t agent_self_counter(struct agent_self *self, const struct act *act, struc
     const char *blank = strchr(act->text, ' ');
     int64_t rc = -ENOENT;
 
-    (void)self;
-    (void)reply;
     if (!blank)
         return -EINVAL;
     snprintf(group, sizeof group, "%.*s", (int)(blank - act->text), act->text);
@@ -130,7 +125,7 @@ static int take_socket(void *context, const struct sock_diag_entry *entry)
     return 0;
 }
 
-int64_t agent_self_diag(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(agent_self_diag)
 {
     struct sock_diag *diag;
     struct sock_diag_filter filter = {.family = self->start.family,

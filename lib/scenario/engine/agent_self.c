@@ -1,13 +1,11 @@
 /* What agents do: a function for each verb, and the loop that calls them. */
 #include "scenario/engine/agent_self.h"
 
-#include "base/cleanup.h"
-#include "base/clock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -85,22 +83,20 @@ struct sock *agent_self_socket(struct agent_self *self, int slot, int flags, int
     return *rc ? NULL : sock;
 }
 
-static int64_t do_open(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_open)
 {
     int64_t rc = 0;
 
-    (void)reply;
     agent_self_socket(self, act->slot, act->flags, &rc);
     return rc;
 }
 
-static int64_t do_bind(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_bind)
 {
     int64_t rc = 0;
     struct sock *sock = agent_self_socket(self, act->slot, 0, &rc);
     struct sock_address address;
 
-    (void)reply;
     if (!sock)
         return rc;
     rc = act->wildcard
@@ -111,7 +107,7 @@ static int64_t do_bind(struct agent_self *self, const struct act *act, struct ac
 }
 
 /* listen(2) is no verb of its own in the library: it belongs to sock_listen(), which binds. */
-static int64_t do_listen(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_listen)
 {
     int64_t rc = 0;
     struct sock *sock = agent_self_socket(self, act->slot, 0, &rc);
@@ -125,14 +121,13 @@ static int64_t do_listen(struct agent_self *self, const struct act *act, struct 
     return rc;
 }
 
-static int64_t do_connect(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_connect)
 {
     bool start = act->verb == ACT_CONNECT_START;
     int64_t rc = 0;
     struct sock *sock = agent_self_socket(self, act->slot, start ? SOCK_NONBLOCK : 0, &rc);
     struct sock_address address;
 
-    (void)reply;
     if (sock && start)
         rc = sock_set_nonblocking(sock, true);
     if (sock && !rc)
@@ -140,12 +135,10 @@ static int64_t do_connect(struct agent_self *self, const struct act *act, struct
     return rc ? rc : sock_connect(sock, &address);
 }
 
-static int64_t do_connect_finish(struct agent_self *self, const struct act *act,
-                                 struct act_reply *reply)
+static AGENT_CALL(do_connect_finish)
 {
     struct sock *sock = &self->slots[act->slot];
 
-    (void)reply;
     int events = sock_poll(sock, POLLOUT, act->timeout_ns);
     if (events <= 0)
         return events ? events : -ETIME;
@@ -153,8 +146,7 @@ static int64_t do_connect_finish(struct agent_self *self, const struct act *act,
     return rc ? rc : sock_set_nonblocking(sock, false);
 }
 
-static int64_t do_connect_timed(struct agent_self *self, const struct act *act,
-                                struct act_reply *reply)
+static AGENT_CALL(do_connect_timed)
 {
     int64_t rc = 0;
     struct sock *sock = agent_self_socket(self, act->slot, 0, &rc);
@@ -171,11 +163,10 @@ static int64_t do_connect_timed(struct agent_self *self, const struct act *act,
     return rc ? rc : sock_connect_timed(sock, &address, &options, &reply->connect, NULL);
 }
 
-static int64_t do_accept(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_accept)
 {
     struct sock *listener = &self->slots[act->slot];
 
-    (void)reply;
     if (act->other < 0 || act->other >= AGENT_SLOTS)
         return -EBADSLT;
     if (act->timeout_ns > 0) {
@@ -205,7 +196,7 @@ static size_t at_most(int64_t bytes)
     return bytes <= 0 || bytes > PATTERN_BYTES ? PATTERN_BYTES : (size_t)bytes;
 }
 
-static int64_t do_read(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_read)
 {
     ssize_t rc = sock_read(&self->slots[act->slot], sink, at_most(act->bytes), act->flags);
 
@@ -213,7 +204,7 @@ static int64_t do_read(struct agent_self *self, const struct act *act, struct ac
     return rc;
 }
 
-static int64_t do_read_all(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_read_all)
 {
     struct sock *sock = &self->slots[act->slot];
     ssize_t rc = 1;
@@ -225,7 +216,7 @@ static int64_t do_read_all(struct agent_self *self, const struct act *act, struc
     return rc < 0 ? rc : 0;
 }
 
-static int64_t do_write(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_write)
 {
     ssize_t rc = sock_write(&self->slots[act->slot], pattern(), at_most(act->bytes), act->flags);
 
@@ -233,7 +224,7 @@ static int64_t do_write(struct agent_self *self, const struct act *act, struct a
     return rc;
 }
 
-static int64_t do_write_all(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_write_all)
 {
     struct sock *sock = &self->slots[act->slot];
     ssize_t rc = 0;
@@ -245,7 +236,7 @@ static int64_t do_write_all(struct agent_self *self, const struct act *act, stru
     return rc < 0 ? rc : 0;
 }
 
-static int64_t do_fill(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_fill)
 {
     struct sock *sock = &self->slots[act->slot];
     ssize_t rc = 1;
@@ -260,32 +251,28 @@ static int64_t do_fill(struct agent_self *self, const struct act *act, struct ac
 
 /* ---- Ends, options, questions ---- */
 
-static int64_t do_shutdown(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_shutdown)
 {
-    (void)reply;
     return sock_shutdown(&self->slots[act->slot], act->number);
 }
 
-static int64_t do_close(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_close)
 {
-    (void)reply;
     return sock_close(&self->slots[act->slot]);
 }
 
-static int64_t do_poll(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_poll)
 {
-    (void)reply;
     return sock_poll(&self->slots[act->slot], (short)act->number, act->timeout_ns);
 }
 
-static int64_t do_option(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_option)
 {
     int64_t rc = 0;
     struct sock *sock = agent_self_socket(self, act->slot, 0, &rc);
     const char *equals = strchr(act->text, '=');
     char name[ACT_WORDS_MAX];
 
-    (void)reply;
     if (!sock || !equals)
         return rc ? rc : -EINVAL;
     snprintf(name, sizeof name, "%.*s", (int)(equals - act->text), act->text);
@@ -294,36 +281,33 @@ static int64_t do_option(struct agent_self *self, const struct act *act, struct 
     return rc;
 }
 
-static int64_t do_option_read(struct agent_self *self, const struct act *act,
-                              struct act_reply *reply)
+static AGENT_CALL(do_option_read)
 {
     return sock_option_get(self->slots[act->slot].fd, act->text, reply->text, sizeof reply->text,
                            NULL);
 }
 
-static int64_t do_error(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_error)
 {
     int failure = 0, fd = self->slots[act->slot].fd;
     socklen_t len = sizeof failure;
 
-    (void)reply;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len))
         return -errno;
     syscall_recorder_note(&self->recorder, "getsockopt SO_ERROR", fd, failure);
     return -failure;
 }
 
-static int64_t do_peer(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_peer)
 {
     struct sock_address address;
     int fd = self->slots[act->slot].fd, rc = sock_peer_address(fd, &address);
 
-    (void)reply;
     syscall_recorder_note(&self->recorder, "getpeername", fd, rc);
     return rc;
 }
 
-static int64_t do_info(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_info)
 {
     int rc = sock_tcp_info(self->slots[act->slot].fd, &reply->info);
 
@@ -334,11 +318,10 @@ static int64_t do_info(struct agent_self *self, const struct act *act, struct ac
 
 /* ---- Processes ---- */
 
-static int64_t do_dup(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_dup)
 {
     int fd = self->slots[act->slot].fd;
 
-    (void)reply;
     if (act->other < 0 || act->other >= AGENT_SLOTS)
         return -EBADSLT;
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -352,12 +335,10 @@ static int64_t do_dup(struct agent_self *self, const struct act *act, struct act
     return 0;
 }
 
-static int64_t do_fork(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_fork)
 {
     pid_t parent = getpid(), pid = fork();
 
-    (void)act;
-    (void)reply;
     if (!pid) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         while (getppid() == parent)
@@ -368,21 +349,17 @@ static int64_t do_fork(struct agent_self *self, const struct act *act, struct ac
     return pid < 0 ? -errno : pid;
 }
 
-static int64_t do_kill_child(struct agent_self *self, const struct act *act,
-                             struct act_reply *reply)
+static AGENT_CALL(do_kill_child)
 {
-    (void)self;
-    (void)reply;
     if (kill(act->number, SIGKILL) || waitpid(act->number, NULL, 0) < 0)
         return -errno;
     return 0;
 }
 
-static int64_t do_signal(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_signal)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
 
-    (void)reply;
     switch ((enum agent_signal)act->flags) {
     case AGENT_SIGNAL_DEFAULT:
         break;
@@ -410,7 +387,7 @@ static _Noreturn int64_t do_exit(struct agent_self *self, const struct act *act,
     _exit(act->number);
 }
 
-static int64_t do_call(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_call)
 {
     return act->function(self, act, reply);
 }

@@ -40,17 +40,10 @@ struct sock *agent_self_socket(struct agent_self *self, int slot, int flags, int
 /* Sets the user's socket options on a socket that a function of a scenario has opened itself. */
 int64_t agent_self_prepare(struct agent_self *self, int fd);
 /* What is asked of the host itself (agent_host.c). */
-int64_t agent_self_settings(struct agent_self *self, const struct act *act,
-                            struct act_reply *reply);
-int64_t agent_self_setting(struct agent_self *self, const struct act *act, struct act_reply *reply);
-int64_t agent_self_counter(struct agent_self *self, const struct act *act, struct act_reply *reply);
-int64_t agent_self_diag(struct agent_self *self, const struct act *act, struct act_reply *reply);
-
-/* The head of a function for ACT_CALL: it has `self`, `act` and `reply`, used or not. */
-#define AGENT_CALL(name)                                                                           \
-    static int64_t name(struct agent_self *self __attribute__((unused)),                           \
-                        const struct act *act __attribute__((unused)),                             \
-                        struct act_reply *reply __attribute__((unused)))
+AGENT_CALL(agent_self_settings);
+AGENT_CALL(agent_self_setting);
+AGENT_CALL(agent_self_counter);
+AGENT_CALL(agent_self_diag);
 
 /* Does an act as the loop would. */
 int64_t agent_self_do(struct agent_self *self, const struct act *act, struct act_reply *reply);

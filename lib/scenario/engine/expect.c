@@ -3,9 +3,7 @@
 
 #include "base/cleanup.h"
 #include "lab/flag_word.h"
-#include <inttypes.h>
 #include <stdarg.h>
-#include <string.h>
 
 /* How much later than planned something may be noticed on a machine that has other things to do. */
 #define LOAD_NS (600 * NS_PER_MS)
@@ -13,34 +11,30 @@
 #define OBSERVED(bed) (bed)->arena, &(bed)->result->observed
 #define EXPECTED(bed) (bed)->arena, &(bed)->result->expected
 
-void testbed_observe_text(struct testbed *bed, const char *key, const char *value)
+static void set(struct arena *arena, struct result_map *map, const struct result_value *fields)
 {
-    result_set_text(OBSERVED(bed), key, value);
+    for (; fields->key; fields++)
+        if (fields->kind == RESULT_TEXT)
+            result_set_text(arena, map, fields->key, fields->text);
+        else if (fields->kind == RESULT_BOOL)
+            result_set_bool(arena, map, fields->key, fields->flag);
+        else
+            result_set_integer(arena, map, fields->key, fields->integer);
 }
 
-void testbed_observe_integer(struct testbed *bed, const char *key, int64_t value)
+void testbed_observe_fields(struct testbed *bed, const struct result_value *fields)
 {
-    result_set_integer(OBSERVED(bed), key, value);
+    set(OBSERVED(bed), fields);
 }
 
-void testbed_observe_bool(struct testbed *bed, const char *key, bool value)
+void testbed_summary_fields(struct testbed *bed, const struct result_value *fields)
 {
-    result_set_bool(OBSERVED(bed), key, value);
-}
-
-void testbed_expect_text(struct testbed *bed, const char *key, const char *value)
-{
-    result_set_text(EXPECTED(bed), key, value);
+    set(bed->arena, &bed->result->summary, fields);
 }
 
 void testbed_expect_integer(struct testbed *bed, const char *key, int64_t value)
 {
     result_set_integer(EXPECTED(bed), key, value);
-}
-
-void testbed_expect_bool(struct testbed *bed, const char *key, bool value)
-{
-    result_set_bool(EXPECTED(bed), key, value);
 }
 
 void testbed_expect_range(struct testbed *bed, const char *key, int64_t min, int64_t max)
@@ -60,20 +54,35 @@ void testbed_expect_time(struct testbed *bed, const char *key,
 void testbed_check_text(struct testbed *bed, const char *key, const char *expected,
                         const char *observed)
 {
-    testbed_expect_text(bed, key, expected);
-    testbed_observe_text(bed, key, observed);
+    result_set_text(EXPECTED(bed), key, expected);
+    result_set_text(OBSERVED(bed), key, observed);
 }
 
 void testbed_check_integer(struct testbed *bed, const char *key, int64_t expected, int64_t observed)
 {
-    testbed_expect_integer(bed, key, expected);
-    testbed_observe_integer(bed, key, observed);
+    result_set_integer(EXPECTED(bed), key, expected);
+    result_set_integer(OBSERVED(bed), key, observed);
 }
 
 void testbed_check_bool(struct testbed *bed, const char *key, bool expected, bool observed)
 {
-    testbed_expect_bool(bed, key, expected);
-    testbed_observe_bool(bed, key, observed);
+    result_set_bool(EXPECTED(bed), key, expected);
+    result_set_bool(OBSERVED(bed), key, observed);
+}
+
+void testbed_check_range(struct testbed *bed, const char *key, int64_t min, int64_t max,
+                         int64_t observed)
+{
+    testbed_expect_range(bed, key, min, max);
+    result_set_integer(OBSERVED(bed), key, observed);
+}
+
+void testbed_check_time(struct testbed *bed, const char *key,
+                        const struct kernel_timers_settings *settings, int64_t planned_ns,
+                        int64_t measured_ns)
+{
+    testbed_expect_time(bed, key, settings, planned_ns);
+    result_set_integer(OBSERVED(bed), key, measured_ns);
 }
 
 void testbed_check_rc(struct testbed *bed, const char *key, const char *expected,
@@ -215,8 +224,8 @@ void testbed_observe_trace(struct testbed *bed)
         result_set_texts(OBSERVED(bed), lists[i].key, lists[i].texts->items, count);
     }
     for (const struct testbed_count *item = bed->counts; item; item = item->next)
-        testbed_observe_integer(bed, item->key,
-                                (int64_t)testbed_times(bed, item->word, item->direction, NULL, 0));
+        testbed_observe(bed, INTEGER(item->key, (int64_t)testbed_times(bed, item->word,
+                                                                       item->direction, NULL, 0)));
 }
 
 void testbed_any_exchange(struct testbed *bed)
@@ -277,7 +286,7 @@ struct result_table *testbed_table(struct testbed *bed, const char *name, const 
     return &tables[result->table_count++];
 }
 
-struct result_map *testbed_row(struct testbed *bed)
+struct result_map *testbed_row_fields(struct testbed *bed, const struct result_value *fields)
 {
     static struct result_map scratch;
     struct result_scenario *result = bed->result;
@@ -293,5 +302,6 @@ struct result_map *testbed_row(struct testbed *bed)
     }
     table->rows = rows;
     rows[table->row_count] = (struct result_map){0};
+    set(bed->arena, &rows[table->row_count], fields);
     return &rows[table->row_count++];
 }

@@ -1,13 +1,12 @@
 /* The testbed: what scenarios do with the lab, and how they wait for what happens on it. */
 #include "scenario/engine/testbed.h"
 
-#include "base/cleanup.h"
 #include "base/wait.h"
 #include "scenario/engine/agent_internal.h"
 #include "scenario/engine/testbed_internal.h"
 #include <errno.h>
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- The wire ---- */

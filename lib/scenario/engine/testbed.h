@@ -130,12 +130,25 @@ bool testbed_wait_socket(struct testbed *bed, enum lab_host host, uint16_t local
 
 /* ---- What was observed, and what had to be. Keys are literals; those of times end in _ns. */
 
-void testbed_observe_text(struct testbed *bed, const char *key, const char *value);
-void testbed_observe_integer(struct testbed *bed, const char *key, int64_t value);
-void testbed_observe_bool(struct testbed *bed, const char *key, bool value);
-void testbed_expect_text(struct testbed *bed, const char *key, const char *value);
+/* Fields of a result, as many as there are: testbed_observe(bed, TEXT("ended_by", how),
+ * INTEGER("syns", 3), BOOL("resets", false)). A text may be NULL, an integer RESULT_UNKNOWN. */
+#define TEXT(key_, value)                                                                          \
+    {                                                                                              \
+        .key = (key_), .kind = RESULT_TEXT, .text = (value)                                        \
+    }
+#define INTEGER(key_, value)                                                                       \
+    {                                                                                              \
+        .key = (key_), .kind = RESULT_INTEGER, .integer = (value)                                  \
+    }
+#define BOOL(key_, value)                                                                          \
+    {                                                                                              \
+        .key = (key_), .kind = RESULT_BOOL, .flag = (value)                                        \
+    }
+#define TESTBED_FIELDS(...)       ((const struct result_value[]){__VA_ARGS__, {0}})
+#define testbed_observe(bed, ...) testbed_observe_fields(bed, TESTBED_FIELDS(__VA_ARGS__))
+void testbed_observe_fields(struct testbed *bed, const struct result_value *fields);
+
 void testbed_expect_integer(struct testbed *bed, const char *key, int64_t value);
-void testbed_expect_bool(struct testbed *bed, const char *key, bool value);
 void testbed_expect_range(struct testbed *bed, const char *key, int64_t min, int64_t max);
 /* A time that a model plans: not before it (a tick of tolerance), and not later than it may be on a
  * loaded machine. */
@@ -148,6 +161,11 @@ void testbed_check_text(struct testbed *bed, const char *key, const char *expect
 void testbed_check_integer(struct testbed *bed, const char *key, int64_t expected,
                            int64_t observed);
 void testbed_check_bool(struct testbed *bed, const char *key, bool expected, bool observed);
+void testbed_check_range(struct testbed *bed, const char *key, int64_t min, int64_t max,
+                         int64_t observed);
+void testbed_check_time(struct testbed *bed, const char *key,
+                        const struct kernel_timers_settings *settings, int64_t planned_ns,
+                        int64_t measured_ns);
 /* What a call returned, as "0", "ECONNREFUSED", …: `zero` is the word for 0. */
 void testbed_check_rc(struct testbed *bed, const char *key, const char *expected,
                       const struct act_reply *reply, const char *zero);
@@ -212,13 +230,12 @@ void testbed_timing(struct testbed *bed, const char *what, int64_t predicted_ns,
 /* ---- Tables */
 
 struct result_table *testbed_table(struct testbed *bed, const char *name, const char *title);
-/* A new row of the last table; fill it by result_set_…(bed->arena, row, …). */
-struct result_map *testbed_row(struct testbed *bed);
-/* The scenario's row in the summary of all. */
-static inline struct result_map *testbed_summary(struct testbed *bed)
-{
-    return &bed->result->summary;
-}
+/* A new row of the last table, and its first fields. */
+#define testbed_row(bed, ...) testbed_row_fields(bed, TESTBED_FIELDS(__VA_ARGS__))
+struct result_map *testbed_row_fields(struct testbed *bed, const struct result_value *fields);
+/* Fields of the scenario's row in the summary of all. */
+#define testbed_summarize(bed, ...) testbed_summary_fields(bed, TESTBED_FIELDS(__VA_ARGS__))
+void testbed_summary_fields(struct testbed *bed, const struct result_value *fields);
 
 /* Whether the run is one of that command's: a row that two commands list sums up for the one. */
 static inline bool testbed_runs_for(const struct testbed *bed, const char *command)

@@ -1,10 +1,8 @@
 /* From what happened on the testbed to the result: the exchange, the calls, the comparison. */
-#include "base/cleanup.h"
 #include "scenario/engine/host_stall.h"
 #include "scenario/engine/syscall_recorder.h"
 #include "scenario/engine/testbed_internal.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

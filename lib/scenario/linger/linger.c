@@ -24,7 +24,7 @@ int64_t linger_bytes(const struct testbed *bed, int64_t otherwise)
 
 /* ---- Inside the agents ---- */
 
-static int64_t do_read(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_read)
 {
     static unsigned char sink[65536];
     struct sock *sock = &self->slots[act->slot];
@@ -48,10 +48,8 @@ struct linger_end linger_read(struct agent *agent, int slot)
     return (struct linger_end){reply.bytes, reply.rc};
 }
 
-static int64_t do_set_nonblocking(struct agent_self *self, const struct act *act,
-                                  struct act_reply *reply)
+static AGENT_CALL(do_set_nonblocking)
 {
-    (void)reply;
     int rc = sock_set_nonblocking(&self->slots[act->slot], true);
     syscall_recorder_note(&self->recorder, "fcntl O_NONBLOCK", self->slots[act->slot].fd, rc);
     return rc;
@@ -62,12 +60,11 @@ void linger_set_nonblocking(struct agent *agent, int slot)
     DO(agent, ACT_CALL, .slot = slot, .function = do_set_nonblocking);
 }
 
-static int64_t do_port(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_port)
 {
     struct sock_address address;
     int rc = sock_local_address(self->slots[act->slot].fd, &address);
 
-    (void)reply;
     return rc ? rc : sock_address_port(&address);
 }
 
@@ -168,11 +165,9 @@ void linger_check_time_wait(struct linger_scene *s, enum lab_host host)
     struct act_socket found = socket_of(s->bed, host, s->port);
     bool waits = found.state == TCP_TIME_WAIT && found.entry.timer == SOCK_DIAG_TIMER_TIME_WAIT;
 
-    testbed_expect_range(s->bed, "time_wait_left_ns", LINGER_TIME_WAIT_NS - 5 * NS_PER_SEC,
-                         LINGER_TIME_WAIT_NS);
-    testbed_observe_integer(s->bed, "time_wait_left_ns",
-                            waits ? (int64_t)found.entry.timer_expires_ms * NS_PER_MS
-                                  : RESULT_UNKNOWN);
+    testbed_check_range(s->bed, "time_wait_left_ns", LINGER_TIME_WAIT_NS - 5 * NS_PER_SEC,
+                        LINGER_TIME_WAIT_NS,
+                        waits ? (int64_t)found.entry.timer_expires_ms * NS_PER_MS : RESULT_UNKNOWN);
 }
 
 void linger_finish(struct linger_scene *s, int client_end)
@@ -194,9 +189,9 @@ void linger_check_time(struct testbed *bed, const char *key,
 {
     int64_t min_ns = planned_ns - 2 * settings->tick_ns;
 
-    testbed_expect_range(bed, key, min_ns > 0 ? min_ns : 0,
-                         kernel_timers_latest_ns(settings, planned_ns) + LINGER_LATE_NS);
-    testbed_observe_integer(bed, key, measured_ns);
+    testbed_check_range(bed, key, min_ns > 0 ? min_ns : 0,
+                        kernel_timers_latest_ns(settings, planned_ns) + LINGER_LATE_NS,
+                        measured_ns);
 }
 
 /* ---- The summary ---- */
@@ -204,16 +199,11 @@ void linger_check_time(struct testbed *bed, const char *key,
 void linger_summarize(struct linger_scene *s, const char *returned, const char *known_to_have_it)
 {
     static const char *const waiting[] = {"nobody", "client", "server", "both"};
-    struct result_map *summary = testbed_summary(s->bed);
-    struct arena *arena = s->bed->arena;
     int waits = (s->client_end == TCP_TIME_WAIT) + 2 * (s->server_end == TCP_TIME_WAIT);
 
-    result_set_text(arena, summary, "call_returns", returned);
-    result_set_text(arena, summary, "known_to_have_it", known_to_have_it);
-    result_set_integer(arena, summary, "delivered", s->end.bytes);
-    result_set_integer(arena, summary, "lost", s->bytes - s->end.bytes);
-    result_set_text(arena, summary, "peer_sees",
-                    s->peer_sees ? s->peer_sees : linger_sees(&s->end));
-    result_set_text(arena, summary, "local_end", testbed_state_name(s->client_end));
-    result_set_text(arena, summary, "TIME-WAIT_at", waiting[waits]);
+    testbed_summarize(
+        s->bed, TEXT("call_returns", returned), TEXT("known_to_have_it", known_to_have_it),
+        INTEGER("delivered", s->end.bytes), INTEGER("lost", s->bytes - s->end.bytes),
+        TEXT("peer_sees", s->peer_sees ? s->peer_sees : linger_sees(&s->end)),
+        TEXT("local_end", testbed_state_name(s->client_end)), TEXT("TIME-WAIT_at", waiting[waits]));
 }

@@ -1,8 +1,6 @@
 /* Ending a connection while data and FIN are unacknowledged: which calls wait, and for what. */
 #include "scenario/linger/linger.h"
 
-#include <errno.h>
-
 enum way_return {
     WAY_AT_ONCE,
     WAY_AFTER_ACK,
@@ -42,7 +40,7 @@ static void check_call(struct testbed *bed, struct agent *client, const struct a
     int64_t took_ns = last.returned_ns - last.entered_ns;
 
     testbed_check_rc(bed, way->end.verb == ACT_CLOSE ? "close" : "shutdown", "0", &last, "0");
-    testbed_observe_integer(bed, "took_ns", took_ns);
+    testbed_observe(bed, INTEGER("took_ns", took_ns));
     if (way->returns != WAY_TIME_UP)
         return;
     struct kernel_timers_settings settings = testbed_settings(bed, LAB_CLIENT);
@@ -94,8 +92,8 @@ static void play_way(struct testbed *bed)
 #define LINGER(value) .verb = ACT_OPTION, .text = "SO_LINGER=" value
 #define WAY_ROW                                                                                    \
     .settings = linger_settings, .play = play_way,                                                 \
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK",   \
-                   "S>C ACK", "S>C FIN,ACK", "C>S ACK"),                                           \
+    .flags = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK", "S>C ACK", "S>C FIN,ACK",   \
+                   "C>S ACK"),                                                                     \
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT"),   \
     .server_states = STATES("SYN-RECEIVED", "ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED")
 

@@ -1,8 +1,6 @@
 /* Half of a connection: what each kind of shutdown leaves, and descriptors that are shared. */
 #include "scenario/linger/linger.h"
 
-#include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -65,8 +63,8 @@ static void play_read(struct testbed *bed)
 }
 
 #define READ_FLAGS                                                                                 \
-    FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C PSH,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", \
-          "C>S FIN,ACK", "S>C ACK", "S>C FIN,ACK", "C>S ACK")
+    FLAGS(HANDSHAKE, "S>C PSH,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK", "S>C ACK", \
+          "S>C FIN,ACK", "C>S ACK")
 
 const struct scenario linger_shutdown_read = {
     .name = "shutdown-read",
@@ -143,8 +141,8 @@ const struct scenario linger_shutdown_both = {
     .settings = linger_settings,
     .loopback = true,
     .play = play_both,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK",
-                   "S>C ACK", "S>C PSH,ACK", "C>S RST"),
+    .flags = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK", "S>C ACK", "S>C PSH,ACK",
+                   "C>S RST"),
 };
 
 /* ---- half-close ---- */
@@ -182,8 +180,8 @@ const struct scenario linger_half_close = {
     .settings = linger_settings,
     .loopback = true,
     .play = play_half,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK",
-                   "S>C ACK", "S>C PSH,ACK", "C>S ACK", "S>C FIN,ACK", "C>S ACK"),
+    .flags = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK", "S>C ACK", "S>C PSH,ACK",
+                   "C>S ACK", "S>C FIN,ACK", "C>S ACK"),
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT"),
 };
 
@@ -233,8 +231,7 @@ const struct scenario linger_send_after_shutdown = {
     .settings = linger_settings,
     .loopback = true,
     .play = play_send,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S FIN,ACK", "S>C ACK", "S>C FIN,ACK",
-                   "C>S ACK"),
+    .flags = FLAGS(HANDSHAKE, "C>S FIN,ACK", "S>C ACK", "S>C FIN,ACK", "C>S ACK"),
 };
 
 /* ---- shared-descriptor ---- */
@@ -275,6 +272,6 @@ const struct scenario linger_shared_descriptor = {
     .settings = linger_settings,
     .loopback = true,
     .play = play_shared,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK",
-                   "S>C ACK", "S>C FIN,ACK", "C>S ACK"),
+    .flags = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK", "S>C ACK", "S>C FIN,ACK",
+                   "C>S ACK"),
 };

@@ -1,8 +1,6 @@
 /* How to know that the peer's application has the data: wait for something that only it can do. */
 #include "scenario/linger/linger.h"
 
-#include <netinet/in.h>
-
 struct know_way {
     bool answer; /* the peer writes a byte; else it closes */
 };
@@ -55,8 +53,8 @@ const struct scenario linger_ack_wait = {
     .settings = linger_settings,
     .loopback = true,
     .play = play_know,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK",
-                   "S>C ACK", "S>C FIN,ACK", "C>S ACK"),
+    .flags = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK", "S>C ACK", "S>C FIN,ACK",
+                   "C>S ACK"),
     .arg = &(const struct know_way){.answer = false},
 };
 

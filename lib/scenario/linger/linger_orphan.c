@@ -3,7 +3,6 @@
 #include "base/wait.h"
 #include "scenario/linger/linger.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -67,7 +66,7 @@ static struct orphan leave_unsent(struct testbed *bed)
     testbed_check_bool(bed, "fin_wait_1_after_close", true, orphan.closing);
     testbed_check_bool(bed, "a_process_owns_it", false, left.entry.inode != 0);
     testbed_expect_range(bed, "left_to_send", 1, s->bytes + 1); /* and the FIN */
-    testbed_observe_integer(bed, "left_to_send", left.entry.wqueue);
+    testbed_observe(bed, INTEGER("left_to_send", left.entry.wqueue));
     orphan.rto_ns =
         left.entry.has_info ? left.entry.info.rto_ns : kernel_timers_rto_ns(&orphan.settings, 0);
     return orphan;
@@ -168,9 +167,8 @@ static void play_abandoned(struct testbed *bed)
     linger_check_state(s, "server_then", LAB_SERVER, TCP_ESTABLISHED);
     s->end = linger_read(s->server, 1);
     testbed_check_text(bed, "peer_sees", "ECONNRESET", linger_sees(&s->end));
-    testbed_expect_range(bed, "lost_bytes", 1, s->bytes);
-    testbed_observe_integer(bed, "lost_bytes", s->bytes - s->end.bytes);
-    testbed_observe_integer(bed, "delivered_bytes", s->end.bytes);
+    testbed_check_range(bed, "lost_bytes", 1, s->bytes, s->bytes - s->end.bytes);
+    testbed_observe(bed, INTEGER("delivered_bytes", s->end.bytes));
     s->server_end = linger_state(bed, LAB_SERVER, s->port, 0);
     check_given_up(&orphan, gone_ns);
     linger_summarize(s, "at once", orphan.closing ? "nobody" : "peer's TCP");
@@ -246,7 +244,7 @@ static void check_transmissions(struct testbed *bed, const struct dead_plan *pla
     testbed_finish(bed);
     size_t sent = testbed_times(bed, "data", LAB_FROM_CLIENT, sent_ns, KERNEL_TIMERS_SENT_MAX);
     int64_t took_ns = sent ? gone_ns - sent_ns[0] : RESULT_UNKNOWN;
-    testbed_observe_integer(bed, "transmissions", (int64_t)sent);
+    testbed_observe(bed, INTEGER("transmissions", (int64_t)sent));
     linger_check_time(bed, "given_up_ns", &plan->settings, timers->failed_ns, took_ns);
     expect_schedule(bed, plan);
     for (size_t i = 0; i < timers->sent_count && i < KERNEL_TIMERS_SENT_MAX; i++)
@@ -377,8 +375,8 @@ static void check_orphans(struct testbed *bed, const struct fin_wait *of, int64_
     testbed_check_state(bed, "orphan_before", TCP_FIN_WAIT2, of[BY_SETTING].before);
     testbed_check_state(bed, "orphan_end", 0, of[BY_SETTING].end);
     linger_check_time(bed, "orphan_lives_ns", &settings, timeout_ns, of[BY_SETTING].gone_ns);
-    testbed_expect_range(bed, "orphan_timer_ns", 0, timeout_ns * 9 / 8 + 100 * NS_PER_MS);
-    testbed_observe_integer(bed, "orphan_timer_ns", of[BY_SETTING].left_ns);
+    testbed_check_range(bed, "orphan_timer_ns", 0, timeout_ns * 9 / 8 + 100 * NS_PER_MS,
+                        of[BY_SETTING].left_ns);
     linger_check_time(bed, "with_tcp_linger2_ns", &settings, linger2_ns, of[BY_OPTION].gone_ns);
     testbed_check_state(bed, "with_an_owner", TCP_FIN_WAIT2, of[OWNED].end);
     testbed_timing(bed, "orphan, tcp_fin_timeout", timeout_ns, of[BY_SETTING].gone_ns,
@@ -415,6 +413,5 @@ const struct scenario linger_fin_wait_2_timeout = {
             "still has an owner, and waits for ever.",
     .settings = fin_wait_settings,
     .play = play_fin_wait,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S FIN,ACK", "S>C ACK", "S>C FIN,ACK",
-                   "C>S RST"),
+    .flags = FLAGS(HANDSHAKE, "C>S FIN,ACK", "S>C ACK", "S>C FIN,ACK", "C>S RST"),
 };

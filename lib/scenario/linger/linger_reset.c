@@ -1,8 +1,6 @@
 /* Ends by RST: asked for with a linger time of 0, or because something was left unread. */
 #include "scenario/linger/linger.h"
 
-#include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 
 /* ---- linger-zero ---- */
@@ -25,7 +23,7 @@ static void play_zero(struct testbed *bed)
     linger_state(bed, LAB_CLIENT, s.port, 0);
     s.end = linger_read(s.server, 1);
     testbed_check_text(bed, "peer_sees", "ECONNRESET", linger_sees(&s.end));
-    testbed_observe_integer(bed, "delivered_bytes", s.end.bytes);
+    testbed_observe(bed, INTEGER("delivered_bytes", s.end.bytes));
     if (bed->lab) {
         int64_t arrived_bytes = s.bytes < window_bytes ? s.bytes : window_bytes;
         testbed_expect_integer(bed, "delivered_bytes", arrived_bytes);
@@ -72,7 +70,7 @@ static void leave_unread(struct linger_scene *s)
     DO(s->server, ACT_WRITE, .slot = 1, .bytes = UNREAD_BYTES);
     DO(s->client, ACT_POLL, .number = POLLIN, .timeout_ns = LINGER_PATIENCE_NS);
     linger_saw(s, "delivered c>s:ack");
-    testbed_observe_integer(s->bed, "unread_bytes", UNREAD_BYTES);
+    testbed_observe(s->bed, INTEGER("unread_bytes", UNREAD_BYTES));
 }
 
 static void play_unread(struct testbed *bed)
@@ -96,7 +94,7 @@ static void play_unread(struct testbed *bed)
         testbed_check_integer(bed, "aborts_on_close_counted", 1, aborts_of(bed) - aborts);
     s.end = linger_read(s.server, 1);
     testbed_check_text(bed, "peer_sees", way->shutdown ? "EOF" : "ECONNRESET", linger_sees(&s.end));
-    testbed_observe_integer(bed, "delivered_bytes", s.end.bytes);
+    testbed_observe(bed, INTEGER("delivered_bytes", s.end.bytes));
     /* What the peer's window or the congestion window held back is lost with the RST. */
     testbed_expect_range(bed, "delivered_bytes", s.bytes <= LINGER_BYTES ? s.bytes : 1, s.bytes);
     CHECK(bed, "peer_writes_then", "EPIPE", s.server, ACT_WRITE, .slot = 1, .bytes = 1,
@@ -119,8 +117,7 @@ const struct scenario linger_close_unread = {
     .settings = linger_settings,
     .loopback = true,
     .play = play_unread,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C PSH,ACK", "C>S ACK", "C>S PSH,ACK",
-                   "S>C ACK", "C>S RST,ACK"),
+    .flags = FLAGS(HANDSHAKE, "S>C PSH,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "C>S RST,ACK"),
     .arg = &(const struct unread_way){.shutdown = false},
 };
 
@@ -133,8 +130,8 @@ const struct scenario linger_shutdown_then_close_unread = {
     .settings = linger_settings,
     .loopback = true,
     .play = play_unread,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C PSH,ACK", "C>S ACK", "C>S PSH,ACK",
-                   "S>C ACK", "C>S FIN,ACK", "S>C ACK", "C>S RST,ACK"),
+    .flags = FLAGS(HANDSHAKE, "S>C PSH,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK",
+                   "S>C ACK", "C>S RST,ACK"),
     .arg = &(const struct unread_way){.shutdown = true},
 };
 
@@ -199,6 +196,5 @@ const struct scenario linger_reset_time_wait = {
             "sequence numbers have not wrapped around.",
     .settings = linger_settings,
     .play = play_old,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "S>C PSH,ACK", "S>C PSH,ACK", "C>S RST,ACK",
-                   "C>S RST"),
+    .flags = FLAGS(HANDSHAKE, "S>C PSH,ACK", "S>C PSH,ACK", "C>S RST,ACK", "C>S RST"),
 };

@@ -1,8 +1,6 @@
 /* TIME-WAIT: who gets it, how long it is, what it forbids; and closing at the same time. */
 #include "scenario/linger/linger.h"
 
-#include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -153,8 +151,8 @@ const struct scenario linger_time_wait_reopened = {
             "from few ports, not a server.",
     .settings = wait_settings,
     .play = play_reopened,
-    .flags = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "S>C FIN,ACK",
-                   "C>S ACK", "C>S FIN,ACK", "S>C ACK"),
+    .flags = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C ACK", "S>C FIN,ACK", "C>S ACK", "C>S FIN,ACK",
+                   "S>C ACK"),
 };
 
 /* ---- simultaneous-close ---- */
@@ -186,8 +184,7 @@ const struct scenario linger_simultaneous_close = {
     .here = "The same.",
     .settings = wait_settings,
     .play = play_simultaneous,
-    .flags_begin = FLAGS("C>S SYN", "S>C SYN,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK",
-                         "C>S FIN,ACK", "S>C FIN,ACK"),
+    .flags_begin = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK", "S>C FIN,ACK"),
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "CLOSING", "TIME-WAIT"),
     .server_states = STATES("SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1", "CLOSING", "TIME-WAIT"),
 };

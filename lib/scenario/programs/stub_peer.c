@@ -291,7 +291,7 @@ static void serve_events(struct server *server)
         accept_connection(server);
 }
 
-int64_t stub_peer_serve(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(stub_peer_serve)
 {
     static struct server server;
     struct act listening = {.verb = ACT_LISTEN, .number = 64};
@@ -361,7 +361,7 @@ static int read_answer(struct sock *sock, const struct framing *framing, int64_t
     }
 }
 
-int64_t stub_peer_ask(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(stub_peer_ask)
 {
     struct stub_peer_question question;
     /* Of an unknown protocol: anything. */

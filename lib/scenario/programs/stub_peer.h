@@ -55,7 +55,7 @@ struct stub_peer_job {
     uint16_t port;
     bool deaf; /* reads nothing */
 };
-int64_t stub_peer_serve(struct agent_self *self, const struct act *act, struct act_reply *reply);
+AGENT_CALL(stub_peer_serve);
 
 /* The bytes of a whole request. */
 void stub_peer_request(const struct stub_peer_plan *plan, struct buf *out);
@@ -68,7 +68,7 @@ struct stub_peer_question {
     int share;
     bool no_answer; /* leave the answer unread */
 };
-int64_t stub_peer_ask(struct agent_self *self, const struct act *act, struct act_reply *reply);
+AGENT_CALL(stub_peer_ask);
 
 /* Puts a job or a question into an act. */
 #define STUB_PEER_ACT(function_, value)                                                            \

@@ -121,11 +121,11 @@ void sut_observe_end(struct testbed *bed, const struct sut *sut)
     int status = sut->exit.status;
     bool signalled = sut->ended && WIFSIGNALED(status);
 
-    testbed_observe_integer(bed, "exit_status",
-                            sut->ended && !signalled ? WEXITSTATUS(status) : RESULT_UNKNOWN);
-    testbed_observe_text(
-        bed, "signal",
-        signalled ? arena_printf(bed->arena, "SIG%s", sigabbrev_np(WTERMSIG(status))) : NULL);
+    testbed_observe(
+        bed,
+        INTEGER("exit_status", sut->ended && !signalled ? WEXITSTATUS(status) : RESULT_UNKNOWN),
+        TEXT("signal",
+             signalled ? arena_printf(bed->arena, "SIG%s", sigabbrev_np(WTERMSIG(status))) : NULL));
 }
 
 void sut_stop(struct testbed *bed, struct sut *sut)
@@ -204,13 +204,12 @@ static void count_descriptors(const char *pid, uint32_t inode, struct sut_census
 }
 
 /* act->bytes: the inode */
-static int64_t take_census(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(take_census)
 {
     cleanup(dir) DIR *proc = opendir("/proc");
     struct sut_census census = {0};
     const char *pid;
 
-    (void)self;
     if (!proc)
         return -errno;
     while ((pid = next_process(proc))) {
@@ -272,22 +271,16 @@ static int64_t stop_running(void)
 }
 
 /* What they fork meanwhile is found by the next walk. */
-static int64_t do_freeze(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_freeze)
 {
-    (void)self;
-    (void)act;
-    (void)reply;
     return wait_until(!stop_running(), clock_mono_ns() + FREEZE_NS) ? 0 : -ETIME;
 }
 
-static int64_t do_thaw(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_thaw)
 {
     cleanup(dir) DIR *proc = opendir("/proc");
     const char *pid;
 
-    (void)self;
-    (void)act;
-    (void)reply;
     while ((pid = next_process(proc)))
         kill(atoi(pid), SIGCONT);
     return 0;
@@ -325,14 +318,13 @@ static int count_socket(void *context, const struct sock_diag_entry *entry)
 
 /* act->port: the local port; act->number: the remote one. Of any family: a dual-stack server has
  * IPv6 sockets for IPv4, too. */
-static int64_t take_sockets(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(take_sockets)
 {
     struct sock_diag_filter filter = {.local_port = act->port,
                                       .remote_port = (uint16_t)act->number};
     struct sut_sockets sockets = {0};
     struct sock_diag *diag;
 
-    (void)self;
     int rc = sock_diag_open(&diag, NULL);
     if (rc)
         return rc;

@@ -7,7 +7,6 @@
  * SYN is dropped: what then is in the queue is what it holds. */
 #include "scenario/programs/sut_burst.h"
 
-#include "base/cleanup.h"
 #include "scenario/engine/agent_self.h"
 #include "scenario/programs/sut_burst_verdict.h"
 #include <errno.h>
@@ -59,7 +58,7 @@ static int count_listener(void *context, const struct sock_diag_entry *entry)
     return 0;
 }
 
-static int64_t do_look(struct agent_self *self, const struct act *act, struct act_reply *reply)
+static AGENT_CALL(do_look)
 {
     struct looking looking = {0};
     struct sut_burst_look found = {0};

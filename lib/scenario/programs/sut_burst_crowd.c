@@ -54,9 +54,8 @@ static int allow_descriptors(int64_t wanted)
     return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
 }
 
-int64_t crowd_begin(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(crowd_begin)
 {
-    (void)reply;
     memcpy(&crowd.order, act->data, sizeof crowd.order);
     if (crowd.order.clients > CROWD_MAX)
         return -E2BIG;
@@ -261,7 +260,7 @@ static int64_t count_unheard(void)
     return count;
 }
 
-int64_t crowd_tend(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(crowd_tend)
 {
     struct crowd_order order;
     int64_t now_ns = clock_mono_ns(), end_ns;
@@ -328,13 +327,11 @@ static void give_up_undecided(struct crowd_result *result)
     }
 }
 
-int64_t crowd_end(struct agent_self *self, const struct act *act, struct act_reply *reply)
+AGENT_CALL(crowd_end)
 {
     struct crowd_result result = {.reset = crowd.reset};
     cleanup(mem) int64_t *times_ns = calloc((size_t)crowd.state.begun + 1, sizeof *times_ns);
 
-    (void)self;
-    (void)act;
     if (!times_ns)
         return -ENOMEM;
     give_up_undecided(&result);

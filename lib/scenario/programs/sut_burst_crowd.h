@@ -45,8 +45,8 @@ struct crowd_result {
  * or until nothing is left to do (reply: struct crowd_state), `end` gives up what is not decided
  * and closes all (reply: struct crowd_result). -EMFILE from begin: this machine does not allow so
  * many descriptors. */
-int64_t crowd_begin(struct agent_self *self, const struct act *act, struct act_reply *reply);
-int64_t crowd_tend(struct agent_self *self, const struct act *act, struct act_reply *reply);
-int64_t crowd_end(struct agent_self *self, const struct act *act, struct act_reply *reply);
+AGENT_CALL(crowd_begin);
+AGENT_CALL(crowd_tend);
+AGENT_CALL(crowd_end);
 
 #endif

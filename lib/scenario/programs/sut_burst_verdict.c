@@ -19,17 +19,11 @@ static int64_t waited(const struct crowd_result *result)
 
 static void list_class(struct testbed *bed, const char *clients, const struct crowd_class *class)
 {
-    struct result_map *row = class->count ? testbed_row(bed) : NULL;
-    struct arena *arena = bed->arena;
-
-    if (!row)
-        return;
-    result_set_text(arena, row, "connect", clients);
-    result_set_integer(arena, row, "clients", class->count);
-    result_set_integer(arena, row, "first_ns", class->first_ns ? class->first_ns : RESULT_UNKNOWN);
-    result_set_integer(arena, row, "median_ns",
-                       class->median_ns ? class->median_ns : RESULT_UNKNOWN);
-    result_set_integer(arena, row, "last_ns", class->last_ns ? class->last_ns : RESULT_UNKNOWN);
+    if (class->count)
+        testbed_row(bed, TEXT("connect", clients), INTEGER("clients", class->count),
+                    INTEGER("first_ns", class->first_ns ? class->first_ns : RESULT_UNKNOWN),
+                    INTEGER("median_ns", class->median_ns ? class->median_ns : RESULT_UNKNOWN),
+                    INTEGER("last_ns", class->last_ns ? class->last_ns : RESULT_UNKNOWN));
 }
 
 static void list_classes(struct testbed *bed, const struct crowd_result *result)
@@ -162,20 +156,19 @@ static void observe(struct testbed *bed, const struct sut_burst *burst)
 {
     const struct crowd_result *result = &burst->result;
 
-    testbed_observe_integer(bed, "waited_for_syn", waited(result));
-    testbed_observe_integer(bed, "waited_for_ack", result->resent);
-    testbed_observe_integer(bed, "slowest_ns", slowest_ns(result));
-    testbed_observe_integer(bed, "burst_took_ns", burst->state.last_begun_ns);
-    testbed_observe_integer(bed, "queue_max", burst->queue_max);
-    testbed_observe_integer(bed, "drained_ns", burst->drained ? burst->drained_ns : RESULT_UNKNOWN);
-    testbed_observe_integer(bed, "listeners", burst->look.listeners);
-    testbed_observe_integer(bed, "limit", burst->look.limit);
-    testbed_observe_integer(bed, "somaxconn", burst->somaxconn);
-    testbed_observe_integer(bed, "effective_backlog",
-                            burst->holds == RESULT_UNKNOWN ? RESULT_UNKNOWN : burst->holds - 1);
-    testbed_observe_integer(bed, "syn_cookies", burst->rise[SUT_BURST_COOKIES]);
-    testbed_observe_integer(bed, "handshakes", burst->rise[SUT_BURST_OPENED]);
-    testbed_observe_integer(bed, "reset_later", result->reset);
+    testbed_observe(bed, INTEGER("waited_for_syn", waited(result)),
+                    INTEGER("waited_for_ack", result->resent),
+                    INTEGER("slowest_ns", slowest_ns(result)),
+                    INTEGER("burst_took_ns", burst->state.last_begun_ns),
+                    INTEGER("queue_max", burst->queue_max),
+                    INTEGER("drained_ns", burst->drained ? burst->drained_ns : RESULT_UNKNOWN),
+                    INTEGER("listeners", burst->look.listeners),
+                    INTEGER("limit", burst->look.limit), INTEGER("somaxconn", burst->somaxconn),
+                    INTEGER("effective_backlog",
+                            burst->holds == RESULT_UNKNOWN ? RESULT_UNKNOWN : burst->holds - 1),
+                    INTEGER("syn_cookies", burst->rise[SUT_BURST_COOKIES]),
+                    INTEGER("handshakes", burst->rise[SUT_BURST_OPENED]),
+                    INTEGER("reset_later", result->reset));
     sut_observe_end(bed, &burst->sut);
 }
 
@@ -186,14 +179,13 @@ static void check_capacity(struct testbed *bed, const struct sut_burst *burst)
         if (burst->drained)
             testbed_check_bool(bed, "accepts_after_a_stop", true, burst->drained_again);
     } else if (burst->why_unknown) {
-        testbed_observe_text(bed, "capacity_unknown", burst->why_unknown);
+        testbed_observe(bed, TEXT("capacity_unknown", burst->why_unknown));
     }
 }
 
 void sut_burst_judge(struct testbed *bed, const struct sut_burst *burst)
 {
     const struct crowd_result *result = &burst->result;
-    struct result_map *summary = testbed_summary(bed);
 
     testbed_check_bool(bed, "alive", true, !burst->sut.ended);
     testbed_check_bool(bed, "listens", true, burst->look.listeners > 0);
@@ -211,8 +203,7 @@ void sut_burst_judge(struct testbed *bed, const struct sut_burst *burst)
     list_classes(bed, result);
     if (!says_nothing(bed, burst))
         blame(bed, burst);
-    result_set_integer(bed->arena, summary, "at_once", result->connected[0].count);
-    result_set_integer(bed->arena, summary, "waited", waited(result));
-    result_set_integer(bed->arena, summary, "limit", burst->look.limit);
-    result_set_integer(bed->arena, summary, "overflows", burst->rise[SUT_BURST_OVERFLOWS]);
+    testbed_summarize(bed, INTEGER("at_once", result->connected[0].count),
+                      INTEGER("waited", waited(result)), INTEGER("limit", burst->look.limit),
+                      INTEGER("overflows", burst->rise[SUT_BURST_OVERFLOWS]));
 }

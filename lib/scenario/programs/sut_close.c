@@ -65,7 +65,6 @@ static bool was_in_time_wait(const struct result_texts *states)
 /* Ends the run, and observes that. False: the run failed. */
 static bool finish_and_observe(struct testbed *bed, struct sut *sut)
 {
-    struct result_map *summary = testbed_summary(bed);
     const char *first;
 
     sut_has_ended(bed, sut, 0);
@@ -77,12 +76,10 @@ static bool finish_and_observe(struct testbed *bed, struct sut *sut)
     const char *time_wait_at = was_in_time_wait(&bed->result->client_states)   ? "client"
                                : was_in_time_wait(&bed->result->server_states) ? "server"
                                                                                : "nobody";
-    testbed_observe_text(bed, "ended_by", how);
-    testbed_observe_text(bed, "first", first);
-    testbed_observe_text(bed, "time_wait_at", time_wait_at);
+    testbed_observe(bed, TEXT("ended_by", how), TEXT("first", first),
+                    TEXT("time_wait_at", time_wait_at));
     sut_observe_end(bed, sut);
-    result_set_text(bed->arena, summary, "ended by", how);
-    result_set_text(bed->arena, summary, "TIME-WAIT at", time_wait_at);
+    testbed_summarize(bed, TEXT("ended by", how), TEXT("TIME-WAIT at", time_wait_at));
     return true;
 }
 
@@ -138,7 +135,7 @@ static bool close_client(struct testbed *bed, struct sut *sut)
                       "The client had closed, and the server's descriptor was still open "
                       "%lld s later: CLOSE-WAIT.",
                       (long long)(request->patience_ns / NS_PER_SEC));
-    result_set_integer(bed->arena, testbed_summary(bed), "CLOSE-WAIT", close_wait);
+    testbed_summarize(bed, INTEGER("CLOSE-WAIT", close_wait));
     return true;
 }
 
@@ -152,9 +149,9 @@ static void play_answered(struct testbed *bed)
     bool ended_first = DO(testbed_client(bed), ACT_POLL, .number = POLLIN).rc > 0;
     if (!close_client(bed, &sut))
         return;
-    testbed_observe_bool(bed, "closes_after_answer", ended_first);
+    testbed_observe(bed, BOOL("closes_after_answer", ended_first));
     testbed_check_bool(bed, "whole_answer", true, answer.rc == 1);
-    testbed_observe_integer(bed, "answer_bytes", answer.bytes);
+    testbed_observe(bed, INTEGER("answer_bytes", answer.bytes));
     testbed_check_bool(bed, "server_resets", false, resets(bed, false));
     testbed_blame(bed, FINDING_CONNECTION_RESET,
                   "The server ended the connection with RST, or gave no whole response.");
@@ -177,8 +174,7 @@ static void play_half_closed(struct testbed *bed)
     if (!close_client(bed, &sut))
         return;
     testbed_check_text(bed, "read_to_end", "EOF", act_rc_name(answer.rc, "EOF"));
-    testbed_expect_range(bed, "answer_bytes", 1, INT64_MAX);
-    testbed_observe_integer(bed, "answer_bytes", answer.bytes);
+    testbed_check_range(bed, "answer_bytes", 1, INT64_MAX, answer.bytes);
     testbed_blame(bed, FINDING_RESPONSE_TRUNCATED,
                   "The client shut down its half of the connection after the request, and got no "
                   "whole response: the server takes end of file for the end of the connection.");
@@ -204,8 +200,8 @@ static void play_unread_bytes(struct testbed *bed)
     if (!close_client(bed, &sut))
         return;
     testbed_check_bool(bed, "whole_answer", true, answer.rc == 1);
-    testbed_observe_text(bed, "read_to_end", act_rc_name(end.rc, "EOF"));
-    testbed_observe_bool(bed, "server_resets", resets(bed, false));
+    testbed_observe(bed, TEXT("read_to_end", act_rc_name(end.rc, "EOF")),
+                    BOOL("server_resets", resets(bed, false)));
     if (resets(bed, false))
         testbed_explain(
             bed, "The server closed with bytes unread, so its kernel sent RST: a client that reads "
@@ -263,7 +259,7 @@ static void play_kept_open(struct testbed *bed)
     testbed_blame(bed, FINDING_PEER_ABORTED,
                   "The client ended the connection with RST: it closed with bytes unread, or with "
                   "SO_LINGER zero. What the server had sent last is lost.");
-    result_set_text(bed->arena, testbed_summary(bed), "client", sut_end_text(bed, &sut));
+    testbed_summarize(bed, TEXT("client", sut_end_text(bed, &sut)));
 }
 
 static const struct scenario kept_open = {

@@ -6,8 +6,6 @@
 #include "scenario/programs/sut_crash.h"
 
 #include "base/units.h"
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -155,10 +153,9 @@ static int64_t observe_retries(struct testbed *bed, int64_t struck_ns)
         last_ns = at_ns;
         count++;
     }
-    testbed_observe_integer(bed, "retries", count);
-    testbed_observe_integer(bed, "first_retry_ns", first_ns);
-    testbed_observe_integer(bed, "retry_interval_ns",
-                            count > 1 ? (last_ns - first_ns) / (count - 1) : RESULT_UNKNOWN);
+    testbed_observe(bed, INTEGER("retries", count), INTEGER("first_retry_ns", first_ns),
+                    INTEGER("retry_interval_ns",
+                            count > 1 ? (last_ns - first_ns) / (count - 1) : RESULT_UNKNOWN));
     return count;
 }
 
@@ -210,10 +207,8 @@ static void judge(struct testbed *bed, const struct sut *sut, int64_t struck_ns,
     bool succeeded = sut->ended && sut->exit.status == 0;
     const char *story = what_happened(bed, sut, notice, after_ns);
     const char *by = notice_names[notice];
-    struct result_map *summary = testbed_summary(bed);
 
-    testbed_observe_text(bed, "noticed_by", by);
-    testbed_observe_integer(bed, "detect_ns", after_ns);
+    testbed_observe(bed, TEXT("noticed_by", by), INTEGER("detect_ns", after_ns));
     sut_observe_end(bed, sut);
     int64_t retries = observe_retries(bed, struck_ns);
     if (way->survivable) {
@@ -224,10 +219,8 @@ static void judge(struct testbed *bed, const struct sut *sut, int64_t struck_ns,
     } else {
         check_notice(bed, succeeded, retries > 0, notice, after_ns, story);
     }
-    result_set_text(bed->arena, summary, "noticed by", by ? by : "nothing");
-    result_set_integer(bed->arena, summary, "after_ns", after_ns);
-    result_set_text(bed->arena, summary, "ended", sut_end_text(bed, sut));
-    result_set_integer(bed->arena, summary, "retries", retries);
+    testbed_summarize(bed, TEXT("noticed by", by ? by : "nothing"), INTEGER("after_ns", after_ns),
+                      TEXT("ended", sut_end_text(bed, sut)), INTEGER("retries", retries));
 }
 
 static void play_crash(struct testbed *bed)

@@ -5,11 +5,9 @@
  * zombies, descriptors, sockets by state. */
 #include "scenario/programs/sut_crash.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/wait.h>
 
 #define ANSWER_NS (5 * NS_PER_SEC)
@@ -154,32 +152,29 @@ static void judge(struct testbed *bed, const struct sut *sut, const struct remai
 {
     const struct crash_way *way = bed->scenario->arg;
     const int64_t *states = left->sockets.by_state;
-    struct result_map *summary = testbed_summary(bed);
     int64_t clients = sut_request(bed)->clients;
 
     testbed_check_bool(bed, "alive", true, !sut->ended);
     testbed_check_bool(bed, "answers_after", true, responds_after);
     testbed_check_integer(bed, "zombies", 0, left->census.zombies);
     testbed_check_integer(bed, "close_wait", 0, states[TCP_CLOSE_WAIT]);
-    testbed_observe_integer(bed, "descriptors_left", leaked);
+    testbed_observe(bed, INTEGER("descriptors_left", leaked));
     /* Fewer than one a client is a cache, or a log. */
     if (!way->lingers && !sut->ended)
         testbed_expect_range(bed, "descriptors_left", INT32_MIN, clients - 1);
-    testbed_observe_integer(bed, "established", states[TCP_ESTABLISHED]);
-    testbed_observe_integer(bed, "time_wait", states[TCP_TIME_WAIT]);
-    testbed_observe_integer(bed, "orphans", left->sockets.orphans);
+    testbed_observe(bed, INTEGER("established", states[TCP_ESTABLISHED]),
+                    INTEGER("time_wait", states[TCP_TIME_WAIT]),
+                    INTEGER("orphans", left->sockets.orphans));
     sut_observe_end(bed, sut);
     if (way->lingers && states[TCP_ESTABLISHED])
         testbed_explain(
             bed, "The server still has the connections: nothing tells it that the clients are "
                  "gone until it sends, or its own time limit or keepalive ends them.");
     blame(bed, sut, left, way->lingers || leaked < clients ? 0 : leaked);
-    result_set_text(bed->arena, summary, "server", sut_end_text(bed, sut));
-    result_set_bool(bed->arena, summary, "answers", responds_after);
-    result_set_integer(bed->arena, summary, "zombies", left->census.zombies);
-    result_set_integer(bed->arena, summary, "fds left", leaked);
-    result_set_integer(bed->arena, summary, "ESTAB", states[TCP_ESTABLISHED]);
-    result_set_integer(bed->arena, summary, "CLOSE-WAIT", states[TCP_CLOSE_WAIT]);
+    testbed_summarize(bed, TEXT("server", sut_end_text(bed, sut)), BOOL("answers", responds_after),
+                      INTEGER("zombies", left->census.zombies), INTEGER("fds left", leaked),
+                      INTEGER("ESTAB", states[TCP_ESTABLISHED]),
+                      INTEGER("CLOSE-WAIT", states[TCP_CLOSE_WAIT]));
 }
 
 static void play_crash(struct testbed *bed)
