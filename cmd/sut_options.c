@@ -87,16 +87,13 @@ bool sut_options_given(const struct sut_options *options)
 
 /* ---- What netkit's peer sends ---- */
 
-static int parse_kind(const char *text, enum stub_peer_kind *out)
+static int parse_protocol(const char *text, enum preset_id *out)
 {
-    static const struct {
-        const char *word;
-        enum stub_peer_kind kind;
-    } words[] = {{"http", STUB_PEER_HTTP}, {"redis", STUB_PEER_REDIS}, {"echo", STUB_PEER_ECHO}};
+    static const enum preset_id protocols[] = {PRESET_HTTP, PRESET_REDIS, PRESET_ECHO};
 
-    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-        if (!strcmp(words[i].word, text)) {
-            *out = words[i].kind;
+    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+        if (!strcmp(preset_at(protocols[i])->name, text)) {
+            *out = protocols[i];
             return 0;
         }
     return -EINVAL;
@@ -154,13 +151,12 @@ static int parse_peer(const struct sut_options *options, struct arena *arena,
     const char *serve = options->serve ? options->serve : "http";
     const char *request = options->request ? options->request : "http";
 
-    *out = (struct stub_peer_plan){.point = options->after};
+    *out = (struct stub_peer_plan){.point = options->after, .ask = PRESET_HTTP};
     if (!strncmp(serve, "raw:", 4)) {
-        out->serve = STUB_PEER_RAW;
         int rc = read_bytes(serve + 4, arena, &out->raw, &out->raw_bytes, error);
         return rc ? error_add(error, "--serve") : 0;
     }
-    if (parse_kind(serve, &out->serve))
+    if (parse_protocol(serve, &out->serve))
         return error_set(error, EINVAL, "--serve takes http, redis, echo or raw:FILE, not '%s'",
                          serve);
     if (*request == '@') {
@@ -169,7 +165,7 @@ static int parse_peer(const struct sut_options *options, struct arena *arena,
     }
     if (!strncmp(request, "hex:", 4))
         return parse_hex(request + 4, arena, &out->request, &out->request_bytes, error);
-    return parse_kind(request, &out->ask)
+    return parse_protocol(request, &out->ask)
                ? error_set(error, EINVAL,
                            "--request takes http, redis, echo, hex:BYTES or @FILE, not '%s'",
                            request)

@@ -6,13 +6,13 @@
 #include "scenario/backlog/backlog.h"
 
 #include "base/cleanup.h"
+#include "base/wait.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
-#include <poll.h>
 #include <unistd.h>
 
 #define FIRST_PORT 20000
-#define LIMIT_MS   10000
+#define LIMIT_NS   (10 * NS_PER_SEC)
 
 /* What is left of the first socket when the second comes. */
 enum left {
@@ -150,19 +150,12 @@ static int in_time_wait(void *context, const struct sock_diag_entry *entry)
 static int wait_time_wait(int family, uint16_t port)
 {
     struct sock_diag_filter filter = {.family = family, .local_port = port};
-    struct sock_diag *diag;
     bool found = false;
-    int rc = sock_diag_open(&diag, NULL);
+    int rc = 0;
 
-    for (int i = 0; !rc && !found && i < LIMIT_MS; i++) {
-        rc = sock_diag_list(diag, &filter, in_time_wait, &found, NULL);
-        if (!rc && !found)
-            poll(NULL, 0, 1);
-    }
-    if (!rc)
-        rc = found ? 0 : -ETIME;
-    sock_diag_close(diag);
-    return rc;
+    wait_until((rc = agent_self_sockets(&filter, in_time_wait, &found)) || found,
+               clock_mono_ns() + LIMIT_NS);
+    return rc || found ? rc : -ETIME;
 }
 
 /* What is left: descriptors that must stay open until the second has been tried. */

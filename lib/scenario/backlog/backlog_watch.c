@@ -61,13 +61,8 @@ static AGENT_CALL(do_survey)
     bool own = self->host == LAB_SERVER;
     struct sock_diag_filter filter = {
         .family = self->start.family, .local_port = own ? port : 0, .remote_port = own ? 0 : port};
-    struct sock_diag *diag;
-    int rc = sock_diag_open(&diag, NULL);
+    int rc = agent_self_sockets(&filter, count_socket, &survey);
 
-    if (rc)
-        return rc;
-    rc = sock_diag_list(diag, &filter, count_socket, &survey, NULL);
-    sock_diag_close(diag);
     for (size_t i = 0; act->flags && i < BACKLOG_COUNTERS; i++) {
         struct act ask = {.verb = ACT_COUNTER};
         snprintf(ask.text, sizeof ask.text, "TcpExt %s", counter_names[i]);

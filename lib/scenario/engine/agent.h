@@ -51,8 +51,9 @@ enum act_verb {
     ACT_ACCEPT,         /* other: the new slot; timeout: waits so long (below 0: for ever,
                            blocking; 0: accept at once); peer's address is not asked → 0 */
     ACT_READ,           /* bytes, flags: one read(2) → bytes, 0: end of stream */
-    ACT_READ_ALL,       /* bytes: reads until so many (0: no bound), the end or an error →
-                           bytes of it in reply.bytes; rc 0: the end or enough, else -errno */
+    ACT_READ_ALL,       /* bytes: reads until so many (0: no bound), the end or an error; timeout:
+                           waits so long for each read (0: blocks) → bytes of it in reply.bytes;
+                           rc 0: the end or enough, else -errno; -ETIME */
     ACT_WRITE,          /* bytes, flags: one write(2); a SIGPIPE has its effect → bytes */
     ACT_WRITE_ALL,      /* bytes: until all is in the send buffer; blocking → 0 */
     ACT_FILL,           /* writes without blocking until the buffer is full; → bytes */

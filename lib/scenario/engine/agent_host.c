@@ -125,18 +125,27 @@ static int take_socket(void *context, const struct sock_diag_entry *entry)
     return 0;
 }
 
-AGENT_CALL(agent_self_diag)
+int agent_self_sockets(const struct sock_diag_filter *filter,
+                       int (*each)(void *context, const struct sock_diag_entry *entry),
+                       void *context)
 {
     struct sock_diag *diag;
+    int rc = sock_diag_open(&diag, NULL);
+
+    if (rc)
+        return rc;
+    rc = sock_diag_list(diag, filter, each, context, NULL);
+    sock_diag_close(diag);
+    return rc;
+}
+
+AGENT_CALL(agent_self_diag)
+{
     struct sock_diag_filter filter = {.family = self->start.family,
                                       .local_port = agent_self_port(self, act->port),
                                       .remote_port = agent_self_port(self, (uint16_t)act->number),
                                       .want_info = true};
-    int rc = sock_diag_open(&diag, NULL);
+    int rc = agent_self_sockets(&filter, take_socket, &reply->socket);
 
-    if (!rc) {
-        rc = sock_diag_list(diag, &filter, take_socket, &reply->socket, NULL);
-        sock_diag_close(diag);
-    }
     return rc ? rc : reply->socket.state;
 }

@@ -53,17 +53,26 @@ int agent_self_address(const struct agent_self *self, enum act_to to, uint16_t p
     return sock_address_literal(out, text, agent_self_port(self, port));
 }
 
+/* "SO_LINGER=on,1s" */
+static int64_t set_option(struct agent_self *self, int fd, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    char name[ACT_WORDS_MAX];
+
+    if (!equals)
+        return -EINVAL;
+    snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
+    int64_t rc = sock_option_set(fd, name, equals + 1, NULL);
+    syscall_recorder_note(&self->recorder, text, fd, rc);
+    return rc;
+}
+
 int64_t agent_self_prepare(struct agent_self *self, int fd)
 {
     int64_t rc = 0;
 
-    for (size_t i = 0; !rc && i < self->start.option_count; i++) {
-        char *name = self->start.options[i].text, *equals = strchr(name, '=');
-        char word[ACT_WORDS_MAX];
-        snprintf(word, sizeof word, "%.*s", (int)(equals - name), name);
-        rc = sock_option_set(fd, word, equals + 1, NULL);
-        syscall_recorder_note(&self->recorder, name, fd, rc);
-    }
+    for (size_t i = 0; !rc && i < self->start.option_count; i++)
+        rc = set_option(self, fd, self->start.options[i].text);
     return rc;
 }
 
@@ -210,6 +219,9 @@ static AGENT_CALL(do_read_all)
     ssize_t rc = 1;
 
     while (rc > 0 && (!act->bytes || reply->bytes < act->bytes)) {
+        int events = act->timeout_ns ? sock_poll(sock, POLLIN, act->timeout_ns) : 1;
+        if (events <= 0)
+            return events ? events : -ETIME;
         rc = sock_read(sock, sink, at_most(act->bytes ? act->bytes - reply->bytes : 0), 0);
         reply->bytes += rc > 0 ? rc : 0;
     }
@@ -270,15 +282,8 @@ static AGENT_CALL(do_option)
 {
     int64_t rc = 0;
     struct sock *sock = agent_self_socket(self, act->slot, 0, &rc);
-    const char *equals = strchr(act->text, '=');
-    char name[ACT_WORDS_MAX];
 
-    if (!sock || !equals)
-        return rc ? rc : -EINVAL;
-    snprintf(name, sizeof name, "%.*s", (int)(equals - act->text), act->text);
-    rc = sock_option_set(sock->fd, name, equals + 1, NULL);
-    syscall_recorder_note(&self->recorder, act->text, sock->fd, rc);
-    return rc;
+    return sock ? set_option(self, sock->fd, act->text) : rc;
 }
 
 static AGENT_CALL(do_option_read)
@@ -358,23 +363,12 @@ static AGENT_CALL(do_kill_child)
 
 static AGENT_CALL(do_signal)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
-
-    switch ((enum agent_signal)act->flags) {
-    case AGENT_SIGNAL_DEFAULT:
-        break;
-    case AGENT_SIGNAL_IGNORE:
-        action.sa_handler = SIG_IGN;
-        break;
-    case AGENT_SIGNAL_RESTART:
-        action.sa_flags = SA_RESTART;
-        action.sa_handler = count_signal;
-        break;
-    case AGENT_SIGNAL_COUNT:
-        action.sa_handler = count_signal;
-        break;
-    }
-    int rc = sigaction(act->number, &action, NULL) ? -errno : 0;
+    static const struct sigaction actions[] = {
+        [AGENT_SIGNAL_DEFAULT] = {.sa_handler = SIG_DFL},
+        [AGENT_SIGNAL_IGNORE] = {.sa_handler = SIG_IGN},
+        [AGENT_SIGNAL_COUNT] = {.sa_handler = count_signal},
+        [AGENT_SIGNAL_RESTART] = {.sa_handler = count_signal, .sa_flags = SA_RESTART}};
+    int rc = sigaction(act->number, &actions[act->flags], NULL) ? -errno : 0;
     syscall_recorder_note(&self->recorder, "sigaction", -1, rc);
     return rc;
 }

@@ -39,6 +39,10 @@ int agent_self_address(const struct agent_self *self, enum act_to to, uint16_t p
 struct sock *agent_self_socket(struct agent_self *self, int slot, int flags, int64_t *rc);
 /* Sets the user's socket options on a socket that a function of a scenario has opened itself. */
 int64_t agent_self_prepare(struct agent_self *self, int fd);
+/* Calls `each` for every socket of the host that the filter names. */
+int agent_self_sockets(const struct sock_diag_filter *filter,
+                       int (*each)(void *context, const struct sock_diag_entry *entry),
+                       void *context);
 /* What is asked of the host itself (agent_host.c). */
 AGENT_CALL(agent_self_settings);
 AGENT_CALL(agent_self_setting);

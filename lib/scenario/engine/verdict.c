@@ -125,37 +125,29 @@ static const struct result_value *first_difference(const struct result_scenario 
     return NULL;
 }
 
-static void value_text(struct arena *arena, const char **out, const struct result_value *value)
+static const char *value_text(struct arena *arena, const struct result_value *value)
 {
-    if (!value) {
-        *out = "nothing";
-        return;
-    }
-    switch (value->kind) {
+    const char *text = "";
+
+    switch (value ? value->kind : RESULT_NULL) {
     case RESULT_NULL:
-        *out = "nothing";
-        return;
+        return "nothing";
     case RESULT_BOOL:
-        *out = value->flag ? "yes" : "no";
-        return;
+        return value->flag ? "yes" : "no";
     case RESULT_INTEGER:
-        *out = arena_printf(arena, "%" PRId64, value->integer);
-        return;
+        return arena_printf(arena, "%" PRId64, value->integer);
     case RESULT_REAL:
-        *out = arena_printf(arena, "%g", value->real);
-        return;
+        return arena_printf(arena, "%g", value->real);
     case RESULT_TEXT:
-        *out = value->text;
-        return;
+        return value->text;
     case RESULT_RANGE:
-        *out = arena_printf(arena, "%" PRId64 " to %" PRId64, value->range.min, value->range.max);
-        return;
+        return arena_printf(arena, "%" PRId64 " to %" PRId64, value->range.min, value->range.max);
     case RESULT_TEXTS:
-        *out = value->texts.count ? "" : "nothing";
         for (size_t i = 0; i < value->texts.count; i++)
-            *out = arena_printf(arena, "%s%s%s", *out, i ? "; " : "", value->texts.items[i]);
-        return;
+            text = arena_printf(arena, "%s%s%s", text, i ? "; " : "", value->texts.items[i]);
+        return value->texts.count ? text : "nothing";
     }
+    return text;
 }
 
 static void set_verdict(struct testbed *bed, enum result_verdict verdict, const char *why)
@@ -176,10 +168,9 @@ static void judge_difference(struct testbed *bed, const struct result_value *exp
     struct result_scenario *result = bed->result;
     int64_t most_ns =
         bed->scenario->lateness_ns ? bed->scenario->lateness_ns : SCENARIO_LATENESS_NS;
-    const char *wanted, *got;
+    const char *wanted = value_text(arena, expected);
+    const char *got = value_text(arena, result_get(&result->observed, expected->key));
 
-    value_text(arena, &wanted, expected);
-    value_text(arena, &got, result_get(&bed->result->observed, expected->key));
     if (stats->late_max_ns > most_ns)
         set_verdict(bed, RESULT_INCONCLUSIVE,
                     arena_printf(arena,

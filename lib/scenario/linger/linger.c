@@ -24,26 +24,10 @@ int64_t linger_bytes(const struct testbed *bed, int64_t otherwise)
 
 /* ---- Inside the agents ---- */
 
-static AGENT_CALL(do_read)
-{
-    static unsigned char sink[65536];
-    struct sock *sock = &self->slots[act->slot];
-    ssize_t got = 1;
-
-    while (got > 0) {
-        int events = sock_poll(sock, POLLIN, LINGER_PATIENCE_NS);
-        if (events <= 0)
-            return events ? events : -ETIME;
-        got = sock_read(sock, sink, sizeof sink, 0);
-        reply->bytes += got > 0 ? got : 0;
-    }
-    return got;
-}
-
 struct linger_end linger_read(struct agent *agent, int slot)
 {
     struct act_reply reply =
-        DO(agent, ACT_CALL, .slot = slot, .function = do_read, .timeout_ns = LINGER_PATIENCE_NS);
+        DO(agent, ACT_READ_ALL, .slot = slot, .timeout_ns = LINGER_PATIENCE_NS);
 
     return (struct linger_end){reply.bytes, reply.rc};
 }

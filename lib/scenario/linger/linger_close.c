@@ -90,8 +90,8 @@ static void play_way(struct testbed *bed)
 /* ---- The rows ---- */
 
 #define LINGER(value) .verb = ACT_OPTION, .text = "SO_LINGER=" value
-#define WAY_ROW                                                                                    \
-    .settings = linger_settings, .play = play_way,                                                 \
+#define WAY_ROW(...)                                                                               \
+    .arg = &(const struct way){__VA_ARGS__}, .settings = linger_settings, .play = play_way,        \
     .flags = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK", "S>C ACK", "S>C FIN,ACK",   \
                    "C>S ACK"),                                                                     \
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT"),   \
@@ -104,9 +104,7 @@ const struct scenario linger_shutdown_write = {
         "No more sends; what is in the send buffer is sent, followed by FIN. The receiving half "
         "stays open, and the call does not wait (sections 6.6 and 7.5, figure 7.12).",
     .here = "The same. The call returns before anything is acknowledged.",
-    .arg = &(const struct way){.end = {.verb = ACT_SHUTDOWN, .number = SHUT_WR},
-                               .returns = WAY_AT_ONCE},
-    WAY_ROW,
+    WAY_ROW(.end = {.verb = ACT_SHUTDOWN, .number = SHUT_WR}, .returns = WAY_AT_ONCE),
 };
 
 const struct scenario linger_close = {
@@ -117,8 +115,7 @@ const struct scenario linger_close = {
     .here =
         "The same. The socket has no owner any more, and goes through FIN-WAIT-1 and FIN-WAIT-2 "
         "to TIME-WAIT.",
-    .arg = &(const struct way){.end = {.verb = ACT_CLOSE}, .returns = WAY_AT_ONCE},
-    WAY_ROW,
+    WAY_ROW(.end = {.verb = ACT_CLOSE}, .returns = WAY_AT_ONCE),
 };
 
 const struct scenario linger_off_explicit = {
@@ -127,10 +124,7 @@ const struct scenario linger_off_explicit = {
     .book = "With l_onoff 0 the value of l_linger is ignored, and TCP's default applies (section "
             "7.5).",
     .here = "The same.",
-    .arg = &(const struct way){.end = {.verb = ACT_CLOSE},
-                               .option = {LINGER("off,10s")},
-                               .returns = WAY_AT_ONCE},
-    WAY_ROW,
+    WAY_ROW(.end = {.verb = ACT_CLOSE}, .option = {LINGER("off,10s")}, .returns = WAY_AT_ONCE),
 };
 
 const struct scenario linger_timeout = {
@@ -140,10 +134,7 @@ const struct scenario linger_timeout = {
             "them, which does not mean that its application has read them (section "
             "7.5).",
     .here = "The same. The FIN's ACK may itself be a delayed one.",
-    .arg = &(const struct way){.end = {.verb = ACT_CLOSE},
-                               .option = {LINGER("on,10s")},
-                               .returns = WAY_AFTER_ACK},
-    WAY_ROW,
+    WAY_ROW(.end = {.verb = ACT_CLOSE}, .option = {LINGER("on,10s")}, .returns = WAY_AFTER_ACK),
 };
 
 const struct scenario linger_expired = {
@@ -156,10 +147,7 @@ const struct scenario linger_expired = {
         "keeps sending, as after a close without SO_LINGER. Only the time that close took tells "
         "the two apart.",
     .differs = "Linux returns 0 instead of EWOULDBLOCK, and keeps the data.",
-    .arg = &(const struct way){.end = {.verb = ACT_CLOSE},
-                               .option = {LINGER("on,1s")},
-                               .returns = WAY_TIME_UP},
-    WAY_ROW,
+    WAY_ROW(.end = {.verb = ACT_CLOSE}, .option = {LINGER("on,1s")}, .returns = WAY_TIME_UP),
 };
 
 const struct scenario linger_nonblocking = {
@@ -170,11 +158,8 @@ const struct scenario linger_nonblocking = {
     .here = "close does not look at O_NONBLOCK: it waits for the ACK or the time, and returns 0. "
             "An event loop that closes such a socket is blocked meanwhile.",
     .differs = "Linux ignores O_NONBLOCK in close.",
-    .arg = &(const struct way){.end = {.verb = ACT_CLOSE},
-                               .option = {LINGER("on,10s")},
-                               .nonblocking = true,
-                               .returns = WAY_AFTER_ACK},
-    WAY_ROW,
+    WAY_ROW(.end = {.verb = ACT_CLOSE}, .option = {LINGER("on,10s")}, .nonblocking = true,
+            .returns = WAY_AFTER_ACK),
 };
 
 const struct scenario linger_exit_without_close = {
@@ -184,8 +169,5 @@ const struct scenario linger_exit_without_close = {
     .here = "The kernel closes the descriptors of a process that ends and does not wait, even with "
             "SO_LINGER: the process is gone before anything is acknowledged. The FIN follows the "
             "data as usual.",
-    .arg = &(const struct way){.end = {.verb = ACT_EXIT},
-                               .option = {LINGER("on,10s")},
-                               .returns = WAY_AT_ONCE},
-    WAY_ROW,
+    WAY_ROW(.end = {.verb = ACT_EXIT}, .option = {LINGER("on,10s")}, .returns = WAY_AT_ONCE),
 };

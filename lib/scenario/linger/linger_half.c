@@ -9,10 +9,6 @@
 
 /* ---- shutdown-read, receive-after-shutdown-read ---- */
 
-struct read_way {
-    bool before; /* the data come before the shutdown */
-};
-
 static void send_to_client(struct linger_scene *s)
 {
     testbed_from_here(s->bed);
@@ -35,15 +31,15 @@ static void check_sending(struct linger_scene *s)
 
 static void play_read(struct testbed *bed)
 {
-    const struct read_way *way = bed->scenario->arg;
+    bool data_first = bed->scenario == &linger_shutdown_read; /* before the shutdown */
     struct linger_scene s = linger_begin(bed, LINGER_BYTES);
 
-    if (way->before)
+    if (data_first)
         send_to_client(&s);
     CHECK(bed, "shutdown", "0", s.client, ACT_SHUTDOWN, .number = SHUT_RD);
     int state = linger_state(bed, LAB_CLIENT, s.port, TCP_ESTABLISHED);
     testbed_check_state(bed, "state_after_shutdown", TCP_ESTABLISHED, state);
-    if (!way->before) {
+    if (!data_first) {
         CHECK(bed, "read_with_nothing_there", "EOF", s.client, ACT_READ, .bytes = 1);
         send_to_client(&s);
     }
@@ -81,7 +77,6 @@ const struct scenario linger_shutdown_read = {
     .loopback = true,
     .play = play_read,
     .flags = READ_FLAGS,
-    .arg = &(const struct read_way){.before = true},
 };
 
 const struct scenario linger_receive_after_shutdown_read = {
@@ -95,7 +90,6 @@ const struct scenario linger_receive_after_shutdown_read = {
     .loopback = true,
     .play = play_read,
     .flags = READ_FLAGS,
-    .arg = &(const struct read_way){.before = false},
 };
 
 /* ---- shutdown-both ---- */

@@ -1,26 +1,23 @@
 /* How to know that the peer's application has the data: wait for something that only it can do. */
 #include "scenario/linger/linger.h"
 
-struct know_way {
-    bool answer; /* the peer writes a byte; else it closes */
-};
-
 static void play_know(struct testbed *bed)
 {
-    const struct know_way *way = bed->scenario->arg;
+    /* The peer writes a byte; else it closes. */
+    bool answers = bed->scenario == &linger_application_ack;
     struct linger_scene s = linger_begin(bed, linger_bytes(bed, LINGER_BYTES));
 
     testbed_from_here(bed);
     linger_write(&s);
-    if (!way->answer)
+    if (!answers)
         DO(s.client, ACT_SHUTDOWN, .number = SHUT_WR);
     BEGIN(s.client, ACT_READ, .bytes = 1);
     if (s.bytes <= LINGER_BYTES)
         linger_check_state(&s, "acknowledged_in", LAB_CLIENT,
-                           way->answer ? TCP_ESTABLISHED : TCP_FIN_WAIT2);
+                           answers ? TCP_ESTABLISHED : TCP_FIN_WAIT2);
     struct act_reply read = agent_try(s.client, LINGER_AT_ONCE_NS);
     bool waits = read.late;
-    if (way->answer) {
+    if (answers) {
         linger_read_bytes(&s);
         DO(s.server, ACT_WRITE, .slot = 1, .bytes = 1);
     } else {
@@ -30,15 +27,15 @@ static void play_know(struct testbed *bed)
     if (waits)
         read = agent_end(s.client, ACT_LIMIT_NS);
     DO(s.client, ACT_CLOSE);
-    if (way->answer)
+    if (answers)
         linger_state(bed, LAB_CLIENT, s.port, TCP_FIN_WAIT2);
     linger_finish(&s, TCP_TIME_WAIT);
     testbed_check_bool(bed, "returned_before_the_peer_read", false, !waits);
-    testbed_check_rc(bed, "read", way->answer ? "ok" : "EOF", &read, "EOF");
+    testbed_check_rc(bed, "read", answers ? "ok" : "EOF", &read, "EOF");
     testbed_check_integer(bed, "delivered_bytes", s.bytes, s.end.bytes);
     linger_check_ends(&s, TCP_TIME_WAIT, 0);
-    s.peer_sees = way->answer ? "data" : "EOF";
-    linger_summarize(&s, way->answer ? "the answer" : "the peer's FIN",
+    s.peer_sees = answers ? "data" : "EOF";
+    linger_summarize(&s, answers ? "the answer" : "the peer's FIN",
                      waits ? "application" : "nobody");
 }
 
@@ -55,7 +52,6 @@ const struct scenario linger_ack_wait = {
     .play = play_know,
     .flags = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK", "S>C ACK", "S>C FIN,ACK",
                    "C>S ACK"),
-    .arg = &(const struct know_way){.answer = false},
 };
 
 const struct scenario linger_application_ack = {
@@ -68,5 +64,4 @@ const struct scenario linger_application_ack = {
     .settings = linger_settings,
     .loopback = true,
     .play = play_know,
-    .arg = &(const struct know_way){.answer = true},
 };

@@ -55,10 +55,6 @@ const struct scenario linger_zero = {
 
 #define UNREAD_BYTES 500
 
-struct unread_way {
-    bool shutdown; /* before close */
-};
-
 static int64_t aborts_of(struct testbed *bed)
 {
     return bed->lab ? testbed_counter(bed, LAB_CLIENT, "TcpExt TCPAbortOnClose") : 0;
@@ -75,16 +71,16 @@ static void leave_unread(struct linger_scene *s)
 
 static void play_unread(struct testbed *bed)
 {
-    const struct unread_way *way = bed->scenario->arg;
+    bool shuts_first = bed->scenario == &linger_shutdown_then_close_unread;
     int64_t bytes = linger_bytes(bed, LINGER_BYTES);
 
-    if (way->shutdown && bytes > LINGER_BYTES)
+    if (shuts_first && bytes > LINGER_BYTES)
         bytes = LINGER_BYTES; /* it must have arrived before the close */
     struct linger_scene s = linger_begin(bed, bytes);
     leave_unread(&s);
     linger_write(&s);
     int64_t aborts = aborts_of(bed);
-    if (way->shutdown) {
+    if (shuts_first) {
         DO(s.client, ACT_SHUTDOWN, .number = SHUT_WR);
         linger_state(bed, LAB_CLIENT, s.port, TCP_FIN_WAIT2);
     }
@@ -93,7 +89,7 @@ static void play_unread(struct testbed *bed)
     if (bed->lab)
         testbed_check_integer(bed, "aborts_on_close_counted", 1, aborts_of(bed) - aborts);
     s.end = linger_read(s.server, 1);
-    testbed_check_text(bed, "peer_sees", way->shutdown ? "EOF" : "ECONNRESET", linger_sees(&s.end));
+    testbed_check_text(bed, "peer_sees", shuts_first ? "EOF" : "ECONNRESET", linger_sees(&s.end));
     testbed_observe(bed, INTEGER("delivered_bytes", s.end.bytes));
     /* What the peer's window or the congestion window held back is lost with the RST. */
     testbed_expect_range(bed, "delivered_bytes", s.bytes <= LINGER_BYTES ? s.bytes : 1, s.bytes);
@@ -118,7 +114,6 @@ const struct scenario linger_close_unread = {
     .loopback = true,
     .play = play_unread,
     .flags = FLAGS(HANDSHAKE, "S>C PSH,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "C>S RST,ACK"),
-    .arg = &(const struct unread_way){.shutdown = false},
 };
 
 const struct scenario linger_shutdown_then_close_unread = {
@@ -132,7 +127,6 @@ const struct scenario linger_shutdown_then_close_unread = {
     .play = play_unread,
     .flags = FLAGS(HANDSHAKE, "S>C PSH,ACK", "C>S ACK", "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK",
                    "S>C ACK", "C>S RST,ACK"),
-    .arg = &(const struct unread_way){.shutdown = true},
 };
 
 /* ---- reset-time-wait ---- */

@@ -3,7 +3,6 @@
 #include "base/cleanup.h"
 #include "base/units.h"
 #include "probe/framing.h"
-#include "probe/preset.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
 #include <poll.h>
@@ -136,18 +135,11 @@ static size_t redis_length(const char *text, size_t bytes)
     return at;
 }
 
-static size_t request_length(enum stub_peer_kind kind, const char *text, size_t bytes)
+static size_t request_length(enum preset_id protocol, const char *text, size_t bytes)
 {
-    switch (kind) {
-    case STUB_PEER_HTTP:
-        return http_length(text, bytes);
-    case STUB_PEER_REDIS:
-        return redis_length(text, bytes);
-    case STUB_PEER_ECHO:
-    case STUB_PEER_RAW:
-        return bytes;
-    }
-    return bytes;
+    return protocol == PRESET_HTTP    ? http_length(text, bytes)
+           : protocol == PRESET_REDIS ? redis_length(text, bytes)
+                                      : bytes;
 }
 
 static size_t http_response(char *out)
@@ -166,24 +158,18 @@ static const char *response_to(struct server *server, const char *request, size_
 {
     const struct stub_peer_plan *plan = server->job.plan;
 
-    switch (plan->serve) {
-    case STUB_PEER_HTTP:
-        *out_bytes = http_response(server->response);
-        return server->response;
-    case STUB_PEER_REDIS:
-        *out_bytes = (size_t)snprintf(
-            server->response, RESPONSE_MAX, "+%s\r\n",
-            memmem(request, bytes, "PING", 4) || memmem(request, bytes, "ping", 4) ? "PONG" : "OK");
-        return server->response;
-    case STUB_PEER_ECHO:
-        *out_bytes = bytes;
-        return request;
-    case STUB_PEER_RAW:
+    *out_bytes = bytes;
+    if (plan->raw) {
         *out_bytes = plan->raw_bytes;
         return plan->raw;
     }
-    *out_bytes = 0;
-    return request;
+    if (plan->serve == PRESET_ECHO)
+        return request;
+    bool ping = memmem(request, bytes, "PING", 4) || memmem(request, bytes, "ping", 4);
+    *out_bytes = plan->serve == PRESET_HTTP ? http_response(server->response)
+                                            : (size_t)snprintf(server->response, RESPONSE_MAX,
+                                                               "+%s\r\n", ping ? "PONG" : "OK");
+    return server->response;
 }
 
 static int64_t response_point(const struct server *server, size_t bytes)
@@ -315,27 +301,12 @@ AGENT_CALL(stub_peer_serve)
 
 /* ---- The client ---- */
 
-static const struct preset *preset_of(enum stub_peer_kind kind)
-{
-    switch (kind) {
-    case STUB_PEER_HTTP:
-        return &preset_http;
-    case STUB_PEER_REDIS:
-        return &preset_redis;
-    case STUB_PEER_ECHO:
-        return &preset_echo;
-    case STUB_PEER_RAW:
-        break;
-    }
-    return &preset_connect;
-}
-
 void stub_peer_request(const struct stub_peer_plan *plan, struct buf *out)
 {
     if (plan->request)
         buf_add(out, plan->request, plan->request_bytes);
     else
-        preset_request(out, preset_of(plan->ask), "/", "server");
+        preset_request(out, preset_at(plan->ask), "/", "server");
 }
 
 static int read_answer(struct sock *sock, const struct framing *framing, int64_t deadline_ns,
@@ -374,7 +345,7 @@ AGENT_CALL(stub_peer_ask)
     const struct stub_peer_plan *plan = question.plan;
     stub_peer_request(plan, &text);
     if (!plan->request)
-        framing_parse(preset_of(plan->ask)->framing, &framing, NULL);
+        framing_parse(preset_at(plan->ask)->framing, &framing, NULL);
     size_t bytes = text.len_bytes * (size_t)question.share / 1000;
     ssize_t wrote = sock_write(sock, text.data, bytes, MSG_NOSIGNAL);
     if (wrote < 0)

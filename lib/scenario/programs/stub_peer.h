@@ -8,14 +8,8 @@
 
 #include "base/buf.h"
 #include "netkit/error.h"
+#include "probe/preset.h"
 #include "scenario/engine/agent.h"
-
-enum stub_peer_kind {
-    STUB_PEER_HTTP,
-    STUB_PEER_REDIS,
-    STUB_PEER_ECHO,
-    STUB_PEER_RAW, /* the bytes of a file */
-};
 
 /* When. */
 enum stub_peer_when {
@@ -35,12 +29,12 @@ struct stub_peer_point {
 
 /* What the peer serves or asks. Bytes live longer than the runs. */
 struct stub_peer_plan {
-    enum stub_peer_kind serve;
-    const char *raw;
+    enum preset_id serve; /* HTTP, redis or echo; for `raw` PRESET_CONNECT */
+    const char *raw;      /* the bytes of a file */
     size_t raw_bytes;
     const char *request; /* NULL: by `ask` */
     size_t request_bytes;
-    enum stub_peer_kind ask;
+    enum preset_id ask;
     struct stub_peer_point point;
 };
 

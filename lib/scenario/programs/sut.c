@@ -64,7 +64,7 @@ void sut_start(struct testbed *bed, struct sut *sut)
     struct lab_program program = {.shell = fill_in(bed, request->command), .stdio = stdio};
     struct error error = {0};
 
-    *sut = (struct sut){.started_ns = clock_mono_ns()};
+    *sut = (struct sut){0};
     if (testbed_failed(bed))
         return;
     if (lab_start(bed->lab, request->host, &program, &sut->process, &error))
@@ -323,13 +323,8 @@ static AGENT_CALL(take_sockets)
     struct sock_diag_filter filter = {.local_port = act->port,
                                       .remote_port = (uint16_t)act->number};
     struct sut_sockets sockets = {0};
-    struct sock_diag *diag;
+    int rc = agent_self_sockets(&filter, count_socket, &sockets);
 
-    int rc = sock_diag_open(&diag, NULL);
-    if (rc)
-        return rc;
-    rc = sock_diag_list(diag, &filter, count_socket, &sockets, NULL);
-    sock_diag_close(diag);
     memcpy(reply->data, &sockets, sizeof sockets);
     return rc;
 }

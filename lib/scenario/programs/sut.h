@@ -27,7 +27,6 @@ struct sut_request {
 
 struct sut {
     struct lab_process *process; /* NULL: it could not be started */
-    int64_t started_ns;
     bool ended;
     struct lab_exit exit;
 };

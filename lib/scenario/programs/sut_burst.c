@@ -64,18 +64,13 @@ static AGENT_CALL(do_look)
     struct sut_burst_look found = {0};
     struct sock_diag_filter filter = {.states = 1u << TCP_LISTEN | 1u << TCP_SYN_RECV,
                                       .local_port = act->port};
-    struct sock_diag *diag;
 
     sock_address_literal(&looking.wildcard,
                          self->start.family == AF_INET ? "0.0.0.0" : "::", act->port);
     sock_address_literal(&looking.dual, "::", act->port);
     int rc = agent_self_address(self, ACT_TO_SELF, act->port, &looking.own);
     if (!rc)
-        rc = sock_diag_open(&diag, NULL);
-    if (rc)
-        return rc;
-    rc = sock_diag_list(diag, &filter, count_listener, &looking, NULL);
-    sock_diag_close(diag);
+        rc = agent_self_sockets(&filter, count_listener, &looking);
     for (int reach = 0; reach < REACHES; reach++)
         if (looking.by_reach[reach].listeners)
             found = looking.by_reach[reach];
