@@ -21,7 +21,5 @@ uint16_t checksum_transport(uint8_t family, const uint8_t source[16], const uint
 
 /* Where the checksum of a segment's transport is, counted from its transport header, or -1. */
 int checksum_place(const struct segment *segment);
-/* How many bytes from the transport header on it covers. */
-size_t checksum_span(const struct segment *segment);
 
 #endif

@@ -235,11 +235,6 @@ static enum packet_status read_icmp(struct segment *out, const struct view *view
     out->kind = icmp_kind(out->family, icmp->type);
     if (icmp->is_error)
         read_quote(&icmp->quote, view, at + 8, end, out->family);
-    if (out->family == 4 ? icmp->type == 0 || icmp->type == 8
-                         : icmp->type == 128 || icmp->type == 129) {
-        icmp->echo_id = view_u16(view, at + 4);
-        icmp->echo_seq = view_u16(view, at + 6);
-    }
     if (out->family == 4 && icmp->type == 3 && icmp->code == 4)
         icmp->mtu = view_u16(view, at + 6);
     if (out->family == 6 && icmp->type == 2)

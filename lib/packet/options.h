@@ -10,17 +10,9 @@ enum {
     TCP_OPTION_NOP = 1,
     TCP_OPTION_MSS = 2,
     TCP_OPTION_WINDOW_SCALE = 3,
-    TCP_OPTION_SACK_PERMITTED = 4,
     TCP_OPTION_SACK = 5,
     TCP_OPTION_TIMESTAMPS = 8,
-    TCP_OPTION_MD5 = 19,
-    TCP_OPTION_AO = 29,
-    TCP_OPTION_MPTCP = 30,
-    TCP_OPTION_FAST_OPEN = 34,
-    TCP_OPTION_EXPERIMENTAL = 254,
 };
-
-#define FAST_OPEN_MAGIC 0xf989
 
 /* Reads the options in [offset, end), which is within the frame on the wire; one that the snap
  * length cut ends the walk. */

@@ -1,8 +1,9 @@
 /* Frames, read: bytes → struct segment.
  *
  * packet_decode() reads one frame of any of the link types below: Ethernet with VLAN tags, IPv4
- * with options (RFC 791), IPv6 with extension headers (RFC 8200), TCP with its options (RFC 9293,
- * 2018, 7323, 7413, 8684), UDP, ICMP (RFC 792) and ICMPv6 (RFC 4443) with the segment they quote.
+ * with options (RFC 791), IPv6 with extension headers (RFC 8200), TCP with MSS, window scale, SACK
+ * and timestamps (RFC 9293, 2018, 7323), UDP, ICMP (RFC 792) and ICMPv6 (RFC 4443) with the segment
+ * they quote.
  *
  * What it promises:
  *   - Bytes are hostile. Nothing outside [bytes, bytes + captured) is read, whatever the lengths
@@ -64,9 +65,7 @@ struct packet_endpoint {
     uint16_t port;       /* 0 where the protocol has none */
 };
 
-#define TCP_SACK_MAX             4
-#define TCP_FAST_OPEN_COOKIE_MAX 16
-#define TCP_OPTIONS_MAX          40
+#define TCP_SACK_MAX 4
 
 struct tcp_sack {
     uint32_t left, right; /* received: left ≤ seq < right */
@@ -75,25 +74,13 @@ struct tcp_sack {
 struct tcp_options {
     bool has_mss : 1;
     bool has_window_scale : 1;
-    bool has_sack_permitted : 1;
     bool has_timestamps : 1;
-    bool has_fast_open : 1;          /* with no cookie: a request for one */
-    bool fast_open_experimental : 1; /* kind 254 with magic 0xF989 (RFC 7413 §4.1.1's precursor) */
-    bool has_mptcp : 1;
-    bool has_md5 : 1;
-    bool has_ao : 1;
     bool malformed : 1;   /* an option's length lies: it and those after it were not read */
     uint8_t window_scale; /* as sent; a receiver must use at most 14 (RFC 7323 §2.3) */
     uint8_t sack_count;
-    uint8_t fast_open_len;
-    uint8_t mptcp_subtype; /* RFC 8684 §3: 0 MP_CAPABLE, 1 MP_JOIN, 2 DSS, … */
-    uint8_t unknown_count; /* options of kinds that are not decoded */
-    uint8_t unknown_kind;  /* the first of them */
     uint16_t mss;
-    uint32_t mss_offset; /* of the two bytes of the MSS, in the frame */
     uint32_t ts_value, ts_echo;
     struct tcp_sack sack[TCP_SACK_MAX];
-    uint8_t fast_open_cookie[TCP_FAST_OPEN_COOKIE_MAX];
 };
 
 /* What an ICMP error quotes of the segment that caused it. */
@@ -109,8 +96,7 @@ struct packet_quote {
 struct packet_icmp {
     uint8_t type, code;
     bool is_error; /* it quotes: unreachable, too big, exceeded, parameter problem … */
-    uint16_t echo_id, echo_seq; /* of an echo request or reply */
-    uint32_t mtu;               /* of fragmentation needed (IPv4) and packet too big (IPv6) */
+    uint32_t mtu;  /* of fragmentation needed (IPv4) and packet too big (IPv6) */
     struct packet_quote quote;
 };
 
@@ -168,24 +154,6 @@ static inline uint32_t segment_seq_len(const struct segment *segment)
            !!(segment->flags & SEGMENT_FIN);
 }
 
-enum packet_checksum {
-    PACKET_CHECKSUM_UNKNOWN, /* cut, fragmented, source routed, or a kind without one */
-    PACKET_CHECKSUM_GOOD,
-    PACKET_CHECKSUM_BAD,
-    PACKET_CHECKSUM_ABSENT,    /* IPv6 has none; UDP over IPv4 may leave it out */
-    PACKET_CHECKSUM_OFFLOADED, /* only the pseudo-header's sum: the card fills it in later, so this
-                                  was captured on the sender and says nothing */
-};
-
-struct packet_checksums {
-    enum packet_checksum network;
-    enum packet_checksum transport;
-};
-
-/* Verifies the checksums of a frame that was decoded into `segment`. */
-struct packet_checksums packet_verify(const struct segment *segment, const void *bytes,
-                                      size_t captured);
-
 /* "SYN,ACK": the flags that are set, in the order SYN FIN RST PSH URG ACK ECE CWR AE, or "none".
  * Returns out. */
 #define SEGMENT_FLAGS_TEXT_MAX 40
@@ -197,10 +165,5 @@ const char *packet_endpoint_text(char *out, size_t size, uint8_t family,
                                  const struct packet_endpoint *endpoint);
 /* The address alone, without brackets or port. Returns out. */
 const char *packet_address_text(char *out, size_t size, uint8_t family, const uint8_t address[16]);
-
-/* "tcp", "udp", "fragment" …: static text. */
-const char *packet_kind_name(enum packet_kind kind);
-/* "complete", "payload cut", "header cut", "malformed": static text. */
-const char *packet_status_name(enum packet_status status);
 
 #endif

@@ -24,16 +24,6 @@ static inline bool seq_le(uint32_t a, uint32_t b)
     return seq_diff(a, b) <= 0;
 }
 
-static inline bool seq_gt(uint32_t a, uint32_t b)
-{
-    return seq_diff(a, b) > 0;
-}
-
-static inline bool seq_ge(uint32_t a, uint32_t b)
-{
-    return seq_diff(a, b) >= 0;
-}
-
 /* Whether low ≤ seq < high, going upwards from low. */
 static inline bool seq_within(uint32_t seq, uint32_t low, uint32_t high)
 {

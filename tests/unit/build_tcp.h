@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define TCP_OPTIONS_MAX 40
+
 /* A TCP segment from nothing. Zero is a usable value for every field but `family`. */
 struct packet_tcp {
     enum packet_link link; /* Ethernet or raw */
@@ -21,7 +23,7 @@ struct packet_tcp {
     uint16_t flags; /* SEGMENT_… */
     uint16_t window;
     uint16_t urgent;
-    struct tcp_options options; /* what has_… says; never malformed or unknown ones */
+    struct tcp_options options; /* what has_… says; never malformed */
     const void *payload;
     size_t payload_len;
 };
@@ -62,30 +64,17 @@ static inline void put_head(struct encoder *encoder, uint8_t kind, size_t body_l
     put_u8(encoder, (uint8_t)(2 + body_len));
 }
 
-static inline void put_fast_open(struct encoder *encoder, const struct tcp_options *options)
-{
-    if (options->fast_open_experimental) {
-        put_head(encoder, TCP_OPTION_EXPERIMENTAL, 2 + (size_t)options->fast_open_len);
-        put_u16(encoder, FAST_OPEN_MAGIC);
-    } else {
-        put_head(encoder, TCP_OPTION_FAST_OPEN, options->fast_open_len);
-    }
-    put(encoder, options->fast_open_cookie, options->fast_open_len);
-}
-
 static inline int packet_encode_options(uint8_t out[TCP_OPTIONS_MAX],
                                         const struct tcp_options *options)
 {
     struct encoder encoder = {.out = out};
 
-    if (options->sack_count > TCP_SACK_MAX || options->fast_open_len > TCP_FAST_OPEN_COOKIE_MAX)
+    if (options->sack_count > TCP_SACK_MAX)
         return -EINVAL;
     if (options->has_mss) {
         put_head(&encoder, TCP_OPTION_MSS, 2);
         put_u16(&encoder, options->mss);
     }
-    if (options->has_sack_permitted)
-        put_head(&encoder, TCP_OPTION_SACK_PERMITTED, 0);
     if (options->has_timestamps) {
         put_head(&encoder, TCP_OPTION_TIMESTAMPS, 8);
         put_u32(&encoder, options->ts_value);
@@ -95,8 +84,6 @@ static inline int packet_encode_options(uint8_t out[TCP_OPTIONS_MAX],
         put_head(&encoder, TCP_OPTION_WINDOW_SCALE, 1);
         put_u8(&encoder, options->window_scale);
     }
-    if (options->has_fast_open)
-        put_fast_open(&encoder, options);
     if (options->sack_count)
         put_head(&encoder, TCP_OPTION_SACK, 8 * (size_t)options->sack_count);
     for (size_t i = 0; i < options->sack_count; i++) {

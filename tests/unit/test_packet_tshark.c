@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "capture/capture.h"
 #include "packet_samples.h"
+#include "packet_verify.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,8 +55,6 @@
     X(TCP_SACK_RIGHT, "tcp.options.sack_re")                                                       \
     X(TCP_TS_VALUE, "tcp.options.timestamp.tsval")                                                 \
     X(TCP_TS_ECHO, "tcp.options.timestamp.tsecr")                                                  \
-    X(TCP_COOKIE, "tcp.options.tfo.cookie")                                                        \
-    X(TCP_MPTCP, "tcp.options.mptcp.subtype")                                                      \
     X(UDP_SOURCE, "udp.srcport")                                                                   \
     X(UDP_DESTINATION, "udp.dstport")                                                              \
     X(UDP_SUM, "udp.checksum.status")                                                              \
@@ -172,10 +171,6 @@ static void put_options(struct row *row, const struct tcp_options *options)
         put(row, TCP_TS_VALUE, "%u", options->ts_value);
         put(row, TCP_TS_ECHO, "%u", options->ts_echo);
     }
-    for (size_t i = 0; i < options->fast_open_len; i++)
-        snprintf(row->text[TCP_COOKIE] + 2 * i, 3, "%02x", options->fast_open_cookie[i]);
-    if (options->has_mptcp)
-        put(row, TCP_MPTCP, "%u", options->mptcp_subtype);
 }
 
 static void put_tcp(struct row *row, const struct segment *segment, enum packet_checksum sum)
@@ -229,7 +224,7 @@ static void excuse(struct row *row, const struct segment *segment)
      * of eight bytes of TCP tshark takes the ports only. */
     if (segment->kind == PACKET_ICMP && segment->icmp.is_error) {
         mark(row->first, IP4_TTL, IP6_ID);
-        mark(row->skip, TCP_ACK, TCP_MPTCP);
+        mark(row->skip, TCP_ACK, TCP_TS_ECHO);
         mark(row->skip, UDP_SUM, UDP_SUM);
         row->may_lack[TCP_SEQ] = true;
     }
@@ -241,7 +236,7 @@ static void excuse(struct row *row, const struct segment *segment)
         row->may_lack[IP4_DESTINATION] = true;
     }
     if (segment->kind == PACKET_TCP && segment->status == PACKET_CUT_HEADER)
-        mark(row->prefix, TCP_MSS, TCP_MPTCP);
+        mark(row->prefix, TCP_MSS, TCP_TS_ECHO);
     if (segment->kind == PACKET_ICMP && segment->status != PACKET_COMPLETE) {
         mark(row->prefix, IP4_SOURCE, IP6_DESTINATION);
         mark(row->prefix, TCP_SOURCE, TCP_SEQ);
@@ -349,9 +344,9 @@ static int compare(const struct row *row, char *line, const struct segment *segm
         if (row->skip[column] || !strcmp(theirs, row->text[column]) ||
             (row->may_lack[column] && !strncmp(theirs, row->text[column], strlen(theirs))))
             continue;
-        print_error("link %d frame %llu (%s, %s): %s is %s, tshark says %s\n", (int)segment->link,
-                    (unsigned long long)seed, packet_kind_name(segment->kind),
-                    packet_status_name(segment->status), names[column], row->text[column], theirs);
+        print_error("link %d frame %llu (kind %d, status %d): %s is %s, tshark says %s\n",
+                    (int)segment->link, (unsigned long long)seed, (int)segment->kind,
+                    (int)segment->status, names[column], row->text[column], theirs);
         differences++;
     }
     return differences;

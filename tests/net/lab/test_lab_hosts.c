@@ -1,4 +1,5 @@
 /* Hosts that crash, reboot and are watched: states, loopback, the capture file. */
+#include "../../unit/packet_verify.h"
 #include "fixture.h"
 
 #include "capture/capture.h"
@@ -215,7 +216,7 @@ static void loopback_can_be_watched(void **state)
         int syns = 0;
         cleanup(fd) int fd = host_socket(&world, LAB_CLIENT);
         /* A socket that connects to its own address and port is a connection to itself. */
-        lab_address(world.lab, LAB_CLIENT, families[i], 6666, &address, &len);
+        host_address(LAB_CLIENT, families[i], 6666, &address, &len);
         assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
         assert_int_equal(connect(fd, (struct sockaddr *)&address, len), 0);
         exchange(fd, fd);
