@@ -129,21 +129,6 @@ static int non_blocking(struct attempt *a, wait_call *wait)
     return rc;
 }
 
-static int by_select(struct attempt *a)
-{
-    return a->sock->fd >= FD_SETSIZE ? -EBADF : non_blocking(a, wait_select);
-}
-
-static int by_poll(struct attempt *a)
-{
-    return non_blocking(a, wait_poll);
-}
-
-static int by_epoll(struct attempt *a)
-{
-    return non_blocking(a, wait_epoll);
-}
-
 static int by_blocking(struct attempt *a)
 {
     int rc;
@@ -275,19 +260,20 @@ const struct sock_connect_method_info sock_connect_methods[SOCK_CONNECT_METHOD_C
     {SOCK_CONNECT_SYNCNT, "syncnt", "blocking connect bounded by TCP_SYNCNT retries"},
 };
 
+/* A blocking connect by `run`, or a non-blocking one that waits by `wait`. */
 static const struct {
     int (*run)(struct attempt *);
-    bool wants_nonblocking;
+    wait_call *wait;
     bool wants_timeout;
 } methods[SOCK_CONNECT_METHOD_COUNT] = {
-    [SOCK_CONNECT_BLOCKING] = {by_blocking, false, false},
-    [SOCK_CONNECT_ALARM] = {by_alarm, false, true},
-    [SOCK_CONNECT_SELECT] = {by_select, true, true},
-    [SOCK_CONNECT_POLL] = {by_poll, true, true},
-    [SOCK_CONNECT_EPOLL] = {by_epoll, true, true},
-    [SOCK_CONNECT_SNDTIMEO] = {by_sndtimeo, false, true},
-    [SOCK_CONNECT_USER_TIMEOUT] = {by_user_timeout, false, true},
-    [SOCK_CONNECT_SYNCNT] = {by_syncnt, false, false},
+    [SOCK_CONNECT_BLOCKING] = {by_blocking, NULL, false},
+    [SOCK_CONNECT_ALARM] = {by_alarm, NULL, true},
+    [SOCK_CONNECT_SELECT] = {NULL, wait_select, true},
+    [SOCK_CONNECT_POLL] = {NULL, wait_poll, true},
+    [SOCK_CONNECT_EPOLL] = {NULL, wait_epoll, true},
+    [SOCK_CONNECT_SNDTIMEO] = {by_sndtimeo, NULL, true},
+    [SOCK_CONNECT_USER_TIMEOUT] = {by_user_timeout, NULL, true},
+    [SOCK_CONNECT_SYNCNT] = {by_syncnt, NULL, false},
 };
 
 int sock_connect_method_parse(enum sock_connect_method *out, const char *name)
@@ -320,14 +306,15 @@ static int check_options(const struct sock *sock, const struct sock_connect_opti
 
 static int run_method(struct attempt *a)
 {
+    wait_call *wait = methods[a->options->method].wait;
     int flags = fcntl(a->sock->fd, F_GETFL);
-    int rc;
 
     if (flags < 0)
         return -errno;
-    if ((rc = sock_set_nonblocking(a->sock, methods[a->options->method].wants_nonblocking)))
+    int rc = sock_set_nonblocking(a->sock, wait);
+    if (rc)
         return rc;
-    rc = methods[a->options->method].run(a);
+    rc = wait ? non_blocking(a, wait) : methods[a->options->method].run(a);
     if (fcntl(a->sock->fd, F_SETFL, flags) && !rc)
         rc = -errno;
     return rc;

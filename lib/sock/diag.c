@@ -34,6 +34,9 @@
 /* ESTABLISHED to NEW_SYN_RECV. Bit 13 would add sockets that are only bound (since 6.8). */
 #define ALL_STATES 0x1ffe
 
+#define REQUEST_BYTES 256
+#define NO_COOKIE     UINT64_MAX /* INET_DIAG_NOCOOKIE, twice */
+
 struct sock_diag {
     struct mnl_socket *netlink;
     uint32_t sequence;
@@ -100,15 +103,6 @@ static void put_identity(struct inet_diag_sockid *out, const struct sock_address
     if (sock_family(local) == AF_INET6)
         out->idiag_if =
             local->v6.sin6_scope_id ? local->v6.sin6_scope_id : remote->v6.sin6_scope_id;
-}
-
-static int send_request(struct sock_diag *diag, struct nlmsghdr *header)
-{
-    header->nlmsg_seq = ++diag->sequence;
-    while (mnl_socket_sendto(diag->netlink, header, header->nlmsg_len) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return 0;
 }
 
 static struct inet_diag_req_v2 *begin_request(struct nlmsghdr *header, uint16_t type,
@@ -238,6 +232,17 @@ static int read_answer(struct sock_diag *diag, message_call *each, void *context
     return rc < 0 ? rc : 0;
 }
 
+/* Sends a request, and gives each message of its answer to `each`. */
+static int send_request(struct sock_diag *diag, struct nlmsghdr *header, message_call *each,
+                        void *context)
+{
+    header->nlmsg_seq = ++diag->sequence;
+    while (mnl_socket_sendto(diag->netlink, header, header->nlmsg_len) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return read_answer(diag, each, context);
+}
+
 /* ---- one connection ---- */
 
 static int keep_entry(void *context, const struct nlmsghdr *header)
@@ -247,27 +252,35 @@ static int keep_entry(void *context, const struct nlmsghdr *header)
     return rc ? rc : 1;
 }
 
+/* A request about one socket, by its four numbers and its cookie, with that extension (0: none). */
+static void ask_one(struct nlmsghdr *header, uint16_t type, uint16_t flags, int extension,
+                    const struct sock_diag_entry *about)
+{
+    struct inet_diag_req_v2 *request =
+        begin_request(header, type, flags, sock_family(&about->local));
+
+    request->idiag_states = UINT32_MAX;
+    request->idiag_ext = extension ? (uint8_t)(1 << (extension - 1)) : 0;
+    put_identity(&request->id, &about->local, &about->remote);
+    if (about->interface)
+        request->id.idiag_if = about->interface;
+    request->id.idiag_cookie[0] = (uint32_t)about->cookie;
+    request->id.idiag_cookie[1] = (uint32_t)(about->cookie >> 32);
+}
+
 int sock_diag_lookup(struct sock_diag *diag, const struct sock_address *local,
                      const struct sock_address *remote, struct sock_diag_entry *out,
                      struct error *error)
 {
-    char memory[256] __attribute__((aligned(8)));
+    char memory[REQUEST_BYTES] __attribute__((aligned(8)));
     char from[SOCK_ADDRESS_TEXT_MAX], to[SOCK_ADDRESS_TEXT_MAX];
     struct nlmsghdr *header = mnl_nlmsg_put_header(memory);
-    struct sock_diag_entry entry = {0};
+    struct sock_diag_entry entry = {.local = *local, .remote = *remote, .cookie = NO_COOKIE};
 
     if (sock_family(local) != sock_family(remote))
         return error_set(error, EINVAL, "sock_diag: the addresses are of different families");
-    struct inet_diag_req_v2 *request =
-        begin_request(header, SOCK_DIAG_BY_FAMILY, 0, sock_family(local));
-    request->idiag_states = UINT32_MAX;
-    request->idiag_ext = 1 << (INET_DIAG_INFO - 1);
-    put_identity(&request->id, local, remote);
-    request->id.idiag_cookie[0] = request->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-
-    int rc = send_request(diag, header);
-    if (!rc)
-        rc = read_answer(diag, keep_entry, &entry);
+    ask_one(header, SOCK_DIAG_BY_FAMILY, 0, INET_DIAG_INFO, &entry);
+    int rc = send_request(diag, header, keep_entry, &entry);
     if (!rc && (entry.state == TCP_LISTEN ||
                 sock_address_port(&entry.remote) != sock_address_port(remote)))
         rc = -ENOENT;
@@ -283,22 +296,13 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_address *local,
 
 int sock_diag_refresh(struct sock_diag *diag, struct sock_diag_entry *entry, struct error *error)
 {
-    char memory[256] __attribute__((aligned(8)));
+    char memory[REQUEST_BYTES] __attribute__((aligned(8)));
     char text[SOCK_ADDRESS_TEXT_MAX];
     struct nlmsghdr *header = mnl_nlmsg_put_header(memory);
     struct sock_diag_entry now = {0};
-    struct inet_diag_req_v2 *request =
-        begin_request(header, SOCK_DIAG_BY_FAMILY, 0, sock_family(&entry->local));
 
-    request->idiag_states = UINT32_MAX;
-    request->idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1);
-    put_identity(&request->id, &entry->local, &entry->remote);
-    request->id.idiag_if = entry->interface;
-    request->id.idiag_cookie[0] = (uint32_t)entry->cookie;
-    request->id.idiag_cookie[1] = (uint32_t)(entry->cookie >> 32);
-    int rc = send_request(diag, header);
-    if (!rc)
-        rc = read_answer(diag, keep_entry, &now);
+    ask_one(header, SOCK_DIAG_BY_FAMILY, 0, INET_DIAG_SKMEMINFO, entry);
+    int rc = send_request(diag, header, keep_entry, &now);
     if (rc == -ESTALE)
         rc = -ENOENT;
     if (rc)
@@ -405,7 +409,7 @@ static void finish_program(struct program *program)
 static int list_family(struct sock_diag *diag, const struct sock_diag_filter *filter, int family,
                        struct walk *walk)
 {
-    char memory[256 + PROGRAM_BYTES] __attribute__((aligned(8)));
+    char memory[REQUEST_BYTES + PROGRAM_BYTES] __attribute__((aligned(8)));
     struct nlmsghdr *header = mnl_nlmsg_put_header(memory);
     struct inet_diag_req_v2 *request =
         begin_request(header, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family);
@@ -424,8 +428,7 @@ static int list_family(struct sock_diag *diag, const struct sock_diag_filter *fi
     if (program.len_bytes)
         mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, program.len_bytes, program.bytes);
 
-    int rc = send_request(diag, header);
-    return rc ? rc : read_answer(diag, pass_on, walk);
+    return send_request(diag, header, pass_on, walk);
 }
 
 int sock_diag_list(struct sock_diag *diag, const struct sock_diag_filter *filter,
@@ -462,20 +465,12 @@ static int ignore_message(void *context, const struct nlmsghdr *header)
 int sock_diag_destroy(struct sock_diag *diag, const struct sock_diag_entry *entry,
                       struct error *error)
 {
-    char memory[256] __attribute__((aligned(8)));
+    char memory[REQUEST_BYTES] __attribute__((aligned(8)));
     char from[SOCK_ADDRESS_TEXT_MAX], to[SOCK_ADDRESS_TEXT_MAX];
     struct nlmsghdr *header = mnl_nlmsg_put_header(memory);
-    struct inet_diag_req_v2 *request =
-        begin_request(header, SOCK_DESTROY, NLM_F_ACK, sock_family(&entry->local));
 
-    request->idiag_states = UINT32_MAX;
-    put_identity(&request->id, &entry->local, &entry->remote);
-    request->id.idiag_if = entry->interface;
-    request->id.idiag_cookie[0] = (uint32_t)entry->cookie;
-    request->id.idiag_cookie[1] = (uint32_t)(entry->cookie >> 32);
-    int rc = send_request(diag, header);
-    if (!rc)
-        rc = read_answer(diag, ignore_message, NULL);
+    ask_one(header, SOCK_DESTROY, NLM_F_ACK, 0, entry);
+    int rc = send_request(diag, header, ignore_message, NULL);
     if (rc)
         return error_sys(error, -rc, "cannot destroy the socket from %s to %s",
                          sock_address_format(from, sizeof from, &entry->local),

@@ -10,8 +10,10 @@
 void call_begin(struct sock *sock, struct sock_call *call);
 long call_end(struct sock *sock, struct sock_call *call, long rc);
 
-/* Advances the received offset after a read that call_end() reported. */
-void count_received(struct sock *sock, ssize_t bytes, int flags);
+/* recvmsg(2) of `len_bytes` as a read that the observer sees; the bytes are in `buffer` (NULL: in
+ * several places). */
+ssize_t receive_message(struct sock *sock, struct msghdr *message, size_t len_bytes, int flags,
+                        const void *buffer);
 
 /* Waits for events on any descriptor until a CLOCK_MONOTONIC deadline, through signals: the
  * events, 0 when the deadline passed, or a negative errno value. */
@@ -22,6 +24,14 @@ int take_error(struct sock *sock);
 
 /* The errno value (positive) that stands for a getaddrinfo code. */
 int resolve_errno(int code, int system_errno);
+
+/* What belongs to a kind of option. */
+struct option_kind {
+    const char *form;    /* what a value looks like, for messages */
+    int64_t unit_ns;     /* of the kernel's unit; 0: not a duration */
+    socklen_t raw_bytes; /* what getsockopt(2) gives at most */
+};
+extern const struct option_kind option_kinds[];
 
 /* sock_option_find(), or NULL and an error that suggests the nearest name. */
 const struct sock_option *option_find_or_say(const char *name, struct error *error);

@@ -105,59 +105,22 @@ const struct sock_option *option_find_or_say(const char *name, struct error *err
 
 /* ---- text to value ---- */
 
-/* Nanoseconds of the kernel's unit; 0: not a duration. */
-static int64_t unit_ns(enum sock_option_kind kind)
-{
-    switch (kind) {
-    case SOCK_OPTION_SECONDS:
-    case SOCK_OPTION_LINGER:
-        return NS_PER_SEC;
-    case SOCK_OPTION_MS:
-        return NS_PER_MS;
-    case SOCK_OPTION_US:
-    case SOCK_OPTION_TIMEVAL:
-        return NS_PER_US;
-    case SOCK_OPTION_FLAG:
-    case SOCK_OPTION_INT:
-    case SOCK_OPTION_BYTES:
-    case SOCK_OPTION_STRING:
-    case SOCK_OPTION_RATE:
-    case SOCK_OPTION_ERRNO:
-    case SOCK_OPTION_COOKIE:
-        return 0;
-    }
-    return 0;
-}
-
-static const char *kind_form(enum sock_option_kind kind)
-{
-    switch (kind) {
-    case SOCK_OPTION_FLAG:
-        return "on or off";
-    case SOCK_OPTION_INT:
-        return "a whole number";
-    case SOCK_OPTION_BYTES:
-        return "a size such as 64k";
-    case SOCK_OPTION_SECONDS:
-        return "a duration in whole seconds such as 5s";
-    case SOCK_OPTION_MS:
-        return "a duration in whole milliseconds such as 500ms";
-    case SOCK_OPTION_US:
-        return "a duration in whole microseconds such as 50us";
-    case SOCK_OPTION_TIMEVAL:
-        return "a duration such as 500ms, 0 for none";
-    case SOCK_OPTION_LINGER:
-        return "off, or on with whole seconds such as on,5s";
-    case SOCK_OPTION_STRING:
-        return "a name of at most 63 characters";
-    case SOCK_OPTION_RATE:
-        return "bytes a second such as 1M, or unlimited";
-    case SOCK_OPTION_ERRNO:
-    case SOCK_OPTION_COOKIE:
-        return "nothing: it can only be read";
-    }
-    return "?";
-}
+const struct option_kind option_kinds[] = {
+    [SOCK_OPTION_FLAG] = {"on or off", 0, sizeof(int)},
+    [SOCK_OPTION_INT] = {"a whole number", 0, sizeof(int)},
+    [SOCK_OPTION_BYTES] = {"a size such as 64k", 0, sizeof(int)},
+    [SOCK_OPTION_SECONDS] = {"a duration in whole seconds such as 5s", NS_PER_SEC, sizeof(int)},
+    [SOCK_OPTION_MS] = {"a duration in whole milliseconds such as 500ms", NS_PER_MS, sizeof(int)},
+    [SOCK_OPTION_US] = {"a duration in whole microseconds such as 50us", NS_PER_US, sizeof(int)},
+    [SOCK_OPTION_TIMEVAL] = {"a duration such as 500ms, 0 for none", NS_PER_US,
+                             sizeof(struct timeval)},
+    [SOCK_OPTION_LINGER] = {"off, or on with whole seconds such as on,5s", NS_PER_SEC,
+                            sizeof(struct linger)},
+    [SOCK_OPTION_STRING] = {"a name of at most 63 characters", 0, SOCK_OPTION_STRING_MAX},
+    [SOCK_OPTION_RATE] = {"bytes a second such as 1M, or unlimited", 0, sizeof(uint64_t)},
+    [SOCK_OPTION_ERRNO] = {"nothing: it can only be read", 0, sizeof(int)},
+    [SOCK_OPTION_COOKIE] = {"nothing: it can only be read", 0, sizeof(uint64_t)},
+};
 
 static int parse_flag(const char *text, bool *out)
 {
@@ -193,7 +156,7 @@ static int parse_integer(const char *text, int64_t *out)
 
 static int parse_duration(enum sock_option_kind kind, const char *text, int64_t *out)
 {
-    int64_t unit = unit_ns(kind);
+    int64_t unit = option_kinds[kind].unit_ns;
     int rc;
 
     /* TCP_LINGER2 takes negative seconds: no FIN-WAIT-2 for orphans. */
@@ -273,8 +236,8 @@ int sock_option_parse(const struct sock_option *option, const char *text,
         cleanup(buf) struct buf shown = {0};
         buf_init_cap(&shown, ERROR_TEXT_MAX / 4);
         text_escape(&shown, text, strlen(text));
-        return error_set(error, -rc, "%s takes %s, not '%s'", option->name, kind_form(option->kind),
-                         buf_str(&shown));
+        return error_set(error, -rc, "%s takes %s, not '%s'", option->name,
+                         option_kinds[option->kind].form, buf_str(&shown));
     }
     *out = value;
     return 0;

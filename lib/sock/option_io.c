@@ -15,63 +15,46 @@ union raw {
     char text[SOCK_OPTION_STRING_MAX];
 };
 
+/* What one of the kernel's numbers is here: for durations, nanoseconds. */
 static int64_t number_scale(enum sock_option_kind kind)
 {
-    switch (kind) {
-    case SOCK_OPTION_SECONDS:
-        return NS_PER_SEC;
-    case SOCK_OPTION_MS:
-        return NS_PER_MS;
-    case SOCK_OPTION_US:
-        return NS_PER_US;
-    case SOCK_OPTION_FLAG:
-    case SOCK_OPTION_INT:
-    case SOCK_OPTION_BYTES:
-    case SOCK_OPTION_TIMEVAL:
-    case SOCK_OPTION_LINGER:
-    case SOCK_OPTION_STRING:
-    case SOCK_OPTION_RATE:
-    case SOCK_OPTION_ERRNO:
-    case SOCK_OPTION_COOKIE:
-        return 1;
-    }
-    return 1;
+    return option_kinds[kind].unit_ns ? option_kinds[kind].unit_ns : 1;
 }
 
-/* The length of what was made of it. */
+/* Returns how many bytes the kernel is to be given. */
 static socklen_t to_raw(union raw *out, enum sock_option_kind kind,
                         const struct sock_option_value *value)
 {
     switch (kind) {
     case SOCK_OPTION_FLAG:
         out->number = value->on;
-        return sizeof out->number;
+        break;
     case SOCK_OPTION_INT:
     case SOCK_OPTION_BYTES:
     case SOCK_OPTION_SECONDS:
     case SOCK_OPTION_MS:
     case SOCK_OPTION_US:
         out->number = (int)(value->number / number_scale(kind));
-        return sizeof out->number;
+        break;
     case SOCK_OPTION_TIMEVAL:
         out->time = clock_to_timeval(value->number);
-        return sizeof out->time;
+        break;
     case SOCK_OPTION_LINGER:
         out->linger =
             (struct linger){.l_onoff = value->on, .l_linger = (int)(value->number / NS_PER_SEC)};
-        return sizeof out->linger;
+        break;
     case SOCK_OPTION_STRING:
         memcpy(out->text, value->text, sizeof out->text);
         return (socklen_t)strnlen(out->text, sizeof out->text - 1) + 1;
     case SOCK_OPTION_RATE:
         /* All bits set is "unlimited" (sock_setsockopt in net/core/sock.c). */
         out->wide = value->number == INT64_MAX ? UINT64_MAX : (uint64_t)value->number;
-        return sizeof out->wide;
+        break;
     case SOCK_OPTION_ERRNO:
     case SOCK_OPTION_COOKIE:
         return 0;
     }
-    return 0;
+    return option_kinds[kind].raw_bytes;
 }
 
 static void from_raw(struct sock_option_value *out, enum sock_option_kind kind,
@@ -110,38 +93,12 @@ static void from_raw(struct sock_option_value *out, enum sock_option_kind kind,
     }
 }
 
-static socklen_t raw_size(enum sock_option_kind kind)
-{
-    struct sock_option_value none = {0};
-    union raw raw;
-
-    switch (kind) {
-    case SOCK_OPTION_STRING:
-        return sizeof raw.text;
-    case SOCK_OPTION_ERRNO:
-        return sizeof raw.number;
-    case SOCK_OPTION_COOKIE:
-        return sizeof raw.wide;
-    case SOCK_OPTION_FLAG:
-    case SOCK_OPTION_INT:
-    case SOCK_OPTION_BYTES:
-    case SOCK_OPTION_SECONDS:
-    case SOCK_OPTION_MS:
-    case SOCK_OPTION_US:
-    case SOCK_OPTION_TIMEVAL:
-    case SOCK_OPTION_LINGER:
-    case SOCK_OPTION_RATE:
-        return to_raw(&raw, kind, &none);
-    }
-    return 0;
-}
-
 int sock_option_read(int fd, const struct sock_option *option, struct sock_option_value *out,
                      struct error *error)
 {
     struct sock_option_value value = {0};
     union raw raw = {0};
-    socklen_t len = raw_size(option->kind);
+    socklen_t len = option_kinds[option->kind].raw_bytes;
 
     if (!option->readable)
         return error_set(error, EACCES, "%s can only be set", option->name);

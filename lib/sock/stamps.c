@@ -301,18 +301,10 @@ ssize_t sock_read_stamped(struct sock *sock, void *buffer, size_t len_bytes, int
     struct iovec iov = {.iov_base = buffer, .iov_len = len_bytes};
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct sock_call call = {.verb = SOCK_VERB_READ,
-                             .flags = flags,
-                             .requested_bytes = (int64_t)len_bytes,
-                             .stream_offset = sock->bytes_received};
     struct stamp_control parsed;
 
     *rx_real_ns = SOCK_NO_TIME;
-    call_begin(sock, &call);
-    ssize_t got = recvmsg(sock->fd, &message, flags);
-    call.data = got > 0 && !(flags & MSG_TRUNC) ? buffer : NULL;
-    ssize_t rc = call_end(sock, &call, got);
-    count_received(sock, rc, flags);
+    ssize_t rc = receive_message(sock, &message, len_bytes, flags, buffer);
     if (rc > 0) {
         stamp_control_parse(&parsed, control, message.msg_controllen);
         *rx_real_ns = parsed.software_ns;

@@ -120,26 +120,49 @@ int sock_accept(struct sock *listener, struct sock *out, struct sock_address *pe
     return 0;
 }
 
-void count_received(struct sock *sock, ssize_t bytes, int flags)
+static struct sock_call transfer(enum sock_verb verb, size_t len_bytes, int flags, int64_t offset)
 {
-    if (bytes > 0 && !(flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
-        sock->bytes_received += bytes;
+    return (struct sock_call){.verb = verb,
+                              .flags = flags,
+                              .requested_bytes = (int64_t)len_bytes,
+                              .stream_offset = offset};
+}
+
+static ssize_t end_receive(struct sock *sock, struct sock_call *call, ssize_t got,
+                           const void *buffer)
+{
+    /* MSG_TRUNC makes TCP drop bytes instead of copying them (tcp(7)). */
+    call->data = got > 0 && !(call->flags & MSG_TRUNC) ? buffer : NULL;
+    ssize_t rc = call_end(sock, call, got);
+    if (rc > 0 && !(call->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
+        sock->bytes_received += rc;
+    return rc;
+}
+
+static ssize_t end_send(struct sock *sock, struct sock_call *call, ssize_t sent)
+{
+    ssize_t rc = call_end(sock, call, sent);
+
+    if (rc > 0)
+        sock->bytes_sent += rc;
+    return rc;
 }
 
 ssize_t sock_read(struct sock *sock, void *buffer, size_t len_bytes, int flags)
 {
-    struct sock_call call = {.verb = SOCK_VERB_READ,
-                             .flags = flags,
-                             .requested_bytes = (int64_t)len_bytes,
-                             .stream_offset = sock->bytes_received};
+    struct sock_call call = transfer(SOCK_VERB_READ, len_bytes, flags, sock->bytes_received);
 
     call_begin(sock, &call);
-    ssize_t got = recv(sock->fd, buffer, len_bytes, flags);
-    /* MSG_TRUNC makes TCP drop bytes instead of copying them (tcp(7)). */
-    call.data = got > 0 && !(flags & MSG_TRUNC) ? buffer : NULL;
-    ssize_t rc = call_end(sock, &call, got);
-    count_received(sock, rc, flags);
-    return rc;
+    return end_receive(sock, &call, recv(sock->fd, buffer, len_bytes, flags), buffer);
+}
+
+ssize_t receive_message(struct sock *sock, struct msghdr *message, size_t len_bytes, int flags,
+                        const void *buffer)
+{
+    struct sock_call call = transfer(SOCK_VERB_READ, len_bytes, flags, sock->bytes_received);
+
+    call_begin(sock, &call);
+    return end_receive(sock, &call, recvmsg(sock->fd, message, flags), buffer);
 }
 
 static size_t iov_bytes(const struct iovec *iov, size_t count)
@@ -154,45 +177,27 @@ static size_t iov_bytes(const struct iovec *iov, size_t count)
 ssize_t sock_readv(struct sock *sock, const struct iovec *iov, size_t count, int flags)
 {
     struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = count};
-    struct sock_call call = {.verb = SOCK_VERB_READ,
-                             .flags = flags,
-                             .requested_bytes = (int64_t)iov_bytes(iov, count),
-                             .stream_offset = sock->bytes_received};
 
-    call_begin(sock, &call);
-    ssize_t rc = call_end(sock, &call, recvmsg(sock->fd, &message, flags));
-    count_received(sock, rc, flags);
-    return rc;
+    return receive_message(sock, &message, iov_bytes(iov, count), flags, NULL);
 }
 
 ssize_t sock_write(struct sock *sock, const void *bytes, size_t len_bytes, int flags)
 {
-    struct sock_call call = {.verb = SOCK_VERB_WRITE,
-                             .flags = flags,
-                             .requested_bytes = (int64_t)len_bytes,
-                             .stream_offset = sock->bytes_sent,
-                             .data = bytes};
+    struct sock_call call = transfer(SOCK_VERB_WRITE, len_bytes, flags, sock->bytes_sent);
 
+    call.data = bytes;
     call_begin(sock, &call);
-    ssize_t rc = call_end(sock, &call, send(sock->fd, bytes, len_bytes, flags));
-    if (rc > 0)
-        sock->bytes_sent += rc;
-    return rc;
+    return end_send(sock, &call, send(sock->fd, bytes, len_bytes, flags));
 }
 
 ssize_t sock_writev(struct sock *sock, const struct iovec *iov, size_t count, int flags)
 {
     struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = count};
-    struct sock_call call = {.verb = SOCK_VERB_WRITE,
-                             .flags = flags,
-                             .requested_bytes = (int64_t)iov_bytes(iov, count),
-                             .stream_offset = sock->bytes_sent};
+    struct sock_call call =
+        transfer(SOCK_VERB_WRITE, iov_bytes(iov, count), flags, sock->bytes_sent);
 
     call_begin(sock, &call);
-    ssize_t rc = call_end(sock, &call, sendmsg(sock->fd, &message, flags));
-    if (rc > 0)
-        sock->bytes_sent += rc;
-    return rc;
+    return end_send(sock, &call, sendmsg(sock->fd, &message, flags));
 }
 
 int sock_shutdown(struct sock *sock, int how)
