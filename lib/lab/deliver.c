@@ -64,12 +64,6 @@ bool wire_is_cut(const struct wire *wire)
     return false;
 }
 
-static void count_max(_Atomic uint64_t *counter, uint64_t value)
-{
-    if (value > *counter)
-        *counter = value;
-}
-
 /* A device queue that is full for a moment is waited for: the wire loses nothing by itself. */
 static int inject(struct wire *wire, enum lab_host to, const void *bytes, uint32_t len_bytes)
 {
@@ -89,8 +83,6 @@ static void note_lateness(struct wire *wire, int64_t scheduled_ns)
 {
     int64_t late_ns = clock_mono_ns() - scheduled_ns;
 
-    wire->shared->late_count++;
-    wire->shared->late_total_ns += late_ns;
     if (late_ns > wire->shared->late_max_ns)
         wire->shared->late_max_ns = late_ns;
 }
@@ -141,9 +133,7 @@ static void enqueue(struct wire *wire, struct frame *frame)
     if (queue_add(&wire->queue, frame)) {
         wire->shared->lost++;
         wire_lose_frame(wire, frame);
-        return;
     }
-    count_max(&wire->shared->queued_max, wire->queue.count);
 }
 
 /* When a packet that is ready at ready_ns reaches the other end of the link. */

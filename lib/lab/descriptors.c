@@ -1,7 +1,11 @@
+/* What the processes of a lab have in common: which descriptors they keep, which signals they take.
+ */
 #include "lab/internal.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,4 +35,32 @@ void descriptors_keep(const int *keep, size_t count)
         from = next + 1;
     }
     close_from_to(from, UINT_MAX);
+}
+
+void signals_default(void)
+{
+    sigset_t none;
+
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int children_watch(void)
+{
+    sigset_t child;
+
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, NULL);
+    return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void children_seen(int fd)
+{
+    struct signalfd_siginfo info;
+
+    while (read(fd, &info, sizeof info) > 0)
+        ;
 }

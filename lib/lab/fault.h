@@ -74,15 +74,13 @@ int lab_condition_parse(struct lab_condition *out, const char *text, struct erro
 /* Waits until the condition has come true. -ETIMEDOUT, and the text says what was waited for. */
 int lab_wait(struct lab *lab, const struct lab_condition *condition, int64_t timeout_ns,
              struct error *error);
-/* The same for a condition as text. */
-int lab_wait_for(struct lab *lab, const char *condition, int64_t timeout_ns, struct error *error);
 
 enum lab_action {
     LAB_DROP,
     LAB_LATE,        /* by duration_ns, and a chance from 0 to jitter_ns */
     LAB_DUPLICATE,   /* delivered twice, back to back */
     LAB_REORDER,     /* changes places with the next packet of its direction; when none comes within
-                        duration_ns (0: 200 ms), it goes on alone */
+                        200 ms, it goes on alone */
     LAB_CORRUPT,     /* one bit flipped, and the checksum left as it was */
     LAB_ANSWER_RST,  /* dropped; its sender gets an RST, as if from the other host */
     LAB_ANSWER_ICMP, /* dropped; its sender gets an ICMP error */
@@ -101,13 +99,12 @@ struct lab_fault {
     int64_t from_ns;    /* the rule sleeps before this time since the lab's opening … */
     int64_t to_ns;      /* … and from this time on; 0: never */
 
-    int64_t duration_ns; /* LAB_LATE, LAB_REORDER; LAB_HOLD: at most so long after the first that
-                            is kept (0: no bound), then the next begins anew */
-    int64_t jitter_ns;   /* LAB_LATE */
-    int64_t hold_count;  /* LAB_HOLD: release when so many are kept; 0: no matter how many */
+    int64_t duration_ns;        /* LAB_LATE; LAB_HOLD: at most so long after the first that
+                                   is kept (0: no bound), then the next begins anew */
+    int64_t jitter_ns;          /* LAB_LATE */
+    int64_t hold_count;         /* LAB_HOLD: release when so many are kept; 0: no matter how many */
     struct lab_condition until; /* LAB_HOLD: release when it comes true, and keep none after */
     char icmp[32];              /* LAB_ANSWER_ICMP: a name of packet/icmp.h */
-    uint32_t icmp_mtu;          /* for fragmentation-needed; 0: 1280 */
 };
 
 /* Adds a rule, which acts on what arrives after the return. Returns its number, from 1 (the

@@ -175,8 +175,7 @@ static int build_answer(uint8_t *out, size_t size, const struct lab_fault *fault
     bool by_host =
         !strcmp(name->name, "port-unreachable") || !strcmp(name->name, "proto-unreachable");
     return packet_build_icmp(out, size, packet->bytes, packet->captured_len, segment, name,
-                             by_host ? NULL : &router[segment->family == 6],
-                             fault->icmp_mtu ? fault->icmp_mtu : ANSWER_MTU);
+                             by_host ? NULL : &router[segment->family == 6], ANSWER_MTU);
 }
 
 static void answer(struct wire *wire, enum lab_host from, const struct rule *rule,
@@ -213,7 +212,7 @@ static void hold(struct wire *wire, struct rule *rule, struct frame *frame, int6
         wire_release(wire, rule);
 }
 
-static void swap(struct wire *wire, struct frame *frame, int64_t now_ns, const struct rule *rule)
+static void swap(struct wire *wire, struct frame *frame, int64_t now_ns)
 {
     enum lab_host to = frame->to;
 
@@ -222,8 +221,7 @@ static void swap(struct wire *wire, struct frame *frame, int64_t now_ns, const s
         return;
     }
     wire->swapped[to] = frame;
-    wire->swap_bound_ns[to] =
-        now_ns + (rule->fault.duration_ns ? rule->fault.duration_ns : SWAP_BOUND_NS);
+    wire->swap_bound_ns[to] = now_ns + SWAP_BOUND_NS;
 }
 
 /* ---- Arrival ---- */
@@ -250,7 +248,7 @@ static void send_on(struct wire *wire, enum lab_host to, const struct segment *s
     if (d->holder)
         hold(wire, d->holder, frame, clock_mono_ns());
     else if (d->swap)
-        swap(wire, frame, clock_mono_ns(), d->rule);
+        swap(wire, frame, clock_mono_ns());
     else
         wire_schedule(wire, frame, arrived_ns, d->extra_ns);
 }

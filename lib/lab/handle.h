@@ -30,7 +30,7 @@ struct lab {
 
 /* Sends a request to the wire, with one descriptor unless fd is NULL. */
 int wire_call(struct lab *lab, const struct wire_request *request, const int *fd,
-              struct reply *reply, struct error *error);
+              struct error *error);
 /* Forgets a process without touching it. */
 void process_release(struct lab_process *process);
 

@@ -2,11 +2,6 @@
 #include "base/cleanup.h"
 #include "lab/internal.h"
 
-void host_prepare(const struct lab_plan *plan)
-{
-    sysctl_pin_host(plan);
-}
-
 static int configure_family(const struct lab_plan *plan, struct link_socket *link,
                             enum lab_host host, int family, int prefix, struct error *error)
 {

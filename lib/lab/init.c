@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -237,7 +236,7 @@ static void handle(struct init *init, size_t len_bytes, int *fds, size_t fds_cou
             break;
         }
     }
-    message_reply(init->channel, rc, &error, rc, &fd, fd >= 0);
+    message_reply(init->channel, rc, &error, &fd, fd >= 0);
     if (fd >= 0)
         close(fd);
     for (size_t i = 0; i < fds_count; i++)
@@ -249,15 +248,9 @@ static void handle(struct init *init, size_t len_bytes, int *fds, size_t fds_cou
 
 static _Noreturn void init_run(struct init *init, int leash)
 {
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child, NULL);
-    struct pollfd polled[] = {
-        {.fd = init->channel, .events = POLLIN},
-        {.fd = leash, .events = POLLIN},
-        {.fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
-    };
+    struct pollfd polled[] = {{.fd = init->channel, .events = POLLIN},
+                              {.fd = leash, .events = POLLIN},
+                              {.fd = children_watch(), .events = POLLIN}};
 
     for (;;) {
         if (poll(polled, ARRAY_SIZE(polled), -1) < 0 && errno != EINTR)
@@ -265,9 +258,7 @@ static _Noreturn void init_run(struct init *init, int leash)
         if (polled[1].revents)
             _exit(0);
         if (polled[2].revents) {
-            struct signalfd_siginfo info;
-            while (read(polled[2].fd, &info, sizeof info) > 0)
-                ;
+            children_seen(polled[2].fd);
             reap(init);
         }
         if (polled[0].revents) {
@@ -335,11 +326,8 @@ pid_t init_start(const struct lab_plan *plan, enum lab_host host, int namespace,
     if (!rc && message_receive(pair[0], &ready, sizeof ready, NULL, NULL, LAB_CALL_LIMIT_NS) !=
                    (ssize_t)sizeof ready)
         rc = error_set(error, EIO, "the init did not start");
-    else if (!rc && ready.reply.rc) {
-        rc = ready.reply.rc;
-        if (error)
-            *error = ready.reply.error;
-    }
+    else if (!rc)
+        rc = reply_rc(&ready.reply, error);
     if (rc) {
         /* Without its leash it ends; the supervisor is on its way out and reaps. */
         close(pair[0]);

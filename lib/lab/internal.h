@@ -20,16 +20,14 @@
 
 #include <stdatomic.h>
 
-#define LAB_NOTES_MAX     512
-#define LAB_PATH_MAX      512
-#define LAB_FAULTS_MAX    256
-#define LAB_CALL_LIMIT_NS INT64_C(10000000000) /* no request takes this long, loaded or not */
+#define LAB_NOTES_MAX  512
+#define LAB_PATH_MAX   512
+#define LAB_FAULTS_MAX 256
 
 /* Counters that the wire writes and the caller reads, in memory that both inherited. */
 struct lab_shared {
-    _Atomic uint64_t seen, delivered, dropped, answered, lost, queued_max;
-    _Atomic int64_t late_max_ns, late_total_ns;
-    _Atomic uint64_t late_count;
+    _Atomic uint64_t seen, delivered, dropped, answered, lost;
+    _Atomic int64_t late_max_ns;
     struct error pcap; /* of the wire's last moment: why the capture file is not whole */
     struct {
         _Atomic uint64_t matched, acted;
@@ -119,9 +117,8 @@ void sysctl_pin_host(const struct lab_plan *plan); /* before there are devices *
 int sysctl_set_host(const struct lab_host_config *host, struct error *error);
 
 /* ---- Hosts ---- */
-/* host.c: what a host's namespace needs before its device comes, and after. The calling process
- * must be in that namespace. */
-void host_prepare(const struct lab_plan *plan);
+/* host.c: what a host's namespace needs once its device is there. The calling process must be in
+ * that namespace. */
 int host_configure(const struct lab_plan *plan, enum lab_host host, struct error *error);
 /* init.c: starts the init of a host in its namespace and waits until it is ready. *channel is the
  * caller's end. Notes are appended to `notes`. Returns the pid. */
@@ -181,14 +178,18 @@ struct spawn {
 };
 pid_t spawn_child(const struct spawn *spawn, struct error *error);
 
+/* Every signal at its default, and none blocked. */
+void signals_default(void);
+
 /* ---- The supervisor (supervisor.c) ---- */
-enum supervisor_op {
-    SUPERVISOR_REBOOT, /* → channel of the new init, its namespace */
-};
+/* Its one request: the host that reboots → channel of the new init, its namespace. */
 struct supervisor_request {
-    enum supervisor_op op;
     enum lab_host host;
 };
+/* Blocks SIGCHLD, and returns a descriptor that can be read when a child has ended. */
+int children_watch(void);
+/* Reads away what it has. */
+void children_seen(int fd);
 /* The channels that come with the first reply, in this order. */
 enum {
     READY_CLIENT,

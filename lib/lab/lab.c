@@ -4,7 +4,6 @@
 #include "lab/handle.h"
 #include "trace/trace.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -104,11 +103,8 @@ static int receive_ready(struct lab *lab, struct error *error)
     if (got != sizeof ready)
         return got < 0 ? error_sys(error, (int)-got, "the supervisor did not answer")
                        : error_set(error, EIO, "the supervisor died");
-    if (ready.reply.rc) {
-        if (error)
-            *error = ready.reply.error;
-        return ready.reply.rc;
-    }
+    if (ready.reply.rc)
+        return reply_rc(&ready.reply, error);
     lab->host[LAB_CLIENT] = fds[READY_CLIENT];
     lab->host[LAB_SERVER] = fds[READY_SERVER];
     lab->wire = fds[READY_WIRE];
@@ -153,8 +149,7 @@ void lab_close(struct lab *lab, struct lab_stats *out)
     if (!lab)
         return;
     struct wire_request request = {.op = WIRE_FINISH};
-    if (lab->wire >= 0 && message_call(lab->wire, &request, sizeof request, NULL, 0, NULL, NULL, 0,
-                                       LAB_CALL_LIMIT_NS, NULL))
+    if (lab->wire >= 0 && wire_call(lab, &request, NULL, NULL))
         atomic_fetch_add(&lab->plan.shared->lost, 1);
     while (lab->processes)
         process_release(lab->processes);
@@ -182,10 +177,7 @@ void lab_stats(const struct lab *lab, struct lab_stats *out)
         .dropped = shared->dropped,
         .answered = shared->answered,
         .lost = shared->lost,
-        .queued_max = shared->queued_max,
         .late_max_ns = shared->late_max_ns,
-        .late_total_ns = shared->late_total_ns,
-        .late_count = shared->late_count,
         .trace_lost = lab->plan.trace ? trace_dropped(lab->plan.trace) : 0,
         .pcap = shared->pcap,
     };
@@ -196,27 +188,6 @@ const char *lab_notes(const struct lab *lab)
     return lab->notes;
 }
 
-bool lab_address(const struct lab *lab, enum lab_host host, int family, uint16_t port,
-                 struct sockaddr_storage *out, socklen_t *out_len)
-{
-    *out = (struct sockaddr_storage){.ss_family = (sa_family_t)family};
-    if (family == AF_INET && lab->plan.ipv4) {
-        struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-        v4->sin_port = htons(port);
-        memcpy(&v4->sin_addr, lab_address_bytes(host, family), sizeof v4->sin_addr);
-        *out_len = sizeof *v4;
-        return true;
-    }
-    if (family == AF_INET6 && lab->plan.ipv6) {
-        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-        v6->sin6_port = htons(port);
-        memcpy(&v6->sin6_addr, lab_address_bytes(host, family), sizeof v6->sin6_addr);
-        *out_len = sizeof *v6;
-        return true;
-    }
-    return false;
-}
-
 /* ---- What the inits do for the caller ---- */
 
 int lab_socket(struct lab *lab, enum lab_host host, int domain, int type, int protocol,
@@ -224,8 +195,8 @@ int lab_socket(struct lab *lab, enum lab_host host, int domain, int type, int pr
 {
     struct init_request request = {.op = INIT_SOCKET, .socket = {domain, type, protocol}};
     int fd;
-    int rc = message_call(lab->host[host], &request, sizeof request, NULL, 0, NULL, &fd, 1,
-                          LAB_CALL_LIMIT_NS, error);
+    int rc = message_call(lab->host[host], &request, sizeof request, NULL, 0, &fd, 1, error);
+
     return rc < 0 ? rc : fd;
 }
 
@@ -234,8 +205,7 @@ static int listening(struct lab *lab, enum lab_host host, int family, uint16_t p
 {
     struct init_request request = {.op = INIT_LISTENING,
                                    .listening = {.family = family, .port = port}};
-    return message_call(lab->host[host], &request, sizeof request, NULL, 0, NULL, NULL, 0,
-                        LAB_CALL_LIMIT_NS, error);
+    return message_call(lab->host[host], &request, sizeof request, NULL, 0, NULL, 0, error);
 }
 
 int lab_listening_port(struct lab *lab, enum lab_host host, struct error *error)
@@ -258,38 +228,36 @@ int lab_wait_listen(struct lab *lab, enum lab_host host, int family, uint16_t po
 /* ---- What the wire does for the caller ---- */
 
 int wire_call(struct lab *lab, const struct wire_request *request, const int *fd,
-              struct reply *reply, struct error *error)
+              struct error *error)
 {
-    return message_call(lab->wire, request, sizeof *request, fd, fd ? 1 : 0, reply, NULL, 0,
-                        LAB_CALL_LIMIT_NS, error);
+    return message_call(lab->wire, request, sizeof *request, fd, fd ? 1 : 0, NULL, 0, error);
 }
 
 int lab_cut(struct lab *lab, struct error *error)
 {
-    return wire_call(lab, &(struct wire_request){.op = WIRE_CUT}, NULL, NULL, error);
+    return wire_call(lab, &(struct wire_request){.op = WIRE_CUT}, NULL, error);
 }
 
 int lab_restore(struct lab *lab, struct error *error)
 {
-    return wire_call(lab, &(struct wire_request){.op = WIRE_RESTORE}, NULL, NULL, error);
+    return wire_call(lab, &(struct wire_request){.op = WIRE_RESTORE}, NULL, error);
 }
 
 static int reboot_host(struct lab *lab, enum lab_host host, struct error *error)
 {
-    struct supervisor_request request = {.op = SUPERVISOR_REBOOT, .host = host};
+    struct supervisor_request request = {.host = host};
     struct wire_request moved = {.op = WIRE_HOST, .host = host};
     int fds[2];
 
     /* The old init ends when its channel does, and its processes then say FIN: not before the
      * supervisor has taken the device away. */
-    int rc = message_call(lab->supervisor, &request, sizeof request, NULL, 0, NULL, fds, 2,
-                          LAB_CALL_LIMIT_NS, error);
+    int rc = message_call(lab->supervisor, &request, sizeof request, NULL, 0, fds, 2, error);
     close_fd(&lab->host[host]);
     lab->boots[host]++;
     if (rc)
         return rc;
     lab->host[host] = fds[0];
-    rc = wire_call(lab, &moved, &fds[1], NULL, error);
+    rc = wire_call(lab, &moved, &fds[1], error);
     close(fds[1]);
     return rc;
 }

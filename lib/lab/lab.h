@@ -76,18 +76,15 @@ int lab_open(const struct lab_config *config, struct lab **out, struct error *er
 
 /* What the wire did over its life, and whether it can be trusted. */
 struct lab_stats {
-    uint64_t seen;         /* frames that arrived at the wire, neighbour discovery included */
-    uint64_t delivered;    /* frames handed to a host, duplicates and answers included */
-    uint64_t dropped;      /* by faults and cuts */
-    uint64_t answered;     /* RSTs and ICMP errors of the wire's own making */
-    uint64_t lost;         /* frames that the wire failed to see or deliver: above 0, every
-                              conclusion from this run is inconclusive */
-    uint64_t queued_max;   /* most frames in the wire at once */
-    int64_t late_max_ns;   /* the worst lateness of a departure against its schedule */
-    int64_t late_total_ns; /* over all delayed departures */
-    uint64_t late_count;   /* delayed departures */
-    uint64_t trace_lost;   /* events that the trace had no room for */
-    struct error pcap;     /* after the close: why pcap_path is not whole (code 0: it is) */
+    uint64_t seen;       /* frames that arrived at the wire, neighbour discovery included */
+    uint64_t delivered;  /* frames handed to a host, duplicates and answers included */
+    uint64_t dropped;    /* by faults and cuts */
+    uint64_t answered;   /* RSTs and ICMP errors of the wire's own making */
+    uint64_t lost;       /* frames that the wire failed to see or deliver: above 0, every
+                            conclusion from this run is inconclusive */
+    int64_t late_max_ns; /* the worst lateness of a departure against its schedule */
+    uint64_t trace_lost; /* events that the trace had no room for */
+    struct error pcap;   /* after the close: why pcap_path is not whole (code 0: it is) */
 };
 void lab_stats(const struct lab *lab, struct lab_stats *out);
 
@@ -103,10 +100,7 @@ int lab_possible(struct error *error);
  * container that refuses mounts, so that the names client and server are unknown). */
 const char *lab_notes(const struct lab *lab);
 
-/* The address of a host; port in host byte order. False when the lab lacks the family. */
-bool lab_address(const struct lab *lab, enum lab_host host, int family, uint16_t port,
-                 struct sockaddr_storage *out, socklen_t *out_len);
-/* The same without a lab (addresses are fixed), as text. NULL for an unknown family. */
+/* The address of a host, the same in every lab, as text. NULL for an unknown family. */
 const char *lab_address_text(enum lab_host host, int family);
 /* An address on the lab's link that no host has, for what must go unanswered. */
 const char *lab_nobody_text(int family);

@@ -48,7 +48,7 @@ int message_send(int fd, const void *data, size_t len_bytes, const int *fds, siz
     return 0;
 }
 
-static int wait_readable(int fd, int64_t timeout_ns)
+int message_wait(int fd, int64_t timeout_ns)
 {
     struct pollfd pfd = {.fd = fd, .events = POLLIN};
     int64_t end_ns = timeout_ns < 0 ? 0 : clock_mono_ns() + timeout_ns;
@@ -92,7 +92,7 @@ ssize_t message_receive(int fd, void *data, size_t size_bytes, int *fds, size_t 
     int got_fds[MESSAGE_FDS_MAX];
     ssize_t got;
 
-    int rc = wait_readable(fd, timeout_ns);
+    int rc = message_wait(fd, timeout_ns);
     if (rc)
         return rc;
     while ((got = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC)) < 0)
@@ -112,42 +112,41 @@ ssize_t message_receive(int fd, void *data, size_t size_bytes, int *fds, size_t 
     return got;
 }
 
-int message_call(int fd, const void *request, size_t len_bytes, const int *fds, size_t fds_count,
-                 struct reply *reply, int *out_fds, size_t out_fds_count, int64_t timeout_ns,
-                 struct error *error)
+int reply_rc(const struct reply *reply, struct error *error)
 {
-    struct reply local;
-    struct reply *answer = reply ? reply : &local;
+    if (reply->rc < 0 && error)
+        *error = reply->error;
+    return reply->rc;
+}
+
+int message_call(int fd, const void *request, size_t len_bytes, const int *fds, size_t fds_count,
+                 int *out_fds, size_t out_fds_count, struct error *error)
+{
+    struct reply reply;
     int got_fds[MESSAGE_FDS_MAX];
     size_t got_count = MESSAGE_FDS_MAX;
 
     int rc = message_send(fd, request, len_bytes, fds, fds_count);
     if (rc)
         return error_sys(error, -rc, "a request to the lab");
-    ssize_t got = message_receive(fd, answer, sizeof *answer, got_fds, &got_count, timeout_ns);
+    ssize_t got = message_receive(fd, &reply, sizeof reply, got_fds, &got_count, LAB_CALL_LIMIT_NS);
     if (got == 0)
         return error_set(error, EPIPE, "a process of the lab has died");
     if (got < 0)
         return error_sys(error, (int)-got, "a reply from the lab");
-    if (got != sizeof *answer || (answer->rc >= 0 && got_count != out_fds_count)) {
+    if (got != sizeof reply || (reply.rc >= 0 && got_count != out_fds_count)) {
         for (size_t i = 0; i < got_count; i++)
             close(got_fds[i]);
         return error_set(error, EPROTO, "a reply from the lab is malformed");
     }
-    if (answer->rc < 0) {
-        if (error)
-            *error = answer->error;
-        return answer->rc;
-    }
-    if (got_count)
+    if (reply.rc >= 0 && got_count)
         memcpy(out_fds, got_fds, got_count * sizeof(int));
-    return answer->rc;
+    return reply_rc(&reply, error);
 }
 
-int message_reply(int fd, int rc, const struct error *error, int64_t value, const int *fds,
-                  size_t fds_count)
+int message_reply(int fd, int rc, const struct error *error, const int *fds, size_t fds_count)
 {
-    struct reply reply = {.rc = rc, .value = value};
+    struct reply reply = {.rc = rc};
 
     if (rc < 0 && error)
         reply.error = *error;

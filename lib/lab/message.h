@@ -15,12 +15,17 @@
 
 #define MESSAGE_FDS_MAX   16
 #define MESSAGE_BYTES_MAX (160 * 1024)
+#define LAB_CALL_LIMIT_NS INT64_C(10000000000) /* no request takes this long, loaded or not */
 
 /* A connected pair, close-on-exec, with buffers that take a whole message. */
 int message_pair(int fds[2], struct error *error);
 
 /* Sends one message; never raises SIGPIPE. */
 int message_send(int fd, const void *data, size_t len_bytes, const int *fds, size_t fds_count);
+
+/* Waits until the descriptor can be read: 0, -ETIMEDOUT, or another negative errno. timeout_ns
+ * below 0: for ever. */
+int message_wait(int fd, int64_t timeout_ns);
 
 /* Receives one message within timeout_ns (below 0: for ever). Returns its length, 0 when the other
  * side is gone, -ETIMEDOUT, or another negative errno. Received descriptors are close-on-exec and
@@ -32,19 +37,19 @@ ssize_t message_receive(int fd, void *data, size_t size_bytes, int *fds, size_t 
 /* How every request is answered. */
 struct reply {
     int32_t rc;
-    int64_t value;
     struct error error;
 };
 
 /* Sends a request and waits for its reply; descriptors of the reply go to out_fds, which must
- * expect exactly that many. Returns reply.rc (and passes its error on), or -EPIPE when the other
- * side has died. */
+ * expect exactly that many. Returns what reply_rc() does, or -EPIPE when the other side has died.
+ */
 int message_call(int fd, const void *request, size_t len_bytes, const int *fds, size_t fds_count,
-                 struct reply *reply, int *out_fds, size_t out_fds_count, int64_t timeout_ns,
-                 struct error *error);
+                 int *out_fds, size_t out_fds_count, struct error *error);
+
+/* The reply's rc; below 0 its error is passed on. */
+int reply_rc(const struct reply *reply, struct error *error);
 
 /* Answers a request. */
-int message_reply(int fd, int rc, const struct error *error, int64_t value, const int *fds,
-                  size_t fds_count);
+int message_reply(int fd, int rc, const struct error *error, const int *fds, size_t fds_count);
 
 #endif

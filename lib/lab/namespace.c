@@ -131,60 +131,42 @@ static bool in_chroot(void)
            (root.st_dev != init_root.st_dev || root.st_ino != init_root.st_ino);
 }
 
-static bool too_many(const char *what, char *path, size_t size)
+/* What stands in the way, and the remedy. */
+static const char *refusal(int code)
 {
-    snprintf(path, size, "/proc/sys/user/max_%s_namespaces", what);
-    return read_number(path) >= 0;
+    if (!read_number("/proc/sys/user/max_user_namespaces"))
+        return "user namespaces are switched off (user.max_user_namespaces is 0); as root: sysctl "
+               "-w user.max_user_namespaces=15000";
+    if (code == ENOSPC || code == EUSERS)
+        return "no more namespaces are allowed; as root raise /proc/sys/user/max_net_namespaces "
+               "and "
+               "the similar limits beside it, or end what uses them (lsns)";
+    if (!read_number("/proc/sys/kernel/unprivileged_userns_clone"))
+        return "this system keeps user namespaces for root; as root: sysctl -w "
+               "kernel.unprivileged_userns_clone=1";
+    if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") > 0)
+        return "AppArmor restricts user namespaces here; as root: sysctl -w "
+               "kernel.apparmor_restrict_unprivileged_userns=0, or give netkit a profile that says "
+               "\"userns,\"";
+    if (status_has("Seccomp:\t2"))
+        return "a seccomp filter refuses namespaces, as containers do; start the container with "
+               "--security-opt seccomp=unconfined (and, if that is not enough, --security-opt "
+               "apparmor=unconfined), or with --cap-add SYS_ADMIN --cap-add NET_ADMIN as root";
+    if (in_chroot())
+        return "the kernel grants no user namespace inside a chroot; run outside it, or as root";
+    return "this system refuses private namespaces, and none of the usual settings says why (a "
+           "security module perhaps: see the kernel's log); as root it may work";
 }
 
 int namespace_explain(struct error *error)
 {
-    char path[64], before[ERROR_TEXT_MAX / 2];
+    char before[ERROR_TEXT_MAX / 2];
     int code = error->code;
 
     if (code != EPERM && code != EACCES && code != ENOSPC && code != EUSERS && code != ENOSYS)
         return -code;
     snprintf(before, sizeof before, "%s", error->text);
-
-    if (!read_number("/proc/sys/user/max_user_namespaces"))
-        return error_set(error, EPERM,
-                         "user namespaces are switched off (user.max_user_namespaces is 0); as "
-                         "root: sysctl -w user.max_user_namespaces=15000 (%s)",
-                         before);
-    if (code == ENOSPC || code == EUSERS)
-        return error_set(
-            error, EPERM,
-            "no more namespaces are allowed; as root raise %s and the similar limits beside it, "
-            "or end what uses them (lsns) (%s)",
-            too_many("net", path, sizeof path) ? path : "user.max_net_namespaces", before);
-    if (!read_number("/proc/sys/kernel/unprivileged_userns_clone"))
-        return error_set(error, EPERM,
-                         "this system keeps user namespaces for root; as root: sysctl -w "
-                         "kernel.unprivileged_userns_clone=1 (%s)",
-                         before);
-    if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") > 0)
-        return error_set(error, EPERM,
-                         "AppArmor restricts user namespaces here; as root: sysctl -w "
-                         "kernel.apparmor_restrict_unprivileged_userns=0, or give netkit a profile "
-                         "that says \"userns,\" (%s)",
-                         before);
-    if (status_has("Seccomp:\t2"))
-        return error_set(error, EPERM,
-                         "a seccomp filter refuses namespaces, as containers do; start the "
-                         "container with --security-opt seccomp=unconfined (and, if that is not "
-                         "enough, --security-opt apparmor=unconfined), or with --cap-add SYS_ADMIN "
-                         "--cap-add NET_ADMIN as root (%s)",
-                         before);
-    if (in_chroot())
-        return error_set(error, EPERM,
-                         "the kernel grants no user namespace inside a chroot; run outside it, or "
-                         "as root (%s)",
-                         before);
-    return error_set(error, EPERM,
-                     "this system refuses private namespaces, and none of the usual settings says "
-                     "why (a security module perhaps: see the kernel's log); as root it may work "
-                     "(%s)",
-                     before);
+    return error_set(error, EPERM, "%s (%s)", refusal(code), before);
 }
 
 int lab_possible(struct error *error)
@@ -217,13 +199,8 @@ int lab_possible(struct error *error)
         ssize_t got = message_receive(channel[0], &reply, sizeof reply, NULL, NULL, -1);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
-        if (got != sizeof reply)
-            rc = error_set(error, EIO, "the test for namespaces died");
-        else if (reply.rc) {
-            if (error)
-                *error = reply.error;
-            rc = reply.rc;
-        }
+        rc = got == sizeof reply ? reply_rc(&reply, error)
+                                 : error_set(error, EIO, "the test for namespaces died");
     }
     close(channel[0]);
     return rc;

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +71,7 @@ static int send_request(struct lab_process *process, const struct lab_program *p
     for (size_t i = 0; i < program->fds_count; i++)
         fds[count++] = program->fds[i];
     return message_call(process->lab->host[process->host], buf->data, buf->len_bytes, fds, count,
-                        NULL, NULL, 0, LAB_CALL_LIMIT_NS, error);
+                        NULL, 0, error);
 }
 
 static int start(struct lab_process *process, const struct lab_program *program,
@@ -163,23 +162,13 @@ static int read_end(struct lab_process *process)
 
 int lab_process_wait(struct lab_process *process, int64_t timeout_ns, struct lab_exit *out)
 {
-    struct pollfd polled = {.fd = process->exit_fd, .events = POLLIN};
-    int64_t end_ns = timeout_ns < 0 ? INT64_MAX : clock_mono_ns() + timeout_ns;
+    int rc = process->ended ? 0 : message_wait(process->exit_fd, timeout_ns);
 
-    while (!process->ended) {
-        int64_t left_ns = timeout_ns < 0 ? -1 : end_ns - clock_mono_ns();
-        int n = poll(&polled, 1, clock_to_poll_ms(timeout_ns >= 0 && left_ns < 0 ? 0 : left_ns));
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n == 0 && clock_mono_ns() >= end_ns)
-            return -ETIMEDOUT;
-        int rc = n > 0 ? read_end(process) : 0;
-        if (rc)
-            return rc;
-    }
-    if (out)
+    if (!rc && !process->ended)
+        rc = read_end(process);
+    if (!rc && out)
         *out = process->end;
-    return 0;
+    return rc;
 }
 
 int lab_process_channel(const struct lab_process *process)
@@ -196,7 +185,7 @@ static int send_signal(struct lab_process *process, int number, bool group)
     if (process->boot != process->lab->boots[process->host])
         return -ESRCH;
     return message_call(process->lab->host[process->host], &request, sizeof request, NULL, 0, NULL,
-                        NULL, 0, LAB_CALL_LIMIT_NS, NULL);
+                        0, NULL);
 }
 
 int lab_process_signal(struct lab_process *process, int signal)

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -41,16 +40,6 @@ static int plumb(const struct spawn *spawn, struct plumbing *out)
     out->fds = spawn->fds + next;
     out->fds_count = request->spawn.fds_count;
     return 0;
-}
-
-static void default_signals(void)
-{
-    sigset_t none;
-
-    for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static int redirect(const struct plumbing *plumbing)
@@ -162,7 +151,7 @@ static _Noreturn void child_main(const struct spawn *spawn, const struct plumbin
                                  int failure)
 {
     setpgid(0, 0);
-    default_signals();
+    signals_default();
     /* What the caller had not yet written when the lab was opened is not this process's to write.
      */
     __fpurge(stdout);

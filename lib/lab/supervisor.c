@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #define WIRE_GRACE_NS (2 * NS_PER_SEC)
@@ -73,7 +72,7 @@ static int prepare_host(struct supervisor *s, enum lab_host host, struct error *
     int rc = namespace_go(s->namespaces.host[host], error);
 
     if (!rc) {
-        host_prepare(s->plan);
+        sysctl_pin_host(s->plan);
         rc = namespace_go(s->namespaces.wire, error);
     }
     return rc;
@@ -186,9 +185,7 @@ static int wait_for_wire(struct supervisor *s, struct error *error)
 
     if (got != sizeof reply)
         return error_set(error, EIO, "the wire did not start");
-    if (reply.rc && error)
-        *error = reply.error;
-    return reply.rc;
+    return reply_rc(&reply, error);
 }
 
 /* ---- Beginning and end ---- */
@@ -239,22 +236,14 @@ static _Noreturn void finish(struct supervisor *s)
 
 static void handle(struct supervisor *s, const struct supervisor_request *request)
 {
+    struct boot *boot = &s->boot[request->host];
     struct error error = {0};
-    int rc = -EPROTO, fds[2], fds_count = 0;
+    int rc = reboot(s, request->host, &error);
+    const int fds[] = {boot->channel, s->namespaces.host[request->host]};
 
-    switch (request->op) {
-    case SUPERVISOR_REBOOT:
-        rc = reboot(s, request->host, &error);
-        fds[0] = s->boot[request->host].channel;
-        fds[1] = s->namespaces.host[request->host];
-        fds_count = rc ? 0 : 2;
-        break;
-    }
-    message_reply(s->channel, rc, &error, 0, fds, (size_t)fds_count);
-    if (fds_count) {
-        close(fds[0]);
-        s->boot[request->host].channel = -1;
-    }
+    message_reply(s->channel, rc, &error, fds, rc ? 0 : ARRAY_SIZE(fds));
+    if (!rc)
+        close(take_fd(&boot->channel));
 }
 
 static void wire_may_have_died(struct supervisor *s)
@@ -270,14 +259,8 @@ static void wire_may_have_died(struct supervisor *s)
 
 static _Noreturn void serve(struct supervisor *s)
 {
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child, NULL);
-    struct pollfd polled[] = {
-        {.fd = s->channel, .events = POLLIN},
-        {.fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
-    };
+    struct pollfd polled[] = {{.fd = s->channel, .events = POLLIN},
+                              {.fd = children_watch(), .events = POLLIN}};
 
     for (;;) {
         struct supervisor_request request;
@@ -291,9 +274,7 @@ static _Noreturn void serve(struct supervisor *s)
                 finish(s);
         }
         if (polled[1].revents) {
-            struct signalfd_siginfo info;
-            while (read(polled[1].fd, &info, sizeof info) > 0)
-                ;
+            children_seen(polled[1].fd);
             wire_may_have_died(s);
         }
     }
@@ -302,14 +283,10 @@ static _Noreturn void serve(struct supervisor *s)
 static void own_signals(void)
 {
     static const int ignored[] = {SIGPIPE, SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
-    sigset_t none;
 
-    for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
+    signals_default();
     for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
         signal(ignored[i], SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
 }
 

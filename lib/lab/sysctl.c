@@ -93,10 +93,8 @@ void sysctl_pin_host(const struct lab_plan *plan)
 {
     for (size_t i = 0; i < ARRAY_SIZE(pinned); i++)
         set(pinned[i].name, pinned[i].value, NULL);
-    if (!plan->ipv6) {
-        set("net.ipv6.conf.all.disable_ipv6", "1", NULL);
-        set("net.ipv6.conf.default.disable_ipv6", "1", NULL);
-    }
+    if (!plan->ipv6)
+        sysctl_pin_wire();
     for (size_t i = 0; plan->ipv6 && i < ARRAY_SIZE(pinned_ipv6); i++)
         set(pinned_ipv6[i].name, pinned_ipv6[i].value, NULL);
 }

@@ -235,7 +235,7 @@ static void serve(struct wire *wire)
     }
     drain(wire);
     int rc = handle(wire, &request, fd, &error);
-    message_reply(wire->channel, rc, &error, 0, NULL, 0);
+    message_reply(wire->channel, rc, &error, NULL, 0);
     if (fd >= 0)
         close(fd);
 }
@@ -372,7 +372,7 @@ _Noreturn void wire_run(const struct lab_plan *plan, const struct namespaces *na
         wire->clocks = clock_pair_now();
         rc = open_all(wire, namespaces, &error);
     }
-    message_reply(channel, rc, &error, 0, NULL, 0);
+    message_reply(channel, rc, &error, NULL, 0);
     if (rc)
         _exit(1);
     run(wire);

@@ -121,18 +121,18 @@ static void in_lab(int64_t delay_ns, int (*role)(const struct lab_role *), struc
     struct lab_config config = {.link.delay_ns = delay_ns};
     struct lab *lab;
     struct lab_process *process;
-    struct sockaddr_storage server;
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(7)};
     struct error error = {0};
-    socklen_t len;
+
+    inet_pton(AF_INET, lab_address_text(LAB_SERVER, AF_INET), &server.sin_addr);
 
     if (trace_open(&config.trace, TRACE_DEFAULT_EVENTS, &error) || lab_open(&config, &lab, &error))
         give_up("open", &error);
-    lab_address(lab, LAB_SERVER, AF_INET, 7, &server, &len);
     if (lab_start(lab, LAB_SERVER, &(struct lab_program){.role = server_role}, &process, &error) ||
         lab_wait_listen(lab, LAB_SERVER, AF_INET, 7, NS_PER_SEC, &error) ||
         lab_start(lab, LAB_CLIENT,
-                  &(struct lab_program){.role = role, .arg = &server, .arg_bytes = len}, &process,
-                  &error))
+                  &(struct lab_program){.role = role, .arg = &server, .arg_bytes = sizeof server},
+                  &process, &error))
         give_up("start", &error);
     fflush(stdout);
     lab_process_wait(process, -1, NULL);

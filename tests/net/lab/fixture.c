@@ -1,6 +1,7 @@
 #include "fixture.h"
 
 #include "lab/wire.h"
+#include "netkit/sock.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -36,10 +37,20 @@ int host_socket(const struct world *world, enum lab_host host)
     return fd;
 }
 
+void host_address(enum lab_host host, int family, uint16_t port, struct sockaddr_storage *out,
+                  socklen_t *len)
+{
+    struct sock_address address;
+
+    assert_int_equal(sock_address_literal(&address, lab_address_text(host, family), port), 0);
+    *out = address.storage;
+    *len = address.len_bytes;
+}
+
 static void address_of(const struct world *world, enum lab_host host, uint16_t port,
                        struct sockaddr_storage *out, socklen_t *len)
 {
-    assert_true(lab_address(world->lab, host, world->family, port, out, len));
+    host_address(host, world->family, port, out, len);
 }
 
 int server_listens(const struct world *world, uint16_t port)
@@ -137,8 +148,11 @@ int add_fault(const struct world *world, const char *line)
 
 void wait_for(const struct world *world, const char *condition)
 {
+    struct lab_condition what;
     struct error error = {0};
-    assert_ok(lab_wait_for(world->lab, condition, LIMIT_NS, &error), &error);
+
+    assert_ok(lab_condition_parse(&what, condition, &error), &error);
+    assert_ok(lab_wait(world->lab, &what, LIMIT_NS, &error), &error);
 }
 
 int count_of(const struct world *world, const char *condition)

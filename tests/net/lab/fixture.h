@@ -41,6 +41,8 @@ struct world {
 struct world world_open(const struct lab_config *config, int family);
 void world_close(struct world *world);
 
+void host_address(enum lab_host host, int family, uint16_t port, struct sockaddr_storage *out,
+                  socklen_t *len);
 int host_socket(const struct world *world, enum lab_host host);
 /* A listening socket of the server, in this process. */
 int server_listens(const struct world *world, uint16_t port);

@@ -125,7 +125,7 @@ static uint64_t survivors(uint64_t seed, char pattern[200])
     add_fault(&world, "drop any dir c>s probability 0.3");
     int to = lab_socket(world.lab, LAB_SERVER, AF_INET, SOCK_DGRAM, 0, NULL);
     int from = lab_socket(world.lab, LAB_CLIENT, AF_INET, SOCK_DGRAM, 0, NULL);
-    lab_address(world.lab, LAB_SERVER, AF_INET, PORT, &address, &len);
+    host_address(LAB_SERVER, AF_INET, PORT, &address, &len);
     assert_int_equal(bind(to, (struct sockaddr *)&address, len), 0);
     assert_int_equal(connect(from, (struct sockaddr *)&address, len), 0);
     for (int k = 0; k < 200; k++) {
@@ -168,7 +168,7 @@ static void duplicates_arrive_and_are_recorded(void **state)
     add_fault(&world, "duplicate udp");
     int to = lab_socket(world.lab, LAB_SERVER, AF_INET, SOCK_DGRAM, 0, NULL);
     int from = lab_socket(world.lab, LAB_CLIENT, AF_INET, SOCK_DGRAM, 0, NULL);
-    lab_address(world.lab, LAB_SERVER, AF_INET, PORT, &address, &len);
+    host_address(LAB_SERVER, AF_INET, PORT, &address, &len);
     assert_int_equal(bind(to, (struct sockaddr *)&address, len), 0);
     sendto(from, "d", 1, 0, (struct sockaddr *)&address, len);
     assert_int_equal(recv(to, &byte, 1, 0), 1);
@@ -190,7 +190,7 @@ static void reordering_changes_places(void **state)
     add_fault(&world, "reorder c>s:udp nth 2");
     int to = lab_socket(world.lab, LAB_SERVER, AF_INET, SOCK_DGRAM, 0, NULL);
     int from = lab_socket(world.lab, LAB_CLIENT, AF_INET, SOCK_DGRAM, 0, NULL);
-    lab_address(world.lab, LAB_SERVER, AF_INET, PORT, &address, &len);
+    host_address(LAB_SERVER, AF_INET, PORT, &address, &len);
     assert_int_equal(bind(to, (struct sockaddr *)&address, len), 0);
     for (int k = 0; k < 4; k++)
         sendto(from, &"abcd"[k], 1, 0, (struct sockaddr *)&address, len);
@@ -285,7 +285,7 @@ static void a_hold_releases_by_number_time_and_hand(void **state)
         int fault = add_fault(&world, cases[i].line);
         int to = lab_socket(world.lab, LAB_SERVER, AF_INET, SOCK_DGRAM, 0, NULL);
         int from = lab_socket(world.lab, LAB_CLIENT, AF_INET, SOCK_DGRAM, 0, NULL);
-        lab_address(world.lab, LAB_SERVER, AF_INET, PORT, &address, &len);
+        host_address(LAB_SERVER, AF_INET, PORT, &address, &len);
         assert_int_equal(bind(to, (struct sockaddr *)&address, len), 0);
         for (int k = 0; k < cases[i].sent; k++) {
             if (k == cases[i].sent - 1 && !cases[i].line[12])

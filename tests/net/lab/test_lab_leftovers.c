@@ -80,7 +80,7 @@ static _Noreturn void victim(int ready, bool privileged, bool stubborn)
     struct sockaddr_storage address;
     socklen_t len;
     int listener = lab_socket(world.lab, LAB_SERVER, AF_INET, SOCK_STREAM, 0, NULL);
-    lab_address(world.lab, LAB_SERVER, AF_INET, PORT, &address, &len);
+    host_address(LAB_SERVER, AF_INET, PORT, &address, &len);
     bind(listener, (struct sockaddr *)&address, len);
     listen(listener, 4);
     int client = lab_socket(world.lab, LAB_CLIENT, AF_INET, SOCK_STREAM, 0, NULL);
