@@ -1,25 +1,100 @@
 /* netkit accept-backlog: the two queues of a listener, and how they overflow. */
 #include "backlog_live.h"
-#include "backlog_sweep.h"
 #include "commands.h"
 #include "output.h"
+#include "scenario/backlog/backlog.h"
 #include "scenario/programs/sut_burst.h"
 #include "scenarios.h"
 #include "sut_options.h"
 
+#include "base/units.h"
+#include <errno.h>
+#include <limits.h>
 #include <string.h>
 
-#define CONNECTIONS 100    /* of a burst, unless the user says otherwise */
-#define RATE_MAX    100000 /* a second */
+#define CONNECTIONS  100    /* of a burst, unless the user says otherwise */
+#define RATE_MAX     100000 /* a second */
+#define BACKLOGS_MAX 64     /* in one list */
+
+/* What sweep tries; none: its own choice. */
+struct backlogs {
+    int items[BACKLOGS_MAX];
+    size_t count;
+};
 
 struct accept_backlog_options {
     struct scenario_options run;
-    struct backlog_sweep_options sweep;
+    struct backlogs backlogs;
     struct backlog_live_options live;
     struct sut_options sut;
 };
 
 #define OF struct accept_backlog_options
+
+/* ---- The sweep ---- */
+
+static int parse_number(const char *text, size_t len, int64_t *out, struct error *error)
+{
+    char word[24];
+
+    snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word - 1), text);
+    if (units_parse_integer(word, out) || *out < -1 || *out > INT_MAX)
+        return error_set(
+            error, EINVAL,
+            "a backlog is a number of at least 0, or -1 for the maximum: 5, or 0-14, or 1,16,-1");
+    return 0;
+}
+
+/* One number, or FROM-TO. A dash at the beginning is a sign. */
+static int parse_item(const char *text, size_t len, struct backlogs *out, struct error *error)
+{
+    const char *dash = len > 1 ? memchr(text + 1, '-', len - 1) : NULL;
+    int64_t from, to;
+    int rc = parse_number(text, dash ? (size_t)(dash - text) : len, &from, error);
+
+    to = from;
+    if (!rc && dash)
+        rc = parse_number(dash + 1, len - (size_t)(dash + 1 - text), &to, error);
+    if (!rc && to < from)
+        rc = error_set(error, EINVAL, "a range goes from the smaller to the larger: 0-14");
+    for (int64_t i = from; !rc && i <= to; i++) {
+        if (out->count == BACKLOGS_MAX)
+            return error_set(error, EINVAL, "at most %d backlogs can be tried at once",
+                             BACKLOGS_MAX);
+        out->items[out->count++] = (int)i;
+    }
+    return rc;
+}
+
+static int parse_backlogs(const char *text, void *field, struct error *error)
+{
+    struct backlogs *out = field;
+    int rc = 0;
+
+    out->count = 0;
+    for (const char *item = text; !rc; item++) {
+        size_t len = strcspn(item, ",");
+        rc = parse_item(item, len, out, error);
+        item += len;
+        if (!*item)
+            break;
+    }
+    return rc;
+}
+
+static const struct cli_group sweep_group = {
+    "The sweep",
+    {
+        {.name = "backlog",
+         CLI_PARSED(OF, backlogs),
+         .parse = parse_backlogs,
+         .value = "LIST",
+         .help = "Let sweep try these backlogs: numbers and ranges (0-14,64); -1 asks for the "
+                 "maximum. Without this option: 0 to 14, one above somaxconn, and -1."},
+        {0},
+    }};
+
+/* ---- The burst ---- */
 
 /* --rate is the link's elsewhere: in front of it stands what the word means for a burst. */
 static const struct cli_group sut_burst_group = {
@@ -48,23 +123,20 @@ static int run_burst(struct cli_invocation *invocation, const struct accept_back
     struct sut_options sut = given->sut;
     struct scenario_options lab = given->run;
     const char *stray = backlog_live_wanted(&given->live) ? "a live listener"
-                        : given->sweep.given              ? "--backlog"
+                        : given->backlogs.count           ? "--backlog"
                                                           : NULL;
 
-    if (stray) {
-        output_complain(invocation->command->name,
-                        "--server sends a burst of connections to your program in a lab; it cannot "
-                        "be combined with %s",
-                        stray);
-        return STATUS_USAGE;
-    }
-    if (lab.faults.rate_bytes > RATE_MAX) {
-        output_complain(
+    if (stray)
+        return output_refuse(
+            invocation->command->name,
+            "--server sends a burst of connections to your program in a lab; it cannot "
+            "be combined with %s",
+            stray);
+    if (lab.faults.rate_bytes > RATE_MAX)
+        return output_refuse(
             invocation->command->name,
             "--rate: with --server this is the number of connections started each second, 1 to %d",
             RATE_MAX);
-        return STATUS_USAGE;
-    }
     if (!sut.connections)
         sut.connections = CONNECTIONS;
     sut.per_second = lab.faults.rate_bytes;
@@ -78,6 +150,23 @@ static int run_burst(struct cli_invocation *invocation, const struct accept_back
     return sut_options_run(invocation, &sets, &lab, &sut);
 }
 
+/* ---- Running ---- */
+
+static int run_scenarios(struct cli_invocation *invocation, const struct scenario_options *run,
+                         const struct backlogs *backlogs)
+{
+    const struct backlog_own own = {backlogs->items, backlogs->count};
+    bool used = run->common.all || run->common.list;
+
+    for (size_t i = 0; i < invocation->arg_count; i++)
+        used |= !strcmp(invocation->args[i], "sweep");
+    if (backlogs->count && !used)
+        return output_refuse(invocation->command->name,
+                             "--backlog is for the scenario 'sweep': name that one, or give --all");
+    return scenarios_run(invocation, &scenario_backlog, run,
+                         &(struct scenario_extra){.own = backlogs->count ? &own : NULL});
+}
+
 static int run(struct cli_invocation *invocation)
 {
     const struct accept_backlog_options *options = invocation->options;
@@ -86,33 +175,30 @@ static int run(struct cli_invocation *invocation)
     if (sut_options_given(&options->sut))
         return run_burst(invocation, options);
     if (!backlog_live_wanted(&options->live) && !invocation->arg_count && !lab->common.all &&
-        !lab->common.list) {
-        output_complain(invocation->command->name,
-                        "nothing to do: say what to watch (--listener [HOST]:PORT, --pid PID or "
-                        "--all-listeners), name a scenario (--list shows them), or give --all, or "
-                        "--server to send a burst to your program");
-        return STATUS_USAGE;
-    }
-    if (!backlog_live_wanted(&options->live) && options->live.duration_set) {
-        output_complain(invocation->command->name,
-                        "--duration is how long to watch a live listener, or to wait for a burst "
-                        "(--server); a scenario ends by itself, and --timeout bounds it");
-        return STATUS_USAGE;
-    }
+        !lab->common.list)
+        return output_refuse(
+            invocation->command->name,
+            "nothing to do: say what to watch (--listener [HOST]:PORT, --pid PID or "
+            "--all-listeners), name a scenario (--list shows them), or give --all, or "
+            "--server to send a burst to your program");
+    if (!backlog_live_wanted(&options->live) && options->live.duration_set)
+        return output_refuse(
+            invocation->command->name,
+            "--duration is how long to watch a live listener, or to wait for a burst "
+            "(--server); a scenario ends by itself, and --timeout bounds it");
     if (!backlog_live_wanted(&options->live))
-        return backlog_scenarios_run(invocation, lab, &options->sweep);
-    const char *stray = invocation->arg_count  ? invocation->args[0]
-                        : options->sweep.given ? "--backlog"
-                        : lab->common.all      ? "--all"
-                        : lab->common.list     ? "--list"
-                                               : scenarios_stray(lab);
+        return run_scenarios(invocation, lab, &options->backlogs);
+    const char *stray = invocation->arg_count     ? invocation->args[0]
+                        : options->backlogs.count ? "--backlog"
+                        : lab->common.all         ? "--all"
+                        : lab->common.list        ? "--list"
+                                                  : scenarios_stray(lab);
     if (!stray)
         return backlog_live_run(invocation, &options->live, &lab->common);
-    output_complain(
+    return output_refuse(
         invocation->command->name,
         "%s is for scenarios in a lab; --listener, --pid and --all-listeners watch live listeners",
         stray);
-    return STATUS_USAGE;
 }
 
 static const char *word(size_t index)
@@ -125,7 +211,7 @@ static const struct cli_fragment fragments[] = {
     {&sut_group, offsetof(struct accept_backlog_options, sut),
      "client serve after clients max-detect suite"},
     {&sut_burst_group, 0, NULL},
-    {&backlog_sweep_group, offsetof(struct accept_backlog_options, sweep), NULL},
+    {&sweep_group, 0, NULL},
     {&common_scenarios, offsetof(struct accept_backlog_options, run.common), NULL},
     {&fault_link, offsetof(struct accept_backlog_options, run.faults), "rate"},
     {&fault_rules, offsetof(struct accept_backlog_options, run.faults), NULL},
@@ -172,13 +258,10 @@ static const struct cli_status statuses[] = {
     {0, "The diagnosis was completed, whatever it found; every scenario did what this kernel "
         "should do."},
     {1, "A finding that --fail-on names was made; a scenario differed or was inconclusive."},
-    {2, "The command line is wrong; the message names the option and what it accepts."},
-    {3, "This machine does not let it run, or the input was damaged; the message says what to do."},
+    COMMON_STATUS_USAGE,
+    COMMON_STATUS_MACHINE,
     {4, "Every target was unknown or out of reach."},
-    {130, "Interrupted; what was measured so far is reported first."},
-    {143, "Terminated; what was measured so far is reported first."},
-    {0},
-};
+    COMMON_STATUSES_ENDED};
 
 const struct cli_command accept_backlog_command = {
     .name = "accept-backlog",
@@ -188,10 +271,7 @@ const struct cli_command accept_backlog_command = {
              "--all-listeners\n[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n--server "
              "COMMAND --port PORT [OPTION]...",
     .description = description,
-    .positional = {.name = "SCENARIO",
-                   .help = "what to reproduce; --list shows them all",
-                   .completes = CLI_COMPLETES_WORDS,
-                   .word = word},
+    .positional = SCENARIO_POSITIONAL(word),
     .fragments = fragments,
     .examples = examples,
     .statuses = statuses,

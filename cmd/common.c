@@ -144,31 +144,21 @@ const struct cli_group common_scenarios = {
         {0},
     }};
 
-#define STATUS_ROWS_OF_ALL                                                                         \
-    {2, "The command line is wrong; the message names the option and what it accepts."},           \
-        {3, "This machine does not let it run, or the input was damaged; the message says what "   \
-            "to do."},                                                                             \
-        {4, "Every target was unknown or out of reach."},                                          \
-        {130, "Interrupted; what was measured so far is reported first."},                         \
-        {143, "Terminated; what was measured so far is reported first."},                          \
-    {                                                                                              \
-        0                                                                                          \
-    }
-
-const struct cli_status common_diagnosis_statuses[] = {
-    {0, "The diagnosis was completed, whatever it found."},
-    {1, "A finding that --fail-on names was made."},
-    STATUS_ROWS_OF_ALL};
-
 const struct cli_status common_threshold_statuses[] = {
     {0, "The diagnosis was completed, whatever it found."},
     {1, "A threshold was exceeded, or a finding that --fail-on names was made."},
-    STATUS_ROWS_OF_ALL};
+    COMMON_STATUS_USAGE,
+    COMMON_STATUS_MACHINE,
+    {4, "Every target was unknown or out of reach."},
+    COMMON_STATUSES_ENDED};
 
 const struct cli_status common_scenario_statuses[] = {
     {0, "Every scenario did what this kernel should do."},
     {1, "A scenario differed or was inconclusive, or a finding that --fail-on names was made."},
-    STATUS_ROWS_OF_ALL};
+    COMMON_STATUS_USAGE,
+    COMMON_STATUS_MACHINE,
+    {4, "Every target was unknown or out of reach."},
+    COMMON_STATUSES_ENDED};
 
 enum ladder_format common_diagram(const struct common_options *options)
 {

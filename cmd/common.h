@@ -36,9 +36,24 @@ extern const struct cli_group common_output;
 extern const struct cli_group common_limits;
 extern const struct cli_group common_scenarios;
 
-/* The exit statuses of a command that diagnoses, of one that has thresholds too, and of one that
- * runs scenarios. */
-extern const struct cli_status common_diagnosis_statuses[];
+/* Rows of exit statuses that mean the same everywhere; the last ends the table. */
+#define COMMON_STATUS_USAGE                                                                        \
+    {                                                                                              \
+        2, "The command line is wrong; the message names the option and what it accepts."          \
+    }
+#define COMMON_STATUS_MACHINE                                                                      \
+    {                                                                                              \
+        3, "This machine does not let it run, or the input was damaged; the message says what to " \
+           "do."                                                                                   \
+    }
+#define COMMON_STATUSES_ENDED                                                                      \
+    {130, "Interrupted; what was measured so far is reported first."},                             \
+        {143, "Terminated; what was measured so far is reported first."},                          \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+/* The exit statuses of a command that has thresholds, and of one that runs scenarios. */
 extern const struct cli_status common_threshold_statuses[];
 extern const struct cli_status common_scenario_statuses[];
 

@@ -8,15 +8,11 @@
 #include "targets.h"
 
 #include "base/clock.h"
-#include "base/text.h"
 #include "probe/connect_probe.h"
 #include "probe/machine_probe.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
-
-#define COMPLAINTS_MAX 10 /* failures that are reported on standard error too */
 
 struct looking {
     const char *command;
@@ -126,27 +122,6 @@ static void complain_of_totals(const struct looking *looking)
                         looking->targets.asked);
 }
 
-/* A machine reads the report; a person who looks at the log should find the reason there too. */
-static void complain_of_failures(const struct looking *looking)
-{
-    const struct report *report = looking->report;
-    size_t failed = 0;
-
-    if (looking->common->format == REPORT_TEXT)
-        return;
-    for (size_t i = 0; i < report->result_count; i++) {
-        const struct result_reach *reach = &report->results[i]->reach;
-        cleanup(buf) struct buf text = {0};
-        if (reach->error.code == FINDING_NONE || ++failed > COMPLAINTS_MAX)
-            continue;
-        text_escape(&text, reach->error.message, strlen(reach->error.message));
-        output_complain(looking->command, "%s: %s", reach->target, buf_str(&text));
-    }
-    if (failed > COMPLAINTS_MAX)
-        output_complain(looking->command, "%zu more targets failed; the report has them",
-                        failed - COMPLAINTS_MAX);
-}
-
 static struct connect_probe_plan plan_of(const struct looking *looking)
 {
     const struct connect_live_options *options = looking->options;
@@ -183,8 +158,6 @@ static int run_targets(struct looking *looking)
 {
     const struct connect_probe_plan plan = plan_of(looking);
     const struct connect_probe_sink sink = {.context = looking, .done = on_done};
-    bool lines = looking->common->format == REPORT_NDJSON && !looking->common->output &&
-                 isatty(STDOUT_FILENO);
     struct error error = {0};
 
     int status = report_session_stream_begin(&looking->stream, looking->command, looking->common);
@@ -194,7 +167,7 @@ static int run_targets(struct looking *looking)
     interrupt_catch();
     list_misnamed(looking);
     looking->progress =
-        progress_begin(!looking->common->quiet && !lines && looking->targets.count > 1);
+        progress_begin(report_session_wants_progress(looking->common, looking->targets.count));
     int rc = connect_probe_run(&plan, looking->targets.items, looking->targets.count,
                                &looking->report->arena, &sink, &interrupt_stop, &looking->totals,
                                &error);
@@ -204,7 +177,7 @@ static int run_targets(struct looking *looking)
     diagnose_rest(looking);
     complain_of_totals(looking);
     report_session_end(looking->report);
-    complain_of_failures(looking);
+    report_session_complain(looking->command, looking->common, looking->report);
     struct common_options plain = *looking->common;
     if (rc) {
         output_complain(looking->command, "%s%s",
@@ -230,10 +203,8 @@ static int look_at_targets(struct looking *looking)
                                            .family = report_session_family(looking->common)};
     struct error error = {0};
 
-    if (target_list_collect(&looking->targets, &looking->report->arena, &sources, &error)) {
-        output_complain(looking->command, "%s", error.text);
-        return STATUS_USAGE;
-    }
+    if (target_list_collect(&looking->targets, &looking->report->arena, &sources, &error))
+        return output_refuse(looking->command, "%s", error.text);
     int status = run_targets(looking);
     report_session_stream_abandon(&looking->stream);
     return status;

@@ -58,9 +58,9 @@ static int run(struct cli_invocation *invocation)
         const struct scenario_extra extra = {.own = &options->methods};
         if (wants_methods(invocation, options))
             return scenarios_run(invocation, &scenario_connect, &options->run, &extra);
-        output_complain(invocation->command->name,
-                        "--method is for the scenario 'blackhole': name that one, or give --all");
-        return STATUS_USAGE;
+        return output_refuse(
+            invocation->command->name,
+            "--method is for the scenario 'blackhole': name that one, or give --all");
     }
     /* A live target has packets, too; a prediction has none. */
     struct scenario_options lab = options->run;
@@ -74,11 +74,11 @@ static int run(struct cli_invocation *invocation)
                                                   : scenarios_stray(&lab);
     if (!stray)
         return connect_live_run(invocation, &options->live, &options->run.common);
-    output_complain(invocation->command->name,
-                    "%s is for scenarios in a lab; --target and --targets look at live services, "
-                    "--schedule at this kernel",
-                    stray);
-    return STATUS_USAGE;
+    return output_refuse(
+        invocation->command->name,
+        "%s is for scenarios in a lab; --target and --targets look at live services, "
+        "--schedule at this kernel",
+        stray);
 }
 
 static const char *word(size_t index)
@@ -127,14 +127,11 @@ static const struct cli_status statuses[] = {
     {0, "Every scenario did what this kernel should do; or the diagnosis of live targets was "
         "completed, and at least one accepts connections."},
     {1, "A scenario differed or was inconclusive, or a finding that --fail-on names was made."},
-    {2, "The command line is wrong; the message names the option and what it accepts."},
-    {3, "This machine does not let it run, or the input was damaged; the message says what to do."},
+    COMMON_STATUS_USAGE,
+    COMMON_STATUS_MACHINE,
     {4, "No live target accepts a connection: each one refused, rejected, was silent or is "
         "unknown. The diagnosis is still complete."},
-    {130, "Interrupted; what was measured so far is reported first."},
-    {143, "Terminated; what was measured so far is reported first."},
-    {0},
-};
+    COMMON_STATUSES_ENDED};
 
 const struct cli_command connect_timeout_command = {
     .name = "connect-timeout",
@@ -143,10 +140,7 @@ const struct cli_command connect_timeout_command = {
     .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n[OPTION]... --target "
              "HOST:PORT...\n[OPTION]... --targets FILE\n--schedule [OPTION]...",
     .description = description,
-    .positional = {.name = "SCENARIO",
-                   .help = "what to reproduce; --list shows them all",
-                   .completes = CLI_COMPLETES_WORDS,
-                   .word = word},
+    .positional = SCENARIO_POSITIONAL(word),
     .fragments = fragments,
     .examples = examples,
     .statuses = statuses,

@@ -27,8 +27,7 @@ static const struct cli_group what = {
 
 static int refuse(const char *why)
 {
-    output_complain("crash-sim", "--matrix %s", why);
-    return STATUS_USAGE;
+    return output_refuse("crash-sim", "--matrix %s", why);
 }
 
 static int run_matrix(struct cli_invocation *invocation, const struct crash_options *options)
@@ -102,10 +101,7 @@ const struct cli_command crash_sim_command = {
              "--suite|SCENARIO... --client COMMAND [OPTION]...\n"
              "--suite|SCENARIO... --server COMMAND --port PORT [OPTION]...",
     .description = description,
-    .positional = {.name = "SCENARIO",
-                   .help = "what to reproduce; --list shows them all",
-                   .completes = CLI_COMPLETES_WORDS,
-                   .word = word},
+    .positional = SCENARIO_POSITIONAL(word),
     .fragments = fragments,
     .examples = examples,
     .statuses = common_scenario_statuses,

@@ -167,10 +167,8 @@ static int run(struct cli_invocation *invocation)
     struct visit visit = {.options = options, .report = &report, .deadline_ns = INT64_MAX};
     struct error error = {0};
 
-    if (check_root(options->root, &error)) {
-        output_complain("doctor", "%s", error.text);
-        return STATUS_USAGE;
-    }
+    if (check_root(options->root, &error))
+        return output_refuse("doctor", "%s", error.text);
     if (options->common.timeout_set)
         visit.deadline_ns = clock_mono_ns() + options->common.timeout_ns;
     report_session_begin(&report, invocation);
@@ -223,7 +221,7 @@ static const struct cli_example examples[] = {
 static const struct cli_status statuses[] = {
     {0, "netkit can work on this machine, whatever it said about the settings."},
     {1, "A finding that --fail-on names was made."},
-    {2, "The command line is wrong; the message names the option and what it accepts."},
+    COMMON_STATUS_USAGE,
     {3, "Something that netkit needs does not work here; the remedy names what to change."},
     {130, "Interrupted; what was seen until then is reported first."},
     {143, "Terminated; what was seen until then is reported first."},

@@ -1,6 +1,7 @@
 #include "faults.h"
 
 #include "base/buf.h"
+#include <errno.h>
 
 #define OF struct fault_options
 
@@ -107,19 +108,33 @@ static int set(struct lab_fault *fault, const struct cli_item *item, const char 
     return rc;
 }
 
-int fault_read(const struct cli_item *item, struct arena *arena, struct lab_fault *out,
-               const char **text, struct error *error)
+static int read_one(const struct cli_item *item, struct arena *arena, struct scenario_fault *out,
+                    struct error *error)
 {
     cleanup(buf) struct buf words = {0};
-    int rc = set(out, item, item->option->name, item->text, error);
+    int rc = set(&out->fault, item, item->option->name, item->text, error);
 
     buf_printf(&words, "%s %s", item->option->name, item->text);
     for (size_t i = 0; !rc && i < item->qualifier_count; i++) {
         const struct cli_qualifier *qualifier = &item->qualifiers[i];
-        rc = set(out, item, qualifier->option->name, qualifier->text, error);
+        rc = set(&out->fault, item, qualifier->option->name, qualifier->text, error);
         buf_printf(&words, " %s %s", qualifier->option->name, qualifier->text);
     }
     arena->failed |= words.failed;
-    *text = arena_copy(arena, buf_str(&words));
+    out->text = arena_copy(arena, buf_str(&words));
+    return rc;
+}
+
+int faults_read(const struct fault_options *options, struct arena *arena,
+                const struct scenario_fault **out, size_t *out_count, struct error *error)
+{
+    const struct cli_items *items = &options->items;
+    struct scenario_fault *faults = arena_alloc(arena, (items->count + 1) * sizeof *faults);
+    int rc = faults ? 0 : error_sys(error, ENOMEM, "faults");
+
+    for (size_t i = 0; !rc && i < items->count; i++)
+        rc = read_one(&items->items[i], arena, &faults[i], error);
+    *out = faults;
+    *out_count = items->count;
     return rc;
 }

@@ -7,7 +7,7 @@
 #define CMD_FAULTS_H
 
 #include "cli/cli.h"
-#include "lab/fault.h"
+#include "scenario/scenario.h"
 
 struct fault_options {
     struct cli_items items;
@@ -20,9 +20,9 @@ extern const struct cli_group fault_rules; /* --drop M … with their qualifiers
 
 struct lab_link fault_link_of(const struct fault_options *options);
 
-/* One fault of options->items; *text is what the user wrote, in the arena. -EINVAL names the option
+/* The faults, in their order, with what the user wrote; all in the arena. -EINVAL names the option
  * and what it accepts. */
-int fault_read(const struct cli_item *item, struct arena *arena, struct lab_fault *out,
-               const char **text, struct error *error);
+int faults_read(const struct fault_options *options, struct arena *arena,
+                const struct scenario_fault **out, size_t *out_count, struct error *error);
 
 #endif

@@ -21,22 +21,26 @@ int host_word_read(struct host_word *out, const char *option, const char *text, 
                      option, text);
 }
 
-int host_sysctls(const struct cli_list *list, enum lab_host host, struct arena *arena,
-                 const struct lab_sysctl **out, size_t *out_count, struct error *error)
+int host_sysctls(const struct cli_list *list, struct arena *arena,
+                 const struct lab_sysctl *out[LAB_HOSTS], size_t out_count[LAB_HOSTS],
+                 struct error *error)
 {
-    struct lab_sysctl *sysctls = arena_alloc(arena, (list->count + 1) * sizeof *sysctls);
+    struct lab_sysctl *sysctls =
+        arena_alloc(arena, LAB_HOSTS * (list->count + 1) * sizeof *sysctls);
 
-    *out = sysctls;
-    *out_count = 0;
     if (!sysctls)
         return error_sys(error, ENOMEM, "--sysctl");
+    for (int host = 0; host < LAB_HOSTS; host++) {
+        out[host] = sysctls + (size_t)host * list->count;
+        out_count[host] = 0;
+    }
     for (size_t i = 0; i < list->count; i++) {
         struct host_word word;
         int rc = host_word_read(&word, "sysctl", list->words[i], arena, error);
         if (rc)
             return rc;
-        if (word.host == host)
-            sysctls[(*out_count)++] = (struct lab_sysctl){.name = word.name, .value = word.value};
+        sysctls[(size_t)word.host * list->count + out_count[word.host]++] =
+            (struct lab_sysctl){.name = word.name, .value = word.value};
     }
     return 0;
 }

@@ -14,8 +14,9 @@ struct host_word {
 int host_word_read(struct host_word *out, const char *option, const char *text, struct arena *arena,
                    struct error *error);
 
-/* The settings of one host among the values of --sysctl; all are checked. */
-int host_sysctls(const struct cli_list *list, enum lab_host host, struct arena *arena,
-                 const struct lab_sysctl **out, size_t *out_count, struct error *error);
+/* The settings of each host among the values of --sysctl, in the arena. */
+int host_sysctls(const struct cli_list *list, struct arena *arena,
+                 const struct lab_sysctl *out[LAB_HOSTS], size_t out_count[LAB_HOSTS],
+                 struct error *error);
 
 #endif

@@ -1,8 +1,8 @@
 /* netkit lab: two programs against each other, over a wire with faults. */
 #include "commands.h"
+#include "faults.h"
 #include "host_options.h"
 #include "interrupt.h"
-#include "lab_options.h"
 #include "output.h"
 #include "report_session.h"
 
@@ -22,32 +22,30 @@ enum {
     STATUS_NOT_FOUND = 127,
 };
 
+struct lab_options {
+    const char *server, *client; /* lines for the shell */
+    int64_t wait_listen;         /* 0: the port that is seen to listen */
+    bool no_wait;
+    bool dual_stack;
+    struct cli_list sysctls; /* HOST:NAME=VALUE */
+    int64_t connection;      /* to draw; 0: the busiest */
+    struct fault_options faults;
+    struct common_options common;
+};
+
 /* ---- From options to a plan ---- */
 
 static int plan_sysctls(const struct lab_options *options, struct arena *arena,
                         struct lab_config *config, struct error *error)
 {
-    for (int host = 0; host < LAB_HOSTS; host++) {
-        struct lab_host_config *of = &config->host[host];
-        int rc = host_sysctls(&options->sysctls, (enum lab_host)host, arena, &of->sysctls,
-                              &of->sysctls_count, error);
-        if (rc)
-            return rc;
+    const struct lab_sysctl *sysctls[LAB_HOSTS];
+    size_t counts[LAB_HOSTS];
+    int rc = host_sysctls(&options->sysctls, arena, sysctls, counts, error);
+
+    for (int host = 0; !rc && host < LAB_HOSTS; host++) {
+        config->host[host].sysctls = sysctls[host];
+        config->host[host].sysctls_count = counts[host];
     }
-    return 0;
-}
-
-static int plan_faults(const struct lab_options *options, struct arena *arena,
-                       struct programs_plan *plan, struct error *error)
-{
-    const struct cli_items *items = &options->faults.items;
-    struct scenario_fault *faults = arena_alloc(arena, (items->count + 1) * sizeof *faults);
-    int rc = faults ? 0 : error_sys(error, ENOMEM, "faults");
-
-    for (size_t i = 0; !rc && i < items->count; i++)
-        rc = fault_read(&items->items[i], arena, &faults[i].fault, &faults[i].text, error);
-    plan->faults = faults;
-    plan->fault_count = items->count;
     return rc;
 }
 
@@ -110,7 +108,7 @@ static int make_plan(const struct lab_options *options, struct arena *arena,
     int rc = check(options, error);
     if (!rc)
         rc = plan_sysctls(options, arena, &plan->lab, error);
-    return rc ? rc : plan_faults(options, arena, plan, error);
+    return rc ? rc : faults_read(&options->faults, arena, &plan->faults, &plan->fault_count, error);
 }
 
 static void list_parameters(const struct lab_options *options, struct report *report)
@@ -244,6 +242,75 @@ static int run(struct cli_invocation *invocation)
     return status;
 }
 
+#define OF struct lab_options
+
+static const struct cli_group programs = {
+    "Programs",
+    {
+        {.name = "server",
+         CLI_TEXT(OF, server),
+         .value = "COMMAND",
+         .help = "Run this shell command on the server host, first."},
+        {.name = "client",
+         CLI_TEXT(OF, client),
+         .value = "COMMAND",
+         .help = "Run this shell command on the client host, as soon as the server listens. The "
+                 "run ends when this command ends."},
+        {.name = "wait-listen",
+         CLI_INTEGER(OF, wait_listen),
+         .min = 1,
+         .max = 65535,
+         .value = "PORT",
+         .needs = "server",
+         .help = "Start the client when the server listens on this TCP port; without this option, "
+                 "on any port."},
+        {.name = "no-wait",
+         CLI_FLAG(OF, no_wait),
+         .conflicts = "wait-listen",
+         .help = "Start the client right after the server, for servers that do not listen on a TCP "
+                 "port."},
+        {.name = "sysctl",
+         CLI_LIST(OF, sysctls),
+         .value = "HOST:NAME=VALUE",
+         .help = "Set a network setting of the client or the server host: "
+                 "client:tcp_syn_retries=2. May be repeated."},
+        {0},
+    }};
+
+static const struct cli_group addresses = {
+    "Addresses",
+    {
+        {.name = "dual-stack",
+         CLI_FLAG(OF, dual_stack),
+         .conflicts = "ipv4 ipv6",
+         .help = "Give the hosts IPv4 and IPv6 addresses. Without -6 or this option they have only "
+                 "IPv4, because clients that race both families would make the exchange "
+                 "unpredictable."},
+        {0},
+    }};
+
+static const struct cli_group picture = {
+    "Output",
+    {
+        {.name = "connection",
+         CLI_INTEGER(OF, connection),
+         .min = 1,
+         .help = "Draw this connection, by its number in the report; without this option, the one "
+                 "with the most segments."},
+        {0},
+    }};
+
+static const struct cli_fragment fragments[] = {
+    {&programs, 0, NULL},
+    {&fault_link, offsetof(OF, faults), NULL},
+    {&fault_rules, offsetof(OF, faults), NULL},
+    {&addresses, 0, NULL},
+    {&common_limits, offsetof(OF, common), NULL},
+    {&picture, 0, NULL},
+    {&common_output, offsetof(OF, common), NULL},
+    {0},
+};
+
 static const char *const description[] = {
     "Runs two programs against each other over a private link: a client host and a server host, "
     "each with a real kernel TCP in private namespaces, and a wire between them on which netkit "
@@ -277,7 +344,7 @@ static const struct cli_status statuses[] = {
         "the signal number if a signal killed it; without a client, the server's."},
     {1, "The client exited with 0, but a finding that --fail-on names was made, or the wire itself "
         "lost packets."},
-    {2, "The command line is wrong; the message names the option and what it accepts."},
+    COMMON_STATUS_USAGE,
     {3, "This machine does not let it run; the message says what to do."},
     {4, "The server never listened, so the client was not started."},
     {124, "The client was still running when --timeout expired."},
@@ -293,7 +360,7 @@ const struct cli_command lab_command = {
     .summary = "run two programs against each other over a wire with faults, without root",
     .usage = "[OPTION]... --server COMMAND --client COMMAND",
     .description = description,
-    .fragments = lab_fragments,
+    .fragments = fragments,
     .examples = examples,
     .statuses = statuses,
     .see_also = "tcp-probe explain",

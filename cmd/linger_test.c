@@ -49,9 +49,8 @@ static int run(struct cli_invocation *invocation)
         return sut_options_run(invocation, &sets, &options->run, &options->sut);
     if (options->run.faults.delay_ns <= DELAY_MAX_NS)
         return scenarios_run(invocation, &scenario_linger, &options->run, &extra);
-    output_complain(invocation->command->name,
-                    "--delay: at most 100ms, or what the scenarios wait for comes too late");
-    return STATUS_USAGE;
+    return output_refuse(invocation->command->name,
+                         "--delay: at most 100ms, or what the scenarios wait for comes too late");
 }
 
 static const char *word(size_t index)
@@ -92,10 +91,7 @@ const struct cli_command linger_test_command = {
     .usage = "[OPTION]... SCENARIO...\n--all [OPTION]...\n--list\n--suite|SCENARIO... --client "
              "COMMAND [OPTION]...\n--suite|SCENARIO... --server COMMAND --port PORT [OPTION]...",
     .description = description,
-    .positional = {.name = "SCENARIO",
-                   .help = "what to reproduce; --list shows them all",
-                   .completes = CLI_COMPLETES_WORDS,
-                   .word = word},
+    .positional = SCENARIO_POSITIONAL(word),
     .fragments = fragments,
     .examples = examples,
     .statuses = common_scenario_statuses,

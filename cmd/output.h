@@ -51,6 +51,9 @@ bool output_stream_is_stdout(const struct output_stream *stream);
 __attribute__((format(printf, 2, 3))) void output_complain(const char *command, const char *format,
                                                            ...);
 
+/* The same about the command line; STATUS_USAGE. */
+#define output_refuse(...) (output_complain(__VA_ARGS__), STATUS_USAGE)
+
 /* "there is no KIND 'WORD'; did you mean 'NEAREST'?"; nearest may be NULL. */
 void output_complain_unknown(const char *command, const char *kind, const char *word,
                              const char *nearest);

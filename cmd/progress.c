@@ -62,13 +62,11 @@ void progress_update(struct progress *progress, size_t done, size_t total, size_
                      size_t in_flight)
 {
     cleanup(buf) struct buf line = {0};
-    int64_t now_ns = clock_mono_ns(), passed_ns = now_ns - progress->started_ns;
+    int64_t passed_ns = clock_mono_ns() - progress->started_ns;
     char left[UNITS_TEXT_MAX];
 
-    if (!progress->active || (progress->drawn_ns && now_ns - progress->drawn_ns < REDRAW_NS))
+    if (!progress_due(progress))
         return;
-    progress->drawn_ns = now_ns;
-    buf_add_str(&line, CLEAR);
     buf_printf(&line, "%zu of %zu done", done, total);
     if (failed)
         buf_printf(&line, ", %zu failed", failed);
@@ -82,9 +80,7 @@ void progress_update(struct progress *progress, size_t done, size_t total, size_
         else
             buf_printf(&line, ", %s left", units_format_duration(left, sizeof left, left_ns, "u"));
     }
-    size_t most = strlen(CLEAR) + columns() - 1;
-    put(buf_str(&line), line.len_bytes < most ? line.len_bytes : most);
-    progress->drawn = true;
+    progress_text(progress, buf_str(&line));
 }
 
 void progress_end(struct progress *progress)

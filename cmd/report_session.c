@@ -8,9 +8,12 @@
 #include "report/ladder.h"
 #include "report/report.h"
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+#define COMPLAINTS_MAX 10 /* failures that are reported on standard error too */
 
 void report_session_begin(struct report *report, const struct cli_invocation *invocation)
 {
@@ -38,6 +41,36 @@ bool report_session_fails(const struct common_options *options, const struct rep
                             report->findings.items[i].severity))
             return true;
     return result_checks_exceeded(&report->checks) > 0;
+}
+
+void report_session_complain(const char *command, const struct common_options *options,
+                             const struct report *report)
+{
+    size_t failed = 0;
+
+    if (options->format == REPORT_TEXT)
+        return;
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result *result = report->results[i];
+        bool probe = result->type == RESULT_PROBE;
+        const struct result_error *error = probe ? &result->probe.error : &result->reach.error;
+        cleanup(buf) struct buf text = {0};
+        if (error->code == FINDING_NONE || ++failed > COMPLAINTS_MAX)
+            continue;
+        text_escape(&text, error->message, strlen(error->message));
+        output_complain(command, "%s: %s", probe ? result->probe.target : result->reach.target,
+                        buf_str(&text));
+    }
+    if (failed > COMPLAINTS_MAX)
+        output_complain(command, "%zu more targets failed; the report has them",
+                        failed - COMPLAINTS_MAX);
+}
+
+bool report_session_wants_progress(const struct common_options *options, size_t targets)
+{
+    bool lines = options->format == REPORT_NDJSON && !options->output && isatty(STDOUT_FILENO);
+
+    return !options->quiet && !lines && targets > 1;
 }
 
 int report_session_family(const struct common_options *options)
@@ -157,23 +190,20 @@ int report_session_deliver(const char *command, const struct common_options *opt
     struct error error = {0};
 
     status = add_pictures(command, options, report, &style, &behind, status);
+    int rc;
     /* Text looks back at what it has written, and may have a picture behind it. */
     if (options->format != REPORT_TEXT) {
-        if (!pour_report(options, report, &style, &error))
-            return status;
-        output_complain(command, "%s", error.text);
-        return STATUS_MACHINE;
+        rc = pour_report(options, report, &style, &error);
+    } else {
+        rc = report_render(&text, options->format, report, &style, &error);
+        buf_add(&text, behind.data, behind.len_bytes);
+        if (!rc)
+            rc = common_deliver(options, &text, &error);
     }
-    if (report_render(&text, options->format, report, &style, &error)) {
-        output_complain(command, "%s", error.text);
-        return STATUS_MACHINE;
-    }
-    buf_add(&text, behind.data, behind.len_bytes);
-    if (common_deliver(options, &text, &error)) {
-        output_complain(command, "%s", error.text);
-        return STATUS_MACHINE;
-    }
-    return status;
+    if (!rc)
+        return status;
+    output_complain(command, "%s", error.text);
+    return STATUS_MACHINE;
 }
 
 int report_session_stream_begin(struct report_session_stream *stream, const char *command,
@@ -217,7 +247,7 @@ void report_session_stream_result(struct report_session_stream *stream, const st
 {
     cleanup(buf) struct buf line = {0};
 
-    if (!stream->output.open || stream->broken)
+    if (!report_session_stream_wanted(stream))
         return;
     if (report_ndjson_result(&line, result, NULL))
         line.failed = true;

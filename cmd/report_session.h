@@ -44,6 +44,15 @@ void report_session_stream_abandon(struct report_session_stream *stream);
 /* Whether --fail-on names one of the findings, or a threshold was exceeded. */
 bool report_session_fails(const struct common_options *options, const struct report *report);
 
+/* The targets that failed (tcp-probe's, or connect-timeout's), on standard error: a machine reads
+ * the report; a person who looks at the log should find the reason there too. */
+void report_session_complain(const char *command, const struct common_options *options,
+                             const struct report *report);
+
+/* Whether to show the progress of a run over so many targets. Results that come as lines on the
+ * same terminal show it themselves. */
+bool report_session_wants_progress(const struct common_options *options, size_t targets);
+
 /* AF_INET, AF_INET6 or AF_UNSPEC, by -4 and -6. */
 int report_session_family(const struct common_options *options);
 

@@ -162,20 +162,6 @@ static int select_jobs(const struct scenario_set *set, const struct cli_invocati
 
 /* ---- From options to a request ---- */
 
-static int read_faults(const struct scenario_options *options, struct arena *arena,
-                       struct scenario_request *request, struct error *error)
-{
-    const struct cli_items *items = &options->faults.items;
-    struct scenario_fault *faults = arena_alloc(arena, (items->count + 1) * sizeof *faults);
-    int rc = faults ? 0 : error_sys(error, ENOMEM, "faults");
-
-    for (size_t i = 0; !rc && i < items->count; i++)
-        rc = fault_read(&items->items[i], arena, &faults[i].fault, &faults[i].text, error);
-    request->faults = faults;
-    request->fault_count = items->count;
-    return rc;
-}
-
 static int read_option(const char *text, struct arena *arena, struct scenario_option *out,
                        struct error *error)
 {
@@ -214,7 +200,6 @@ static int make_request(const struct scenario_options *options, const struct sce
                         struct arena *arena, struct scenario_request *request, struct error *error)
 {
     const struct common_options *common = &options->common;
-    int rc = 0;
 
     *request = (struct scenario_request){
         .no_lab = common->no_lab,
@@ -227,11 +212,9 @@ static int make_request(const struct scenario_options *options, const struct sce
         .bytes = extra ? extra->bytes : 0,
         .own = extra ? extra->own : NULL,
     };
-    for (int host = 0; host < LAB_HOSTS && !rc; host++)
-        rc = host_sysctls(&options->sysctls, (enum lab_host)host, arena, &request->sysctls[host],
-                          &request->sysctl_count[host], error);
+    int rc = host_sysctls(&options->sysctls, arena, request->sysctls, request->sysctl_count, error);
     if (!rc)
-        rc = read_faults(options, arena, request, error);
+        rc = faults_read(&options->faults, arena, &request->faults, &request->fault_count, error);
     if (!rc)
         rc = read_options(options, arena, request, error);
     if (!rc && common->pcap && common->repeat > 1)

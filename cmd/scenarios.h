@@ -27,6 +27,13 @@ extern const struct cli_group scenario_hosts; /* --sysctl, --socket-option */
         &common_output, offsetof(type, member.common), "prometheus"                                \
     }
 
+/* What a command's arguments are; `word` lists the names. */
+#define SCENARIO_POSITIONAL(word_)                                                                 \
+    {                                                                                              \
+        .name = "SCENARIO", .help = "what to reproduce; --list shows them all",                    \
+        .completes = CLI_COMPLETES_WORDS, .word = (word_)                                          \
+    }
+
 /* What one command adds: data for its own scenarios. */
 struct scenario_extra {
     int64_t bytes;

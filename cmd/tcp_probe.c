@@ -21,8 +21,6 @@
 #define REQUEST_MAX (256 << 20)
 /* With more targets than this, only those that show a delay get the other arms. */
 #define ARMS_FOR_ALL 4
-/* Failures that are reported on standard error too. */
-#define COMPLAINTS_MAX 10
 
 struct probing {
     const struct tcp_probe_options *options;
@@ -414,28 +412,6 @@ static int probe_all(struct probing *probing, struct error *error)
     return rc;
 }
 
-/* A machine reads the report; a person who looks at the log should find the reason there too. */
-static void complain_of_failures(const struct probing *probing)
-{
-    const struct report *report = probing->report;
-
-    size_t failed = 0;
-
-    if (probing->options->common.format == REPORT_TEXT)
-        return;
-    for (size_t i = 0; i < report->result_count; i++) {
-        const struct result_probe *probe = &report->results[i]->probe;
-        cleanup(buf) struct buf text = {0};
-        if (probe->error.code == FINDING_NONE || ++failed > COMPLAINTS_MAX)
-            continue;
-        text_escape(&text, probe->error.message, strlen(probe->error.message));
-        output_complain(tcp_probe_command.name, "%s: %s", probe->target, buf_str(&text));
-    }
-    if (failed > COMPLAINTS_MAX)
-        output_complain(tcp_probe_command.name, "%zu more targets failed; the report has them",
-                        failed - COMPLAINTS_MAX);
-}
-
 /* Every target failed before a single round was complete: exit status 4. One that answered, but had
  * no time for more than the warm-up, was reached. */
 static int status_of(const struct probing *probing)
@@ -453,22 +429,13 @@ static int status_of(const struct probing *probing)
     return report_session_fails(&probing->options->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 
-/* Results that come as lines on the same terminal show the progress themselves. */
-static bool wants_progress(const struct probing *probing)
-{
-    const struct common_options *common = &probing->options->common;
-    bool lines = common->format == REPORT_NDJSON && !common->output && isatty(STDOUT_FILENO);
-
-    return !common->quiet && !lines && probing->targets.count > 1;
-}
-
 /* `status`: how the experiment itself went. The worst that can be said of the run wins. */
 static int conclude_run(struct probing *probing, int status)
 {
     int judged = thresholds_end(&probing->thresholds, probing->report);
 
     report_session_end(probing->report);
-    complain_of_failures(probing);
+    report_session_complain(tcp_probe_command.name, &probing->options->common, probing->report);
     if (judged)
         status = judged;
     else if (!status)
@@ -483,10 +450,8 @@ static int run_probe(struct probing *probing)
     const char *command = tcp_probe_command.name;
 
     if (compose(probing, &error) || check_split(probing, &error) || check_pcap(probing, &error) ||
-        plan_sockets(probing, &error)) {
-        output_complain(command, "%s", error.text);
-        return STATUS_USAGE;
-    }
+        plan_sockets(probing, &error))
+        return output_refuse(command, "%s", error.text);
     make_plan(probing);
     list_parameters(probing);
     int status = thresholds_begin(&probing->thresholds, command, &probing->options->thresholds,
@@ -496,7 +461,8 @@ static int run_probe(struct probing *probing)
     if (status)
         return status;
     interrupt_catch();
-    probing->progress = progress_begin(wants_progress(probing));
+    probing->progress = progress_begin(
+        report_session_wants_progress(&probing->options->common, probing->targets.count));
     int rc = probe_all(probing, &error);
     if (rc) {
         output_complain(command, "%s", error.text);

@@ -31,10 +31,8 @@ int thresholds_begin(struct thresholds *thresholds, const char *command,
     *thresholds = (struct thresholds){.command = command, .options = options};
     if (!options->baseline)
         return STATUS_OK;
-    if (read_baseline(options->baseline, &bytes, &error)) {
-        output_complain(command, "%s", error.text);
-        return STATUS_USAGE;
-    }
+    if (read_baseline(options->baseline, &bytes, &error))
+        return output_refuse(command, "%s", error.text);
     int rc = baseline_parse(&thresholds->baseline, buf_str(&bytes), bytes.len_bytes, &error);
     if (rc) {
         output_complain(command, "--baseline %s: %s%s", options->baseline,
@@ -94,9 +92,8 @@ int thresholds_end(struct thresholds *thresholds, struct report *report)
                         &report->checks);
     if (!thresholds->options->baseline || thresholds->compared || !report->result_count)
         return STATUS_OK;
-    output_complain(thresholds->command, "--baseline %s: that run has none of these targets",
-                    thresholds->options->baseline);
-    return STATUS_USAGE;
+    return output_refuse(thresholds->command, "--baseline %s: that run has none of these targets",
+                         thresholds->options->baseline);
 }
 
 void thresholds_free(struct thresholds *thresholds)
