@@ -247,8 +247,10 @@ static void make_plan(struct probing *probing)
     transaction->gap_ns = options->gap_ns;
     if (options->until_set)
         transaction->framing = options->framing;
-    arms->by_time = options->duration_set && !options->rounds_set;
-    arms->rounds = arms->by_time ? INT64_C(1000000) : options->rounds;
+    arms->by_time = options->duration_set;
+    arms->rounds = arms->by_time && !options->rounds_set ? INT64_C(1000000) : options->rounds;
+    arms->rounds_given = options->rounds_set;
+    arms->arms_given = options->arms_set;
     arms->warmup = options->warmup;
     arms->interval_ns = options->interval_ns;
     arms->duration_ns = options->duration_set ? options->duration_ns : INT64_MAX;
@@ -349,7 +351,8 @@ static void list_parameters(const struct probing *probing)
     result_set_text(arena, map, "until",
                     framing_describe(text, sizeof text, &probing->plan.transaction.framing));
     result_set_integer(arena, map, "rounds",
-                       probing->plan.arms.by_time ? RESULT_UNKNOWN : options->rounds);
+                       probing->plan.arms.by_time && !options->rounds_set ? RESULT_UNKNOWN
+                                                                          : options->rounds);
     result_set_integer(arena, map, "warmup", options->warmup);
     result_set_bool(arena, map, "new_connection", options->new_connection);
     result_set_bool(arena, map, "interventions",

@@ -280,6 +280,7 @@ static const struct cli_group interventions = {
     {
         {.name = "arms",
          CLI_CHOICE_SET(OF, arms),
+         CLI_GIVEN(OF, arms_set),
          .words = arms,
          .value = "LIST",
          .initial = "baseline,nodelay,quickack,nodelay+quickack,single-write",

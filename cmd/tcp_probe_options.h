@@ -46,6 +46,7 @@ struct tcp_probe_options {
     int64_t duration_ns;
     /* interventions */
     uint32_t arms; /* bits 1 << enum probe_arm */
+    bool arms_set;
     bool no_interventions;
     int64_t stall_ns;
     /* limits */

@@ -164,3 +164,60 @@ struct stats_shift stats_compare(const int64_t *a, size_t na, const int64_t *b, 
     return (struct stats_shift){.p_value = rank_test(x, na, y, nb),
                                 .shift_ns = hodges_lehmann(x, na, y, nb)};
 }
+
+int64_t stats_shift_at_least(const int64_t *a, size_t na, const int64_t *b, size_t nb, double p_max)
+{
+    int64_t x[SAMPLE_MAX], y[SAMPLE_MAX], moved[SAMPLE_MAX];
+    int64_t low = 0, high;
+
+    if (!na || !nb)
+        return 0;
+    na = thin(x, a, na);
+    nb = thin(y, b, nb);
+    stats_sort(x, na);
+    stats_sort(y, nb);
+    if (rank_test(x, na, y, nb) >= p_max)
+        return 0;
+    high = x[na - 1] - y[0];
+    while (low < high) {
+        int64_t middle = low + (high - low + 1) / 2;
+        for (size_t i = 0; i < na; i++)
+            moved[i] = x[i] - middle;
+        if (rank_test(moved, na, y, nb) < p_max)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+static double log_choose(double n, double k)
+{
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1);
+}
+
+double stats_binomial_tail(size_t count, size_t of, double p)
+{
+    double sum = 0;
+
+    if (!count || p >= 1)
+        return count <= of;
+    if (p <= 0)
+        return 0;
+    for (size_t k = count; k <= of; k++)
+        sum += exp(log_choose((double)of, (double)k) + (double)k * log(p) +
+                   (double)(of - k) * log1p(-p));
+    return sum < 1 ? sum : 1;
+}
+
+double stats_fisher(size_t a, size_t na, size_t b, size_t nb)
+{
+    size_t cases = a + b, most = cases < na ? cases : na;
+    double sum = 0, all = log_choose((double)(na + nb), (double)cases);
+
+    for (size_t k = a; k <= most; k++)
+        if (cases - k <= nb)
+            sum += exp(log_choose((double)na, (double)k) +
+                       log_choose((double)nb, (double)(cases - k)) - all);
+    return sum < 1 ? sum : 1;
+}

@@ -29,4 +29,17 @@ struct stats_shift {
  * With an empty sample p_value is 1. */
 struct stats_shift stats_compare(const int64_t *a, size_t na, const int64_t *b, size_t nb);
 
+/* The largest d for which a - d still tends to be larger than b with a p below `p_max`: by how much
+ * a is larger at the least. 0 when it is not. */
+int64_t stats_shift_at_least(const int64_t *a, size_t na, const int64_t *b, size_t nb,
+                             double p_max);
+
+/* How likely `count` or more of `of` independent trials succeed, each with probability p. */
+double stats_binomial_tail(size_t count, size_t of, double p);
+
+/* Fisher's exact test, one-sided: how likely the first group has `a` or more of the a + b cases
+ * that the two groups have together, were there no difference; the groups have na and nb members.
+ */
+double stats_fisher(size_t a, size_t na, size_t b, size_t nb);
+
 #endif

@@ -4,12 +4,14 @@
 #include "diagnosis/verdict_thresholds.h"
 #include <string.h>
 
-#define ROUNDS_MAX 1024 /* what one arm is thinned to */
+#define ROUNDS_MAX      1024 /* what one arm is thinned to */
+#define CONTROL_ASSUMED 40
 
 static const char *const arm_names[PROBE_ARMS] = {
     [ARM_BASELINE] = "baseline",         [ARM_NODELAY] = "nodelay",
     [ARM_QUICKACK] = "quickack",         [ARM_BOTH] = "nodelay+quickack",
     [ARM_SINGLE_WRITE] = "single-write", [ARM_SMALL_MSS] = "small-mss",
+    [ARM_LATE_ACK] = "late-ack",
 };
 
 const char *probe_arm_name(enum probe_arm arm)
@@ -30,12 +32,12 @@ int64_t evidence_measure(const struct round *round, enum measure what)
     switch (what) {
     case MEASURE_HOLD:
         return round->part_ns[RESULT_PART_SEND_HOLD];
-    case MEASURE_GAP:
-        return round->part_ns[RESULT_PART_GAP];
     case MEASURE_THINK:
         return round->part_ns[RESULT_PART_SERVER];
     case MEASURE_RWND:
         return round->rwnd_limited_ns;
+    case MEASURE_SNDBUF:
+        return round->sndbuf_limited_ns;
     case MEASURE_ACK_DELAY:
         return round->ack_delay_ns == RESULT_UNKNOWN ? 0 : round->ack_delay_ns;
     case MEASURE_WAKEUP:
@@ -132,8 +134,21 @@ struct change evidence_change(const struct probe_evidence *evidence, enum probe_
     return change;
 }
 
-bool evidence_suggests_cork(struct arm_rounds baseline)
+void evidence_path(const struct probe_evidence *evidence, struct path_model *path,
+                   int64_t samples[EVIDENCE_CONTROL_MAX])
 {
-    int64_t wait_ns = evidence_median(baseline, MEASURE_WAIT);
-    return baseline.count && wait_ns >= CORK_MIN_NS && wait_ns <= CORK_MAX_NS;
+    size_t count = evidence->control_count < EVIDENCE_CONTROL_MAX ? evidence->control_count
+                                                                  : EVIDENCE_CONTROL_MAX;
+    int64_t rtt_ns = evidence->rtt_ns == RESULT_UNKNOWN ? 0 : evidence->rtt_ns;
+
+    for (size_t i = 0; i < count; i++)
+        samples[i] = evidence->control_ns[i * evidence->control_count / count];
+    if (count < ROUNDS_ENOUGH) {
+        count = CONTROL_ASSUMED;
+        for (size_t i = 0; i < count; i++)
+            samples[i] = rtt_ns + (rtt_ns / 2 + NS_PER_MS) * (int64_t)i / CONTROL_ASSUMED;
+    }
+    path_model_make(path, samples, count, rtt_ns ? rtt_ns : INT64_MAX);
+    if (evidence->control_count < ROUNDS_ENOUGH)
+        path->typical_ns = rtt_ns;
 }

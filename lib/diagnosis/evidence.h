@@ -7,20 +7,23 @@
 #ifndef DIAGNOSIS_EVIDENCE_H
 #define DIAGNOSIS_EVIDENCE_H
 
+#include "diagnosis/path_model.h"
 #include "diagnosis/round.h"
 #include "result/result.h"
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The interventions. The first five are the arms that users know; SMALL_MSS is run only when the
- * server is slow by about the time that TCP_CORK holds data. */
+/* The interventions. The first five are the arms that users know; the others are run only where
+ * they would settle a question. */
 enum probe_arm {
     ARM_BASELINE,
     ARM_NODELAY,  /* our writes are not held by Nagle's algorithm */
     ARM_QUICKACK, /* our acknowledgements are not delayed */
     ARM_BOTH,
     ARM_SINGLE_WRITE, /* the request in one write */
-    ARM_SMALL_MSS,    /* full segments are so small that a cork lets most of the data go */
+    ARM_SMALL_MSS,    /* full segments are so small that a cork lets most of the data go, and that
+                         a slow link takes no time for one */
+    ARM_LATE_ACK,     /* our acknowledgements are delayed, where they otherwise are not */
     PROBE_ARMS
 };
 const char *probe_arm_name(enum probe_arm arm);
@@ -45,9 +48,16 @@ struct arm_rounds {
     X(BOOL, stamps_acked)     /* the kernel gave ACK stamps */                                     \
     X(COUNT, request_writes)  /* how many writes a request is */                                   \
     X(COUNT, mss_bytes)       /* of the segments that we send */                                   \
+    X(COUNT, peer_mss_bytes)  /* of the segments that we receive */                                \
     X(COUNT, small_mss_bytes) /* payload of a full segment to us in the SMALL_MSS arm */           \
-    X(TIME, stall_ns)         /* the shortest delay that is worth a finding */                     \
-    X(TIME, rtt_ns)           /* smallest seen */                                                  \
+    X(COUNT, sndbuf_bytes)    /* SO_SNDBUF and SO_RCVBUF as the user set them; 0: not */           \
+    X(COUNT, rcvbuf_bytes)                                                                         \
+    X(BOOL, local)     /* the server is on this host, and shares its processors */                 \
+    X(COUNT, runnable) /* processes that wanted a processor of this host, on average */            \
+    X(COUNT, processors)                                                                           \
+    X(COUNT, control_lost) /* handshakes of the control that needed a second SYN, or none did */   \
+    X(TIME, stall_ns)      /* the shortest delay that is worth a finding */                        \
+    X(TIME, rtt_ns)        /* smallest seen */                                                     \
     X(TIME, resolve_ns)                                                                            \
     X(TIME, fallback_ns)      /* how long addresses tried before kept us from the one that won */  \
     X(TEXT, fallback)         /* what became of the others; NULL: there were none */               \
@@ -71,13 +81,24 @@ struct probe_evidence {
     struct arm_rounds fresh;            /* each the first of its connection */
     struct arm_rounds fresh_quickack;   /* the same with TCP_QUICKACK, where there were gaps */
     const struct round *unfinished;     /* the round in which the conversation failed, or NULL */
+    /* Round trips of the control: handshakes that the peer's kernel alone answered, beside the
+     * rounds. */
+    const int64_t *control_ns;
+    size_t control_count;
 };
+
+/* The path as the control saw it. Without one (an old recording, a peer that drops what it has no
+ * use for) a path that varies by half its shortest round trip, and a little. Needs room for
+ * EVIDENCE_CONTROL_MAX samples as long as the model is used. */
+#define EVIDENCE_CONTROL_MAX 512
+void evidence_path(const struct probe_evidence *evidence, struct path_model *path,
+                   int64_t samples[EVIDENCE_CONTROL_MAX]);
 
 enum measure {
     MEASURE_HOLD,
-    MEASURE_GAP,
     MEASURE_THINK,
     MEASURE_RWND,
+    MEASURE_SNDBUF,
     MEASURE_ACK_DELAY,
     MEASURE_WAKEUP,
     MEASURE_WAIT,       /* the longest wait for the peer, wherever it is */
@@ -111,9 +132,5 @@ struct change {
 /* What the arm makes of a delay of the baseline. */
 struct change evidence_change(const struct probe_evidence *evidence, enum probe_arm arm,
                               enum measure what, const struct delay *delay);
-
-/* Whether the baseline looks as if TCP_CORK could be behind it, so that ARM_SMALL_MSS is worth
- * running. */
-bool evidence_suggests_cork(struct arm_rounds baseline);
 
 #endif

@@ -28,34 +28,6 @@ static void judge_delayed_ack(const struct rules *rules)
     rules_prove(rules, finding, "ack_delay_ns", delay.typical_ns);
 }
 
-static void judge_loss(const struct rules *rules, struct arm_rounds rounds)
-{
-    size_t affected = 0, timeouts = 0;
-    int64_t worst = 0;
-
-    for (size_t i = 0; i < rounds.count; i++) {
-        const struct round *round = &rounds.rounds[i];
-        if (!round->retransmits)
-            continue;
-        affected++;
-        timeouts += round->total_ns >= RTO_MIN_NS;
-        worst = round->total_ns > worst ? round->total_ns : worst;
-    }
-    if (!affected)
-        return;
-    struct finding *finding =
-        rules_add(rules, timeouts ? FINDING_RETRANSMISSION_TIMEOUT : FINDING_RETRANSMISSION,
-                  RESULT_SIDE_NETWORK, affected, worst);
-    finding->summary = arena_printf(
-        rules->arena,
-        "We retransmitted segments in %zu of %zu rounds; the slowest of these took %s.", affected,
-        rounds.count, arena_duration(rules->arena, worst));
-    /* A receiver without room drops what comes nevertheless: the window is the cause then. */
-    if (rules_found(rules, FINDING_ZERO_WINDOW) ||
-        rules_found(rules, FINDING_RECEIVE_WINDOW_LIMITED))
-        finding->severity = FINDING_INFO;
-}
-
 static void judge_connect(const struct rules *rules)
 {
     const struct probe_evidence *evidence = rules->evidence;
@@ -116,6 +88,7 @@ static void judge_rounds(const struct rules *rules)
 {
     rules_hold(rules);
     rules_answer(rules);
+    rules_bandwidth(rules);
     judge_delayed_ack(rules);
 }
 
@@ -143,7 +116,7 @@ static void warn_of_stall(const struct rules *rules, const struct finding *stall
 static void judge_persistence(const struct rules *rules, const struct probe_evidence *evidence)
 {
     struct finding_list list = {0};
-    const struct rules persistent = {rules->arena, evidence, &list};
+    const struct rules persistent = {rules->arena, evidence, rules->path, &list, rules->wanted};
     bool clean = !rules->findings->count;
 
     if (rules_found(rules, FINDING_NAGLE_DELAYED_ACK) || !evidence->persists)
@@ -158,7 +131,8 @@ static void judge_persistence(const struct rules *rules, const struct probe_evid
     }
     judge_rounds(&persistent);
     for (size_t i = 0; i < list.count; i++)
-        if (list.items[i].code == FINDING_NAGLE_DELAYED_ACK)
+        if (list.items[i].code == FINDING_NAGLE_DELAYED_ACK ||
+            list.items[i].code == FINDING_NAGLE_ROUND_TRIP)
             warn_of_stall(rules, &list.items[i]);
     if (!rules_found(&persistent, FINDING_NAGLE_DELAYED_ACK) &&
         rules_found(&persistent, FINDING_INCONCLUSIVE) && clean && could_stall(evidence))
@@ -180,11 +154,16 @@ static struct probe_evidence own_evidence(const struct probe_evidence *evidence)
     return own;
 }
 
-void probe_verdict(struct arena *arena, const struct probe_evidence *evidence,
-                   struct finding_list *findings)
+unsigned probe_verdict(struct arena *arena, const struct probe_evidence *evidence,
+                       struct finding_list *findings)
 {
     const struct probe_evidence own = own_evidence(evidence);
-    const struct rules rules = {arena, &own, findings};
+    int64_t samples[EVIDENCE_CONTROL_MAX];
+    struct path_model path;
+    unsigned wanted = 0;
+
+    evidence_path(evidence, &path, samples);
+    const struct rules rules = {arena, &own, &path, findings, &wanted};
 
     judge_connect(&rules);
     judge_rounds(&rules);
@@ -193,7 +172,8 @@ void probe_verdict(struct arena *arena, const struct probe_evidence *evidence,
     if (evidence->unfinished && !rules_found(&rules, FINDING_ZERO_WINDOW) &&
         !rules_found(&rules, FINDING_RECEIVE_WINDOW_LIMITED))
         rules_window(&rules, (struct arm_rounds){evidence->unfinished, 1});
-    judge_loss(&rules, own.arms[ARM_BASELINE]);
+    rules_loss(&rules, own.arms[ARM_BASELINE]);
     if (evidence->error != FINDING_NONE)
         judge_error(&rules);
+    return wanted;
 }

@@ -9,8 +9,9 @@
 
 #include "diagnosis/evidence.h"
 
-/* Appends what the evidence carries; texts come from the arena. */
-void probe_verdict(struct arena *arena, const struct probe_evidence *evidence,
-                   struct finding_list *findings);
+/* Appends what the evidence carries; texts come from the arena. Returns bits 1 << enum probe_arm:
+ * arms that were not run, or too briefly, and would settle what is open; 0: nothing would. */
+unsigned probe_verdict(struct arena *arena, const struct probe_evidence *evidence,
+                       struct finding_list *findings);
 
 #endif

@@ -245,7 +245,7 @@ static const char *waited(const struct reach_verdict *verdict)
                             result->syns_sent, span);
     return arena_printf(arena,
                         "No answer to %" PRId64 " SYN%s within %s; without a timeout of its own, "
-                                                "connect() would give up after %s on this host.",
+                        "connect() would give up after %s on this host.",
                         result->syns_sent, result->syns_sent == 1 ? "" : "s", span,
                         arena_duration(arena, result->gives_up_ns));
 }

@@ -61,15 +61,18 @@ void round_clear(struct round *round)
     *round = (struct round){.wire_ns = RESULT_UNKNOWN,
                             .hold_after_ack_ns = RESULT_UNKNOWN,
                             .held_ack_delay_ns = RESULT_UNKNOWN,
+                            .ack_ns = RESULT_UNKNOWN,
                             .ack_delay_ns = RESULT_UNKNOWN,
+                            .segment_ns = RESULT_UNKNOWN,
                             .gap_ack_lag_min_ns = RESULT_UNKNOWN,
                             .gap_ack_lag_max_ns = RESULT_UNKNOWN};
 }
 
 void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_bytes,
-                 struct round_counters before)
+                 uint32_t peer_mss_bytes, struct round_counters before)
 {
     builder->rtt_ns = rtt_ns;
+    builder->peer_mss_bytes = peer_mss_bytes;
     builder->mss_bytes = mss_bytes;
     builder->write_count = 0;
     builder->before = before;
@@ -126,7 +129,10 @@ bool round_acknowledged(const struct round_builder *builder)
 
 void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks, bool zero_window)
 {
-    if (builder->acks_known && pure_acks != builder->pure_acks) {
+    /* The first one since the last arrival: the kernel may have acknowledged the next one already.
+     */
+    if (builder->acks_known && pure_acks != builder->pure_acks &&
+        builder->ack_before_ns == RESULT_UNKNOWN) {
         builder->ack_after_ns = builder->acks_seen_ns;
         builder->ack_before_ns = at_ns;
     }
@@ -140,13 +146,16 @@ void round_look(struct round_builder *builder, int64_t at_ns, uint32_t pure_acks
 /* A gap just ended with an arrival. Whether our own ACK came before it, and how long, is known from
  * the looks within it: the ACK left after the last look that did not count it, and before the first
  * that did. */
-static void note_gap(struct round_builder *builder, int64_t gap_ns, int64_t arrived_ns)
+static void note_gap(struct round_builder *builder, int64_t gap_ns, int64_t arrived_ns,
+                     uint64_t bytes)
 {
     struct round *round = &builder->round;
 
     if (gap_ns <= round->gap_ns)
         return;
     round->gap_ns = gap_ns;
+    round->gap_after_bytes = round->received_bytes;
+    round->gap_release_bytes = bytes;
     round->gap_watched = builder->looked_since_arrival;
     round->gap_acked = builder->ack_before_ns != RESULT_UNKNOWN &&
                        builder->ack_before_ns > builder->last_arrival_ns &&
@@ -158,6 +167,19 @@ static void note_gap(struct round_builder *builder, int64_t gap_ns, int64_t arri
     }
 }
 
+/* How long a full segment takes on this path, by those that came one behind the other. A read may
+ * bring several; the stamp is the last one's. */
+static void note_segment_time(struct round_builder *builder, int64_t gap_ns, uint64_t bytes)
+{
+    struct round *round = &builder->round;
+
+    if (!builder->peer_mss_bytes || bytes < builder->peer_mss_bytes)
+        return;
+    int64_t one_ns = gap_ns * (int64_t)builder->peer_mss_bytes / (int64_t)bytes;
+    if (round->segment_ns == RESULT_UNKNOWN || one_ns < round->segment_ns)
+        round->segment_ns = one_ns;
+}
+
 void round_notice(struct round_builder *builder, int64_t arrived_ns)
 {
     if (builder->first_arrival_ns != RESULT_UNKNOWN || !builder->write_count)
@@ -167,23 +189,18 @@ void round_notice(struct round_builder *builder, int64_t arrived_ns)
     builder->looked_since_arrival = false;
 }
 
-/* Bursts one round trip apart are how a congestion window opens: network, not a pause. */
-static bool is_pause(const struct round_builder *builder, int64_t gap_ns)
-{
-    return gap_ns > builder->rtt_ns + builder->rtt_ns / 2 + HOLD_FLOOR_NS;
-}
-
 /* The answer begins. Whether our acknowledgement of what came before it has released it. */
 static void begin_answer(struct round_builder *builder, int64_t at)
 {
     struct round *round = &builder->round;
-    int64_t gap = at_least_zero(at - builder->noticed_ns);
+    int64_t noticed_ns = builder->noticed_ns == RESULT_UNKNOWN ? at : builder->noticed_ns;
+    int64_t gap = at_least_zero(at - noticed_ns);
 
     builder->first_arrival_ns = at;
-    if (builder->noticed_ns == RESULT_UNKNOWN || !is_pause(builder, gap))
+    if (gap < ROUND_PAUSE_NS)
         return;
     builder->last_arrival_ns = builder->noticed_ns;
-    note_gap(builder, gap, at);
+    note_gap(builder, gap, at, 0);
     if (round->gap_acked && round->gap_ack_lag_min_ns <= builder->rtt_ns + RELEASE_NS) {
         builder->first_arrival_ns = builder->noticed_ns;
         builder->gaps_ns += gap;
@@ -193,6 +210,16 @@ static void begin_answer(struct round_builder *builder, int64_t at)
         round->gap_watched = round->gap_acked = false;
         round->gap_ack_lag_min_ns = round->gap_ack_lag_max_ns = RESULT_UNKNOWN;
     }
+}
+
+/* Full segments, and more of them a round trip later, are how a congestion window opens: that is
+ * the network's time, not a pause. */
+static bool opens_window(const struct round_builder *builder, int64_t gap_ns)
+{
+    uint64_t mss = builder->peer_mss_bytes, received = builder->round.received_bytes;
+
+    return mss && received >= mss && (received % mss == 0 || received >= INITIAL_WINDOW * mss) &&
+           gap_ns <= builder->rtt_ns + builder->rtt_ns / 2 + HOLD_FLOOR_NS;
 }
 
 void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t returned_ns,
@@ -205,10 +232,13 @@ void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t retur
         begin_answer(builder, at);
     } else {
         int64_t gap = at_least_zero(at - builder->last_arrival_ns);
-        if (is_pause(builder, gap)) {
-            builder->gaps_ns += gap;
-            note_gap(builder, gap, at);
+        if (gap >= ROUND_PAUSE_NS) {
+            builder->gaps_ns += opens_window(builder, gap) ? 0 : gap;
+            round->pauses++;
         }
+        if (gap >= HOLD_FLOOR_NS)
+            note_gap(builder, gap, at, bytes);
+        note_segment_time(builder, gap, bytes);
         if (gap > round->wait_ns) {
             round->wait_ns = gap;
             round->wait_after_bytes = round->received_bytes;
@@ -219,6 +249,8 @@ void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t retur
     builder->last_returned_ns = returned_ns;
     builder->ack_after_ns = builder->ack_before_ns = RESULT_UNKNOWN;
     builder->looked_since_arrival = false;
+    if (!round->arrivals)
+        round->first_bytes = bytes;
     round->arrivals += bytes > 0;
     round->received_bytes += bytes;
 }
@@ -347,6 +379,7 @@ static void note_request_ack(struct round_builder *builder)
     if (builder->first_arrival_ns != RESULT_UNKNOWN &&
         acked > builder->first_arrival_ns - HOLD_FLOOR_NS / 10)
         return;
+    builder->round.ack_ns = at_least_zero(acked - sent);
     builder->round.ack_delay_ns = at_least_zero(acked - sent - builder->rtt_ns);
 }
 
@@ -365,6 +398,11 @@ static void give_loss_to_network(struct round_builder *builder)
     round->part_ns[RESULT_PART_NETWORK] += lost;
 }
 
+static uint32_t rise(uint32_t before, uint32_t after)
+{
+    return after > before ? after - before : 0;
+}
+
 static void finish_round(struct round_builder *builder, int64_t end, struct round_counters after,
                          struct round *out)
 {
@@ -380,8 +418,9 @@ static void finish_round(struct round_builder *builder, int64_t end, struct roun
     round->rwnd_limited_ns = at_least_zero(after.rwnd_limited_ns - builder->before.rwnd_limited_ns);
     round->sndbuf_limited_ns =
         at_least_zero(after.sndbuf_limited_ns - builder->before.sndbuf_limited_ns);
-    if (after.retransmits > builder->before.retransmits)
-        round->retransmits = after.retransmits - builder->before.retransmits;
+    round->retransmits = rise(builder->before.retransmits, after.retransmits);
+    round->spurious = rise(builder->before.spurious, after.spurious);
+    round->out_of_order = rise(builder->before.out_of_order, after.out_of_order);
     if (builder->write_count)
         give_loss_to_network(builder);
     round->zero_window = builder->zero_window;

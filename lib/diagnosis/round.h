@@ -42,8 +42,9 @@
     X(TIME, rwnd_limited_ns)   /* counters of TCP_INFO, over the round */                          \
     X(TIME, sndbuf_limited_ns)                                                                     \
     X(BOOL, zero_window) /* the peer's window was seen at 0 */                                     \
-    /* The peer's acknowledgement of the whole request, less the round trip; RESULT_UNKNOWN when   \
-     * it rode on the answer. */                                                                   \
+    /* The peer's acknowledgement of the whole request: from the last byte's departure on, and     \
+     * that less the round trip; RESULT_UNKNOWN when it rode on the answer. */                     \
+    X(TIME, ack_ns)                                                                                \
     X(TIME, ack_delay_ns)                                                                          \
     /* The longest wait for the peer: before the answer, or inside it. */                          \
     X(TIME, wait_ns)                                                                               \
@@ -54,8 +55,15 @@
     X(TIME, gap_ack_lag_min_ns) /* ... this long before the gap ended, at least ... */             \
     X(TIME, gap_ack_lag_max_ns) /* ... and at most */                                              \
     X(BOOL, gap_watched)        /* our ACKs were watched during the gap */                         \
+    X(BYTES, gap_after_bytes)   /* this much of the answer had come before it */                   \
+    X(BYTES, gap_release_bytes) /* this much came at once when it ended */                         \
+    X(COUNT, pauses)            /* gaps that are long enough to be one */                          \
+    X(TIME, segment_ns) /* the quickest that full segments followed each other, or unknown */      \
     X(COUNT, retransmits)                                                                          \
-    X(COUNT, arrivals) /* reads that brought data */                                               \
+    X(COUNT, spurious)     /* of these, the peer had the data already (DSACK) */                   \
+    X(COUNT, out_of_order) /* segments of the answer that came out of order */                     \
+    X(COUNT, arrivals)     /* reads that brought data */                                           \
+    X(BYTES, first_bytes)  /* what the first of them brought */                                    \
     X(BYTES, sent_bytes)                                                                           \
     X(BYTES, received_bytes)
 
@@ -90,13 +98,16 @@ struct round_write {
 /* What TCP_INFO says at the beginning and at the end. */
 struct round_counters {
     int64_t rwnd_limited_ns, sndbuf_limited_ns;
-    uint32_t retransmits;
+    uint32_t retransmits, spurious, out_of_order;
 };
+
+/* Shorter gaps inside an answer are how segments follow each other on a path. */
+#define ROUND_PAUSE_NS INT64_C(5000000)
 
 /* All zero before the first round_begin(). */
 struct round_builder {
     int64_t rtt_ns;
-    uint32_t mss_bytes;
+    uint32_t mss_bytes, peer_mss_bytes;
     struct round_write few[ROUND_WRITES_FEW];
     struct round_write *more; /* those after the few, allocated when there are any */
     uint32_t write_count;
@@ -115,9 +126,10 @@ struct round_builder {
     struct round round;
 };
 
-/* rtt_ns: the smallest round trip of the connection so far; mss_bytes: of our segments. */
+/* rtt_ns: the smallest round trip of the connection so far; mss_bytes: of our segments, and of the
+ * peer's (0: unknown). */
 void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_bytes,
-                 struct round_counters before);
+                 uint32_t peer_mss_bytes, struct round_counters before);
 /* What the builder has allocated, once no round is built any more. */
 void round_free(struct round_builder *builder);
 /* A write call took the bytes up to end_bytes. Beyond ROUND_WRITES_MAX, or when memory is out, the

@@ -1,6 +1,18 @@
 #include "diagnosis/rules.h"
 
+#include "diagnosis/verdict_thresholds.h"
 #include <stdarg.h>
+
+const char *rules_share(const struct rules *rules, size_t affected, size_t of)
+{
+    return arena_printf(rules->arena, "In %zu of %zu rounds", affected, of);
+}
+
+void rules_want(const struct rules *rules, enum probe_arm arm)
+{
+    if (rules->evidence->arms[arm].count < ROUNDS_ENOUGH)
+        *rules->wanted |= 1u << arm;
+}
 
 struct finding *rules_add(const struct rules *rules, enum finding_code code, enum result_side side,
                           size_t count, int64_t cost_ns)

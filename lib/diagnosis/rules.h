@@ -1,6 +1,7 @@
 /* What the rules of tcp-probe's verdict share. A rule reads the evidence, and appends a finding or
- * nothing; rules_client.c has those of our own writes, rules_server.c those of the server's
- * answer, probe_verdict.c the others and their order. */
+ * nothing. rules_client.c has those of our own writes; rules_server.c those of the time before the
+ * answer, and rules_cork.c and rules_gap.c of what may be behind it; rules_network.c those of the
+ * path; probe_verdict.c the others and their order. */
 #ifndef DIAGNOSIS_RULES_H
 #define DIAGNOSIS_RULES_H
 
@@ -9,8 +10,15 @@
 struct rules {
     struct arena *arena; /* of all texts */
     const struct probe_evidence *evidence;
+    const struct path_model *path;
     struct finding_list *findings; /* so far */
+    unsigned *wanted;              /* bits 1 << enum probe_arm: arms that would decide */
 };
+
+/* How the rounds of a rule are said to be: "In 12 of 40 rounds". */
+const char *rules_share(const struct rules *rules, size_t affected, size_t of);
+/* An arm would settle what is open here. */
+void rules_want(const struct rules *rules, enum probe_arm arm);
 
 struct finding *rules_add(const struct rules *rules, enum finding_code code, enum result_side side,
                           size_t count, int64_t cost_ns);
@@ -22,11 +30,28 @@ __attribute__((format(printf, 2, 3))) void rules_inconclusive(const struct rules
                                                               const char *format, ...);
 bool rules_found(const struct rules *rules, enum finding_code code);
 
-/* Client: data that our own kernel held, for Nagle's algorithm, the peer's window or otherwise. */
+/* Client: data that our own kernel held, for Nagle's algorithm, the peer's window, our send buffer
+ * or otherwise. */
 void rules_hold(const struct rules *rules);
 /* Client: a receive window that was closed or full in these rounds. Says whether. */
 bool rules_window(const struct rules *rules, struct arm_rounds rounds);
-/* Server: a cork, gaps inside the answer, and the time before it. */
+/* Server: the time before the answer, and gaps inside it. */
 void rules_answer(const struct rules *rules);
+/* Server: a cork. Says whether the answer's delay is explained, or can't be. */
+bool rules_cork(const struct rules *rules);
+
+/* Server: what is its own of the gaps inside the answer, once Nagle's algorithm, buffers, windows
+ * and the link are taken out and reported. */
+struct gap_rest {
+    size_t affected;
+    int64_t typical_ns, at_least_ns; /* 0: nothing is left, or it is reported as undecided */
+    bool before;                     /* behind what was no part of the answer (TLS's tickets) */
+};
+struct gap_rest rules_gap(const struct rules *rules);
+
+/* Network: loss, jitter and bandwidth. */
+void rules_loss(const struct rules *rules, struct arm_rounds rounds);
+void rules_jitter(const struct rules *rules, const struct lateness *late);
+void rules_bandwidth(const struct rules *rules);
 
 #endif

@@ -1,7 +1,9 @@
 /* What happens to our own writes: held by Nagle's algorithm, by the peer's window, or otherwise. */
 #include "diagnosis/rules.h"
 
+#include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
+#include <stdlib.h>
 
 /* The kernel's stamps: a small write left our queue only when an earlier one was acknowledged. That
  * is Nagle's algorithm or a full congestion window; if the acknowledgement had been delayed, it is
@@ -9,6 +11,23 @@
 struct hold {
     size_t rounds, by_ack, by_delayed_ack;
 };
+
+/* Acknowledgements of held writes by how late they came, against the path. */
+static int64_t ack_excess_ns(const struct rules *rules)
+{
+    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
+    int64_t *acks = calloc(rounds.count + 1, sizeof *acks), excess = 0;
+    size_t count = 0;
+
+    for (size_t i = 0; acks && i < rounds.count; i++)
+        if (rounds.rounds[i].hold_ns >= rules->evidence->stall_ns &&
+            rounds.rounds[i].held_ack_delay_ns != RESULT_UNKNOWN)
+            acks[count++] = rounds.rounds[i].held_ack_delay_ns + rules->evidence->rtt_ns;
+    if (count)
+        excess = stats_compare(acks, count, rules->path->sorted, rules->path->count).shift_ns;
+    free(acks);
+    return excess;
+}
 
 static struct hold hold_of(const struct rules *rules)
 {
@@ -34,8 +53,10 @@ static void blame_client_nagle(const struct rules *rules, const struct delay *de
                                const struct change *change, const struct hold *hold)
 {
     int64_t cost = change->effect == EFFECT_CLEAR ? change->removed_ns : delay->typical_ns;
+    bool delayed = ack_excess_ns(rules) >= ACK_DELAYED_NS;
     struct finding *finding =
-        rules_add(rules, FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_CLIENT, delay->affected, cost);
+        rules_add(rules, delayed ? FINDING_NAGLE_DELAYED_ACK : FINDING_NAGLE_ROUND_TRIP,
+                  RESULT_SIDE_CLIENT, delay->affected, cost);
 
     finding->summary =
         arena_printf(rules->arena,
@@ -43,13 +64,12 @@ static void blame_client_nagle(const struct rules *rules, const struct delay *de
                      "until the server's %s of the previous write arrived%s.",
                      delay->affected, rules->evidence->arms[ARM_BASELINE].count,
                      arena_duration(rules->arena, delay->typical_ns),
-                     is_share((int64_t)hold->by_delayed_ack, (int64_t)hold->rounds, MECHANISM_SHARE)
-                         ? "delayed ACK"
-                         : "acknowledgement",
+                     delayed ? "delayed ACK" : "acknowledgement, which took a round trip,",
                      change->effect == EFFECT_CLEAR ? "; with TCP_NODELAY it does not" : "");
     finding->remedy = "In the client: send the whole request with one write (writev, or a buffer "
                       "that is flushed once), or set TCP_NODELAY on its socket.";
     rules_prove(rules, finding, "hold_ns", delay->typical_ns);
+    rules_prove(rules, finding, "at_least_ns", cost);
     result_set_real(rules->arena, &finding->evidence, "released_by_ack_share",
                     (double)hold->by_ack / (double)hold->rounds);
     rules_prove_change(rules, finding, ARM_NODELAY, change);
@@ -80,14 +100,39 @@ bool rules_window(const struct rules *rules, struct arm_rounds rounds)
     return true;
 }
 
+/* Our own send buffer, where the user has set it or the kernel's counter says so. */
+static bool blame_send_buffer(const struct rules *rules)
+{
+    struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
+    struct delay delay = evidence_delay(rules->evidence, baseline, MEASURE_SNDBUF);
+
+    if (!delay.present)
+        return false;
+    struct finding *finding = rules_add(rules, FINDING_SEND_BUFFER_LIMITED, RESULT_SIDE_CLIENT,
+                                        delay.affected, delay.typical_ns);
+    finding->summary = arena_printf(
+        rules->arena,
+        "%s the request waited %s because our send buffer%s was full of data that the server had "
+        "not acknowledged yet.",
+        rules_share(rules, delay.affected, baseline.count),
+        arena_duration(rules->arena, delay.typical_ns),
+        rules->evidence->sndbuf_bytes ? arena_printf(rules->arena, ", set to %u bytes (SO_SNDBUF),",
+                                                     rules->evidence->sndbuf_bytes)
+                                      : "");
+    rules_prove(rules, finding, "sndbuf_limited_ns", delay.typical_ns);
+    rules_prove(rules, finding, "at_least_ns", delay.typical_ns);
+    return true;
+}
+
 void rules_hold(const struct rules *rules)
 {
     const struct probe_evidence *evidence = rules->evidence;
     struct arm_rounds baseline = evidence->arms[ARM_BASELINE];
     struct delay delay = evidence_delay(rules->evidence, baseline, MEASURE_HOLD);
 
-    if (rules_window(rules, baseline) || !delay.present)
+    if (rules_window(rules, baseline) || blame_send_buffer(rules) || !delay.present)
         return;
+    rules_want(rules, ARM_NODELAY);
     struct change nodelay = evidence_change(rules->evidence, ARM_NODELAY, MEASURE_HOLD, &delay);
     struct hold hold = hold_of(rules);
     bool stamps = evidence->stamps_queued && evidence->stamps_acked;

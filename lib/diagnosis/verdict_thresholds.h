@@ -21,6 +21,8 @@
     X(DELAY_SHARE, SHARE, 0.2,                                                                     \
       "Share of rounds from which on an occasional delay counts, and the arms are run",            \
       "the ten rounds of a short arm could not show a change of rarer ones")                       \
+    X(AFFECTED_MIN, COUNT, 3, "Rounds that a delay must have hit",                                 \
+      "one or two late rounds may be anything")                                                    \
     X(DELAY_WAKEUPS, TIMES, 4,                                                                     \
       "Such a delay counts if it is this many times our slow wake-ups (one in ten is slower)",     \
       "a machine that is late now and then makes occasional delays, too")                          \
@@ -28,6 +30,8 @@
       "with fewer the rank test can hardly reach its limit")                                       \
     X(DIFFERENCE_P_VALUE, P, 0.01, "Two sets of rounds differ if the rank test gives less",        \
       "one false alarm in a hundred comparisons of equal services")                                \
+    X(FEWER_P_VALUE, P, 0.001, "Chance below which an arm has fewer slow rounds",                  \
+      "asked beside the rank test, so that half of the rounds show as well as all")                \
     X(MECHANISM_SHARE, SHARE, 0.6,                                                                 \
       "A mechanism shows if this share of the affected rounds has it",                             \
       "a clear majority, with room for rounds whose stamps came late")                             \
@@ -42,6 +46,28 @@
       "a wake-up on each side, and far less than a delayed ACK (40 ms)")                           \
     X(HOLD_FLOOR_NS, TIME, 200 * NS_PER_US, "Shortest wait in our send queue that is a hold",      \
       "below it is the cost of the calls themselves")                                              \
+    X(ACK_DELAYED_NS, TIME, 20 * NS_PER_MS, "Delay from which on an acknowledgement was delayed",  \
+      "half the shortest delayed ACK of Linux (40 ms)")                                            \
+    X(DELAYED_ACK_MIN_NS, TIME, 38 * NS_PER_MS,                                                    \
+      "Shortest think time that a delayed ACK behind the server may explain",                      \
+      "TCP_DELACK_MIN is 40 ms on Linux, and a timer may fire early by a tick")                    \
+    X(DELAYED_ACK_MAX_NS, TIME, 50 * NS_PER_MS,                                                    \
+      "Longest think time that a delayed ACK behind the server may explain",                       \
+      "40 ms, a tick and a round trip between servers")                                            \
+    X(LINK_TIMES, TIMES, 3, "A gap is the link's up to this many times a full segment's time",     \
+      "a few segments may share the link with others")                                             \
+    X(SLOW_LINK_BYTE_NS, TIME, 20 * NS_PER_US,                                                     \
+      "Time of a byte up to which a late first segment may be a slow link's",                      \
+      "50 kB/s; slower links are known to their users")                                            \
+    X(INITIAL_WINDOW, COUNT, 9, "Segments after which a pause may be the congestion window's",     \
+      "ten are sent at first (RFC 6928), and a short header may be one of them")                   \
+    X(BUFFER_WAITS, COUNT, 3, "Waits in one answer that point to a send buffer",                   \
+      "Nagle's algorithm holds the rest of an answer once")                                        \
+    X(JITTER_SHARE, SHARE, 0.1, "path-jitter: share of the handshakes that are late, too",         \
+      "then a fifth of the rounds may be, which meet the path twice as often")                     \
+    X(PROCESSOR_TURN_NS, TIME, 10 * NS_PER_MS,                                                     \
+      "Time that a process waits for each other one on its processor",                             \
+      "a few ticks of the scheduler at HZ 250")                                                    \
     X(CORK_MIN_NS, TIME, 190 * NS_PER_MS, "Shortest wait that TCP_CORK may explain",               \
       "it holds data for one retransmission timeout, at least 200 ms on Linux, which may fire "    \
       "early by a tick")                                                                           \

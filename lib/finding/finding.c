@@ -25,6 +25,14 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "Hand the whole message to the kernel in one call (writev, sendmsg, a buffered writer "
          "that is flushed once, MSG_MORE on all but the last write), or set TCP_NODELAY on that "
          "side's socket. TCP_QUICKACK on the other side hides it, but does not stick."},
+    [FINDING_NAGLE_ROUND_TRIP] =
+        {"nagle-round-trip", "a small write waits a round trip for an ACK", FINDING_WARNING,
+         "Nagle's algorithm keeps a small segment back while an earlier small one is "
+         "unacknowledged (RFC 9293 section 3.7.4). The peer acknowledged at once, so the wait is "
+         "one round trip; with a delayed ACK it would be 40 ms more.",
+         "The side that writes one message in several small pieces.",
+         "Send the whole message with one write (writev, a buffered writer that is flushed once, "
+         "MSG_MORE on all but the last write), or set TCP_NODELAY on that side's socket."},
     [FINDING_CORK_HOLD] =
         {"cork-hold", "data waits under TCP_CORK or MSG_MORE", FINDING_WARNING,
          "With TCP_CORK set, or MSG_MORE on the last write, the kernel sends only full segments. "
@@ -73,6 +81,13 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "The network and the receiver would have taken more, but the sender's socket buffer had "
          "no room for more unacknowledged data.",
          "The sending side.", "Do not set SO_SNDBUF, or raise it and the maximum of tcp_wmem."},
+    [FINDING_PEER_SEND_BUFFER_LIMITED] =
+        {"peer-send-buffer-limited", "the peer's send buffer is too small for its answer",
+         FINDING_WARNING,
+         "The peer sent its answer piece by piece, and each piece only when the one before was "
+         "acknowledged, with TCP_NODELAY as without. Its socket buffer holds no more than that.",
+         "The sending side.",
+         "Leave SO_SNDBUF alone, or raise it (nginx: sndbuf of listen) and tcp_wmem's maximum."},
     [FINDING_CONGESTION_WINDOW_LIMITED] =
         {"congestion-window-limited", "the congestion window limits the sender", FINDING_INFO,
          "The sender waited for acknowledgements to open the congestion window, as TCP should on a "
@@ -85,6 +100,25 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "Segments left at the pacing rate (SO_MAX_PACING_RATE, or a congestion control that "
          "paces, such as bbr) rather than all at once.",
          "The sending side, by choice.", NOTHING},
+    [FINDING_BANDWIDTH_LIMITED] =
+        {"bandwidth-limited", "the data take as long as the link needs for them", FINDING_INFO,
+         "Full segments came one after another at a steady rate. The link, a shaper or a pacer on "
+         "the way sets it; nobody paused.",
+         "The network, or nobody.", "Send less, compress it, or get a faster link."},
+    [FINDING_PATH_JITTER] =
+        {"path-jitter", "the path itself is late now and then", FINDING_WARNING,
+         "Handshakes that only the peer's kernel answers were as late as the answers, and as "
+         "often. What delays them is on the path: a queue, a radio link, a busy host between.",
+         "The network.",
+         "Look for a queue that fills (a loaded uplink, a shaper) or a lossy radio link on the "
+         "path; mtr shows at which hop the times begin to vary."},
+    [FINDING_PATH_MTU] =
+        {"path-mtu", "large packets vanish on the path, small ones pass", FINDING_ERROR,
+         "The handshake and small segments get through, full ones never do: a hop with a smaller "
+         "MTU drops them, and the ICMP message that says so (RFC 1191, RFC 8201) is filtered.",
+         "The network.",
+         "Let ICMP \"fragmentation needed\" and IPv6 \"packet too big\" pass, clamp the MSS at the "
+         "tunnel, or set net.ipv4.tcp_mtu_probing=1 on the sender."},
     [FINDING_RETRANSMISSION] =
         {"retransmission", "segments were sent again", FINDING_WARNING,
          "The kernel's counter of retransmissions rose. It does not tell which mechanism was at "

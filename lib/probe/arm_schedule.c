@@ -14,6 +14,10 @@
 #define FRESH_ARM_ROUNDS 20 /* of the baseline on a persistent connection, by --new-connection */
 #define WARMUP_SLOW      3 /* the first exchange never stalls; a few are enough when each is slow */
 #define FIRST_LOOK       4 /* rounds of the first session after which the pace is known */
+#define QUESTION_NS      (30 * NS_PER_MS) /* slower rounds, and each arm is asked for */
+#define QUESTION_ROUNDS  12               /* of the baseline before the first question */
+#define QUESTION_MOST    20               /* of the baseline, where something is found */
+#define ARM_TIMES        2                /* that an arm is run again for an open question */
 
 static int64_t min64(int64_t a, int64_t b)
 {
@@ -117,11 +121,14 @@ static void set_pace(struct arm_schedule *schedule, const struct arm_stores *sto
     for (int arm = 0; arm < ARM_SMALL_MSS; arm++)
         others += arm_wanted(settings, arm);
     schedule->blocks = typical >= SLOW_ROUND_NS ? BLOCKS_SLOW : BLOCKS;
+    schedule->by_question = typical >= QUESTION_NS && schedule->outlook && !settings->arms_given &&
+                            !settings->by_time && !settings->new_connection;
     if (settings->by_time) {
         int64_t fit = left_ns / 2 / pace;
         schedule->quota = max64(ARM_ROUNDS_MIN, min64(ARM_BUDGET_NS / pace, fit / (others + 1)));
         schedule->timed_rounds =
             max64(schedule->quota, fit - others * schedule->quota) + FIRST_LOOK;
+        schedule->timed_rounds = min64(schedule->timed_rounds, settings->rounds);
         return;
     }
     schedule->quota = typical ? min64(rounds, ARM_BUDGET_NS / typical) : rounds;
@@ -143,8 +150,7 @@ static bool blocks_go_on(const struct arm_schedule *schedule, const struct arm_s
 
     if (!schedule->settings->by_time)
         return schedule->step - 1 < schedule->blocks * ARM_SMALL_MSS;
-    for (int arm = 0; arm < PROBE_ARMS; arm++)
-        kept += (int64_t)stores->arms[arm].count;
+    kept = (int64_t)stores->arms[ARM_BASELINE].count;
     return kept < schedule->settings->rounds;
 }
 
@@ -154,7 +160,7 @@ static bool next_in_blocks(struct arm_schedule *schedule, const struct arm_store
 {
     enum { ARMS = ARM_SMALL_MSS };
 
-    while (blocks_go_on(schedule, stores)) {
+    while (!schedule->by_question && blocks_go_on(schedule, stores)) {
         int block = (schedule->step - 1) / ARMS;
         int arm = ((schedule->step - 1) % ARMS + block) % ARMS;
         int64_t left = max64(0, baseline_rounds(schedule) - FIRST_LOOK);
@@ -196,20 +202,51 @@ static bool next_persistent(struct arm_schedule *schedule, const struct arm_stor
     return next_in_blocks(schedule, stores, out);
 }
 
-/* TCP_CORK is suspected only after the baseline is known. */
-static bool next_cork(const struct arm_schedule *schedule, const struct arm_stores *stores,
+/* An arm that would settle what is open, and was not asked too often yet. */
+static bool next_wanted(const struct arm_schedule *schedule, const struct arm_stores *stores,
+                        unsigned wanted, struct arm_session *out)
+{
+    if (alone(schedule->settings))
+        return false;
+    for (int arm = 0; arm < PROBE_ARMS; arm++) {
+        bool may = arm >= ARM_SMALL_MSS || arm_wanted(schedule->settings, arm);
+        if (arm == ARM_BASELINE || !may || !(wanted >> arm & 1) ||
+            stores->arms[arm].count >= ARM_ROUNDS_MIN * ARM_TIMES)
+            continue;
+        out->arm = (enum probe_arm)arm;
+        out->rounds = ARM_ROUNDS_MIN;
+        return true;
+    }
+    return false;
+}
+
+/* Slow rounds: the baseline up to a number, the questions, the rest. */
+static bool next_question(const struct arm_schedule *schedule, const struct arm_stores *stores,
+                          struct arm_session *out)
+{
+    int64_t have = (int64_t)stores->arms[ARM_BASELINE].count, most = baseline_rounds(schedule);
+
+    if (have < min64(QUESTION_ROUNDS, most)) {
+        out->rounds = min64(QUESTION_ROUNDS, most) - have;
+        return true;
+    }
+    struct arm_outlook outlook = schedule->outlook(schedule->owner);
+    if (next_wanted(schedule, stores, outlook.wanted, out))
+        return true;
+    if (outlook.found && !schedule->settings->rounds_given)
+        most = min64(most, QUESTION_MOST);
+    out->rounds = most - have;
+    return out->rounds > 0;
+}
+
+static bool next_open(const struct arm_schedule *schedule, const struct arm_stores *stores,
                       struct arm_session *out)
 {
-    const struct round_store *baseline = &stores->arms[ARM_BASELINE];
-
-    if (alone(schedule->settings) || stores->arms[ARM_SMALL_MSS].count)
+    if (!schedule->outlook || alone(schedule->settings) || !schedule->blocks)
         return false;
-    cleanup(mem) struct round *rounds = round_store_expand(baseline);
-    if (!rounds || !evidence_suggests_cork((struct arm_rounds){rounds, baseline->count}))
-        return false;
-    out->arm = ARM_SMALL_MSS;
-    out->rounds = ARM_ROUNDS_MIN / 2;
-    return true;
+    if (schedule->by_question)
+        return next_question(schedule, stores, out);
+    return next_wanted(schedule, stores, schedule->outlook(schedule->owner).wanted, out);
 }
 
 /* ---- the whole ---- */
@@ -261,7 +298,7 @@ bool arm_schedule_next(struct arm_schedule *schedule, const struct arm_stores *s
     if (next_fresh(schedule, stores, left_ns, only_fresh, out))
         return true;
     if (only_fresh ||
-        !(next_persistent(schedule, stores, left_ns, out) || next_cork(schedule, stores, out)))
+        !(next_persistent(schedule, stores, left_ns, out) || next_open(schedule, stores, out)))
         return false;
     out->warmup = warmup_of(schedule, stores);
     return true;

@@ -4,7 +4,11 @@
  * in an order that rotates from block to block, so that a machine that gets slower or faster
  * meanwhile touches all arms alike. The baseline has the user's number of rounds; the other arms as
  * many as fit in about a second each, and never fewer than the rank test needs. With --duration the
- * blocks go on until the time is over.
+ * blocks go on until the time is over. At the end come arms that would settle what is still open.
+ *
+ * Where rounds are slow the questions come first: some rounds of the baseline, then the arms that
+ * would decide, until all is decided or can't be, then the rest of the baseline. A service of which
+ * nothing is to be said has its rounds and no arm.
  *
  * With --new-connection the user's rounds come first, each on its own connection; the arms then run
  * on persistent ones, in the second half of a --duration, to see whether those would stall.
@@ -25,9 +29,17 @@ struct arm_settings {
     bool only_connects;  /* a round is a connect: there are no arms */
     bool new_connection;
     uint32_t arms; /* bits 1 << enum probe_arm; the baseline is always run */
+    /* The user named them: then they are run as often as it takes, and the baseline in full. */
+    bool rounds_given, arms_given;
     /* Run the other arms only where the baseline has something to explain. */
     bool arms_on_suspicion;
     int64_t stall_ns; /* the shortest delay that is worth an explanation */
+};
+
+/* What the verdict would be of what was measured until now. */
+struct arm_outlook {
+    unsigned wanted; /* arms that would settle what is open: bits 1 << enum probe_arm */
+    bool found;      /* something is to be said already */
 };
 
 /* What was measured. */
@@ -52,6 +64,10 @@ struct arm_schedule {
     int blocks;           /* 0: the pace is not known yet */
     int64_t quota;        /* rounds of each arm but the baseline */
     int64_t timed_rounds; /* the baseline's in all blocks, when time bounds the run */
+    bool by_question;     /* rounds are slow: the arms that would decide, and no others */
+    /* The verdict so far; NULL: nobody asks. */
+    struct arm_outlook (*outlook)(void *owner);
+    void *owner;
 };
 
 void arm_schedule_begin(struct arm_schedule *schedule, const struct arm_settings *settings);

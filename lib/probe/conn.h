@@ -36,6 +36,7 @@ struct conn_settings {
 /* What makes one connection different from the others. */
 struct conn_variant {
     bool nodelay, quickack;
+    bool late_ack;         /* our acknowledgements wait for their timer */
     int mss_bytes;         /* TCP_MAXSEG; 0: as the path has it */
     bool request_follows;  /* we speak first: TLS's last flight goes out with the request */
     bool closed_when_open; /* nothing is said: no timestamps are needed */
@@ -130,6 +131,8 @@ struct conn {
 
 /* ---- conn_open.c */
 
+/* Sets a socket up as the user wants every one. 0 or a negative errno. */
+int conn_prepare(const struct conn_settings *settings, struct sock *sock, int family);
 void conn_init(struct conn *conn, struct conn_shared *shared, const char *host,
                struct trace_strip *strip);
 /* Connects to one of the addresses, which must stay until it is closed. EMFILE as the failure's
@@ -154,7 +157,7 @@ void conn_unwatch(struct conn *conn);
 void conn_timer(struct conn *conn, int64_t at_ns); /* INT64_MAX: none */
 /* Something happens: the run is to have no more such connections than it can attend to. */
 void conn_active(struct conn *conn);
-/* For a variant with quickack. */
+/* For a variant with quickack or late_ack: neither sticks. */
 void conn_quickack(struct conn *conn);
 /* Drains the error queue into `stamped`. false: it was empty. */
 bool conn_take_stamps(struct conn *conn);

@@ -64,10 +64,10 @@ void conn_active(struct conn *conn)
  * and after everything that could make it do so. */
 void conn_quickack(struct conn *conn)
 {
-    int one = 1;
+    int on = conn->variant.quickack;
 
-    if (conn->variant.quickack)
-        setsockopt(conn->sock.fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
+    if (conn->variant.quickack || conn->variant.late_ack)
+        setsockopt(conn->sock.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 void conn_observe(void *context, const struct sock_call *call)

@@ -20,11 +20,8 @@ static void apply_variant(const struct conn_variant *variant, struct sock *sock)
         sock_setsockopt(sock, IPPROTO_TCP, TCP_MAXSEG, &variant->mss_bytes, sizeof(int));
 }
 
-/* What the user wants of every connection, then what this one changes. */
-static int prepare_sock(void *owner, struct sock *sock, int family)
+int conn_prepare(const struct conn_settings *settings, struct sock *sock, int family)
 {
-    const struct conn *conn = owner;
-    const struct conn_settings *settings = conn->shared->settings;
     int rc = 0;
 
     if (settings->traffic_class >= 0)
@@ -40,10 +37,18 @@ static int prepare_sock(void *owner, struct sock *sock, int family)
         if (sock_option_applies(set->option, family))
             rc = sock_option_write(sock->fd, set->option, &set->value, NULL);
     }
-    apply_variant(&conn->variant, sock);
     if (!rc && settings->source)
         rc = sock_family(settings->source) == family ? sock_bind(sock, settings->source)
                                                      : -EADDRNOTAVAIL;
+    return rc;
+}
+
+static int prepare_sock(void *owner, struct sock *sock, int family)
+{
+    const struct conn *conn = owner;
+    int rc = conn_prepare(conn->shared->settings, sock, family);
+
+    apply_variant(&conn->variant, sock);
     return rc;
 }
 

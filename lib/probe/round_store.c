@@ -5,8 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum count {
+#define COUNT_TIME(member)
+#define COUNT_BOOL(member)
+#define COUNT_COUNT(member) COUNT_##member,
+#define COUNT_BYTES(member)
+#define COUNT(kind, member) COUNT_##kind(member)
+    ROUND_FIELDS(COUNT) COUNTS
+};
+
 /* A word for each field of a round, in the order of the list: as a float, or as a number. Flags
- * share one, counts share one in halves, and the total is kept elsewhere. */
+ * share one, counts have half of one each, and the total is kept elsewhere. */
 enum word {
     WORD_PARTS,
     WORD_LAST_PART = WORD_PARTS + RESULT_PARTS - 1,
@@ -16,6 +25,7 @@ enum word {
 #define WORD_BYTES(member) WORD_##member,
 #define WORD(kind, member) WORD_##kind(member)
     ROUND_FIELDS(WORD) WORD_COUNTS,
+    WORD_LAST_COUNTS = WORD_COUNTS + (COUNTS - 1) / 2,
     WORD_FLAGS,
     WORDS
 };
@@ -29,16 +39,6 @@ enum flag {
 #define FLAG(kind, member) FLAG_##kind(member)
     ROUND_FIELDS(FLAG)
 };
-
-enum count {
-#define COUNT_TIME(member)
-#define COUNT_BOOL(member)
-#define COUNT_COUNT(member) COUNT_##member,
-#define COUNT_BYTES(member)
-#define COUNT(kind, member) COUNT_##kind(member)
-    ROUND_FIELDS(COUNT) COUNTS
-};
-_Static_assert(COUNTS <= 2, "a word has two halves for counts");
 
 static float pack(int64_t ns)
 {
@@ -79,11 +79,12 @@ static int64_t unpack_time(uint32_t word)
 
 static void to_words(uint32_t words[WORDS], const struct round *round)
 {
-#define TIME_TO(name)  words[WORD_##name] = pack_time(round->name);
-#define BOOL_TO(name)  words[WORD_FLAGS] |= (uint32_t)round->name << FLAG_##name;
-#define COUNT_TO(name) words[WORD_COUNTS] |= clip16(round->name) << 16 * COUNT_##name;
+#define TIME_TO(name) words[WORD_##name] = pack_time(round->name);
+#define BOOL_TO(name) words[WORD_FLAGS] |= (uint32_t)round->name << FLAG_##name;
+#define COUNT_TO(name)                                                                             \
+    words[WORD_COUNTS + COUNT_##name / 2] |= clip16(round->name) << COUNT_##name % 2 * 16;
 #define BYTES_TO(name) words[WORD_##name] = clip32(round->name);
-    words[WORD_FLAGS] = words[WORD_COUNTS] = 0;
+    memset(words, 0, WORDS * sizeof *words);
     for (int part = 0; part < RESULT_PARTS; part++)
         words[WORD_PARTS + part] = pack_time(round->part_ns[part]);
 #define TO_WORDS(kind, member) kind##_TO(member)
@@ -92,9 +93,10 @@ static void to_words(uint32_t words[WORDS], const struct round *round)
 
 static void from_words(struct round *round, const uint32_t words[WORDS])
 {
-#define TIME_FROM(name)  round->name = unpack_time(words[WORD_##name]);
-#define BOOL_FROM(name)  round->name = words[WORD_FLAGS] >> FLAG_##name & 1;
-#define COUNT_FROM(name) round->name = words[WORD_COUNTS] >> 16 * COUNT_##name & UINT16_MAX;
+#define TIME_FROM(name) round->name = unpack_time(words[WORD_##name]);
+#define BOOL_FROM(name) round->name = words[WORD_FLAGS] >> FLAG_##name & 1;
+#define COUNT_FROM(name)                                                                           \
+    round->name = words[WORD_COUNTS + COUNT_##name / 2] >> COUNT_##name % 2 * 16 & UINT16_MAX;
 #define BYTES_FROM(name) round->name = words[WORD_##name];
     for (int part = 0; part < RESULT_PARTS; part++)
         round->part_ns[part] = unpack_time(words[WORD_PARTS + part]);

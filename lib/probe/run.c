@@ -1,4 +1,5 @@
 /* The run of a probe: what all its targets share, their beginning and their end. */
+#include "diagnosis/probe_verdict.h"
 #include "probe/fleet.h"
 #include "probe/summarize.h"
 
@@ -6,6 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* With more targets the control is for those that need it. */
+#define CONTROL_TARGETS_MAX 64
 
 struct run {
     struct target_shared shared; /* the first member */
@@ -49,6 +53,21 @@ static void report_target(struct run *run, const struct target *target)
                                           .arena = run->shared.conn.arena};
     run->sink->done(run->sink->context, &outcome);
     summary_free(&summary);
+}
+
+/* The verdict on what there is so far; its texts are thrown away. */
+static struct arm_outlook target_outlook(void *owner)
+{
+    cleanup(arena) struct arena arena = {0};
+    struct finding_list findings = {0};
+    struct arm_outlook outlook;
+    struct summary summary;
+
+    summary_evidence(owner, &summary);
+    outlook.wanted = probe_verdict(&arena, &summary.evidence, &findings);
+    outlook.found = finding_verdict(&findings) != FINDING_NONE;
+    summary_free(&summary);
+    return outlook;
 }
 
 static void target_ended(struct target *target, enum target_end end)
@@ -170,6 +189,8 @@ static void share_settings(struct run *run, struct arena *arena)
     run->shared.sink = run->sink;
     run->shared.only_one = run->fleet.count == 1;
     run->shared.ended = target_ended;
+    run->shared.outlook = target_outlook;
+    run->shared.control = run->fleet.count <= CONTROL_TARGETS_MAX;
     run->shared.conn.settings = &plan->conn;
     run->shared.conn.loop = &run->fleet.loop;
     run->shared.conn.arena = arena;

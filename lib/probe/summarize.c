@@ -5,6 +5,7 @@
 #include "base/stats.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int64_t total_of(const struct round *round)
 {
@@ -57,7 +58,7 @@ static void break_down(struct arm_rounds rounds, int64_t p50_ns, struct result_b
     cleanup(mem) int64_t *totals = sorted(rounds, total_of, &count);
 
     for (int part = 0; part < RESULT_PARTS; part++)
-        out->part_ns[part] = RESULT_UNKNOWN;
+        out->part_ns[part] = out->min_ns[part] = out->max_ns[part] = RESULT_UNKNOWN;
     if (!totals || !count)
         return;
     int64_t low = stats_quantile(totals, count, 0.4), high = stats_quantile(totals, count, 0.6);
@@ -76,6 +77,27 @@ static void break_down(struct arm_rounds rounds, int64_t p50_ns, struct result_b
             largest = part;
     }
     out->part_ns[largest] += left; /* what rounding left over */
+}
+
+/* What the control's round trips could explain of the server's time and of a pause may be the
+ * network's. */
+static void bound_parts(const struct probe_evidence *evidence, struct result_breakdown *out)
+{
+    static const enum result_part peers[] = {RESULT_PART_SERVER, RESULT_PART_GAP};
+    int64_t samples[EVIDENCE_CONTROL_MAX], undecided_ns = 0;
+    struct path_model path;
+
+    if (out->part_ns[RESULT_PART_NETWORK] == RESULT_UNKNOWN)
+        return;
+    evidence_path(evidence, &path, samples);
+    memcpy(out->min_ns, out->part_ns, sizeof out->min_ns);
+    memcpy(out->max_ns, out->part_ns, sizeof out->max_ns);
+    for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+        int64_t spread_ns = path.high_ns - path.base_ns, part_ns = out->part_ns[peers[i]];
+        out->min_ns[peers[i]] = part_ns > spread_ns ? part_ns - spread_ns : 0;
+        undecided_ns += part_ns - out->min_ns[peers[i]];
+    }
+    out->max_ns[RESULT_PART_NETWORK] += undecided_ns;
 }
 
 static void list_arms(struct arena *arena, const struct probe_evidence *evidence,
@@ -243,7 +265,29 @@ static struct arm_rounds take_rounds(struct summary *summary, size_t index,
     return (struct arm_rounds){summary->rounds[index], summary->rounds[index] ? store->count : 0};
 }
 
-static void list_evidence(const struct target *target, struct summary *summary)
+/* What the user set on our sockets; 0: nothing. */
+static uint32_t buffer_set(const struct conn_settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->option_count; i++)
+        if (!strcmp(settings->options[i].option->name, name))
+            return (uint32_t)settings->options[i].value.number;
+    return 0;
+}
+
+/* A connection to an address of this host has it at both ends. */
+static bool is_local(const struct target *target)
+{
+    char from[SOCK_ADDRESS_TEXT_MAX], to[SOCK_ADDRESS_TEXT_MAX];
+
+    if (!target->local.len_bytes)
+        return false;
+    sock_address_format(from, sizeof from, &target->local);
+    sock_address_format(to, sizeof to, target_address(target));
+    size_t len = (size_t)(strrchr(from, ':') - from);
+    return len == (size_t)(strrchr(to, ':') - to) && !memcmp(from, to, len);
+}
+
+void summary_evidence(const struct target *target, struct summary *summary)
 {
     const struct probe_plan *plan = target->shared->plan;
     const struct transaction *transaction = &target->transaction;
@@ -262,6 +306,15 @@ static void list_evidence(const struct target *target, struct summary *summary)
         .request_writes = (uint32_t)plan->transaction.piece_count + 1,
         .mss_bytes = target->conn.mss_bytes,
         .small_mss_bytes = target->small_mss_bytes,
+        .peer_mss_bytes = target->peer_mss_bytes,
+        .sndbuf_bytes = buffer_set(&plan->conn, "SO_SNDBUF"),
+        .rcvbuf_bytes = buffer_set(&plan->conn, "SO_RCVBUF"),
+        .local = is_local(target),
+        .runnable = target->load_looks ? target->runnable / target->load_looks : 0,
+        .processors = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN),
+        .control_lost = (uint32_t)target->control.lost,
+        .control_ns = target->control.rtts_ns,
+        .control_count = target->control.count,
         .stall_ns = plan->arms.stall_ns,
         .rtt_ns = transaction->min_rtt_ns != RESULT_UNKNOWN ? transaction->min_rtt_ns
                                                             : target->connect_rtt_ns,
@@ -317,7 +370,7 @@ void summarize(const struct target *target, const struct probe_totals *totals,
 {
     struct arena *arena = target->shared->conn.arena;
 
-    list_evidence(target, summary);
+    summary_evidence(target, summary);
     struct arm_rounds own = summary->evidence.new_connections
                                 ? summary->evidence.fresh
                                 : summary->evidence.arms[ARM_BASELINE];
@@ -342,6 +395,7 @@ void summarize(const struct target *target, const struct probe_totals *totals,
         .slow_round_ns = target->slow_ns,
     };
     break_down(own, result->latency.p50_ns, &result->breakdown);
+    bound_parts(&summary->evidence, &result->breakdown);
     for (size_t i = 0; i < own.count; i++)
         result_histogram_add(&result->histogram, own.rounds[i].total_ns);
     result->slow_round_captured = has_segments(result->slow_round);

@@ -12,6 +12,8 @@ struct summary {
 /* What a target that is over has come to. Texts and lists of the result are in the run's arena. */
 void summarize(const struct target *target, const struct probe_totals *totals,
                struct result_probe *result, struct summary *summary);
+/* The evidence alone, also of a target that goes on. */
+void summary_evidence(const struct target *target, struct summary *summary);
 void summary_free(struct summary *summary);
 
 #endif

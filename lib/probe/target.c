@@ -3,9 +3,11 @@
 #include "base/cleanup.h"
 #include "base/stats.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define SMALL_MSS      88 /* the smallest that Linux takes (TCP_MIN_MSS) */
 #define CUT_ROUNDS_MIN 5  /* of a target that was interrupted among others: fewer say nothing */
@@ -23,6 +25,7 @@ static void end_target(struct target *target, enum target_end end)
     target->finished = true;
     loop_timer(target->shared->conn.loop, &target->rest, INT64_MAX);
     conn_close(&target->conn);
+    path_control_end(&target->control);
     transaction_reset(&target->transaction);
     target->shared->ended(target, end);
 }
@@ -135,6 +138,41 @@ static void connect_round(struct target *target)
     round_done(target, &round);
 }
 
+/* ---- the control ---- */
+
+static int prepare_control(void *owner, struct sock *sock, int family)
+{
+    return conn_prepare(owner, sock, family);
+}
+
+/* A handshake beside each round of the user's own, so that the control has as many samples. */
+static void shake_beside(struct target *target)
+{
+    const struct target_shared *shared = target->shared;
+    const struct arm_session *session = &target->session;
+
+    if (shared->plan->arms.only_connects || session->warmup || session->arm != ARM_BASELINE ||
+        !(shared->control || target->schedule.blocks))
+        return;
+    target->control.loop = shared->conn.loop;
+    target->control.address = target_address(target);
+    target->control.owner = (void *)shared->conn.settings;
+    target->control.prepare = prepare_control;
+    path_control_shake(&target->control);
+}
+
+static void first_round(struct target *target, const struct conn_input *input)
+{
+    shake_beside(target);
+    transaction_first(&target->transaction, input);
+}
+
+static void another_round(struct target *target)
+{
+    shake_beside(target);
+    transaction_next(&target->transaction);
+}
+
 static void opened(void *owner, const struct conn_input *input)
 {
     struct target *target = owner;
@@ -146,7 +184,7 @@ static void opened(void *owner, const struct conn_input *input)
         return;
     }
     target->transaction.rtt_ns = target->connect_rtt_ns;
-    transaction_first(&target->transaction, input);
+    first_round(target, input);
 }
 
 static void open_failed(void *owner, const struct result_error *error)
@@ -176,6 +214,7 @@ static void open_connection(struct target *target)
     bool known = target->connections > 0;
     const struct conn_variant variant = {.nodelay = arm == ARM_NODELAY || arm == ARM_BOTH,
                                          .quickack = arm == ARM_QUICKACK || arm == ARM_BOTH,
+                                         .late_ack = arm == ARM_LATE_ACK,
                                          .mss_bytes = arm == ARM_SMALL_MSS ? SMALL_MSS : 0,
                                          .request_follows =
                                              !plan->arms.only_connects &&
@@ -214,7 +253,7 @@ static void rested(struct loop_task *task, uint32_t events)
     else if (target->conn.state == CONN_CLOSED)
         open_connection(target);
     else
-        transaction_next(&target->transaction);
+        another_round(target);
 }
 
 static void close_connection(struct target *target)
@@ -228,11 +267,26 @@ static void next_round(struct target *target)
     if (target->shared->plan->arms.interval_ns)
         rest(target);
     else
-        transaction_next(&target->transaction);
+        another_round(target);
+}
+
+/* How many processes want a processor now: the fourth word of /proc/loadavg (proc(5)). */
+static void look_at_load(struct target *target)
+{
+    cleanup(fd) int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    char text[128] = "";
+    unsigned running = 0;
+
+    if (fd >= 0 && read(fd, text, sizeof text - 1) > 0 &&
+        sscanf(text, "%*s %*s %*s %u/", &running) == 1) {
+        target->runnable += running;
+        target->load_looks++;
+    }
 }
 
 static void next_session(struct target *target)
 {
+    look_at_load(target);
     if (!arm_schedule_next(&target->schedule, &target->stores, time_left_ns(target),
                            &target->session)) {
         end_target(target, TARGET_DONE);
@@ -271,8 +325,10 @@ static void keep_round(struct target *target, const struct round *round)
         target_failed(target, FINDING_INCONCLUSIVE, ENOMEM, "out of memory for rounds");
         return;
     }
-    if (target->session.arm == ARM_BASELINE)
+    if (target->session.arm == ARM_BASELINE) {
+        target->peer_mss_bytes = target->transaction.peer_mss;
         keep_slow_round(target, store, round);
+    }
     target->session.rounds--;
 }
 
@@ -374,6 +430,8 @@ int target_create(struct target **out, struct target_shared *shared,
         target->transaction.request_bytes = asked->request_bytes;
     }
     arm_schedule_begin(&target->schedule, &plan->arms);
+    target->schedule.outlook = shared->outlook;
+    target->schedule.owner = target;
     *out = target;
     return 0;
 }
@@ -383,6 +441,7 @@ void target_free(struct target *target)
     live_capture_forget(target->shared->conn.capture, target->strip);
     arm_stores_free(&target->stores);
     transaction_free(&target->transaction);
+    path_control_free(&target->control);
     free(target->strip);
     sock_address_list_free(&target->addresses);
     free(target);

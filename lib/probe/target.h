@@ -7,6 +7,7 @@
 #include "probe/arm_schedule.h"
 #include "probe/conn.h"
 #include "probe/fleet.h"
+#include "probe/path_control.h"
 #include "probe/probe.h"
 #include "probe/transaction.h"
 
@@ -26,6 +27,9 @@ struct target_shared {
     /* Called once. The target may be freed when the loop's turn is over: callers up the stack still
      * look at it. */
     void (*ended)(struct target *target, enum target_end end);
+    /* What the verdict would be of what was measured until now. */
+    struct arm_outlook (*outlook)(void *target);
+    bool control; /* handshakes beside all rounds; else only where arms are run */
     struct conn_shared conn;
 };
 
@@ -40,6 +44,7 @@ struct target {
     struct transaction transaction;
     struct arm_schedule schedule;
     struct arm_session session;
+    struct path_control control;
     int64_t started_ns;
     bool finished;
     bool cut_short; /* by the run's deadline */
@@ -59,7 +64,8 @@ struct target {
     int64_t connections, closed_between;
     bool persists; /* the server keeps a connection open after an answer */
     unsigned stamps;
-    uint32_t small_mss_bytes;
+    uint32_t small_mss_bytes, peer_mss_bytes;
+    uint32_t runnable;         /* processes that wanted a processor, at the most */
     struct sock_address local; /* of the first connection */
     struct trace_strip *slow_strip;
     int64_t slow_ns;

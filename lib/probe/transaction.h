@@ -71,6 +71,7 @@ struct transaction {
         uint32_t snd_mss;
         struct round_counters counters;
     } latest;
+    uint32_t peer_mss; /* of the segments that we receive; 0: not known yet */
 
     /* Of all exchanges together. */
     int64_t min_rtt_ns; /* or RESULT_UNKNOWN */

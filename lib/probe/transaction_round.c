@@ -18,7 +18,9 @@ static struct round_counters counters_of(const struct sock_tcp_info *info)
 {
     return (struct round_counters){.rwnd_limited_ns = info->rwnd_limited_ns,
                                    .sndbuf_limited_ns = info->sndbuf_limited_ns,
-                                   .retransmits = info->total_retrans};
+                                   .retransmits = info->total_retrans,
+                                   .spurious = info->dsack_dups,
+                                   .out_of_order = info->rcv_ooopack};
 }
 
 void transaction_round_look(struct transaction *transaction)
@@ -52,6 +54,7 @@ static void learn_counters(struct transaction *transaction, bool keep)
                                 SOCK_TCP_HAS(&info, BYTES_RECEIVED) &&
                                 info.bytes_received == (uint64_t)conn->sock.bytes_received;
     transaction->latest.snd_mss = info.snd_mss;
+    transaction->peer_mss = info.advmss; /* less the options of each segment */
     transaction->latest.counters = counters_of(&info);
 }
 
@@ -77,7 +80,7 @@ void transaction_round_begin(struct transaction *transaction)
     int64_t rtt =
         transaction->min_rtt_ns != RESULT_UNKNOWN ? transaction->min_rtt_ns : transaction->rtt_ns;
     round_begin(&transaction->builder, rtt == RESULT_UNKNOWN ? 0 : rtt, transaction->latest.snd_mss,
-                transaction->latest.counters);
+                transaction->peer_mss, transaction->latest.counters);
     transaction->latest.known = false;
     transaction->base_bytes = conn->sock.bytes_sent;
 }

@@ -117,6 +117,15 @@ static json_t *from_breakdown(const struct result_breakdown *breakdown, bool *fa
     for (size_t i = 0; i < ARRAY_SIZE(order); i++)
         json_set(object, result_part_key(order[i]), from_integer(breakdown->part_ns[order[i]]),
                  failed);
+    for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+        const char *key = result_part_key(order[i]);
+        int stem = (int)(strlen(key) - strlen("_ns"));
+        char bound[64];
+        snprintf(bound, sizeof bound, "%.*s_min_ns", stem, key);
+        json_set(object, bound, from_integer(breakdown->min_ns[order[i]]), failed);
+        snprintf(bound, sizeof bound, "%.*s_max_ns", stem, key);
+        json_set(object, bound, from_integer(breakdown->max_ns[order[i]]), failed);
+    }
     return object;
 }
 

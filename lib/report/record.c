@@ -161,8 +161,31 @@ int record_evidence_line(struct buf *out, const struct probe_evidence *evidence,
 {
     json_t *object = json_pack("{s:s}", "type", "evidence");
 
+    json_t *control = json_array();
+
     write_fields(object, evidence_fields, ARRAY_SIZE(evidence_fields), evidence);
+    for (size_t i = 0; i < evidence->control_count; i++)
+        json_array_append_new(control, json_integer(evidence->control_ns[i]));
+    json_object_set_new(object, "control_ns", control);
     return append_line(out, object, error);
+}
+
+static int parse_control(struct arena *arena, const json_t *object, struct probe_evidence *evidence,
+                         struct error *error)
+{
+    const json_t *control = json_object_get(object, "control_ns");
+    size_t count = json_array_size(control);
+    int64_t *samples = count ? arena_alloc(arena, count * sizeof *samples) : NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        const json_t *sample = json_array_get(control, i);
+        if (!samples || !json_is_integer(sample) || json_integer_value(sample) < 0)
+            return error_set(error, EINVAL, "\"control_ns\" is no list of times");
+        samples[i] = json_integer_value(sample);
+    }
+    evidence->control_ns = samples;
+    evidence->control_count = count;
+    return 0;
 }
 
 static int parse_round(struct arena *arena, const json_t *object, struct record_round *record,
@@ -212,6 +235,8 @@ int record_parse(struct arena *arena, const char *line, enum record_type *type,
         *evidence = (struct probe_evidence){0};
         rc = read_fields(arena, object, evidence_fields, ARRAY_SIZE(evidence_fields), evidence,
                          error);
+        if (!rc)
+            rc = parse_control(arena, object, evidence, error);
     } else {
         rc = error_set(error, EINVAL, "\"type\" is neither round nor evidence");
     }

@@ -290,7 +290,8 @@ static void forget(struct result *result)
         result->probe.latency = no_latency;
         result->probe.wire = no_latency;
         for (size_t i = 0; i < RESULT_PARTS; i++)
-            result->probe.breakdown.part_ns[i] = RESULT_UNKNOWN;
+            result->probe.breakdown.part_ns[i] = result->probe.breakdown.min_ns[i] =
+                result->probe.breakdown.max_ns[i] = RESULT_UNKNOWN;
         break;
     case RESULT_LAB:
         break;

@@ -131,6 +131,8 @@ enum result_part {
 
 struct result_breakdown {
     int64_t part_ns[RESULT_PARTS];
+    /* What is proven of a part, and what it may be at the most: what lies between is undecided. */
+    int64_t min_ns[RESULT_PARTS], max_ns[RESULT_PARTS];
 };
 /* The JSON key ("send_hold_ns") and what text calls it ("held in our send queue"). */
 const char *result_part_key(enum result_part part);

@@ -215,6 +215,21 @@ static void read_maps(const struct report_field *field, void *base, const json_t
     *(size_t *)((char *)base + field->count_offset) = count;
 }
 
+/* Of "server_ns" also "server_min_ns" and "server_max_ns", which older reports lack. */
+static void read_breakdown(struct result_breakdown *out, const json_t *value)
+{
+    for (int i = 0; i < RESULT_PARTS; i++) {
+        const char *key = result_part_key((enum result_part)i);
+        int stem = (int)strlen(key) - 3;
+        char min[64], max[64];
+        snprintf(min, sizeof min, "%.*s_min_ns", stem, key);
+        snprintf(max, sizeof max, "%.*s_max_ns", stem, key);
+        out->part_ns[i] = integer(key, json_object_get(value, key));
+        out->min_ns[i] = integer(min, json_object_get(value, min));
+        out->max_ns[i] = integer(max, json_object_get(value, max));
+    }
+}
+
 static void read_field(const struct report_field *field, void *base, json_t *value)
 {
     void *at = (char *)base + field->offset;
@@ -258,9 +273,7 @@ static void read_field(const struct report_field *field, void *base, json_t *val
             read_fields(report_error_fields, at, value);
         return;
     case FIELD_BREAKDOWN:
-        for (int i = 0; i < RESULT_PARTS; i++)
-            ((struct result_breakdown *)at)->part_ns[i] =
-                integer(field->key, json_object_get(value, result_part_key((enum result_part)i)));
+        read_breakdown(at, value);
         return;
     case FIELD_HISTOGRAM:
         read_histogram(at, value);

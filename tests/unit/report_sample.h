@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "result/result.h"
 #include <errno.h>
+#include <string.h>
 
 #define MS NS_PER_MS
 #define US NS_PER_US
@@ -40,13 +41,16 @@ static inline struct result_probe *sample_probe(struct report *report, const cha
     probe->latency =
         (struct result_latency){1020 * US, 42100 * US, 43800 * US, 44000 * US, 44100 * US};
     probe->wire = (struct result_latency){900 * US, 41900 * US, 43500 * US, 43700 * US, 43800 * US};
-    probe->breakdown = (struct result_breakdown){{
-        [RESULT_PART_OTHER] = 30 * US,
-        [RESULT_PART_NETWORK] = 21 * US,
-        [RESULT_PART_SERVER] = 880 * US,
-        [RESULT_PART_GAP] = 41120 * US,
-        [RESULT_PART_WAKEUP] = 49 * US,
-    }};
+    probe->breakdown = (struct result_breakdown){.part_ns = {
+                                                     [RESULT_PART_OTHER] = 30 * US,
+                                                     [RESULT_PART_NETWORK] = 21 * US,
+                                                     [RESULT_PART_SERVER] = 880 * US,
+                                                     [RESULT_PART_GAP] = 41120 * US,
+                                                     [RESULT_PART_WAKEUP] = 49 * US,
+                                                 }};
+    memcpy(probe->breakdown.min_ns, probe->breakdown.part_ns, sizeof probe->breakdown.min_ns);
+    memcpy(probe->breakdown.max_ns, probe->breakdown.part_ns, sizeof probe->breakdown.max_ns);
+    probe->breakdown.min_ns[RESULT_PART_SERVER] = 600 * US;
     result_histogram_add(&probe->histogram, 1020 * US);
     result_histogram_add(&probe->histogram, 1900 * US);
     for (int i = 0; i < 30; i++)

@@ -85,6 +85,9 @@ static struct probe_evidence some_evidence(void)
     memset(&evidence, 0, sizeof evidence);
 #define SOME(kind, member) evidence.member = SOME_##kind;
     PROBE_EVIDENCE_FIELDS(SOME)
+    static const int64_t control_ns[] = {0, 20000, INT64_C(3000000000)};
+    evidence.control_ns = control_ns;
+    evidence.control_count = ARRAY_SIZE(control_ns);
     return evidence;
 }
 
@@ -105,6 +108,8 @@ static void evidence_comes_back(void **state)
 #define COMPARE_CODE          COMPARE_NUMBER
 #define COMPARE(kind, member) COMPARE_##kind(in.member, out.member);
         PROBE_EVIDENCE_FIELDS(COMPARE)
+        assert_int_equal(in.control_count, out.control_count);
+        assert_memory_equal(in.control_ns, out.control_ns, 3 * sizeof(int64_t));
         assert_null(in.unfinished);
         assert_int_equal(in.arms[0].count + in.fresh.count, 0);
     }

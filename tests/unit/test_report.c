@@ -102,6 +102,12 @@ static void json_is_the_contracts(void **state)
                 {"send_hold_ns", JSON_INTEGER}, {"peer_ack_delay_ns", JSON_INTEGER},
                 {"server_ns", JSON_INTEGER}, {"response_gap_ns", JSON_INTEGER},
                 {"other_ns", JSON_INTEGER});
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(result, "breakdown"), "server_min_ns")),
+        600 * 1000);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(result, "breakdown"), "server_max_ns")),
+        880 * 1000);
     ASSERT_KEYS(json_array_get(json_object_get(result, "arms"), 4), {"name", JSON_STRING},
                 {"rounds", JSON_INTEGER}, {"p50_ns", JSON_NULL}, {"p99_ns", JSON_NULL});
     assert_true(json_is_null(

@@ -40,7 +40,7 @@ static void begin(int64_t rtt_us)
 
     memset(&builder, 0x5a, sizeof builder); /* what was there before does not matter */
     builder.more = owned;
-    round_begin(&builder, rtt_us * US, MSS, none);
+    round_begin(&builder, rtt_us * US, MSS, MSS, none);
 }
 
 static void write_at(int64_t us, uint64_t end)
@@ -315,12 +315,14 @@ static void bursts_a_round_trip_apart_are_the_network(void **state)
 {
     (void)state;
     gap_of(20000);
-    read_at(20100, 20101, 14480);
-    read_at(40100, 40101, 28960);
-    read_at(60100, 60101, 57920);
+    read_at(20100, 20101, 10 * MSS);
+    read_at(40100, 40101, 20 * MSS);
+    read_at(60100, 60101, 40 * MSS);
     struct round round = end();
     assert_part(round, GAP, 0);
-    assert_int_equal(round.gap_ns, 0);
+    assert_int_equal(round.gap_ns, 20000 * US);
+    assert_int_equal(round.gap_after_bytes, 10 * MSS);
+    assert_int_equal(round.pauses, 2);
     assert_part(round, NETWORK, 20000 + 40000);
 }
 
@@ -442,7 +444,7 @@ static void counters_are_differences(void **state)
         .rwnd_limited_ns = 9 * MS, .sndbuf_limited_ns = 4, .retransmits = 5};
     struct round round;
     (void)state;
-    round_begin(&builder, 100 * US, MSS, before);
+    round_begin(&builder, 100 * US, MSS, MSS, before);
     write_at(0, 10);
     leaves(10, 1);
     stamp(ROUND_ACKED, 10, 250001);
@@ -456,7 +458,7 @@ static void counters_are_differences(void **state)
     assert_part(round, SERVER, 100);
     assert_part(round, NETWORK, 250000);
     /* Counters that could not be read again are no wrap-around. */
-    round_begin(&builder, 100 * US, MSS, before);
+    round_begin(&builder, 100 * US, MSS, MSS, before);
     write_at(0, 10);
     read_at(300, 310, 5);
     round_end(&builder, none, &round);

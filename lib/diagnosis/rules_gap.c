@@ -1,0 +1,476 @@
+/* Pauses inside an answer. The server's kernel may hold its writes (Nagle's algorithm, a send
+ * buffer or a congestion window that is full), the link may need that long for a segment, or the
+ * server has written nothing yet. What tells them apart: how much had come before the pause, what
+ * ends it, and what changes it. */
+#include "diagnosis/rules.h"
+
+#include "base/cleanup.h"
+#include "base/stats.h"
+#include "diagnosis/verdict_thresholds.h"
+#include <stdlib.h>
+
+enum gap_kind {
+    GAP_NONE,
+    GAP_LOST,   /* a segment was lost or overtaken: the network's */
+    GAP_LINK,   /* a full segment takes as long on this path */
+    GAP_WINDOW, /* behind full segments: a congestion window or a buffer */
+    GAP_SMALL,  /* behind less than a full segment: Nagle's algorithm, or the server itself */
+};
+
+static enum gap_kind gap_kind_of(const struct rules *rules, const struct round *round)
+{
+    uint64_t mss = rules->evidence->peer_mss_bytes;
+
+    if (round->gap_ns <= 0)
+        return GAP_NONE;
+    if (round->out_of_order || round->retransmits)
+        return GAP_LOST;
+    if (round->segment_ns != RESULT_UNKNOWN && mss && round->gap_release_bytes >= mss &&
+        round->gap_ns <= LINK_TIMES * round->segment_ns)
+        return GAP_LINK;
+    if (mss && round->gap_after_bytes >= mss &&
+        (round->gap_after_bytes % mss == 0 || round->gap_after_bytes >= INITIAL_WINDOW * mss))
+        return GAP_WINDOW;
+    return GAP_SMALL;
+}
+
+/* The gaps of one kind in the rounds of an arm; 0 where a round has none of it. */
+struct gaps {
+    int64_t *ns; /* by round; on the heap */
+    size_t count, affected;
+    int64_t typical_ns; /* of the affected */
+};
+
+static void gaps_free(struct gaps *gaps)
+{
+    free(gaps->ns);
+}
+
+static struct gaps gaps_of(const struct rules *rules, struct arm_rounds rounds, enum gap_kind kind)
+{
+    struct gaps gaps = {.ns = calloc(rounds.count + 1, sizeof(int64_t)), .count = rounds.count};
+    int64_t *affected = calloc(rounds.count + 1, sizeof *affected);
+
+    for (size_t i = 0; gaps.ns && affected && i < rounds.count; i++)
+        if (gap_kind_of(rules, &rounds.rounds[i]) == kind) {
+            gaps.ns[i] = rounds.rounds[i].gap_ns;
+            if (gaps.ns[i] >= rules->evidence->stall_ns)
+                affected[gaps.affected++] = gaps.ns[i];
+        }
+    gaps.typical_ns = affected ? stats_median(affected, gaps.affected) : 0;
+    free(affected);
+    return gaps;
+}
+
+static bool gaps_count(const struct gaps *gaps)
+{
+    return gaps->affected >= AFFECTED_MIN &&
+           is_share((int64_t)gaps->affected, (int64_t)gaps->count, DELAY_SHARE);
+}
+
+/* ---- what ends a pause ---- */
+
+struct release {
+    size_t gaps;          /* pauses in which our ACKs were watched */
+    size_t supporting;    /* it ended a round trip after our ACK had left */
+    size_t contradicting; /* it ended sooner, long after it, or without one */
+    size_t exact;         /* of the supporting: our ACK is known to a few milliseconds */
+    int64_t ack_delay_ns; /* how long our ACKs took to leave, in the middle */
+};
+
+static struct release release_of(const struct rules *rules, struct arm_rounds rounds)
+{
+    int64_t least = rules->path->base_ns - RELEASE_NS, most = rules->path->high_ns + RELEASE_NS;
+    int64_t *delays = calloc(rounds.count + 1, sizeof *delays);
+    struct release out = {0};
+
+    for (size_t i = 0; delays && i < rounds.count; i++) {
+        const struct round *round = &rounds.rounds[i];
+        if (gap_kind_of(rules, round) < GAP_WINDOW || !round->gap_watched ||
+            round->gap_ns < rules->evidence->stall_ns)
+            continue;
+        int64_t low = round->gap_ack_lag_min_ns, high = round->gap_ack_lag_max_ns;
+        delays[out.gaps++] = round->gap_acked ? round->gap_ns - (low + high) / 2 : round->gap_ns;
+        if (!round->gap_acked || low > most || high < least) {
+            out.contradicting++;
+        } else {
+            out.supporting++;
+            out.exact += high <= most + RELEASE_NS;
+        }
+    }
+    out.ack_delay_ns = delays ? stats_median(delays, out.gaps) : 0;
+    free(delays);
+    return out;
+}
+
+enum mechanism { MECHANISM_UNKNOWN, MECHANISM_SEEN, MECHANISM_ABSENT };
+
+static enum mechanism mechanism_of(const struct release *release)
+{
+    if (!release->gaps)
+        return MECHANISM_UNKNOWN;
+    if ((double)release->contradicting > MECHANISM_ABSENT_SHARE * (double)release->gaps)
+        return MECHANISM_ABSENT;
+    if (is_share((int64_t)release->supporting, (int64_t)release->gaps, MECHANISM_SHARE) &&
+        is_share((int64_t)release->exact, (int64_t)release->gaps, MECHANISM_EXACT_SHARE))
+        return MECHANISM_SEEN;
+    return MECHANISM_UNKNOWN;
+}
+
+/* ---- what changes it ---- */
+
+/* An arm's pauses against the baseline's, by the whole distribution and by the share of rounds. */
+struct contrast {
+    bool known, shorter, longer;
+    double p_value;
+    size_t affected, count; /* of the arm: pauses that a round trip does not explain */
+    int64_t typical_ns;     /* of those */
+    int64_t removed_ns;
+};
+
+static int64_t upper_median(const struct gaps *gaps, double share)
+{
+    int64_t *sorted = calloc(gaps->count + 1, sizeof *sorted), median = 0;
+
+    for (size_t i = 0; sorted && i < gaps->count; i++)
+        sorted[i] = gaps->ns[i];
+    if (sorted && gaps->count) {
+        stats_sort(sorted, gaps->count);
+        median = stats_quantile(sorted, gaps->count, 1 - share / 2);
+    }
+    free(sorted);
+    return median;
+}
+
+static struct contrast contrast_of(const struct rules *rules, const struct gaps *baseline,
+                                   enum probe_arm arm)
+{
+    struct arm_rounds rounds = rules->evidence->arms[arm];
+    int64_t stall_ns = rules->evidence->stall_ns, trip_ns = rules->path->high_ns + RELEASE_NS;
+    struct contrast out = {.known = rounds.count >= ROUNDS_ENOUGH, .count = rounds.count};
+    struct gaps gaps = gaps_of(rules, rounds, GAP_SMALL);
+    double share = baseline->count ? (double)baseline->affected / (double)baseline->count : 0;
+    int64_t *own = calloc(rounds.count + 1, sizeof *own);
+
+    if (out.known && own && gaps.ns && baseline->ns) {
+        struct stats_shift less = stats_compare(baseline->ns, baseline->count, gaps.ns, gaps.count);
+        struct stats_shift more = stats_compare(gaps.ns, gaps.count, baseline->ns, baseline->count);
+        double fewer = stats_fisher(baseline->affected, baseline->count, gaps.affected, gaps.count);
+        out.p_value = less.p_value < fewer ? less.p_value : fewer;
+        out.removed_ns = upper_median(baseline, share) - upper_median(&gaps, share);
+        out.shorter = (less.p_value < DIFFERENCE_P_VALUE && out.removed_ns >= stall_ns) ||
+                      fewer < FEWER_P_VALUE;
+        out.longer = more.p_value < DIFFERENCE_P_VALUE && -out.removed_ns >= stall_ns;
+        for (size_t i = 0; i < gaps.count; i++)
+            if (gaps.ns[i] >= stall_ns && gaps.ns[i] > trip_ns)
+                own[out.affected++] = gaps.ns[i];
+        out.typical_ns = stats_median(own, out.affected);
+    }
+    free(own);
+    gaps_free(&gaps);
+    return out;
+}
+
+/* ---- blame ---- */
+
+/* Whether most pauses were before the answer, behind something that was none of it: then the pause
+ * is also the longest wait, and not a byte of the answer had come. */
+static bool pauses_before(const struct rules *rules)
+{
+    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
+    size_t gaps = 0, before = 0;
+
+    for (size_t i = 0; i < rounds.count; i++) {
+        const struct round *round = &rounds.rounds[i];
+        bool gap = round->gap_ns >= rules->evidence->stall_ns;
+        gaps += gap;
+        before += gap && !round->wait_after_bytes && round->wait_ns == round->gap_ns;
+    }
+    return gaps && 2 * before > gaps;
+}
+
+static const char one_write[] =
+    "In the server: send the whole answer with one write (writev, a buffered writer that is "
+    "flushed once, or MSG_MORE on all writes but the last), or set TCP_NODELAY on the accepted "
+    "socket (or on the listener; accepted sockets inherit it). If it is set already, the "
+    "application itself waits until its data are acknowledged (SIOCOUTQ, or a stack that sends one "
+    "piece per ACK): make it send without waiting.";
+
+static struct finding *blame_nagle(const struct rules *rules, enum finding_code code,
+                                   const struct gaps *gaps, size_t affected,
+                                   const struct release *release, const struct contrast *arm,
+                                   enum probe_arm which)
+{
+    bool before = pauses_before(rules), delayed = code == FINDING_NAGLE_DELAYED_ACK;
+    struct finding *finding =
+        rules_add(rules, code, RESULT_SIDE_SERVER, affected, gaps->typical_ns);
+
+    finding->summary =
+        arena_printf(rules->arena, "%s the server sent %s %s: %s of waiting%s.",
+                     rules_share(rules, affected, gaps->count),
+                     before ? "its answer only after our" : "the rest of its answer only after our",
+                     before    ? "delayed ACK of what it had sent before (TLS session tickets)"
+                     : delayed ? "delayed ACK of the first part"
+                               : "ACK of the first part, which left at once and took a round trip",
+                     arena_duration(rules->arena, gaps->typical_ns),
+                     delayed ? ", which shrinks when we acknowledge at once (TCP_QUICKACK)"
+                             : ", and more when we acknowledge later");
+    finding->remedy =
+        before
+            ? "In the server: set TCP_NODELAY on the accepted socket (or on the listener; accepted "
+              "sockets inherit it), or send no session tickets."
+            : one_write;
+    rules_prove(rules, finding, "gap_ns", gaps->typical_ns);
+    rules_prove(rules, finding, "at_least_ns",
+                gaps->typical_ns > path_model_spread_ns(rules->path)
+                    ? gaps->typical_ns - path_model_spread_ns(rules->path)
+                    : 0);
+    rules_prove(rules, finding, "gaps_ended_by_our_ack", (int64_t)release->supporting);
+    rules_prove(rules, finding, "gaps_watched", (int64_t)release->gaps);
+    result_set_text(rules->arena, &finding->evidence, "arm", probe_arm_name(which));
+    rules_prove(rules, finding, "arm_removes_ns", arm->removed_ns > 0 ? arm->removed_ns : 0);
+    rules_prove(rules, finding, "arm_leaves_ns", gaps->typical_ns - arm->removed_ns);
+    result_set_real(rules->arena, &finding->evidence, "p_value", arm->p_value);
+    return finding;
+}
+
+static bool several_waits(const struct rules *rules)
+{
+    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
+    size_t several = 0;
+
+    for (size_t i = 0; i < rounds.count; i++)
+        several += rounds.rounds[i].pauses >= BUFFER_WAITS;
+    return is_share((int64_t)several, (int64_t)rounds.count, DELAY_COMMON_SHARE);
+}
+
+static void blame_buffer(const struct rules *rules, const struct gaps *gaps,
+                         const struct contrast *arm)
+{
+    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
+    int64_t *waits = calloc(rounds.count + 1, sizeof *waits), cost_ns;
+
+    for (size_t i = 0; waits && i < rounds.count; i++)
+        waits[i] = rounds.rounds[i].part_ns[RESULT_PART_GAP];
+    cost_ns = waits ? stats_median(waits, rounds.count) : 0;
+    free(waits);
+    struct finding *finding = rules_add(rules, FINDING_PEER_SEND_BUFFER_LIMITED, RESULT_SIDE_SERVER,
+                                        gaps->affected, cost_ns);
+    finding->summary = arena_printf(
+        rules->arena,
+        "%s the answer came in pieces, each when our ACK of the one before had left: %s of waiting "
+        "in one answer. The server's send buffer holds no more than a piece.",
+        rules_share(rules, gaps->affected, gaps->count), arena_duration(rules->arena, cost_ns));
+    rules_prove(rules, finding, "gap_ns", gaps->typical_ns);
+    rules_prove(rules, finding, "at_least_ns", cost_ns);
+    rules_prove(rules, finding, "arm_removes_ns", arm->removed_ns);
+}
+
+/* What our own receive buffer allows is no fault of the server's. */
+static bool own_buffer(const struct rules *rules)
+{
+    const struct probe_evidence *evidence = rules->evidence;
+    struct arm_rounds rounds = evidence->arms[ARM_BASELINE];
+    size_t larger = 0;
+
+    for (size_t i = 0; i < rounds.count && evidence->rcvbuf_bytes; i++)
+        larger += rounds.rounds[i].received_bytes > evidence->rcvbuf_bytes / 2;
+    return 2 * larger > rounds.count;
+}
+
+static void blame_own_buffer(const struct rules *rules, const struct gaps *gaps)
+{
+    struct finding *finding = rules_add(rules, FINDING_RECEIVE_WINDOW_LIMITED, RESULT_SIDE_CLIENT,
+                                        gaps->affected, gaps->typical_ns);
+
+    finding->summary =
+        arena_printf(rules->arena,
+                     "%s the answer paused %s. Our receive buffer was set to %u bytes (SO_RCVBUF), "
+                     "less than the "
+                     "answer: the server may not send more than that ahead.",
+                     rules_share(rules, gaps->affected, gaps->count),
+                     arena_duration(rules->arena, gaps->typical_ns), rules->evidence->rcvbuf_bytes);
+    finding->remedy =
+        "In the client: leave SO_RCVBUF alone, or make it larger than bandwidth times "
+        "round trip.";
+}
+
+/* ---- the decision ---- */
+
+/* Two segments that left together arrive as far apart as the path's delay varies. */
+static struct lateness gap_lateness(const struct rules *rules, const struct gaps *gaps)
+{
+    int64_t *values = calloc(gaps->count + 1, sizeof *values);
+    struct lateness late = {0};
+
+    for (size_t i = 0; values && i < gaps->count; i++)
+        values[i] = rules->path->base_ns + gaps->ns[i];
+    if (values)
+        late = path_model_lateness(rules->path, values, gaps->count, rules->evidence->stall_ns, 2,
+                                   DELAY_SHARE);
+    free(values);
+    return late;
+}
+
+/* The server's own: what the path and our acknowledgements leave unexplained in an arm. */
+static struct gap_rest rest_of(const struct rules *rules, enum probe_arm arm, size_t affected,
+                               int64_t typical_ns)
+{
+    struct gaps gaps = gaps_of(rules, rules->evidence->arms[arm], GAP_SMALL);
+    struct lateness late = gap_lateness(rules, &gaps);
+
+    gaps_free(&gaps);
+    if (late.kind == LATENESS_PROVEN)
+        return (struct gap_rest){affected, typical_ns,
+                                 late.at_least_ns < typical_ns ? late.at_least_ns : typical_ns,
+                                 pauses_before(rules)};
+    rules_inconclusive(rules,
+                       "The answer paused for %s, and this path's delay varies by %s: a few times "
+                       "as many rounds would decide (--rounds %zu).",
+                       arena_duration(rules->arena, typical_ns),
+                       arena_duration(rules->arena, path_model_spread_ns(rules->path)),
+                       4 * rules->evidence->arms[ARM_BASELINE].count);
+    return (struct gap_rest){0};
+}
+
+/* Acknowledging at once shortens the pauses: the server waited for our ACKs, or in part. */
+static struct gap_rest explain_by_ack(const struct rules *rules, const struct gaps *gaps,
+                                      const struct release *release, const struct contrast *quick)
+{
+    double left = quick->count ? (double)quick->affected / (double)quick->count : 0;
+    size_t own = (size_t)(left * (double)gaps->count + 0.5);
+
+    if (own > gaps->affected)
+        own = gaps->affected;
+    if (own < AFFECTED_MIN || left < DELAY_SHARE / 2)
+        own = 0;
+    /* In fewer rounds than before something is left: the two have each their own rounds. In as
+     * many, both are in each, and the pause that is left is the server's. */
+    bool apart = own && own < gaps->affected &&
+                 stats_fisher(gaps->affected, gaps->count, quick->affected, quick->count) <
+                     DIFFERENCE_P_VALUE;
+    if (!own && several_waits(rules)) {
+        blame_buffer(rules, gaps, quick);
+        return (struct gap_rest){0};
+    }
+    struct finding *finding = blame_nagle(rules, FINDING_NAGLE_DELAYED_ACK, gaps,
+                                          own && apart ? gaps->affected - own : gaps->affected,
+                                          release, quick, ARM_QUICKACK);
+    /* What an ACK at once leaves is the server's own, but for the round trip that it takes. */
+    if (!apart) {
+        int64_t left_ns = gaps->typical_ns - quick->removed_ns, trip_ns = rules->path->typical_ns;
+        finding->cost_ns = quick->removed_ns + (left_ns < trip_ns ? left_ns : trip_ns);
+    }
+    return own ? rest_of(rules, ARM_QUICKACK, own, quick->typical_ns) : (struct gap_rest){0};
+}
+
+/* It does not: our ACKs left at once anyway, or nobody waited for them. */
+static struct gap_rest explain_without_ack(const struct rules *rules, const struct gaps *gaps,
+                                           const struct release *release)
+{
+    if (release->gaps && release->ack_delay_ns >= ACK_DELAYED_NS)
+        return rest_of(rules, ARM_BASELINE, gaps->affected, gaps->typical_ns);
+    if (mechanism_of(release) == MECHANISM_ABSENT)
+        return rest_of(rules, ARM_BASELINE, gaps->affected, gaps->typical_ns);
+    struct contrast late = contrast_of(rules, gaps, ARM_LATE_ACK);
+    struct release delayed = release_of(rules, rules->evidence->arms[ARM_LATE_ACK]);
+    if (late.known && late.longer) {
+        blame_nagle(rules, FINDING_NAGLE_ROUND_TRIP, gaps, gaps->affected, release, &late,
+                    ARM_LATE_ACK);
+        return (struct gap_rest){0};
+    }
+    if (late.known && delayed.gaps >= AFFECTED_MIN && delayed.ack_delay_ns >= ACK_DELAYED_NS)
+        return rest_of(rules, ARM_BASELINE, gaps->affected, gaps->typical_ns);
+    rules_want(rules, ARM_LATE_ACK);
+    rules_inconclusive(rules,
+                       "The answer paused for %s, about a round trip, and our ACKs left at once: "
+                       "Nagle's algorithm at the server, or a server that takes just as long. "
+                       "Acknowledging later (the arm late-ack) would tell.",
+                       arena_duration(rules->arena, gaps->typical_ns));
+    return (struct gap_rest){0};
+}
+
+static struct gap_rest explain_small(const struct rules *rules, const struct gaps *gaps)
+{
+    struct release release = release_of(rules, rules->evidence->arms[ARM_BASELINE]);
+    struct contrast quick = contrast_of(rules, gaps, ARM_QUICKACK);
+    struct contrast both = contrast_of(rules, gaps, ARM_BOTH);
+    enum mechanism mechanism = mechanism_of(&release);
+    struct lateness late = gap_lateness(rules, gaps);
+    const char *text = arena_duration(rules->arena, gaps->typical_ns);
+
+    rules_want(rules, ARM_QUICKACK);
+    if (late.kind == LATENESS_PATH && !(quick.known && quick.shorter)) {
+        rules_jitter(rules, &late);
+        return (struct gap_rest){0};
+    }
+    if (both.known && both.shorter != quick.shorter)
+        mechanism = MECHANISM_UNKNOWN; /* two arms that both acknowledge at once disagree */
+    if (quick.known && quick.shorter && mechanism == MECHANISM_SEEN)
+        return explain_by_ack(rules, gaps, &release, &quick);
+    if (quick.known && !quick.shorter)
+        return explain_without_ack(rules, gaps, &release);
+    if (!quick.known && mechanism == MECHANISM_ABSENT)
+        return rest_of(rules, ARM_BASELINE, gaps->affected, gaps->typical_ns);
+    if (!quick.known)
+        rules_inconclusive(rules,
+                           "The answer paused for %s and went on when our ACK had left: Nagle's "
+                           "algorithm at the server, or a server that takes just as long. The "
+                           "arms baseline and quickack would tell, but were not run.",
+                           text);
+    else
+        rules_inconclusive(rules,
+                           "The answer paused for %s. The evidence disagrees: TCP_QUICKACK "
+                           "shortens it, but our ACK left just before the rest came in only %zu "
+                           "of %zu watched pauses. It is Nagle's algorithm at the server or the "
+                           "server's own time.",
+                           text, release.supporting, release.gaps);
+    return (struct gap_rest){0};
+}
+
+/* Behind full segments a server waits for its congestion window, one round trip at a time; after an
+ * initial window of one, or idleness, also for our delayed ACK. What is longer is its own. */
+static struct gap_rest explain_window(const struct rules *rules, const struct gaps *gaps)
+{
+    struct contrast quick = contrast_of(rules, gaps, ARM_QUICKACK);
+    struct lateness late = path_model_lateness(rules->path, gaps->ns, gaps->count,
+                                               rules->evidence->stall_ns, 2, DELAY_SHARE);
+    bool waits_for_us = quick.known && quick.shorter;
+
+    if (late.kind == LATENESS_PROVEN) {
+        rules_want(rules, ARM_QUICKACK);
+        if (quick.known && !waits_for_us)
+            return (struct gap_rest){late.affected, late.typical_ns, late.at_least_ns, false};
+    }
+    struct finding *finding = rules_add(rules, FINDING_CONGESTION_WINDOW_LIMITED,
+                                        RESULT_SIDE_NETWORK, gaps->affected, gaps->typical_ns);
+    finding->summary = arena_printf(
+        rules->arena,
+        "%s the answer went on only %s after full segments, when our ACKs had reached the server: "
+        "its congestion window was full%s.",
+        rules_share(rules, gaps->affected, gaps->count),
+        arena_duration(rules->arena, gaps->typical_ns),
+        waits_for_us ? ", and so small that it met our delayed ACK (an initial window of one "
+                       "segment, or slow start after idleness; on a stack that is not Linux "
+                       "perhaps Nagle's algorithm)"
+                     : "");
+    return (struct gap_rest){0};
+}
+
+struct gap_rest rules_gap(const struct rules *rules)
+{
+    struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
+    struct gaps small = gaps_of(rules, baseline, GAP_SMALL);
+    struct gaps window = gaps_of(rules, baseline, GAP_WINDOW);
+    struct gap_rest rest = {0};
+
+    if (small.ns && window.ns && (gaps_count(&small) || gaps_count(&window)) && own_buffer(rules))
+        blame_own_buffer(rules, gaps_count(&window) ? &window : &small);
+    else if (small.ns && gaps_count(&small))
+        rest = explain_small(rules, &small);
+    else if (window.ns && gaps_count(&window))
+        rest = explain_window(rules, &window);
+    gaps_free(&small);
+    gaps_free(&window);
+    return rest;
+}
