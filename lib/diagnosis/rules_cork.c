@@ -70,6 +70,11 @@ static bool waits_differ(const struct rules *rules, struct arm_rounds longer,
     return stats_shift_at_least(a, na, b, nb, DIFFERENCE_P_VALUE) >= rules->evidence->stall_ns;
 }
 
+static bool is_round_trip(const struct rules *rules, struct arm_rounds rounds)
+{
+    return evidence_median(rounds, MEASURE_WAIT) <= rules->path->high_ns + RELEASE_NS;
+}
+
 /* A cork releases every full segment at once and holds only the rest; a server that thinks sends
  * nothing before it has thought, however small a segment is. */
 static enum cork judge_cork(const struct rules *rules)
@@ -83,13 +88,14 @@ static enum cork judge_cork(const struct rules *rules)
         return CORK_NO;
     rules_want(rules, ARM_QUICKACK);
     rules_want(rules, ARM_SMALL_MSS);
-    /* A late acknowledgement of ours would also be mended by more and smaller segments. */
+    /* A late acknowledgement of ours would also be mended by more and smaller segments; what is
+     * left then is a round trip. */
     if (quickack.count >= ROUNDS_ENOUGH &&
-        (!looks_like_cork(rules, quickack) || waits_differ(rules, baseline, quickack)))
+        (!looks_like_cork(rules, quickack) ||
+         (waits_differ(rules, baseline, quickack) && is_round_trip(rules, quickack))))
         return CORK_NO;
     /* So would one that left at once, where a round trip is as long as a cork. */
-    if (rules->path->high_ns + RELEASE_NS >= evidence_median(baseline, MEASURE_WAIT) &&
-        evidence_median(baseline, MEASURE_WAIT_AFTER)) {
+    if (is_round_trip(rules, baseline) && evidence_median(baseline, MEASURE_WAIT_AFTER)) {
         struct arm_rounds late = evidence->arms[ARM_LATE_ACK];
         rules_want(rules, ARM_LATE_ACK);
         if (late.count < ROUNDS_ENOUGH)

@@ -213,8 +213,10 @@ static struct finding *blame_nagle(const struct rules *rules, enum finding_code 
                      : delayed ? "delayed ACK of the first part"
                                : "ACK of the first part, which left at once and took a round trip",
                      arena_duration(rules->arena, gaps->typical_ns),
-                     delayed ? ", which shrinks when we acknowledge at once (TCP_QUICKACK)"
-                             : ", and more when we acknowledge later");
+                     !delayed ? ", and more when we acknowledge later"
+                     : gaps->typical_ns - arm->removed_ns < rules->evidence->stall_ns
+                         ? ", which disappears when we acknowledge at once (TCP_QUICKACK)"
+                         : ", which shrinks when we acknowledge at once (TCP_QUICKACK)");
     finding->remedy =
         before
             ? "In the server: set TCP_NODELAY on the accepted socket (or on the listener; accepted "
@@ -312,25 +314,34 @@ static struct lateness gap_lateness(const struct rules *rules, const struct gaps
     return late;
 }
 
-/* The server's own: what the path and our acknowledgements leave unexplained in an arm. */
-static struct gap_rest rest_of(const struct rules *rules, enum probe_arm arm, size_t affected,
-                               int64_t typical_ns)
+/* The server's own: pauses of the baseline that neither the path nor our acknowledgements made. */
+static struct gap_rest rest_of(const struct rules *rules, const struct gaps *gaps)
 {
-    struct gaps gaps = gaps_of(rules, rules->evidence->arms[arm], GAP_SMALL);
-    struct lateness late = gap_lateness(rules, &gaps);
+    struct lateness late = gap_lateness(rules, gaps);
 
-    gaps_free(&gaps);
     if (late.kind == LATENESS_PROVEN)
-        return (struct gap_rest){affected, typical_ns,
-                                 late.at_least_ns < typical_ns ? late.at_least_ns : typical_ns,
+        return (struct gap_rest){gaps->affected, gaps->typical_ns,
+                                 late.at_least_ns < gaps->typical_ns ? late.at_least_ns
+                                                                     : gaps->typical_ns,
                                  pauses_before(rules)};
     rules_inconclusive(rules,
                        "The answer paused for %s, and this path's delay varies by %s: a few times "
                        "as many rounds would decide (--rounds %zu).",
-                       arena_duration(rules->arena, typical_ns),
+                       arena_duration(rules->arena, gaps->typical_ns),
                        arena_duration(rules->arena, path_model_spread_ns(rules->path)),
-                       4 * rules->evidence->arms[ARM_BASELINE].count);
+                       4 * gaps->count);
     return (struct gap_rest){0};
+}
+
+/* What is left when we acknowledge at once, beyond a round trip. */
+static struct gap_rest rest_of_quickack(const struct rules *rules, const struct contrast *quick,
+                                        size_t affected)
+{
+    int64_t least_ns = quick->typical_ns - rules->path->high_ns;
+
+    if (quick->affected < AFFECTED_MIN || least_ns < rules->evidence->stall_ns)
+        return (struct gap_rest){0};
+    return (struct gap_rest){affected, quick->typical_ns, least_ns, pauses_before(rules)};
 }
 
 /* Acknowledging at once shortens the pauses: the server waited for our ACKs, or in part. */
@@ -342,7 +353,7 @@ static struct gap_rest explain_by_ack(const struct rules *rules, const struct ga
 
     if (own > gaps->affected)
         own = gaps->affected;
-    if (own < AFFECTED_MIN || left < DELAY_SHARE / 2)
+    if (quick->affected < AFFECTED_MIN || left < DELAY_SHARE)
         own = 0;
     /* In fewer rounds than before something is left: the two have each their own rounds. In as
      * many, both are in each, and the pause that is left is the server's. */
@@ -361,7 +372,7 @@ static struct gap_rest explain_by_ack(const struct rules *rules, const struct ga
         int64_t left_ns = gaps->typical_ns - quick->removed_ns, trip_ns = rules->path->typical_ns;
         finding->cost_ns = quick->removed_ns + (left_ns < trip_ns ? left_ns : trip_ns);
     }
-    return own ? rest_of(rules, ARM_QUICKACK, own, quick->typical_ns) : (struct gap_rest){0};
+    return rest_of_quickack(rules, quick, own);
 }
 
 /* It does not: our ACKs left at once anyway, or nobody waited for them. */
@@ -369,9 +380,9 @@ static struct gap_rest explain_without_ack(const struct rules *rules, const stru
                                            const struct release *release)
 {
     if (release->gaps && release->ack_delay_ns >= ACK_DELAYED_NS)
-        return rest_of(rules, ARM_BASELINE, gaps->affected, gaps->typical_ns);
+        return rest_of(rules, gaps);
     if (mechanism_of(release) == MECHANISM_ABSENT)
-        return rest_of(rules, ARM_BASELINE, gaps->affected, gaps->typical_ns);
+        return rest_of(rules, gaps);
     struct contrast late = contrast_of(rules, gaps, ARM_LATE_ACK);
     struct release delayed = release_of(rules, rules->evidence->arms[ARM_LATE_ACK]);
     if (late.known && late.longer) {
@@ -380,7 +391,7 @@ static struct gap_rest explain_without_ack(const struct rules *rules, const stru
         return (struct gap_rest){0};
     }
     if (late.known && delayed.gaps >= AFFECTED_MIN && delayed.ack_delay_ns >= ACK_DELAYED_NS)
-        return rest_of(rules, ARM_BASELINE, gaps->affected, gaps->typical_ns);
+        return rest_of(rules, gaps);
     rules_want(rules, ARM_LATE_ACK);
     rules_inconclusive(rules,
                        "The answer paused for %s, about a round trip, and our ACKs left at once: "
@@ -411,7 +422,7 @@ static struct gap_rest explain_small(const struct rules *rules, const struct gap
     if (quick.known && !quick.shorter)
         return explain_without_ack(rules, gaps, &release);
     if (!quick.known && mechanism == MECHANISM_ABSENT)
-        return rest_of(rules, ARM_BASELINE, gaps->affected, gaps->typical_ns);
+        return rest_of(rules, gaps);
     if (!quick.known)
         rules_inconclusive(rules,
                            "The answer paused for %s and went on when our ACK had left: Nagle's "

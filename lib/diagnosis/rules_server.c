@@ -49,6 +49,16 @@ static size_t request_segments(const struct rules *rules, const struct round *ro
     return mss && round->sent_bytes > mss ? (size_t)((round->sent_bytes + mss - 1) / mss) : 1;
 }
 
+/* A server's kernel acknowledges what it has received within a delayed ACK, also while the
+ * application thinks. An answer that is later than that without an acknowledgement of its request
+ * tells of a packet that was lost or held on the way, in either direction. */
+static bool unacknowledged(const struct rules *rules, const struct round *round)
+{
+    return rules->evidence->stamps_acked && round->ack_ns == RESULT_UNKNOWN &&
+           round->ack_delay_ns == RESULT_UNKNOWN && request_segments(rules, round) == 1 &&
+           round->wire_ns >= rules->path->high_ns + UNACKNOWLEDGED_NS;
+}
+
 /* From the last byte's departure to the first of the answer, less what sizes explain; a round trip
  * where nothing can be said. */
 static int64_t wait_of(const struct rules *rules, const struct round *round)
@@ -59,7 +69,8 @@ static int64_t wait_of(const struct rules *rules, const struct round *round)
                           ? round->wire_ns
                           : base_ns + round->part_ns[RESULT_PART_SERVER];
 
-    if (round->retransmits || round->rwnd_limited_ns >= rules->evidence->stall_ns)
+    if (round->retransmits || unacknowledged(rules, round) ||
+        round->rwnd_limited_ns >= rules->evidence->stall_ns)
         return base_ns;
     if (request_segments(rules, round) > 1)
         wait_ns = round->ack_ns != RESULT_UNKNOWN ? wait_ns - round->ack_ns + base_ns : base_ns;
@@ -176,6 +187,22 @@ static void tell_open(const struct rules *rules, const struct lateness *late)
         arena_duration(rules->arena, path_model_spread_ns(rules->path)), 4 * late->rounds);
 }
 
+static void tell_unacknowledged(const struct rules *rules)
+{
+    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
+    size_t count = 0;
+
+    for (size_t i = 0; i < rounds.count; i++)
+        count += unacknowledged(rules, &rounds.rounds[i]);
+    if (count >= AFFECTED_MIN && is_share((int64_t)count, (int64_t)rounds.count, DELAY_SHARE))
+        rules_inconclusive(
+            rules,
+            "%s the answer was late, and until it came the request was not acknowledged, as it is "
+            "while a server thinks. A packet was lost or held on the way, or the server's stack "
+            "delays its ACKs longer than Linux does. A capture at the server would tell.",
+            rules_share(rules, count, rounds.count));
+}
+
 static void tell_link(const struct rules *rules, const struct lateness *late)
 {
     if (lateness_of(rules, ARM_SMALL_MSS).kind == LATENESS_NONE &&
@@ -208,6 +235,8 @@ void rules_answer(const struct rules *rules)
     }
     if (late.kind == LATENESS_OPEN)
         tell_open(rules, &late);
+    if (late.kind == LATENESS_NONE)
+        tell_unacknowledged(rules);
     struct gap_rest rest = rules_gap(rules);
     int64_t before_ns = late.kind == LATENESS_PROVEN ? late.typical_ns : 0;
     int64_t at_least_ns = late.kind == LATENESS_PROVEN ? late.at_least_ns : 0;

@@ -54,6 +54,9 @@
     X(DELAYED_ACK_MAX_NS, TIME, 50 * NS_PER_MS,                                                    \
       "Longest think time that a delayed ACK behind the server may explain",                       \
       "40 ms, a tick and a round trip between servers")                                            \
+    X(UNACKNOWLEDGED_NS, TIME, 60 * NS_PER_MS,                                                     \
+      "Lateness of an answer up to which its request may be unacknowledged",                       \
+      "Linux acknowledges after 40 ms, and a busy host some ticks later")                          \
     X(LINK_TIMES, TIMES, 3, "A gap is the link's up to this many times a full segment's time",     \
       "a few segments may share the link with others")                                             \
     X(SLOW_LINK_BYTE_NS, TIME, 20 * NS_PER_US,                                                     \

@@ -14,7 +14,7 @@
 #define FRESH_ARM_ROUNDS 20 /* of the baseline on a persistent connection, by --new-connection */
 #define WARMUP_SLOW      3 /* the first exchange never stalls; a few are enough when each is slow */
 #define FIRST_LOOK       4 /* rounds of the first session after which the pace is known */
-#define QUESTION_NS      (30 * NS_PER_MS) /* slower rounds, and each arm is asked for */
+#define QUESTION_NS      (75 * NS_PER_MS) /* slower rounds, and each arm is asked for */
 #define QUESTION_ROUNDS  12               /* of the baseline before the first question */
 #define QUESTION_MOST    20               /* of the baseline, where something is found */
 #define ARM_TIMES        2                /* that an arm is run again for an open question */

@@ -39,7 +39,7 @@ struct arm_settings {
 /* What the verdict would be of what was measured until now. */
 struct arm_outlook {
     unsigned wanted; /* arms that would settle what is open: bits 1 << enum probe_arm */
-    bool found;      /* something is to be said already */
+    bool found;      /* something is to be said already, of most rounds */
 };
 
 /* What was measured. */

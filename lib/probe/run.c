@@ -65,7 +65,11 @@ static struct arm_outlook target_outlook(void *owner)
 
     summary_evidence(owner, &summary);
     outlook.wanted = probe_verdict(&arena, &summary.evidence, &findings);
-    outlook.found = finding_verdict(&findings) != FINDING_NONE;
+    outlook.found = false;
+    for (size_t i = 0; i < findings.count; i++)
+        outlook.found |=
+            findings.items[i].severity >= FINDING_WARNING &&
+            findings.items[i].count * 10 >= (int64_t)summary.evidence.arms[ARM_BASELINE].count * 6;
     summary_free(&summary);
     return outlook;
 }

@@ -65,8 +65,8 @@ struct target {
     bool persists; /* the server keeps a connection open after an answer */
     unsigned stamps;
     uint32_t small_mss_bytes, peer_mss_bytes;
-    uint32_t runnable;         /* processes that wanted a processor, at the most */
-    struct sock_address local; /* of the first connection */
+    uint32_t runnable, load_looks; /* processes that wanted a processor, in so many looks */
+    struct sock_address local;     /* of the first connection */
     struct trace_strip *slow_strip;
     int64_t slow_ns;
 };

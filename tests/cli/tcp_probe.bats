@@ -67,7 +67,12 @@ for result in report["results"]:
         for name in ("network_ns", "send_hold_ns", "peer_ack_delay_ns", "server_ns",
                      "response_gap_ns", "other_ns"):
             assert parts[name] >= 0
-        assert sum(parts.values()) == result["latency"]["p50_ns"], parts
+        own = {name: ns for name, ns in parts.items()
+               if not name.endswith(("_min_ns", "_max_ns"))}
+        assert sum(own.values()) == result["latency"]["p50_ns"], parts
+        for name, ns in own.items():
+            low, high = (parts[name[:-3] + bound] for bound in ("_min_ns", "_max_ns"))
+            assert low <= ns <= high, (name, parts)
     else:
         assert values == [None] * 5
     for arm in result["arms"]:

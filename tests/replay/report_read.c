@@ -225,8 +225,11 @@ static void read_breakdown(struct result_breakdown *out, const json_t *value)
         snprintf(min, sizeof min, "%.*s_min_ns", stem, key);
         snprintf(max, sizeof max, "%.*s_max_ns", stem, key);
         out->part_ns[i] = integer(key, json_object_get(value, key));
-        out->min_ns[i] = integer(min, json_object_get(value, min));
-        out->max_ns[i] = integer(max, json_object_get(value, max));
+        out->min_ns[i] = out->max_ns[i] = RESULT_UNKNOWN;
+        if (json_object_get(value, min)) {
+            out->min_ns[i] = integer(min, json_object_get(value, min));
+            out->max_ns[i] = integer(max, json_object_get(value, max));
+        }
     }
 }
 

@@ -68,6 +68,8 @@ static void add_think(struct round *round, int64_t ns)
     round->part_ns[RESULT_PART_SERVER] += ns;
     round->wire_ns += ns;
     round->wait_ns += ns;
+    if (ns > 40 * MS) /* its kernel acknowledges meanwhile */
+        round->ack_ns = round->wire_ns - ns + 40 * MS;
 }
 
 /* The answer pauses: for the server's own time, for our ACK, or for both at once. */
