@@ -80,6 +80,10 @@ static void a_probe(void **state)
     probe->wire = (struct result_latency){16, 17, 18, 19, 20};
     for (int i = 0; i < RESULT_PARTS; i++)
         probe->breakdown.part_ns[i] = 21 + i;
+    for (int i = 0; i < RESULT_PARTS; i++) {
+        probe->breakdown.min_ns[i] = 121 + i;
+        probe->breakdown.max_ns[i] = 221 + i;
+    }
     probe->histogram.counts[0] = 30;
     probe->arms = &arm, probe->arm_count = 1;
     result_set_integer(&report.arena, &probe->tcp_info, "mss", 31);
@@ -91,7 +95,13 @@ static void a_probe(void **state)
                      "tls_ns": 6},
          "rounds": 8,
          "latency": {"min_ns": 11, "p50_ns": 12, "p90_ns": 13, "p99_ns": 14, "max_ns": 15},
-         "breakdown": {"other_ns": 21, "send_hold_ns": 22, "network_ns": 23,
+         "breakdown": {"other_min_ns": 121, "other_max_ns": 221, "send_hold_min_ns": 122,
+                       "send_hold_max_ns": 222, "network_min_ns": 123, "network_max_ns": 223,
+                       "peer_ack_delay_min_ns": 124, "peer_ack_delay_max_ns": 224,
+                       "server_min_ns": 125, "server_max_ns": 225, "response_gap_min_ns":
+                       126, "response_gap_max_ns": 226, "wakeup_min_ns": 127,
+                       "wakeup_max_ns": 227,
+                       "other_ns": 21, "send_hold_ns": 22, "network_ns": 23,
                        "peer_ack_delay_ns": 24, "server_ns": 25, "response_gap_ns": 26,
                        "wakeup_ns": 27},
          "arms": [{"name": "baseline", "rounds": 41, "p50_ns": 42, "p99_ns": 43}],
