@@ -79,24 +79,28 @@ static const struct scenario_set *set_of(const struct cli_command *command)
     return NULL;
 }
 
+/* "Title." */
+static void add_title(struct buf *out, const struct scenario *scenario)
+{
+    buf_printf(out, "%c%s.", toupper((unsigned char)scenario->title[0]), scenario->title + 1);
+}
+
 static void render_scenario(struct buf *out, const struct scenario *scenario)
 {
     cleanup(buf) struct buf title = {0}, book = {0}, here = {0};
-    const char *paragraphs[3] = {NULL};
-    size_t count = 0;
+    const char *paragraphs[3];
+    size_t count = 1;
 
-    buf_add_str(&title, scenario->title);
-    if (title.data)
-        title.data[0] = (char)(title.data[0] >= 'a' && title.data[0] <= 'z' ? title.data[0] - 32
-                                                                            : title.data[0]);
-    buf_add_char(&title, '.');
-    paragraphs[count++] = buf_str(&title);
-    buf_printf(&book, "The book: %s", scenario->book ? scenario->book : "");
-    if (scenario->book)
+    add_title(&title, scenario);
+    paragraphs[0] = buf_str(&title);
+    if (scenario->book) {
+        buf_printf(&book, "The book: %s", scenario->book);
         paragraphs[count++] = buf_str(&book);
-    buf_printf(&here, "Linux: %s", scenario->here ? scenario->here : "");
-    if (scenario->here)
+    }
+    if (scenario->here) {
+        buf_printf(&here, "Linux: %s", scenario->here);
         paragraphs[count++] = buf_str(&here);
+    }
     cli_render_man_entry(out, scenario->name, paragraphs, count);
     out->failed |= title.failed || book.failed || here.failed;
 }
@@ -218,7 +222,7 @@ static void render_titles(struct buf *out, const struct scenario_set *set)
 {
     for (size_t i = 0; set->items[i]; i++) {
         cleanup(buf) struct buf title = {0};
-        buf_printf(&title, "%c%s.", set->items[i]->title[0] & ~0x20, set->items[i]->title + 1);
+        add_title(&title, set->items[i]);
         const char *paragraphs[1] = {buf_str(&title)};
         cli_render_man_entry(out, set->items[i]->name, paragraphs, 1);
         out->failed |= title.failed;

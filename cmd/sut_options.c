@@ -5,10 +5,8 @@
 #include "base/cleanup.h"
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PATIENCE_NS        (30 * NS_PER_SEC)
 #define SERVER_PATIENCE_NS (10 * NS_PER_SEC)
@@ -102,22 +100,19 @@ static int parse_protocol(const char *text, enum preset_id *out)
 static int read_bytes(const char *path, struct arena *arena, const char **out, size_t *out_bytes,
                       struct error *error)
 {
-    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char *bytes = arena_alloc(arena, BYTES_MAX);
-    size_t used = 0;
-    ssize_t got = -1;
+    cleanup(buf) struct buf text = {0};
 
-    if (fd < 0 || !bytes)
-        return error_sys(error, fd < 0 ? errno : ENOMEM, "cannot read %s", path);
-    while (used < BYTES_MAX && (got = read(fd, bytes + used, BYTES_MAX - used)) > 0)
-        used += (size_t)got;
-    if (got < 0)
-        return error_sys(error, errno, "cannot read %s", path);
-    if (!used || used == BYTES_MAX)
+    buf_init_cap(&text, BYTES_MAX);
+    int rc = buf_read_file(&text, path);
+    if (rc == -EFBIG || (!rc && !text.len_bytes))
         return error_set(error, EINVAL, "%s %s", path,
-                         used ? "is longer than 1 MiB" : "is empty: there is nothing to send");
+                         rc ? "is longer than 1 MiB" : "is empty: there is nothing to send");
+    char *bytes = rc ? NULL : arena_alloc(arena, text.len_bytes);
+    if (!bytes)
+        return error_sys(error, rc ? -rc : ENOMEM, "cannot read %s", path);
+    memcpy(bytes, text.data, text.len_bytes);
     *out = bytes;
-    *out_bytes = used;
+    *out_bytes = text.len_bytes;
     return 0;
 }
 
