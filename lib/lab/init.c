@@ -213,7 +213,7 @@ static void handle(struct init *init, size_t len_bytes, int *fds, size_t fds_cou
 {
     struct init_request request;
     struct error error = {0};
-    int rc = -EPROTO, fd = -1;
+    int rc = -EPROTO;
 
     if (len_bytes >= sizeof request) {
         memcpy(&request, init->message, sizeof request);
@@ -226,19 +226,12 @@ static void handle(struct init *init, size_t len_bytes, int *fds, size_t fds_cou
             if (rc)
                 error_sys(&error, -rc, "signal %d", request.signal.signal);
             break;
-        case INIT_SOCKET:
-            fd = socket(request.socket.domain, request.socket.type | SOCK_CLOEXEC,
-                        request.socket.protocol);
-            rc = fd >= 0 ? 0 : error_sys(&error, errno, "socket");
-            break;
         case INIT_LISTENING:
             rc = handle_listening(init, &request, &error);
             break;
         }
     }
-    message_reply(init->channel, rc, &error, &fd, fd >= 0);
-    if (fd >= 0)
-        close(fd);
+    message_reply(init->channel, rc, &error, NULL, 0);
     for (size_t i = 0; i < fds_count; i++)
         if (fds[i] >= 0)
             close(fds[i]);

@@ -128,7 +128,6 @@ pid_t init_start(const struct lab_plan *plan, enum lab_host host, int namespace,
 enum init_op {
     INIT_SPAWN,
     INIT_SIGNAL,
-    INIT_SOCKET,
     INIT_LISTENING, /* → the port, or -ENOENT */
 };
 
@@ -155,9 +154,6 @@ struct init_request {
             int32_t signal;
             bool group;
         } signal;
-        struct {
-            int32_t domain, type, protocol;
-        } socket;
         struct {
             int32_t family; /* AF_UNSPEC: any */
             uint16_t port;  /* 0: any */

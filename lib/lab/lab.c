@@ -190,16 +190,6 @@ const char *lab_notes(const struct lab *lab)
 
 /* ---- What the inits do for the caller ---- */
 
-int lab_socket(struct lab *lab, enum lab_host host, int domain, int type, int protocol,
-               struct error *error)
-{
-    struct init_request request = {.op = INIT_SOCKET, .socket = {domain, type, protocol}};
-    int fd;
-    int rc = message_call(lab->host[host], &request, sizeof request, NULL, 0, &fd, 1, error);
-
-    return rc < 0 ? rc : fd;
-}
-
 static int listening(struct lab *lab, enum lab_host host, int family, uint16_t port,
                      struct error *error)
 {

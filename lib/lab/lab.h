@@ -89,7 +89,7 @@ struct lab_stats {
 void lab_stats(const struct lab *lab, struct lab_stats *out);
 
 /* Ends everything in the lab and releases it; *out, if not NULL, is what lab_stats() said last.
- * NULL is allowed. Descriptors of lab_socket() stay open, but their network is dead. */
+ * NULL is allowed. */
 void lab_close(struct lab *lab, struct lab_stats *out);
 
 /* Whether this system grants the namespaces; -EPERM with cause and remedy where not. Makes a lab's
@@ -164,11 +164,6 @@ int lab_process_signal(struct lab_process *process, int signal);
 int lab_process_signal_group(struct lab_process *process, int signal);
 /* Kills the group if it still runs, and forgets the handle. NULL is allowed. */
 void lab_process_free(struct lab_process *process);
-
-/* A socket of the host's network stack in the calling process: socket(2)'s arguments (SOCK_CLOEXEC
- * is always added). Returns the descriptor, which the caller owns, or a negative errno. */
-int lab_socket(struct lab *lab, enum lab_host host, int domain, int type, int protocol,
-               struct error *error);
 
 /* Waits until a TCP socket of the host listens on the port, on an address that the lab's peer can
  * reach in this family (AF_UNSPEC: any). -ETIMEDOUT. */

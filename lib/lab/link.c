@@ -83,9 +83,12 @@ static int request_for(struct link_socket *link, struct nlmsghdr *nlh, mnl_cb_t 
     }
 }
 
-static int request(struct link_socket *link, struct nlmsghdr *nlh)
+static int request(struct link_socket *link, struct nlmsghdr *nlh, const char *what,
+                   const char *device, struct error *error)
 {
-    return request_for(link, nlh, NULL, NULL);
+    int rc = request_for(link, nlh, NULL, NULL);
+
+    return rc ? error_sys(error, -rc, "%s %s", what, device) : 0;
 }
 
 static struct ifinfomsg *put_ifinfo(struct nlmsghdr *nlh)
@@ -115,8 +118,18 @@ int link_add_pair(struct link_socket *link, const char *wire_device, enum lab_ho
     mnl_attr_nest_end(nlh, data);
     mnl_attr_nest_end(nlh, info);
 
-    int rc = request(link, nlh);
-    return rc ? error_sys(error, -rc, "veth pair to the %s", lab_host_name(host)) : 0;
+    return request(link, nlh, "veth pair to the", lab_host_name(host), error);
+}
+
+/* What the kernel says of a device goes to `each`. */
+static int look_at(struct link_socket *link, const char *device, mnl_cb_t each, void *context)
+{
+    char buffer[REQUEST_MAX];
+    struct nlmsghdr *nlh = begin(buffer, RTM_GETLINK, 0);
+
+    put_ifinfo(nlh);
+    mnl_attr_put_strz(nlh, IFLA_IFNAME, device);
+    return request_for(link, nlh, each, context);
 }
 
 /* Names are resolved by the kernel where the request is executed (IFLA_IFNAME with index 0). */
@@ -134,8 +147,7 @@ static struct nlmsghdr *change(char *buffer, const char *device, unsigned flags,
 int link_up(struct link_socket *link, const char *device, struct error *error)
 {
     char buffer[REQUEST_MAX];
-    int rc = request(link, change(buffer, device, IFF_UP, IFF_UP));
-    return rc ? error_sys(error, -rc, "bringing up %s", device) : 0;
+    return request(link, change(buffer, device, IFF_UP, IFF_UP), "bringing up", device, error);
 }
 
 int link_move(struct link_socket *link, const char *device, int to_namespace, struct error *error)
@@ -144,19 +156,18 @@ int link_move(struct link_socket *link, const char *device, int to_namespace, st
     struct nlmsghdr *nlh = change(buffer, device, 0, 0);
 
     mnl_attr_put_u32(nlh, IFLA_NET_NS_FD, (uint32_t)to_namespace);
-    int rc = request(link, nlh);
-    return rc ? error_sys(error, -rc, "moving %s", device) : 0;
+    return request(link, nlh, "moving", device, error);
 }
 
 /* Addresses and neighbours want an index, which is looked up in the link's namespace. */
-static int index_of(struct link_socket *link, const char *device)
+static int index_of(struct link_socket *link, const char *device, struct error *error)
 {
     struct ifreq ifr = {0};
 
     /* SIOCGIFINDEX on a socket asks that socket's namespace, as if_nametoindex() would not. */
     strncpy(ifr.ifr_name, device, sizeof ifr.ifr_name - 1);
     if (ioctl(mnl_socket_get_fd(link->netlink), SIOCGIFINDEX, &ifr))
-        return -errno;
+        return error_sys(error, errno, "device %s", device);
     return ifr.ifr_ifindex;
 }
 
@@ -183,13 +194,9 @@ static int read_readiness(const struct nlmsghdr *nlh, void *out)
 /* Whether the device is up and forwards, or a negative errno. */
 static int is_ready(struct link_socket *link, const char *device)
 {
-    char buffer[REQUEST_MAX];
     struct readiness ready = {0};
-    struct nlmsghdr *nlh = begin(buffer, RTM_GETLINK, 0);
+    int rc = look_at(link, device, read_readiness, &ready);
 
-    put_ifinfo(nlh);
-    mnl_attr_put_strz(nlh, IFLA_IFNAME, device);
-    int rc = request_for(link, nlh, read_readiness, &ready);
     return rc ? rc : ready.state == OPERATIONAL && !ready.discards;
 }
 
@@ -213,18 +220,17 @@ int link_add_address(struct link_socket *link, const char *device, int family, c
     char buffer[REQUEST_MAX];
     struct nlmsghdr *nlh = begin(buffer, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
     struct ifaddrmsg *msg = mnl_nlmsg_put_extra_header(nlh, sizeof *msg);
-    int index = index_of(link, device);
+    int index = index_of(link, device, error);
 
     if (index < 0)
-        return error_sys(error, -index, "device %s", device);
+        return index;
     msg->ifa_family = (unsigned char)family;
     msg->ifa_prefixlen = (unsigned char)prefix;
     msg->ifa_index = (unsigned)index;
     msg->ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0;
     mnl_attr_put(nlh, IFA_LOCAL, address_bytes(family), address);
     mnl_attr_put(nlh, IFA_ADDRESS, address_bytes(family), address);
-    int rc = request(link, nlh);
-    return rc ? error_sys(error, -rc, "address of %s", device) : 0;
+    return request(link, nlh, "address of", device, error);
 }
 
 static int read_type(const struct nlmsghdr *nlh, void *out)
@@ -267,17 +273,16 @@ int link_add_neighbour(struct link_socket *link, const char *device, int family,
     char buffer[REQUEST_MAX];
     struct nlmsghdr *nlh = begin(buffer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
     struct ndmsg *msg = mnl_nlmsg_put_extra_header(nlh, sizeof *msg);
-    int index = index_of(link, device);
+    int index = index_of(link, device, error);
 
     if (index < 0)
-        return error_sys(error, -index, "device %s", device);
+        return index;
     msg->ndm_family = (unsigned char)family;
     msg->ndm_ifindex = index;
     msg->ndm_state = NUD_PERMANENT;
     mnl_attr_put(nlh, NDA_DST, address_bytes(family), address);
     mnl_attr_put(nlh, NDA_LLADDR, 6, mac);
-    int rc = request(link, nlh);
-    return rc ? error_sys(error, -rc, "neighbour of %s", device) : 0;
+    return request(link, nlh, "neighbour of", device, error);
 }
 
 int link_queue(struct link_socket *link, const char *device)
@@ -286,7 +291,7 @@ int link_queue(struct link_socket *link, const char *device)
     struct nlmsghdr *nlh = begin(buffer, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE);
     struct tcmsg *msg = mnl_nlmsg_put_extra_header(nlh, sizeof *msg);
     struct tc_fifo_qopt queue = {.limit = QUEUE_PACKETS};
-    int index = index_of(link, device);
+    int index = index_of(link, device, NULL);
 
     if (index < 0)
         return index;
@@ -296,7 +301,7 @@ int link_queue(struct link_socket *link, const char *device)
     msg->tcm_parent = TC_H_ROOT;
     mnl_attr_put_strz(nlh, TCA_KIND, "pfifo");
     mnl_attr_put(nlh, TCA_OPTIONS, sizeof queue, &queue);
-    return request(link, nlh);
+    return request_for(link, nlh, NULL, NULL);
 }
 
 static int read_drops(const struct nlmsghdr *nlh, void *out)
@@ -317,13 +322,8 @@ static int read_drops(const struct nlmsghdr *nlh, void *out)
 
 int link_drops(struct link_socket *link, const char *device, uint64_t *out)
 {
-    char buffer[REQUEST_MAX];
-    struct nlmsghdr *nlh = begin(buffer, RTM_GETLINK, 0);
-
-    put_ifinfo(nlh);
-    mnl_attr_put_strz(nlh, IFLA_IFNAME, device);
     *out = 0;
-    return request_for(link, nlh, read_drops, out);
+    return look_at(link, device, read_drops, out);
 }
 
 static int ethtool_set(int fd, const char *device, uint32_t command, uint32_t on)
@@ -355,7 +355,7 @@ int link_keep_order(struct link_socket *link, const char *device)
     if (!kernel_is_at_least(6, 16))
         return -EOPNOTSUPP;
     mnl_attr_put_u32(nlh, GRO_MAX_SIZE_ATTRIBUTE, MERGE_NOTHING);
-    int rc = request(link, nlh);
+    int rc = request_for(link, nlh, NULL, NULL);
     return rc || fd < 0 ? -EOPNOTSUPP : ethtool_set(fd, device, ETHTOOL_SGRO, 1);
 }
 

@@ -28,6 +28,36 @@ void world_close(struct world *world)
     assert_int_equal(world->stats.trace_lost, 0);
 }
 
+struct socket_wanted {
+    int domain, type, protocol;
+};
+
+static int socket_role(const struct lab_role *role)
+{
+    const struct socket_wanted *wanted = role->arg;
+    int fd = socket(wanted->domain, wanted->type, wanted->protocol), rc = fd < 0 ? -errno : 0;
+
+    return message_send(role->channel, &rc, sizeof rc, &fd, fd >= 0);
+}
+
+int lab_socket(struct lab *lab, enum lab_host host, int domain, int type, int protocol,
+               struct error *error)
+{
+    const struct socket_wanted wanted = {domain, type, protocol};
+    const struct lab_program program = {
+        .role = socket_role, .arg = &wanted, .arg_bytes = sizeof wanted};
+    struct lab_process *process;
+    int fd = -1, answer = -EIO, rc = lab_start(lab, host, &program, &process, error);
+    size_t fds_count = 1;
+
+    if (rc)
+        return rc;
+    message_receive(lab_process_channel(process), &answer, sizeof answer, &fd, &fds_count,
+                    LIMIT_NS);
+    lab_process_free(process);
+    return answer ? answer : fd;
+}
+
 int host_socket(const struct world *world, enum lab_host host)
 {
     struct error error = {0};

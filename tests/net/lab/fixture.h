@@ -43,6 +43,9 @@ void world_close(struct world *world);
 
 void host_address(enum lab_host host, int family, uint16_t port, struct sockaddr_storage *out,
                   socklen_t *len);
+/* A socket of the host's network stack in this process: socket(2)'s arguments. A negative errno. */
+int lab_socket(struct lab *lab, enum lab_host host, int domain, int type, int protocol,
+               struct error *error);
 int host_socket(const struct world *world, enum lab_host host);
 /* A listening socket of the server, in this process. */
 int server_listens(const struct world *world, uint16_t port);
