@@ -71,7 +71,6 @@ static enum packet_status read_sll(struct segment *out, const struct view *view)
     enum packet_status status = view_need(view, 0, 16, view->wire);
     if (status != PACKET_COMPLETE)
         return status;
-    out->is_outgoing = view_u16(view, 0) == 4;
     out->ethertype = view_u16(view, 14);
     out->network_offset = 16;
     return read_tags(out, view);
@@ -82,7 +81,6 @@ static enum packet_status read_sll2(struct segment *out, const struct view *view
     enum packet_status status = view_need(view, 0, 20, view->wire);
     if (status != PACKET_COMPLETE)
         return status;
-    out->is_outgoing = view_u8(view, 10) == 4;
     out->ethertype = view_u16(view, 0);
     out->network_offset = 20;
     return read_tags(out, view);
@@ -137,8 +135,6 @@ static enum packet_status read_tcp(struct segment *out, const struct view *view)
     out->ack = view_u32(view, at + 8);
     out->flags = view_u16(view, at + 12) & 0x01ff;
     out->window = view_u16(view, at + 14);
-    out->urgent = view_u16(view, at + 18);
-    out->tcp_header_len = (uint8_t)header_len;
     options_read(&out->options, view, at + 20, at + header_len);
     status = set_payload(out, view, at + header_len, end);
     return status_worse(status, view_need(view, at, header_len, end));
@@ -270,10 +266,6 @@ static enum packet_status read_network(struct segment *out, const struct view *v
     out->ttl = ip.ttl;
     out->traffic_class = ip.traffic_class;
     out->is_fragment = ip.is_fragment;
-    out->more_fragments = ip.more_fragments;
-    out->dont_fragment = ip.dont_fragment;
-    out->source_routed = ip.source_routed;
-    out->ip_id = ip.id;
     out->fragment_offset = ip.fragment_offset;
     memcpy(out->source.address, ip.source, sizeof ip.source);
     memcpy(out->destination.address, ip.destination, sizeof ip.destination);

@@ -11,28 +11,6 @@ static enum packet_status set_end(struct ip_header *out, size_t claimed_end, siz
     return out->longer ? PACKET_MALFORMED : PACKET_COMPLETE;
 }
 
-/* A loose or strict source route that is not used up: `destination` is only the next hop
- * (RFC 791 §3.1). */
-static bool ip4_source_routed(const struct view *view, size_t offset, size_t end)
-{
-    while (offset < end) {
-        uint8_t kind = view_u8(view, offset);
-        if (kind == 0)
-            return false;
-        if (kind == 1) {
-            offset++;
-            continue;
-        }
-        uint8_t len = view_u8(view, offset + 1);
-        if (len < 2 || len > end - offset)
-            return false;
-        if ((kind == 131 || kind == 137) && len > 3)
-            return view_u8(view, offset + 2) <= len;
-        offset += len;
-    }
-    return false;
-}
-
 static enum packet_status ip4_read(struct ip_header *out, const struct view *view, size_t offset,
                                    size_t limit)
 {
@@ -56,15 +34,11 @@ static enum packet_status ip4_read(struct ip_header *out, const struct view *vie
     out->protocol = view_u8(view, offset + 9);
     out->ttl = view_u8(view, offset + 8);
     out->traffic_class = view_u8(view, offset + 1);
-    out->id = view_u16(view, offset + 4);
-    out->dont_fragment = fragment & 0x4000;
-    out->more_fragments = fragment & 0x2000;
     out->fragment_offset = (uint32_t)(fragment & 0x1fff) * 8;
-    out->is_fragment = out->more_fragments || out->fragment_offset;
+    out->is_fragment = fragment & 0x2000 || out->fragment_offset; /* more follow, or some before */
     view_copy(view, offset + 12, out->source, 4);
     view_copy(view, offset + 16, out->destination, 4);
     out->transport = offset + header_len;
-    out->source_routed = ip4_source_routed(view, offset + IP4_HEADER_MIN, out->transport);
     status = set_end(out, offset + total, limit);
     return status_worse(status,
                         view_has(view, offset, header_len) ? PACKET_COMPLETE : PACKET_CUT_HEADER);
@@ -128,11 +102,9 @@ static void ip6_fragment(struct ip_header *out, const struct view *view, size_t 
 {
     uint16_t fragment = view_u16(view, offset + 2);
 
-    out->id = view_u32(view, offset + 4);
     out->fragment_offset = fragment & 0xfff8;
-    out->more_fragments = fragment & 1;
     /* An atomic fragment (RFC 6946) is whole. */
-    out->is_fragment = out->more_fragments || out->fragment_offset;
+    out->is_fragment = fragment & 1 || out->fragment_offset;
 }
 
 static enum packet_status ip6_extensions(struct ip_header *out, const struct view *view)
@@ -151,8 +123,6 @@ static enum packet_status ip6_extensions(struct ip_header *out, const struct vie
 
         if (kind == IP_FRAGMENT)
             ip6_fragment(out, view, out->transport);
-        if (kind == IP_ROUTING && view_u8(view, out->transport + 3))
-            out->source_routed = true;
         out->protocol = view_u8(view, out->transport);
         out->transport += len;
         if (out->fragment_offset)

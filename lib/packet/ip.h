@@ -29,8 +29,8 @@ enum {
 struct ip_header {
     uint8_t family; /* 0: there is no usable header */
     uint8_t protocol, ttl, traffic_class;
-    bool is_fragment, more_fragments, dont_fragment, source_routed;
-    uint32_t id, fragment_offset;
+    bool is_fragment;
+    uint32_t fragment_offset;
     uint8_t source[16], destination[16];
     size_t transport; /* where the transport header starts */
     size_t end;       /* where the packet ends, never behind `limit` */

@@ -31,7 +31,7 @@ enum packet_kind {
     PACKET_OTHER,    /* not IP, or the IP header is not whole */
     PACKET_OTHER_IP, /* IP, but no kind below; `protocol` says what. Also a TCP, UDP or ICMP header
                         that is too short to use: then the status says why */
-    PACKET_TCP,      /* ports, seq, ack, flags, window and urgent are valid */
+    PACKET_TCP,      /* ports, seq, ack, flags and window are valid */
     PACKET_UDP,      /* ports are valid */
     PACKET_ICMP,     /* both families; `icmp` is valid */
     PACKET_FRAGMENT, /* a fragment that is not the first: no transport header */
@@ -102,24 +102,18 @@ struct segment {
     enum packet_kind kind;
     enum packet_status status;
     enum packet_link link;
-    bool has_mac : 1;     /* Ethernet */
-    bool is_outgoing : 1; /* SLL and SLL2: the capturing host sent it */
+    bool has_mac : 1; /* Ethernet */
     bool has_ports : 1;
-    bool is_fragment : 1; /* any fragment, the first included */
-    bool more_fragments : 1;
-    bool dont_fragment : 1; /* IPv4 */
-    bool source_routed : 1; /* the final destination is not `destination`: the checksum of the
-                               transport can't be verified */
-    uint8_t family;         /* 4, 6, or 0: not IP */
-    uint8_t protocol;       /* IP protocol number after all extension headers */
-    uint8_t ttl;            /* or hop limit */
-    uint8_t traffic_class;  /* DSCP and ECN */
+    bool is_fragment : 1;  /* any fragment, the first included */
+    uint8_t family;        /* 4, 6, or 0: not IP */
+    uint8_t protocol;      /* IP protocol number after all extension headers */
+    uint8_t ttl;           /* or hop limit */
+    uint8_t traffic_class; /* DSCP and ECN */
     uint8_t vlan_count;
     uint16_t vlan[2];   /* ids of the outermost tags */
     uint16_t ethertype; /* after the tags */
     uint8_t source_mac[6], destination_mac[6];
     struct packet_endpoint source, destination;
-    uint32_t ip_id;           /* IPv4 identification, or that of the IPv6 fragment header */
     uint32_t fragment_offset; /* in bytes */
 
     /* Places in the frame. A header that starts behind the captured bytes has its offset all the
@@ -133,8 +127,6 @@ struct segment {
     uint32_t seq, ack;
     uint16_t flags; /* SEGMENT_… */
     uint16_t window;
-    uint16_t urgent;
-    uint8_t tcp_header_len;
     struct tcp_options options;
 
     struct packet_icmp icmp;

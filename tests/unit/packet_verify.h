@@ -6,7 +6,7 @@
 #include "packet/ip.h"
 
 enum packet_checksum {
-    PACKET_CHECKSUM_UNKNOWN, /* cut, fragmented, source routed, or a kind without one */
+    PACKET_CHECKSUM_UNKNOWN, /* cut, fragmented, or a kind without one */
     PACKET_CHECKSUM_GOOD,
     PACKET_CHECKSUM_BAD,
     PACKET_CHECKSUM_ABSENT,    /* IPv6 has none; UDP over IPv4 may leave it out */
@@ -61,8 +61,7 @@ static inline enum packet_checksum verify_transport(const struct segment *segmen
                                                     const struct view *view)
 {
     int place = checksum_place(segment);
-    if (place < 0 || segment->is_fragment || segment->source_routed ||
-        segment->status == PACKET_MALFORMED ||
+    if (place < 0 || segment->is_fragment || segment->status == PACKET_MALFORMED ||
         !view_has(view, (size_t)segment->transport_offset + (size_t)place, 2))
         return PACKET_CHECKSUM_UNKNOWN;
 

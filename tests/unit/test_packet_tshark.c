@@ -32,21 +32,15 @@
     X(IP6_HOPS, "ipv6.hlim")                                                                       \
     X(IP4_CLASS, "ip.dsfield")                                                                     \
     X(IP6_CLASS, "ipv6.tclass")                                                                    \
-    X(IP4_ID, "ip.id")                                                                             \
     X(IP4_OFFSET, "ip.frag_offset")                                                                \
-    X(IP4_MORE, "ip.flags.mf")                                                                     \
     X(IP4_SUM, "ip.checksum.status")                                                               \
     X(IP6_OFFSET, "ipv6.fraghdr.offset")                                                           \
-    X(IP6_MORE, "ipv6.fraghdr.more")                                                               \
-    X(IP6_ID, "ipv6.fraghdr.ident")                                                                \
     X(TCP_SOURCE, "tcp.srcport")                                                                   \
     X(TCP_DESTINATION, "tcp.dstport")                                                              \
     X(TCP_SEQ, "tcp.seq")                                                                          \
     X(TCP_ACK, "tcp.ack_raw")                                                                      \
     X(TCP_FLAGS, "tcp.flags")                                                                      \
     X(TCP_WINDOW, "tcp.window_size_value")                                                         \
-    X(TCP_URGENT, "tcp.urgent_pointer")                                                            \
-    X(TCP_HEADER_LEN, "tcp.hdr_len")                                                               \
     X(TCP_LEN, "tcp.len")                                                                          \
     X(TCP_SUM, "tcp.checksum.status")                                                              \
     X(TCP_MSS, "tcp.options.mss_val")                                                              \
@@ -142,9 +136,7 @@ static void put_network(struct row *row, const struct segment *segment, enum pac
     if (segment->family == 4) {
         put(row, IP4_TTL, "%u", segment->ttl);
         put(row, IP4_CLASS, "0x%02x", segment->traffic_class);
-        put(row, IP4_ID, "0x%04x", segment->ip_id);
         put(row, IP4_OFFSET, "%u", segment->fragment_offset / 8);
-        put(row, IP4_MORE, "%d", segment->more_fragments);
         put_sum(row, IP4_SUM, sum);
         return;
     }
@@ -152,8 +144,6 @@ static void put_network(struct row *row, const struct segment *segment, enum pac
     put(row, IP6_CLASS, "0x%08x", segment->traffic_class);
     if (segment->is_fragment) {
         put(row, IP6_OFFSET, "%u", segment->fragment_offset / 8);
-        put(row, IP6_MORE, "%d", segment->more_fragments);
-        put(row, IP6_ID, "0x%08x", segment->ip_id);
     }
 }
 
@@ -179,8 +169,6 @@ static void put_tcp(struct row *row, const struct segment *segment, enum packet_
     put(row, TCP_ACK, "%u", segment->ack);
     put(row, TCP_FLAGS, "0x%04x", segment->flags);
     put(row, TCP_WINDOW, "%u", segment->window);
-    put(row, TCP_URGENT, "%u", segment->urgent);
-    put(row, TCP_HEADER_LEN, "%u", segment->tcp_header_len);
     put(row, TCP_LEN, "%u", segment->payload_len);
     put_sum(row, TCP_SUM, sum);
     put_options(row, &segment->options);
@@ -223,7 +211,7 @@ static void excuse(struct row *row, const struct segment *segment)
     /* tshark decodes a quote in full; netkit takes from it what names the connection. From a quote
      * of eight bytes of TCP tshark takes the ports only. */
     if (segment->kind == PACKET_ICMP && segment->icmp.is_error) {
-        mark(row->first, IP4_TTL, IP6_ID);
+        mark(row->first, IP4_TTL, IP6_OFFSET);
         mark(row->skip, TCP_ACK, TCP_TS_ECHO);
         mark(row->skip, UDP_SUM, UDP_SUM);
         row->may_lack[TCP_SEQ] = true;
