@@ -38,8 +38,6 @@ int64_t evidence_measure(const struct round *round, enum measure what)
         return round->rwnd_limited_ns;
     case MEASURE_SNDBUF:
         return round->sndbuf_limited_ns;
-    case MEASURE_ACK_DELAY:
-        return round->ack_delay_ns == RESULT_UNKNOWN ? 0 : round->ack_delay_ns;
     case MEASURE_WAKEUP:
         return round->part_ns[RESULT_PART_WAKEUP];
     case MEASURE_WAIT:
@@ -104,7 +102,7 @@ struct delay evidence_delay(const struct probe_evidence *evidence, struct arm_ro
         delay.present =
             delay.typical_ns >= DELAY_COMMON_WAKEUPS * upper_median(&wakeups, delay.share);
         delay.doubtful = !delay.present;
-    } else if (delay.share >= DELAY_SHARE && measures.count >= ROUNDS_ENOUGH) {
+    } else if (delay.share >= DELAY_SHARE && delay.affected >= AFFECTED_MIN) {
         /* An occasional delay on a machine that is itself late says nothing about the service. */
         int64_t slow_ns = wakeups.count ? stats_quantile(wakeups.sorted, wakeups.count, 0.9) : 0;
         delay.present =

@@ -99,7 +99,6 @@ enum measure {
     MEASURE_THINK,
     MEASURE_RWND,
     MEASURE_SNDBUF,
-    MEASURE_ACK_DELAY,
     MEASURE_WAKEUP,
     MEASURE_WAIT,       /* the longest wait for the peer, wherever it is */
     MEASURE_WAIT_AFTER, /* bytes of the answer that came before that */

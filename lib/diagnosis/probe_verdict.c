@@ -9,23 +9,44 @@
 
 #include "diagnosis/rules.h"
 #include "diagnosis/verdict_thresholds.h"
+#include <stdlib.h>
 #include <string.h>
+
+/* From the departure of the request to its acknowledgement; a round trip where it rode on the
+ * answer, or where the size of the request may have made it late. */
+static int64_t acknowledged_after_ns(const struct rules *rules, const struct round *round)
+{
+    uint32_t mss = rules->evidence->mss_bytes;
+
+    if ((mss && round->sent_bytes > mss) || round->retransmits ||
+        round->ack_delay_ns == RESULT_UNKNOWN)
+        return rules->path->base_ns;
+    return round->ack_ns != RESULT_UNKNOWN ? round->ack_ns
+                                           : rules->path->base_ns + round->ack_delay_ns;
+}
 
 static void judge_delayed_ack(const struct rules *rules)
 {
     struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
-    struct delay delay = evidence_delay(rules->evidence, baseline, MEASURE_ACK_DELAY);
+    int64_t *acks = calloc(baseline.count + 1, sizeof *acks);
+    struct lateness late = {0};
 
-    if (!delay.present)
+    for (size_t i = 0; acks && i < baseline.count; i++)
+        acks[i] = acknowledged_after_ns(rules, &baseline.rounds[i]);
+    if (acks)
+        late = path_model_lateness(rules->path, acks, baseline.count, rules->evidence->stall_ns, 2,
+                                   DELAY_SHARE);
+    free(acks);
+    if (late.kind != LATENESS_PROVEN)
         return;
     struct finding *finding =
-        rules_add(rules, FINDING_DELAYED_ACK, RESULT_SIDE_NONE, delay.affected, 0);
-    finding->summary = arena_printf(rules->arena,
-                                    "The server delayed its ACK of the request by %s in %zu of %zu "
-                                    "rounds; nothing waited for it.",
-                                    arena_duration(rules->arena, delay.typical_ns), delay.affected,
-                                    baseline.count);
-    rules_prove(rules, finding, "ack_delay_ns", delay.typical_ns);
+        rules_add(rules, FINDING_DELAYED_ACK, RESULT_SIDE_NONE, late.affected, 0);
+    finding->summary =
+        arena_printf(rules->arena,
+                     "The server delayed its ACK of the request by %s in %zu of %zu "
+                     "rounds; nothing waited for it.",
+                     arena_duration(rules->arena, late.typical_ns), late.affected, baseline.count);
+    rules_prove(rules, finding, "ack_delay_ns", late.typical_ns);
 }
 
 static void judge_connect(const struct rules *rules)

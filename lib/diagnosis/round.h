@@ -58,7 +58,8 @@
     X(BYTES, gap_after_bytes)   /* this much of the answer had come before it */                   \
     X(BYTES, gap_release_bytes) /* this much came at once when it ended */                         \
     X(COUNT, pauses)            /* gaps that are long enough to be one */                          \
-    X(TIME, segment_ns) /* the quickest that full segments followed each other, or unknown */      \
+    X(TIME, segment_ns)    /* the quickest that full segments followed each other, or unknown */   \
+    X(COUNT, accept_queue) /* connections before ours in the listener's accept queue, if known */  \
     X(COUNT, retransmits)                                                                          \
     X(COUNT, spurious)     /* of these, the peer had the data already (DSACK) */                   \
     X(COUNT, out_of_order) /* segments of the answer that came out of order */                     \

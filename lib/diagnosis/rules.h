@@ -35,7 +35,8 @@ bool rules_found(const struct rules *rules, enum finding_code code);
 void rules_hold(const struct rules *rules);
 /* Client: a receive window that was closed or full in these rounds. Says whether. */
 bool rules_window(const struct rules *rules, struct arm_rounds rounds);
-/* Server: the time before the answer, and gaps inside it. */
+/* Server: the time before the answer, of which a connection may spend some in the accept queue, and
+ * gaps inside it. */
 void rules_answer(const struct rules *rules);
 /* Server: a cork. Says whether the answer's delay is explained, or can't be. */
 bool rules_cork(const struct rules *rules);

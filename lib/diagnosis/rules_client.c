@@ -49,10 +49,40 @@ static struct hold hold_of(const struct rules *rules)
     return hold;
 }
 
+/* A write is held while the client would have paused anyway, or while an earlier one travels: the
+ * hold costs no more than the whole round loses. */
+static int64_t whole_round_loses_ns(const struct rules *rules)
+{
+    struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
+    struct arm_rounds nodelay = rules->evidence->arms[ARM_NODELAY];
+    int64_t *totals = calloc(baseline.count + nodelay.count + 1, sizeof *totals), loses_ns = 0;
+    size_t held = 0;
+
+    if (!totals)
+        return 0;
+    for (size_t i = 0; i < baseline.count; i++)
+        if (evidence_measure(&baseline.rounds[i], MEASURE_HOLD) >= rules->evidence->stall_ns)
+            totals[held++] = baseline.rounds[i].total_ns;
+    for (size_t i = 0; i < nodelay.count; i++)
+        totals[held + i] = nodelay.rounds[i].total_ns;
+    loses_ns = stats_median(totals, held) - stats_median(totals + held, nodelay.count);
+    free(totals);
+    return loses_ns > 0 ? loses_ns : 0;
+}
+
+static int64_t hold_costs_ns(const struct rules *rules, const struct delay *delay,
+                             const struct change *change)
+{
+    if (change->effect != EFFECT_CLEAR)
+        return delay->typical_ns;
+    int64_t whole_ns = whole_round_loses_ns(rules);
+    return whole_ns < change->removed_ns ? whole_ns : change->removed_ns;
+}
+
 static void blame_client_nagle(const struct rules *rules, const struct delay *delay,
                                const struct change *change, const struct hold *hold)
 {
-    int64_t cost = change->effect == EFFECT_CLEAR ? change->removed_ns : delay->typical_ns;
+    int64_t cost = hold_costs_ns(rules, delay, change);
     bool delayed = ack_excess_ns(rules) >= ACK_DELAYED_NS;
     struct finding *finding =
         rules_add(rules, delayed ? FINDING_NAGLE_DELAYED_ACK : FINDING_NAGLE_ROUND_TRIP,

@@ -217,12 +217,66 @@ static void tell_link(const struct rules *rules, const struct lateness *late)
                            arena_duration(rules->arena, late->typical_ns));
 }
 
+/* Of the rounds that are late, those whose connection had to wait for others to be accepted. */
+static bool late_in_accept_queue(const struct rules *rules)
+{
+    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
+    int64_t limit_ns = rules->path->base_ns + rules->evidence->stall_ns;
+    int64_t late = 0, queued = 0;
+
+    for (size_t i = 0; i < rounds.count; i++) {
+        bool is_late = wait_of(rules, &rounds.rounds[i]) >= limit_ns;
+        late += is_late;
+        queued += is_late && rounds.rounds[i].accept_queue > 0;
+    }
+    return queued >= (int64_t)AFFECTED_MIN && is_share(queued, late, MECHANISM_SHARE);
+}
+
+static size_t longest_accept_queue(struct arm_rounds rounds)
+{
+    size_t longest = 0;
+
+    for (size_t i = 0; i < rounds.count; i++)
+        if (rounds.rounds[i].accept_queue > longest)
+            longest = rounds.rounds[i].accept_queue;
+    return longest;
+}
+
+/* The listener is on this host, and its queue was looked at when each connection was made. Says
+ * whether it explains why answers begin late. */
+static bool blame_accept(const struct rules *rules, const struct lateness *late)
+{
+    struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
+
+    if (late->kind != LATENESS_PROVEN || !late_in_accept_queue(rules))
+        return false;
+    if (load_explains(rules, late->typical_ns, (double)late->affected / (double)baseline.count))
+        return true;
+    size_t longest = longest_accept_queue(baseline);
+    struct finding *finding =
+        rules_add(rules, FINDING_SLOW_ACCEPT, RESULT_SIDE_SERVER, late->affected, late->typical_ns);
+    finding->summary = arena_printf(
+        rules->arena,
+        "%s the answer came %s late, and other connections, up to %zu, were waiting in the "
+        "listener's accept queue before ours: the server does not accept them as fast as they "
+        "come.",
+        rules_share(rules, late->affected, baseline.count),
+        arena_duration(rules->arena, late->typical_ns), longest);
+    finding->remedy = "In the server: accept faster. Serve several connections at once (more "
+                      "workers or threads, an event loop), or take less time for each.";
+    rules_prove(rules, finding, "at_least_ns", late->at_least_ns);
+    rules_prove(rules, finding, "accept_queue", (int64_t)longest);
+    return true;
+}
+
 void rules_answer(const struct rules *rules)
 {
     struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
     struct lateness late = lateness_of(rules, ARM_BASELINE);
 
-    if (rules_cork(rules))
+    if (blame_accept(rules, &late))
+        late = (struct lateness){0};
+    else if (rules_cork(rules))
         return;
     if (late.kind != LATENESS_NONE && goes_with_our_hold(rules))
         late = (struct lateness){0};

@@ -233,6 +233,7 @@ int probe_run(const struct probe_plan *plan, const struct probe_target *targets,
     if (live_capture_close(run->shared.conn.capture, &lost))
         totals->capture_failure = arena_copy(arena, lost.text);
     tls_context_close(run->shared.conn.tls);
+    sock_diag_close(run->shared.diag);
     fleet_close(&run->fleet);
     return rc;
 }

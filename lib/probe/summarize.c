@@ -189,7 +189,7 @@ static void list_notes(const struct target *target, const struct probe_totals *t
     };
     struct arena *arena = target->shared->conn.arena;
     const struct transaction *transaction = &target->transaction;
-    const char *notes[13];
+    const char *notes[14];
 
     if (target->connections && target->shared->plan->arms.only_connects)
         notes[result->note_count++] = "Only connecting was timed; no request was sent. --preset or "
@@ -205,6 +205,12 @@ static void list_notes(const struct target *target, const struct probe_totals *t
         notes[result->note_count++] =
             arena_printf(arena, "The server closed the connection between rounds %lld times.",
                          (long long)target->closed_between);
+    if (target->own_failure)
+        notes[result->note_count++] =
+            arena_printf(arena,
+                         "netkit's own rounds on a persistent connection, beside yours on new "
+                         "ones, ended early: %s.",
+                         target->own_failure);
     if (transaction->surplus_bytes)
         notes[result->note_count++] =
             arena_printf(arena,
@@ -274,19 +280,6 @@ static uint32_t buffer_set(const struct conn_settings *settings, const char *nam
     return 0;
 }
 
-/* A connection to an address of this host has it at both ends. */
-static bool is_local(const struct target *target)
-{
-    char from[SOCK_ADDRESS_TEXT_MAX], to[SOCK_ADDRESS_TEXT_MAX];
-
-    if (!target->local.len_bytes)
-        return false;
-    sock_address_format(from, sizeof from, &target->local);
-    sock_address_format(to, sizeof to, target_address(target));
-    size_t len = (size_t)(strrchr(from, ':') - from);
-    return len == (size_t)(strrchr(to, ':') - to) && !memcmp(from, to, len);
-}
-
 void summary_evidence(const struct target *target, struct summary *summary)
 {
     const struct probe_plan *plan = target->shared->plan;
@@ -299,7 +292,8 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .new_connections = arm_settings_fresh(&plan->arms),
         .fresh = take_rounds(summary, PROBE_ARMS, &target->stores.fresh),
         .fresh_quickack = take_rounds(summary, PROBE_ARMS + 1, &target->stores.fresh_quickack),
-        .persists = target->persists,
+        .persists =
+            target->persists && !(target->own_failure && !target->stores.arms[ARM_BASELINE].count),
         .interventions = (plan->arms.arms & ~(1u << ARM_BASELINE)) != 0,
         .stamps_queued = target->stamps & SOCK_STAMP_SCHED,
         .stamps_acked = target->stamps & SOCK_STAMP_ACK,
@@ -309,7 +303,7 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .peer_mss_bytes = target->peer_mss_bytes,
         .sndbuf_bytes = buffer_set(&plan->conn, "SO_SNDBUF"),
         .rcvbuf_bytes = buffer_set(&plan->conn, "SO_RCVBUF"),
-        .local = is_local(target),
+        .local = target_is_local(target),
         .runnable = target->load_looks ? target->runnable / target->load_looks : 0,
         .processors = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN),
         .control_lost = (uint32_t)target->control.lost,
@@ -326,7 +320,7 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .connections = (uint32_t)target->connections,
         .error = target->failure.code,
         .error_message = target->failure.message,
-        .unfinished = transaction->unfinished,
+        .unfinished = target->own_failure ? NULL : transaction->unfinished,
     };
     for (size_t arm = 0; arm < PROBE_ARMS; arm++)
         evidence->arms[arm] = take_rounds(summary, arm, &target->stores.arms[arm]);

@@ -12,6 +12,9 @@
 #define SMALL_MSS      88 /* the smallest that Linux takes (TCP_MIN_MSS) */
 #define CUT_ROUNDS_MIN 5  /* of a target that was interrupted among others: fewer say nothing */
 
+#define OWN_PATIENCE_NS    NS_PER_SEC
+#define OWN_PATIENCE_TIMES 10
+
 #define IN_WARMUP                                                                                  \
     "the server answered, but %s was over before the warm-up: give it more time, or a smaller "    \
     "--warmup"
@@ -33,6 +36,23 @@ static void end_target(struct target *target, enum target_end end)
 static void fail_target(struct target *target, const struct result_error *error)
 {
     target->failure = *error;
+    end_target(target, TARGET_DONE);
+}
+
+/* Whether the rounds under way are netkit's own, on persistent connections, while the user asked
+ * for one connection a round. */
+static bool is_own_session(const struct target *target)
+{
+    return target->shared->plan->arms.new_connection && !target->session.fresh &&
+           target->stores.fresh.count;
+}
+
+/* The user's rounds are complete. A service that takes only one request of a connection, or begins
+ * each with a handshake of its own, is in order. */
+static void end_own_rounds(struct target *target, const struct result_error *error)
+{
+    target->own_failure = error->message;
+    target->session.rounds = 0;
     end_target(target, TARGET_DONE);
 }
 
@@ -109,6 +129,31 @@ static void learn_connection(struct target *target)
         target->small_mss_bytes = SMALL_MSS - (opening->timestamps ? 12 : 0);
 }
 
+bool target_is_local(const struct target *target)
+{
+    struct sock_address here = target->local;
+
+    if (!here.len_bytes)
+        return false;
+    sock_address_set_port(&here, sock_address_port(target_address(target)));
+    return sock_address_equal(&here, target_address(target));
+}
+
+/* How many connections the listener has to accept before the new one, which is behind them in the
+ * queue or has left it already. Without an answer nothing is known to wait. */
+static void look_at_accept_queue(struct target *target)
+{
+    struct target_shared *shared = target->shared;
+    struct sock_diag_entry listener;
+
+    target->accept_queue = 0;
+    if (!target_is_local(target) || (!shared->diag && sock_diag_open(&shared->diag, NULL)) ||
+        sock_diag_listener(shared->diag, target_address(target), &listener, NULL))
+        return;
+    if (listener.rqueue)
+        target->accept_queue = listener.rqueue - 1;
+}
+
 /* A round of connecting alone lasts as long as the kernel says the handshake took: the
  * application's own clock would count how long its process took to look. TLS has only that clock:
  * its round trips are the network's, the rest of the time that we waited the server's, and what is
@@ -183,6 +228,7 @@ static void opened(void *owner, const struct conn_input *input)
         connect_round(target);
         return;
     }
+    look_at_accept_queue(target);
     target->transaction.rtt_ns = target->connect_rtt_ns;
     first_round(target, input);
 }
@@ -191,6 +237,10 @@ static void open_failed(void *owner, const struct result_error *error)
 {
     struct target *target = owner;
 
+    if (is_own_session(target) && error->number != EMFILE) {
+        end_own_rounds(target, error);
+        return;
+    }
     target->failure = *error;
     if (target->conn.state == CONN_CONNECTING)
         target->syn_retransmits += target->conn.opening.syn_retransmits;
@@ -204,6 +254,17 @@ const struct sock_address *target_address(const struct target *target)
 {
     const struct sock_address *address = target->conn.opening.address;
     return address ? address : target->addresses.items;
+}
+
+/* How long netkit's own rounds wait for an answer that may never come: far longer than any stall,
+ * and than the user's rounds took. */
+static int64_t own_patience_ns(const struct target *target)
+{
+    int64_t totals[64];
+    size_t count = round_store_newest(&target->stores.fresh, totals, ARRAY_SIZE(totals));
+
+    stats_sort(totals, count);
+    return OWN_PATIENCE_NS + OWN_PATIENCE_TIMES * totals[count - 1];
 }
 
 static void open_connection(struct target *target)
@@ -225,6 +286,7 @@ static void open_connection(struct target *target)
         transaction_mark(&target->conn);
     target->transaction.single_write = arm == ARM_SINGLE_WRITE;
     target->transaction.keep_info = arm == ARM_BASELINE;
+    target->transaction.patience_ns = is_own_session(target) ? own_patience_ns(target) : INT64_MAX;
     conn_open(&target->conn, known ? target_address(target) : target->addresses.items,
               known ? 1 : target->addresses.count, &variant, &user, target);
 }
@@ -284,11 +346,17 @@ static void look_at_load(struct target *target)
     }
 }
 
+/* A server that closes after each answer has no persistent connections that could stall. */
+static bool own_rounds_are_moot(const struct target *target)
+{
+    return is_own_session(target) && target->stores.arms[ARM_BASELINE].count && !target->persists;
+}
+
 static void next_session(struct target *target)
 {
     look_at_load(target);
-    if (!arm_schedule_next(&target->schedule, &target->stores, time_left_ns(target),
-                           &target->session)) {
+    if (own_rounds_are_moot(target) || !arm_schedule_next(&target->schedule, &target->stores,
+                                                          time_left_ns(target), &target->session)) {
         end_target(target, TARGET_DONE);
         return;
     }
@@ -347,24 +415,27 @@ static void tell_round(const struct target *target, const struct round *round, b
         sink->round(sink->context, &told);
 }
 
-static void round_done(void *owner, const struct round *round)
+static void round_done(void *owner, const struct round *done)
 {
     struct target *target = owner;
     struct arm_session *session = &target->session;
     bool warmup = session->warmup > 0;
 
-    if (!round) {
+    if (!done) {
         next_round(target);
         return;
     }
+    struct round round = *done;
     if (target->transaction.rounds_on_connection > 1)
         target->persists = true;
-    tell_round(target, round, warmup);
+    else
+        round.accept_queue = target->accept_queue;
+    tell_round(target, &round, warmup);
     target->warmed_up |= warmup;
     if (warmup)
         session->warmup--;
     else
-        keep_round(target, round);
+        keep_round(target, &round);
     if (target->finished)
         return;
     if (!time_left_ns(target))
@@ -377,7 +448,12 @@ static void round_done(void *owner, const struct round *round)
 
 static void exchange_failed(void *owner, const struct result_error *error)
 {
-    fail_target(owner, error);
+    struct target *target = owner;
+
+    if (is_own_session(target))
+        end_own_rounds(target, error);
+    else
+        fail_target(target, error);
 }
 
 /* The server closed, or reset, an idle connection before it answered anything. */

@@ -29,7 +29,8 @@ struct target_shared {
     void (*ended)(struct target *target, enum target_end end);
     /* What the verdict would be of what was measured until now. */
     struct arm_outlook (*outlook)(void *target);
-    bool control; /* handshakes beside all rounds; else only where arms are run */
+    bool control;           /* handshakes beside all rounds; else only where arms are run */
+    struct sock_diag *diag; /* opened when the first listener of this host is to be looked up */
     struct conn_shared conn;
 };
 
@@ -62,7 +63,9 @@ struct target {
     const char *tls_rejected;     /* why its certificate would not have been accepted, or NULL */
     uint32_t syn_retransmits, slow_connects;
     int64_t connections, closed_between;
-    bool persists; /* the server keeps a connection open after an answer */
+    uint32_t accept_queue;   /* connections before the latest one, in the listener's accept queue */
+    const char *own_failure; /* what ended netkit's own rounds on persistent connections, or NULL */
+    bool persists;           /* the server keeps a connection open after an answer */
     unsigned stamps;
     uint32_t small_mss_bytes, peer_mss_bytes;
     uint32_t runnable, load_looks; /* processes that wanted a processor, in so many looks */
@@ -83,5 +86,7 @@ target_failed(struct target *target, enum finding_code code, int number, const c
 void target_cut_short(struct target *target, bool interrupted);
 /* The address that it is, or was last, connected to. */
 const struct sock_address *target_address(const struct target *target);
+/* Whether the first connection has an address of this host at both ends. */
+bool target_is_local(const struct target *target);
 
 #endif

@@ -14,6 +14,12 @@ static int64_t later_by(int64_t at_ns, int64_t delay_ns)
     return delay_ns < INT64_MAX - at_ns ? at_ns + delay_ns : INT64_MAX;
 }
 
+int64_t transaction_timeout_ns(const struct transaction *transaction)
+{
+    int64_t timeout_ns = transaction->settings->response_timeout_ns;
+    return timeout_ns < transaction->patience_ns ? timeout_ns : transaction->patience_ns;
+}
+
 static void set_timer(struct transaction *transaction)
 {
     int64_t next = transaction->phase == TRANSACTION_PAUSING ? transaction->pause_end_ns
@@ -139,7 +145,7 @@ static void begin_round(struct transaction *transaction)
     transaction->send_error = 0;
     transaction->answered = false;
     transaction->phase = TRANSACTION_SENDING;
-    transaction->deadline_ns = later_by(now, transaction->settings->response_timeout_ns);
+    transaction->deadline_ns = later_by(now, transaction_timeout_ns(transaction));
     transaction->look_ns = now + LOOK_SLOW_NS;
     send_pieces(transaction);
 }
@@ -376,7 +382,7 @@ void transaction_first(struct transaction *transaction, const struct conn_input 
     framing_begin(&transaction->reader, &settings->greeting);
     transaction->phase = TRANSACTION_GREETING;
     transaction->look_ns = INT64_MAX;
-    transaction->deadline_ns = later_by(clock_mono_ns(), settings->response_timeout_ns);
+    transaction->deadline_ns = later_by(clock_mono_ns(), transaction_timeout_ns(transaction));
     set_timer(transaction);
     if (conn_watch(conn, EPOLLIN) && (input->len_bytes || input->closed))
         take_greeting(transaction, input);
@@ -391,6 +397,7 @@ void transaction_init(struct transaction *transaction, const struct transaction_
                                         .owner = owner,
                                         .request = settings->request,
                                         .request_bytes = settings->request_bytes,
+                                        .patience_ns = INT64_MAX,
                                         .rtt_ns = RESULT_UNKNOWN,
                                         .min_rtt_ns = RESULT_UNKNOWN};
 }

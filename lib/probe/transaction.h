@@ -48,8 +48,9 @@ struct transaction {
     void *owner;
     const char *request;
     size_t request_bytes;
-    bool single_write; /* the request in one piece, whatever the settings */
-    bool keep_info;    /* `info` is wanted of each round */
+    bool single_write;   /* the request in one piece, whatever the settings */
+    bool keep_info;      /* `info` is wanted of each round */
+    int64_t patience_ns; /* for an answer, if that is less than the settings' */
     int64_t rtt_ns; /* of the handshake, until a connection has a better one; or RESULT_UNKNOWN */
 
     enum transaction_phase phase;

@@ -57,7 +57,7 @@ void transaction_timed_out(struct transaction *transaction)
     bool greeting = transaction->phase == TRANSACTION_GREETING;
 
     describe_awaited(transaction, awaited, sizeof awaited);
-    units_format_duration(span, sizeof span, transaction->settings->response_timeout_ns, "u");
+    units_format_duration(span, sizeof span, transaction_timeout_ns(transaction), "u");
     transaction_abandon(transaction);
     if (transaction->sent_bytes < transaction->request_bytes && !greeting)
         conn_fail(transaction->conn, FINDING_NO_RESPONSE, ETIMEDOUT,

@@ -4,6 +4,9 @@
 
 #include "probe/transaction.h"
 
+/* transaction.c: how long an answer, or a greeting, is waited for. */
+int64_t transaction_timeout_ns(const struct transaction *transaction);
+
 /* transaction_round.c: the round that is being measured. */
 void transaction_round_begin(struct transaction *transaction);
 void transaction_round_wrote(void *transaction);

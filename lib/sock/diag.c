@@ -294,6 +294,19 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_address *local,
     return 0;
 }
 
+int sock_diag_listener(struct sock_diag *diag, const struct sock_address *address,
+                       struct sock_diag_entry *out, struct error *error)
+{
+    struct sock_diag_entry entry = {.local = *address, .cookie = NO_COOKIE};
+
+    /* No connection has port 0 at its other end, so that only a listener fits. */
+    entry.remote.any.sa_family = address->any.sa_family;
+    int rc = sock_diag_refresh(diag, &entry, error);
+    if (!rc)
+        *out = entry;
+    return rc;
+}
+
 int sock_diag_refresh(struct sock_diag *diag, struct sock_diag_entry *entry, struct error *error)
 {
     char memory[REQUEST_BYTES] __attribute__((aligned(8)));

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support import families, find_programs  # noqa: E402
+from support import FAMILIES, families, find_programs, undecided  # noqa: E402
 
 find_programs("NETKIT")
 NETKIT = os.environ["NETKIT"]
@@ -54,6 +55,40 @@ class Server:
         self.listener.close()
 
 
+class OneAtATime(Server):
+    """Serves a connection to its end before it accepts the next one."""
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.serve(self.listener.accept()[0])
+
+
+@contextlib.contextmanager
+def crowd(server, family, count):
+    """So many clients, each of which comes back as soon as it was served."""
+    over = threading.Event()
+
+    def client():
+        with contextlib.suppress(OSError):
+            while not over.is_set():
+                with socket.socket(family) as connection:
+                    connection.connect(server.listener.getsockname()[:2])
+                    connection.sendall(b"x\n")
+                    while connection.recv(4096):
+                        pass
+
+    threads = [threading.Thread(target=client, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(BOUND)
+
+
 def lines(connection):
     """The lines that the client sends, until it closes."""
     pending = b""
@@ -73,14 +108,112 @@ def probe(server, *options, target=None, status=0):
     command = [NETKIT, "tcp-probe", "--json", *options, target or f"127.0.0.1:{server.port}"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=BOUND)
     report = json.loads(ended.stdout)
-    if ended.returncode != status:
+    if status is not None and ended.returncode != status:
         raise AssertionError(f"status {ended.returncode}: {ended.stderr}{ended.stdout}")
     return report, report["results"][0]
+
+
+def place(server, family):
+    return f"[::1]:{server.port}" if family == socket.AF_INET6 else f"127.0.0.1:{server.port}"
 
 
 FEW = ["--rounds", "6", "--warmup", "0", "--no-interventions"]
 LINE = ["--send", r"hello, server\n", "--until", "line"]
 MS = 1_000_000
+
+
+class NewConnections(unittest.TestCase):
+    NEW = ["--new-connection", "--rounds", "8", "--response-timeout", "20s"]
+
+    def test_connections_wait_to_be_accepted(self):
+        def slow(connection):
+            next(lines(connection), None)
+            time.sleep(0.02)
+            connection.sendall(b"answer\n")
+
+        for family in families():
+            family = FAMILIES[family]
+            with OneAtATime(slow, family) as server, crowd(server, family, 11):
+                report, _ = probe(server, *self.NEW, *LINE, target=place(server, family),
+                                  status=None)  # fmt: skip
+            found = {finding["code"]: finding for finding in report["findings"]}
+            if "inconclusive" in found and "wanted the" in found["inconclusive"]["summary"]:
+                undecided(f"family {family}", found["inconclusive"]["summary"])
+                continue
+            self.assertEqual(set(found), {"slow-accept"}, report["findings"])
+            self.assertEqual(found["slow-accept"]["side"], "server")
+            self.assertGreater(found["slow-accept"]["evidence"]["accept_queue"], 3)
+            self.assertGreater(found["slow-accept"]["cost_ns"], 60 * MS)
+
+    def test_what_our_own_rounds_meet_is_a_note(self):
+        """The service answers one request of a connection, and then does what no client of it ever
+        sees."""
+
+        def silent(connection):
+            each = lines(connection)
+            next(each, None)
+            connection.sendall(b"answer\n")
+            for _ in each:
+                pass
+
+        def rude(connection):
+            each = lines(connection)
+            next(each, None)
+            connection.sendall(b"answer\n")
+            next(each, None)
+            connection.sendall(b"half an ans")
+
+        def odd(connection):
+            each = lines(connection)
+            next(each, None)
+            connection.sendall(b"answer\n")
+            next(each, None)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        for habit, said in ((silent, "waited"), (rude, "closed"), (odd, "")):
+            for family in families():
+                family = FAMILIES[family]
+                with self.subTest(habit=habit.__name__, family=family):
+                    with Server(habit, family) as server:
+                        began = time.monotonic()
+                        report, result = probe(server, *self.NEW, *LINE,
+                                               target=place(server, family))  # fmt: skip
+                    self.assertEqual(report["verdict"], "ok", report["findings"])
+                    self.assertTrue(result["ok"])
+                    self.assertIsNone(result["error"])
+                    self.assertEqual(result["rounds"], 8)
+                    self.assertLess(time.monotonic() - began, 15)
+                    notes = [note for note in result["notes"] if "own rounds" in note]
+                    self.assertEqual(len(notes), said != "", result["notes"])
+                    self.assertIn(said, "".join(notes))
+
+    def test_what_the_users_rounds_meet_is_an_error(self):
+        with Server(lambda connection: next(lines(connection), None)) as server:
+            _, result = probe(server, *self.NEW, *LINE, status=4)
+        self.assertEqual(result["error"]["code"], "response-truncated")
+
+    def test_a_server_that_closes_needs_no_arms(self):
+        def once(connection):
+            next(lines(connection), None)
+            connection.sendall(b"answer\n")
+
+        with Server(once) as server:
+            _, result = probe(server, *self.NEW, *LINE)
+        self.assertEqual(result["rounds"], 8)
+        self.assertEqual([arm["name"] for arm in result["arms"]], ["baseline"])
+
+    def test_a_duration_leaves_time_for_the_arms(self):
+        for family in families():
+            family = FAMILIES[family]
+            for options in ([], ["--new-connection"]):
+                with Server(answering, family) as server:
+                    _, result = probe(server, *LINE, *options, "--duration", "1s",
+                                      "--rounds", "1000000",
+                                      target=place(server, family))  # fmt: skip
+                self.assertEqual({arm["name"] for arm in result["arms"]},
+                                 {"baseline", "nodelay", "quickack", "nodelay+quickack",
+                                  "single-write"})  # fmt: skip
+                self.assertTrue(all(arm["rounds"] >= 5 for arm in result["arms"]), result["arms"])
 
 
 class Conversation(unittest.TestCase):
@@ -190,7 +323,7 @@ class Conversation(unittest.TestCase):
 
         def once(connection):
             each = lines(connection)
-            next(each)
+            next(each, None)
             connection.sendall(b"answer\n")
             next(each, None)
 

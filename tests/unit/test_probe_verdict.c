@@ -698,6 +698,95 @@ static void random_thought_is_never_the_clients_nagle(void **state)
     }
 }
 
+/* ---- what looks like another cause ---- */
+
+/* One connection a round, to a listener of this host that serves one after the other. */
+static void waiting_to_be_accepted(void **state)
+{
+    struct service service = {LOOPBACK, .think_ns = 220 * MS};
+    (void)state;
+    struct probe_evidence evidence = on_new_connections(&service, 0);
+    evidence.persists = false;
+    evidence.local = true;
+    for (size_t i = 0; i < ROUNDS; i++)
+        store[PROBE_ARMS][i].accept_queue = 11;
+    diagnose(&evidence);
+    expect_verdict(FINDING_SLOW_ACCEPT);
+    expect_cost(FINDING_SLOW_ACCEPT, RESULT_SIDE_SERVER, 219 * MS, 222 * MS);
+    assert_int_equal(findings.count, 1);
+    assert_non_null(strstr(found(FINDING_SLOW_ACCEPT)->summary, "up to 11"));
+    /* A queue that only a few of the late rounds met is not what makes the others late. */
+    for (size_t i = 0; i < ROUNDS; i++)
+        store[PROBE_ARMS][i].accept_queue = i % 4 ? 0 : 11;
+    diagnose(&evidence);
+    assert_null(found(FINDING_SLOW_ACCEPT));
+    /* Nor does a queue delay what is not late. */
+    service.think_ns = 0;
+    evidence = on_new_connections(&service, 0);
+    for (size_t i = 0; i < ROUNDS; i++)
+        store[PROBE_ARMS][i].accept_queue = 11;
+    diagnose(&evidence);
+    assert_null(found(FINDING_SLOW_ACCEPT));
+}
+
+/* The client pauses between its writes anyway: of a hold of 40 ms, 30 are lost. */
+static void a_hold_costs_what_the_round_loses(void **state)
+{
+    struct service service = {LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS};
+    (void)state;
+    struct probe_evidence evidence = evidence_of(&service, ROUNDS, ROUNDS);
+    for (size_t i = 0; i < ROUNDS; i++)
+        store[ARM_NODELAY][i].total_ns += 10 * MS;
+    diagnose(&evidence);
+    expect_verdict(FINDING_NAGLE_DELAYED_ACK);
+    expect_cost(FINDING_NAGLE_DELAYED_ACK, RESULT_SIDE_CLIENT, 29 * MS, 34 * MS);
+}
+
+/* A large request takes a slow link's time, and so does its acknowledgement. */
+static void an_upload_is_not_acknowledged_late(void **state)
+{
+    struct service service = {LOOPBACK};
+    (void)state;
+    struct probe_evidence evidence = evidence_of(&service, ROUNDS, ROUNDS);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        store[ARM_BASELINE][i].sent_bytes = 100000;
+        store[ARM_BASELINE][i].ack_ns = store[ARM_BASELINE][i].ack_delay_ns = 160 * MS;
+    }
+    diagnose(&evidence);
+    assert_null(found(FINDING_DELAYED_ACK));
+    /* Of one segment it is late only where the path does not do the same to handshakes. */
+    int64_t control[ROUNDS];
+    for (size_t i = 0; i < ROUNDS; i++) {
+        store[ARM_BASELINE][i].sent_bytes = 100;
+        control[i] = i ? 160 * MS : service.rtt_ns;
+    }
+    diagnose(&evidence);
+    assert_non_null(found(FINDING_DELAYED_ACK));
+    evidence.control_ns = control;
+    evidence.control_count = ROUNDS;
+    diagnose(&evidence);
+    assert_null(found(FINDING_DELAYED_ACK));
+}
+
+static void one_late_round_of_five(void **state)
+{
+    static const struct service late[] = {
+        {LOOPBACK, .think_ns = 60 * MS},
+        {LOOPBACK, .pause_ns = 60 * MS},
+        {LOOPBACK, .server_nagle = true},
+        {LOOPBACK, .client_nagle = true, .server_ack_ns = 40 * MS},
+        {LOOPBACK, .cork_ns = 200 * MS},
+    };
+    const struct service healthy = {LOOPBACK};
+    (void)state;
+    for (size_t i = 0; i < sizeof late / sizeof *late; i++) {
+        struct probe_evidence evidence = evidence_of(&healthy, 5, 10);
+        store[ARM_BASELINE][2] = make(&late[i], ARM_BASELINE, false);
+        diagnose(&evidence);
+        assert_int_equal(findings.count, 0);
+    }
+}
+
 static void arms_have_names(void **state)
 {
     (void)state;
@@ -755,6 +844,10 @@ int main(void)
         TEST(random_sleeps_are_never_nagle),
         TEST(nagles_share_is_never_too_large),
         TEST(random_thought_is_never_the_clients_nagle),
+        TEST(waiting_to_be_accepted),
+        TEST(a_hold_costs_what_the_round_loses),
+        TEST(an_upload_is_not_acknowledged_late),
+        TEST(one_late_round_of_five),
         TEST(arms_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

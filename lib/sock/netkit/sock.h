@@ -559,6 +559,11 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_address *local,
                      const struct sock_address *remote, struct sock_diag_entry *out,
                      struct error *error);
 
+/* Looks up the listener that a SYN to this address would reach, also one on the wildcard address;
+ * of several that share it (SO_REUSEPORT), one. -ENOENT: there is none. */
+int sock_diag_listener(struct sock_diag *diag, const struct sock_address *address,
+                       struct sock_diag_entry *out, struct error *error);
+
 /* Asks for the same socket again, a listener or a connection, with its drops, in time that does not
  * depend on how many there are. -ENOENT: it is gone, or another one that shares its address and
  * port (SO_REUSEPORT) was found instead. */
