@@ -89,16 +89,13 @@ static void play_emfile(struct testbed *bed)
     backlog_look(bed, TESTBED_PORT, "two connected");
     DO(server, ACT_CALL, .function = do_exhaust);
     CHECK(bed, "accept", "EMFILE", server, ACT_ACCEPT, .other = 1, .timeout_ns = NS_PER_SEC);
-    testbed_check_integer(bed, "turns_in_vain", SPINS,
-                          DO(server, ACT_CALL, .function = do_spin).rc);
+    CHECK_NUMBER(bed, "turns_in_vain", SPINS, server, ACT_CALL, .function = do_spin);
     testbed_check_integer(bed, "still_queued", 2,
                           backlog_look(bed, TESTBED_PORT, "1000 turns")->server.queue);
-    testbed_check_integer(bed, "client_writes", 10,
-                          DO(client, ACT_WRITE, .slot = 1, .bytes = 10).rc);
+    CHECK_NUMBER(bed, "client_writes", 10, client, ACT_WRITE, .slot = 1, .bytes = 10);
     BACKLOG_AWAIT(bed, TESTBED_PORT, unread_bytes, 10);
 
-    testbed_check_integer(bed, "drained_by_reserve", 2,
-                          DO(server, ACT_CALL, .function = do_drain).rc);
+    CHECK_NUMBER(bed, "drained_by_reserve", 2, server, ACT_CALL, .function = do_drain);
     testbed_check_integer(bed, "queued_then", 0,
                           backlog_look(bed, TESTBED_PORT, "reserve used")->server.queue);
     testbed_check_text(bed, "client_that_wrote", "ECONNRESET", backlog_end_of(bed, client, 1));

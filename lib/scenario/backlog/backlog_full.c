@@ -183,8 +183,8 @@ static void play_ack_dropped(struct testbed *bed)
     struct act_reply connect;
     const struct backlog_sample *before = meet_full_queue(bed, &connect);
 
-    testbed_check_integer(bed, "write", ACK_DATA_BYTES,
-                          DO(client, ACT_WRITE, .slot = ACK_SUBJECT, .bytes = ACK_DATA_BYTES).rc);
+    CHECK_NUMBER(bed, "write", ACK_DATA_BYTES, client, ACT_WRITE, .slot = ACK_SUBJECT,
+                 .bytes = ACK_DATA_BYTES);
     backlog_await_unless(bed, "delivered c>s:data#2", "seen s>c:rst");
     backlog_await(bed, "seen s>c:syn-ack");
     testbed_check_state(bed, "client_state", TCP_ESTABLISHED,

@@ -128,10 +128,7 @@ static void judge_life(struct testbed *bed, const struct kernel_timers_settings 
     kernel_timers_accept(&plan, settings);
     kernel_timers_accept(&host, &own);
     testbed_check_integer(bed, "syn_acks", (int64_t)plan.sent_count, (int64_t)seen);
-    for (size_t i = 0; i < plan.sent_count; i++)
-        testbed_timing(bed, arena_printf(bed->arena, "SYN,ACK %zu", i + 1), plan.sent_ns[i],
-                       i < seen ? seen_ns[i] - seen_ns[0] : RESULT_UNKNOWN,
-                       i < host.sent_count ? host.sent_ns[i] : RESULT_UNKNOWN);
+    testbed_timings(bed, "SYN,ACK", &plan, &host, 0, seen_ns, seen);
     int64_t life_ns = seen ? gone_ns - seen_ns[0] : RESULT_UNKNOWN;
     int64_t latest_ns = kernel_timers_latest_ns(settings, plan.failed_ns) + LOAD_NS;
     testbed_timing(bed, "forgotten", plan.failed_ns, life_ns, host.failed_ns);

@@ -271,10 +271,8 @@ static void play_mode(struct testbed *bed, size_t index)
     struct herd_count count = {0};
 
     if (!backlog_gave_up(bed)) {
-        struct act_reply started = DO(server, ACT_CALL, .function = do_start, .number = (int)index,
-                                      .port = (uint16_t)(TESTBED_PORT + index));
-        if (started.rc)
-            testbed_fail(bed, "the waiting processes: %s", act_rc_name(started.rc, "0"));
+        MUST(bed, "the waiting processes", server, ACT_CALL, .function = do_start,
+             .number = (int)index, .port = (uint16_t)(TESTBED_PORT + index));
         settle(bed, 0, 0, &count);
         for (int k = 0; k < CONNECTIONS && !backlog_gave_up(bed); k++)
             connect_one(bed, index, k, &count);

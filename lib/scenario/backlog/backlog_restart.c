@@ -128,10 +128,8 @@ static void replace(struct testbed *bed, const struct way *way, uint16_t port, i
         *out = act_rc_name(DO(testbed_client(bed), ACT_CONNECT, .slot = meanwhile, .port = port).rc,
                            "connected");
     }
-    struct act_reply started = DO(server, ACT_CALL, .function = do_start, .port = port,
-                                  .flags = (way->flags & BESIDE) != 0);
-    if (started.rc)
-        testbed_fail(bed, "the new server did not start");
+    MUST(bed, "the new server did not start", server, ACT_CALL, .function = do_start, .port = port,
+         .flags = (way->flags & BESIDE) != 0);
     if (way->flags & DRAIN)
         DO(server, ACT_CALL, .function = do_drain);
     if (!(way->flags & GAP))

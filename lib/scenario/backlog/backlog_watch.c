@@ -89,14 +89,8 @@ static struct backlog_survey survey(struct testbed *bed, enum lab_host host, uin
                                     bool count)
 {
     struct backlog_survey seen = {0};
-    struct act_reply reply = DO(testbed_watcher(bed, host), ACT_CALL, .function = do_survey,
-                                .port = port, .flags = count);
 
-    if (reply.rc && !testbed_failed(bed))
-        testbed_fail(bed, "looking at the sockets of the %s: %s", lab_host_name(host),
-                     act_rc_name(reply.rc, "0"));
-    if (!reply.rc)
-        memcpy(&seen, reply.data, sizeof seen);
+    LOOK(bed, host, "the sockets", &seen, do_survey, .port = port, .flags = count);
     return seen;
 }
 

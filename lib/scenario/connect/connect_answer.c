@@ -59,10 +59,7 @@ void connect_check_schedule(struct testbed *bed, const struct connect_attempt *a
     size_t seen = testbed_times(bed, "syn", LAB_FROM_CLIENT, seen_ns, KERNEL_TIMERS_SENT_MAX);
 
     testbed_check_integer(bed, "syns", (int64_t)plan->sent_count, (int64_t)seen);
-    for (size_t i = 0; i < plan->sent_count && i < KERNEL_TIMERS_SENT_MAX; i++)
-        testbed_timing(bed, arena_printf(bed->arena, "SYN %zu", i + 1), plan->sent_ns[i],
-                       i < seen ? seen_ns[i] - seen_ns[0] : RESULT_UNKNOWN,
-                       i < host->sent_count ? host->sent_ns[i] : RESULT_UNKNOWN);
+    testbed_timings(bed, "SYN", plan, host, 0, seen_ns, seen);
     testbed_timing(bed, "connect fails", plan->failed_ns, connect_took_ns(&attempt->connect),
                    host->failed_ns);
     connect_check_took(bed, attempt, plan->failed_ns);

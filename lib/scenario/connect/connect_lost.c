@@ -70,10 +70,7 @@ static int64_t check_synacks(struct testbed *bed, const struct synack_plan *plan
 
     testbed_check_integer(bed, "synacks", 2, (int64_t)seen);
     testbed_check_time(bed, "second_synack_ns", &plan->settings, timers->sent_ns[1], between_ns);
-    for (size_t i = 1; i < timers->sent_count; i++)
-        testbed_timing(bed, arena_printf(bed->arena, "SYN,ACK %zu", i + 1), timers->sent_ns[i],
-                       i == 1 ? between_ns : RESULT_UNKNOWN,
-                       i < host->sent_count ? host->sent_ns[i] : RESULT_UNKNOWN);
+    testbed_timings(bed, "SYN,ACK", timers, host, 1, seen_ns, seen < 2 ? seen : 2);
     testbed_timing(bed, "the server forgets the request", timers->failed_ns, RESULT_UNKNOWN,
                    host->failed_ns);
     return seen > 1 ? seen_ns[1] : RESULT_UNKNOWN;
@@ -126,18 +123,6 @@ static void check_with_data(struct testbed *bed)
           .timeout_ns = 4 * NS_PER_SEC);
 }
 
-static size_t synacks_of(const struct testbed *bed, uint32_t number)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < bed->event_count; i++) {
-        const struct trace_event *event = &bed->events[i];
-        count += event->kind == TRACE_SEGMENT && event->connection == number &&
-                 !event->segment.from_client && (event->segment.flags & 0x12) == 0x12;
-    }
-    return count;
-}
-
 static void play_last_ack_lost(struct testbed *bed)
 {
     struct synack_plan plan = plan_synacks(bed);
@@ -157,7 +142,8 @@ static void play_last_ack_lost(struct testbed *bed)
                        seen && connect.returned_ns - bed->started_mono_ns < second_ns);
     testbed_check_bool(bed, "accept_after_it", true,
                        seen && accept.returned_ns - bed->started_mono_ns > second_ns);
-    testbed_check_integer(bed, "synacks_when_data_comes", 1, (int64_t)synacks_of(bed, 2));
+    testbed_check_integer(bed, "synacks_when_data_comes", 1,
+                          testbed_count(bed, 2, "syn-ack", LAB_FROM_SERVER));
 }
 
 const struct scenario connect_last_ack_lost = {
@@ -192,8 +178,8 @@ static void play_synack_late(struct testbed *bed)
     /* The answers to the copies have come when the acknowledgement of this data has. */
     DO(client, ACT_WRITE, .bytes = 10);
     DO(server, ACT_READ_ALL, .slot = 1, .bytes = 10);
-    testbed_check_integer(bed, "further_connections", 0,
-                          DO(server, ACT_POLL, .number = POLLIN, .timeout_ns = 0).rc);
+    CHECK_NUMBER(bed, "further_connections", 0, server, ACT_POLL, .number = POLLIN,
+                 .timeout_ns = 0);
     testbed_check_range(bed, "challenge_acks", 1, 2,
                         testbed_counter(bed, LAB_CLIENT, "TcpExt TCPChallengeACK"));
     testbed_expect_count(bed, "syns", "syn", LAB_FROM_CLIENT, 2);

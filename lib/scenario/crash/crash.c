@@ -74,27 +74,16 @@ struct crash crash_connected(struct testbed *bed)
 void crash_connect(struct testbed *bed, struct agent *client, int client_slot, struct agent *server,
                    int server_slot, uint16_t port)
 {
-    struct act_reply reply =
-        DO(server, ACT_LISTEN, .slot = server_slot + 100, .port = port, .number = 16);
-
-    if (!reply.rc)
-        reply = DO(client, ACT_CONNECT, .slot = client_slot, .port = port);
-    if (!reply.rc)
-        reply = DO(server, ACT_ACCEPT, .slot = server_slot + 100, .other = server_slot,
-                   .timeout_ns = TESTBED_LIMIT_NS);
-    if (reply.rc)
-        testbed_fail(bed, "cannot connect to port %u: %s", port, act_rc_name(reply.rc, "0"));
+    MUST(bed, "the server cannot listen", server, ACT_LISTEN, .slot = server_slot + 100,
+         .port = port, .number = 16);
+    testbed_connect(bed, client, client_slot, port, server, server_slot + 100, server_slot);
 }
 
 struct agent *crash_another_client(struct crash *crash, int server_slot)
 {
     struct agent *client = testbed_agent(crash->bed, LAB_CLIENT);
-    struct act_reply reply = DO(client, ACT_CONNECT, .port = TESTBED_PORT);
 
-    if (!reply.rc)
-        reply = DO(crash->server, ACT_ACCEPT, .other = server_slot, .timeout_ns = TESTBED_LIMIT_NS);
-    if (reply.rc)
-        testbed_fail(crash->bed, "cannot connect another client: %s", act_rc_name(reply.rc, "0"));
+    testbed_connect(crash->bed, client, 0, TESTBED_PORT, crash->server, 0, server_slot);
     return client;
 }
 

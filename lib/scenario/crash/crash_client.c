@@ -12,9 +12,7 @@ static void connect_and_die(struct crash *crash, int64_t bytes)
     struct agent *client = testbed_agent(crash->bed, LAB_CLIENT);
 
     DO(client, ACT_OPTION, .text = "SO_LINGER=0");
-    struct act_reply reply = DO(client, ACT_CONNECT, .port = TESTBED_PORT);
-    if (reply.rc)
-        testbed_fail(crash->bed, "the client cannot connect: %s", act_rc_name(reply.rc, "0"));
+    MUST(crash->bed, "the client cannot connect", client, ACT_CONNECT, .port = TESTBED_PORT);
     if (bytes) {
         DO(client, ACT_WRITE, .bytes = bytes);
         testbed_wait(crash->bed, "delivered c>s:data");

@@ -77,14 +77,6 @@ static void client_writes(struct crash *crash, struct pair *pair)
     wait_for_pair(crash->bed, CLIENT_WRITES, pair, 0, 0);
 }
 
-static int64_t own_seconds_ns(const char *path)
-{
-    cleanup(file) FILE *file = fopen(path, "re");
-    long long seconds;
-
-    return file && fscanf(file, "%lld", &seconds) == 1 ? seconds * NS_PER_SEC : RESULT_UNKNOWN;
-}
-
 /* The kernel forgets a FIN-WAIT-2 that no process owns; the client is not told. */
 static void server_had_died(struct crash *crash, struct pair *pair)
 {
@@ -95,7 +87,7 @@ static void server_had_died(struct crash *crash, struct pair *pair)
     testbed_check_range(bed, "fin_wait_2_ns", FIN_WAIT_2_NS - 10 * NS_PER_MS,
                         FIN_WAIT_2_NS + 2 * NS_PER_SEC, took_ns);
     testbed_timing(bed, "the end of FIN-WAIT-2 without an owner", FIN_WAIT_2_NS, took_ns,
-                   own_seconds_ns("/proc/sys/net/ipv4/tcp_fin_timeout"));
+                   testbed_own_seconds_ns("tcp_fin_timeout"));
     CRASH_CALL(crash, "close_at_last", "0", crash->client, ACT_CLOSE, .slot = SERVER_HAD_DIED);
     wait_for_pair(bed, SERVER_HAD_DIED, pair, 0, 0);
 }

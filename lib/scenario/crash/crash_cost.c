@@ -112,11 +112,7 @@ static void connect_clients(struct testbed *bed)
 
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
     for (int i = 0; i < 2 * EACH; i++) {
-        struct act_reply reply = DO(client, ACT_CONNECT, .slot = i, .port = TESTBED_PORT);
-        if (!reply.rc)
-            reply = DO(server, ACT_ACCEPT, .other = 1 + i, .timeout_ns = TESTBED_LIMIT_NS);
-        if (reply.rc)
-            testbed_fail(bed, "a client cannot connect: %s", act_rc_name(reply.rc, "0"));
+        testbed_connect(bed, client, i, TESTBED_PORT, server, 0, 1 + i);
         if (i % 2 == 0)
             continue;
         DO(server, ACT_OPTION, .slot = 1 + i, .text = "SO_KEEPALIVE=on");

@@ -63,13 +63,21 @@ static int64_t read_file(const char *path, char *out, size_t size)
     return len < 0 ? -errno : (int64_t)used;
 }
 
+int64_t agent_self_read_setting(const char *name, char *out, size_t size_bytes)
+{
+    char path[160];
+
+    snprintf(path, sizeof path, "/proc/sys/net/%s%s", strchr(name, '/') ? "" : "ipv4/", name);
+    int64_t len = read_file(path, out, size_bytes);
+    if (len > 0)
+        out[strcspn(out, "\n")] = '\0';
+    return len;
+}
+
 AGENT_CALL(agent_self_setting)
 {
-    char path[ACT_WORDS_MAX + 32];
+    int64_t rc = agent_self_read_setting(act->text, reply->text, sizeof reply->text);
 
-    snprintf(path, sizeof path, "/proc/sys/net/%s%s", strchr(act->text, '/') ? "" : "ipv4/",
-             act->text);
-    int64_t rc = read_file(path, reply->text, sizeof reply->text);
     return rc < 0 ? rc : strtoll(reply->text, NULL, 10);
 }
 

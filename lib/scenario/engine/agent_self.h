@@ -43,6 +43,9 @@ int64_t agent_self_prepare(struct agent_self *self, int fd);
 int agent_self_sockets(const struct sock_diag_filter *filter,
                        int (*each)(void *context, const struct sock_diag_entry *entry),
                        void *context);
+/* A setting of this process's network namespace ("tcp_syn_retries", "core/somaxconn") as its text.
+ * Returns its length or a negative errno. */
+int64_t agent_self_read_setting(const char *name, char *out, size_t size_bytes);
 /* What is asked of the host itself (agent_host.c). */
 AGENT_CALL(agent_self_settings);
 AGENT_CALL(agent_self_setting);

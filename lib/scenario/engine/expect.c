@@ -100,6 +100,15 @@ struct act_reply testbed_check_act(struct testbed *bed, const char *key, const c
     return reply;
 }
 
+struct act_reply testbed_check_number(struct testbed *bed, const char *key, int64_t expected,
+                                      struct agent *agent, const struct act *act)
+{
+    struct act_reply reply = agent_do(agent, act);
+
+    testbed_check_integer(bed, key, expected, reply.rc);
+    return reply;
+}
+
 void testbed_check_state(struct testbed *bed, const char *key, int expected, int observed)
 {
     testbed_check_text(bed, key, testbed_state_name(expected), testbed_state_name(observed));
@@ -233,8 +242,8 @@ void testbed_any_exchange(struct testbed *bed)
     bed->any_exchange = true;
 }
 
-size_t testbed_times(const struct testbed *bed, const char *word, enum lab_direction direction,
-                     int64_t *out_ns, size_t max)
+static size_t times_of(const struct testbed *bed, int64_t connection, const char *word,
+                       enum lab_direction direction, int64_t *out_ns, size_t max)
 {
     enum flag_word what = flag_word_of(word);
     size_t count = 0;
@@ -242,8 +251,8 @@ size_t testbed_times(const struct testbed *bed, const char *word, enum lab_direc
     for (size_t i = 0; i < bed->event_count; i++) {
         const struct trace_event *event = &bed->events[i];
         const struct trace_segment *segment = &event->segment;
-        if (event->kind != TRACE_SEGMENT || segment->protocol != TRACE_TCP || !bed->subject ||
-            event->connection != (uint32_t)bed->subject->number ||
+        if (event->kind != TRACE_SEGMENT || segment->protocol != TRACE_TCP ||
+            event->connection != (uint32_t)connection ||
             (direction == LAB_FROM_CLIENT && !segment->from_client) ||
             (direction == LAB_FROM_SERVER && segment->from_client) ||
             !flag_word_matches(what, true, segment->flags, segment->payload_bytes))
@@ -253,6 +262,18 @@ size_t testbed_times(const struct testbed *bed, const char *word, enum lab_direc
         count++;
     }
     return count;
+}
+
+size_t testbed_times(const struct testbed *bed, const char *word, enum lab_direction direction,
+                     int64_t *out_ns, size_t max)
+{
+    return bed->subject ? times_of(bed, bed->subject->number, word, direction, out_ns, max) : 0;
+}
+
+int64_t testbed_count(const struct testbed *bed, int64_t connection, const char *word,
+                      enum lab_direction direction)
+{
+    return (int64_t)times_of(bed, connection, word, direction, NULL, 0);
 }
 
 /* ---- Lists ---- */
@@ -269,6 +290,16 @@ void testbed_timing(struct testbed *bed, const char *what, int64_t predicted_ns,
     result->timings = timings;
     timings[result->timing_count++] =
         (struct result_timing){arena_copy(bed->arena, what), predicted_ns, measured_ns, host_ns};
+}
+
+void testbed_timings(struct testbed *bed, const char *what, const struct kernel_timers *plan,
+                     const struct kernel_timers *host, size_t first, const int64_t *seen_ns,
+                     size_t seen)
+{
+    for (size_t i = first; i < plan->sent_count && i < KERNEL_TIMERS_SENT_MAX; i++)
+        testbed_timing(bed, arena_printf(bed->arena, "%s %zu", what, i + 1), plan->sent_ns[i],
+                       i < seen ? seen_ns[i] - seen_ns[0] : RESULT_UNKNOWN,
+                       i < host->sent_count ? host->sent_ns[i] : RESULT_UNKNOWN);
 }
 
 struct result_table *testbed_table(struct testbed *bed, const char *name, const char *title)

@@ -1,13 +1,10 @@
 /* One scenario, once: the lab with its settings and the user's faults, the script, the verdict. */
-#include "base/cleanup.h"
 #include "scenario/engine/agent_self.h"
 #include "scenario/engine/host_stall.h"
 #include "scenario/engine/testbed_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TRACE_EVENTS (1u << 17)
 #define SYSCTLS_MAX  48
@@ -37,17 +34,9 @@ const char *scenario_pcap_path(struct arena *arena, const struct scenario_reques
 /* This host's own value of a timer, for --real-time; NULL where it cannot be read. */
 static const char *own_value(struct arena *arena, const char *name)
 {
-    char path[160], text[128];
-    bool slashes = strchr(name, '/');
+    char text[128];
 
-    snprintf(path, sizeof path, "/proc/sys/net/%s%s", slashes ? "" : "ipv4/", name);
-    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (len <= 0)
-        return NULL;
-    text[len] = '\0';
-    text[strcspn(text, "\n")] = '\0';
-    return arena_copy(arena, text);
+    return agent_self_read_setting(name, text, sizeof text) > 0 ? arena_copy(arena, text) : NULL;
 }
 
 static int add_sysctls(struct testbed *bed, enum lab_host host)

@@ -3,10 +3,12 @@
 
 #include "base/wait.h"
 #include "scenario/engine/agent_internal.h"
+#include "scenario/engine/agent_self.h"
 #include "scenario/engine/testbed_internal.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- The wire ---- */
@@ -182,6 +184,26 @@ int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *nam
     return reply.rc;
 }
 
+int64_t testbed_own_seconds_ns(const char *name)
+{
+    char text[128];
+
+    return agent_self_read_setting(name, text, sizeof text) > 0
+               ? strtoll(text, NULL, 10) * NS_PER_SEC
+               : RESULT_UNKNOWN;
+}
+
+void testbed_look(struct testbed *bed, enum lab_host host, const char *what, const struct act *act,
+                  void *out, size_t size_bytes)
+{
+    struct act_reply reply = agent_do(testbed_watcher(bed, host), act);
+
+    if (reply.rc >= 0)
+        memcpy(out, reply.data, size_bytes);
+    else
+        testbed_fail(bed, "%s of the %s: %s", what, lab_host_name(host), strerror((int)-reply.rc));
+}
+
 int64_t testbed_counter(struct testbed *bed, enum lab_host host, const char *name)
 {
     struct act act = {.verb = ACT_COUNTER};
@@ -225,20 +247,30 @@ const char *testbed_state_name(int state)
 
 /* ---- Common beginnings ---- */
 
+struct act_reply testbed_must(struct testbed *bed, const char *failure, struct agent *agent,
+                              const struct act *act)
+{
+    struct act_reply reply = agent_do(agent, act);
+
+    if (reply.rc)
+        testbed_fail(bed, "%s: %s", failure, act_rc_name(reply.rc, "0"));
+    return reply;
+}
+
+void testbed_connect(struct testbed *bed, struct agent *client, int slot, uint16_t port,
+                     struct agent *server, int listener, int other)
+{
+    MUST(bed, "the client cannot connect", client, ACT_CONNECT, .slot = slot, .port = port);
+    MUST(bed, "the server cannot accept", server, ACT_ACCEPT, .slot = listener, .other = other,
+         .timeout_ns = TESTBED_LIMIT_NS);
+}
+
 void testbed_connected(struct testbed *bed)
 {
     struct agent *client = testbed_client(bed), *server = testbed_server(bed);
-    struct act_reply listened = DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
 
-    if (listened.rc)
-        testbed_fail(bed, "the server cannot listen: %s", act_rc_name(listened.rc, "0"));
-    struct act_reply connected = DO(client, ACT_CONNECT, .port = TESTBED_PORT);
-    if (connected.rc)
-        testbed_fail(bed, "the client cannot connect: %s", act_rc_name(connected.rc, "0"));
-    struct act_reply accepted =
-        DO(server, ACT_ACCEPT, .slot = 0, .other = 1, .timeout_ns = TESTBED_LIMIT_NS);
-    if (accepted.rc)
-        testbed_fail(bed, "the server cannot accept: %s", act_rc_name(accepted.rc, "0"));
+    MUST(bed, "the server cannot listen", server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
+    testbed_connect(bed, client, 0, TESTBED_PORT, server, 0, 1);
 }
 
 void testbed_subject(struct testbed *bed, uint32_t number)

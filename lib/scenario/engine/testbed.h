@@ -80,6 +80,17 @@ struct agent *testbed_watcher(struct testbed *bed, enum lab_host host);
 /* A further one. */
 struct agent *testbed_agent(struct testbed *bed, enum lab_host host);
 
+/* Does an act that the scenario is not about: a failure of the testbed, with what could not be
+ * done, if it fails. MUST(bed, "the server cannot listen", server, ACT_LISTEN, .port = port) */
+struct act_reply testbed_must(struct testbed *bed, const char *failure, struct agent *agent,
+                              const struct act *act);
+#define MUST(bed, failure, agent, what, ...)                                                       \
+    testbed_must(bed, failure, agent, &(struct act){.verb = (what), ##__VA_ARGS__})
+
+/* The client connects its slot to the port of the server's listener, which accepts into the other
+ * slot. */
+void testbed_connect(struct testbed *bed, struct agent *client, int slot, uint16_t port,
+                     struct agent *server, int listener, int other);
 /* The server listens on TESTBED_PORT (slot 0), the client connects (slot 0), the server accepts
  * (slot 1). Afterwards both are ESTABLISHED and nothing is under way. */
 void testbed_connected(struct testbed *bed);
@@ -118,6 +129,16 @@ void testbed_pass(struct testbed *bed, int64_t ns);
 struct kernel_timers_settings testbed_settings(struct testbed *bed, enum lab_host host);
 /* One setting of a host as a number; a failure where there is none. */
 int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *name);
+/* One of this machine's own, outside the lab, in seconds; RESULT_UNKNOWN where it has none. */
+int64_t testbed_own_seconds_ns(const char *name);
+/* Calls a function in the watcher of a host, and copies its answer to *out (size_bytes of
+ * reply.data); a failure, with what was looked at, where it returns an errno. */
+void testbed_look(struct testbed *bed, enum lab_host host, const char *what, const struct act *act,
+                  void *out, size_t size_bytes);
+#define LOOK(bed, host, what, out, function_, ...)                                                 \
+    testbed_look(bed, host, what,                                                                  \
+                 &(struct act){.verb = ACT_CALL, .function = (function_), ##__VA_ARGS__}, out,     \
+                 sizeof *(out))
 /* A counter of a host: "TcpExt ListenDrops". */
 int64_t testbed_counter(struct testbed *bed, enum lab_host host, const char *name);
 /* A socket of the host as sock_diag sees it now: state, or 0 when there is none. Ports as seen from
@@ -132,18 +153,11 @@ bool testbed_wait_socket(struct testbed *bed, enum lab_host host, uint16_t local
 
 /* Fields of a result, as many as there are: testbed_observe(bed, TEXT("ended_by", how),
  * INTEGER("syns", 3), BOOL("resets", false)). A text may be NULL, an integer RESULT_UNKNOWN. */
-#define TEXT(key_, value)                                                                          \
-    {                                                                                              \
-        .key = (key_), .kind = RESULT_TEXT, .text = (value)                                        \
-    }
-#define INTEGER(key_, value)                                                                       \
-    {                                                                                              \
-        .key = (key_), .kind = RESULT_INTEGER, .integer = (value)                                  \
-    }
-#define BOOL(key_, value)                                                                          \
-    {                                                                                              \
-        .key = (key_), .kind = RESULT_BOOL, .flag = (value)                                        \
-    }
+#define FIELD(key_, kind_, member, value)                                                          \
+    ((struct result_value){.key = (key_), .kind = (kind_), .member = (value)})
+#define TEXT(key, value)          FIELD(key, RESULT_TEXT, text, value)
+#define INTEGER(key, value)       FIELD(key, RESULT_INTEGER, integer, value)
+#define BOOL(key, value)          FIELD(key, RESULT_BOOL, flag, value)
 #define TESTBED_FIELDS(...)       ((const struct result_value[]){__VA_ARGS__, {0}})
 #define testbed_observe(bed, ...) testbed_observe_fields(bed, TESTBED_FIELDS(__VA_ARGS__))
 void testbed_observe_fields(struct testbed *bed, const struct result_value *fields);
@@ -176,6 +190,11 @@ struct act_reply testbed_check_act(struct testbed *bed, const char *key, const c
                                    struct agent *agent, const struct act *act);
 #define CHECK(bed, key, expected, agent, what, ...)                                                \
     testbed_check_act(bed, key, expected, agent, &(struct act){.verb = (what), ##__VA_ARGS__})
+/* The same for an act that returns a number, of bytes or of what it has counted. */
+struct act_reply testbed_check_number(struct testbed *bed, const char *key, int64_t expected,
+                                      struct agent *agent, const struct act *act);
+#define CHECK_NUMBER(bed, key, expected, agent, what, ...)                                         \
+    testbed_check_number(bed, key, expected, agent, &(struct act){.verb = (what), ##__VA_ARGS__})
 /* States as testbed_socket_of() gives them. */
 void testbed_check_state(struct testbed *bed, const char *key, int expected, int observed);
 
@@ -222,10 +241,19 @@ void testbed_subject(struct testbed *bed, uint32_t number);
  * most `max` are written. */
 size_t testbed_times(const struct testbed *bed, const char *word, enum lab_direction direction,
                      int64_t *out_ns, size_t max);
+/* How many there are of another connection, by its number. */
+int64_t testbed_count(const struct testbed *bed, int64_t connection, const char *word,
+                      enum lab_direction direction);
 
 /* A row of "predicted, measured, on this host". */
 void testbed_timing(struct testbed *bed, const char *what, int64_t predicted_ns,
                     int64_t measured_ns, int64_t host_ns);
+
+/* The same for each transmission of a plan from `first` (0: all) on: "SYN 1" …; when they were
+ * seen, and the plan by this machine's own settings. */
+void testbed_timings(struct testbed *bed, const char *what, const struct kernel_timers *plan,
+                     const struct kernel_timers *host, size_t first, const int64_t *seen_ns,
+                     size_t seen);
 
 /* ---- Tables */
 

@@ -82,7 +82,9 @@ int linger_state(struct testbed *bed, enum lab_host host, uint16_t client_port, 
 void linger_wait_gone(struct linger_scene *s, int64_t limit_ns);
 /* As linger_state(), and checked: the socket must reach it. */
 void linger_check_state(struct linger_scene *s, const char *key, enum lab_host host, int expected);
-/* All that was at stake must have been delivered, and the peer have seen this end. */
+/* The server reads to the end, which the peer must have seen as this. */
+void linger_check_peer_sees(struct linger_scene *s, const char *peer_sees);
+/* The same; and all that was at stake must have been delivered. */
 void linger_check_delivered(struct linger_scene *s, const char *peer_sees);
 /* The TIME-WAIT of a host's socket must be as long as Linux makes it, less what has passed. */
 #define LINGER_TIME_WAIT_NS (60 * NS_PER_SEC) /* TCP_TIMEWAIT_LEN: compiled in */

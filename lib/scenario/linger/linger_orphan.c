@@ -77,7 +77,6 @@ static void play_unsent(struct testbed *bed)
     struct orphan orphan = leave_unsent(bed);
     struct linger_scene *s = &orphan.s;
 
-    s->end = linger_read(s->server, 1);
     linger_check_delivered(s, "EOF");
     linger_finish(s, TCP_TIME_WAIT);
     testbed_check_state(bed, "client_end", TCP_TIME_WAIT, s->client_end);
@@ -165,8 +164,7 @@ static void play_abandoned(struct testbed *bed)
     int64_t gone_ns = clock_mono_ns() - bed->started_mono_ns;
     testbed_check_state(bed, "client_end", 0, s->client_end);
     linger_check_state(s, "server_then", LAB_SERVER, TCP_ESTABLISHED);
-    s->end = linger_read(s->server, 1);
-    testbed_check_text(bed, "peer_sees", "ECONNRESET", linger_sees(&s->end));
+    linger_check_peer_sees(s, "ECONNRESET");
     testbed_check_range(bed, "lost_bytes", 1, s->bytes, s->bytes - s->end.bytes);
     testbed_observe(bed, INTEGER("delivered_bytes", s->end.bytes));
     s->server_end = linger_state(bed, LAB_SERVER, s->port, 0);
@@ -247,10 +245,7 @@ static void check_transmissions(struct testbed *bed, const struct dead_plan *pla
     testbed_observe(bed, INTEGER("transmissions", (int64_t)sent));
     linger_check_time(bed, "given_up_ns", &plan->settings, timers->failed_ns, took_ns);
     expect_schedule(bed, plan);
-    for (size_t i = 0; i < timers->sent_count && i < KERNEL_TIMERS_SENT_MAX; i++)
-        testbed_timing(bed, arena_printf(bed->arena, "transmission %zu", i + 1), timers->sent_ns[i],
-                       i < sent ? sent_ns[i] - sent_ns[0] : RESULT_UNKNOWN,
-                       i < host.sent_count ? host.sent_ns[i] : RESULT_UNKNOWN);
+    testbed_timings(bed, "transmission", timers, &host, 0, sent_ns, sent);
     testbed_timing(bed, "given up", timers->failed_ns, took_ns, host.failed_ns);
 }
 
@@ -271,8 +266,7 @@ static void play_dead(struct testbed *bed)
     testbed_restore(bed);
     s.server_end = linger_state(bed, LAB_SERVER, s.port, TCP_ESTABLISHED);
     testbed_check_state(bed, "server_then", TCP_ESTABLISHED, s.server_end);
-    s.end = linger_read(s.server, 1);
-    testbed_check_text(bed, "peer_sees", "nothing", linger_sees(&s.end));
+    linger_check_peer_sees(&s, "nothing");
     testbed_check_integer(bed, "delivered_bytes", 0, s.end.bytes);
     check_transmissions(bed, &plan, gone_ns);
     linger_summarize(&s, "at once", "nobody");
@@ -309,8 +303,7 @@ static void connect_more(struct linger_scene *s, struct fin_wait *of)
 {
     of[BY_SETTING].port = s->port;
     for (int i = 1; i < FIN_WAIT_SOCKETS; i++) {
-        DO(s->client, ACT_CONNECT, .slot = i, .port = TESTBED_PORT);
-        DO(s->server, ACT_ACCEPT, .other = i + 1, .timeout_ns = LINGER_PATIENCE_NS);
+        testbed_connect(s->bed, s->client, i, TESTBED_PORT, s->server, 0, i + 1);
         of[i].port = linger_port(s->client, i);
     }
 }
@@ -357,16 +350,6 @@ static void watch_them_go(struct testbed *bed, struct fin_wait *of, int64_t time
         of[i].end = client_socket(bed, of[i].port).state;
 }
 
-/* This machine's own, outside the lab. */
-static int64_t host_fin_timeout_ns(void)
-{
-    cleanup(file) FILE *file = fopen("/proc/sys/net/ipv4/tcp_fin_timeout", "re");
-    char text[32];
-
-    return file && fgets(text, sizeof text, file) ? strtoll(text, NULL, 10) * NS_PER_SEC
-                                                  : RESULT_UNKNOWN;
-}
-
 static void check_orphans(struct testbed *bed, const struct fin_wait *of, int64_t timeout_ns)
 {
     struct kernel_timers_settings settings = testbed_settings(bed, LAB_CLIENT);
@@ -380,7 +363,7 @@ static void check_orphans(struct testbed *bed, const struct fin_wait *of, int64_
     linger_check_time(bed, "with_tcp_linger2_ns", &settings, linger2_ns, of[BY_OPTION].gone_ns);
     testbed_check_state(bed, "with_an_owner", TCP_FIN_WAIT2, of[OWNED].end);
     testbed_timing(bed, "orphan, tcp_fin_timeout", timeout_ns, of[BY_SETTING].gone_ns,
-                   host_fin_timeout_ns());
+                   testbed_own_seconds_ns("tcp_fin_timeout"));
     testbed_timing(bed, "orphan, TCP_LINGER2 3 s", linger2_ns, of[BY_OPTION].gone_ns, linger2_ns);
 }
 
@@ -395,8 +378,7 @@ static void play_fin_wait(struct testbed *bed)
     watch_them_go(bed, of, timeout_ns);
     check_orphans(bed, of, timeout_ns);
     s.client_end = of[BY_SETTING].end;
-    s.end = linger_read(s.server, 1);
-    testbed_check_text(bed, "peer_sees", "EOF", linger_sees(&s.end));
+    linger_check_peer_sees(&s, "EOF");
     testbed_from_here(bed);
     DO(s.server, ACT_CLOSE, .slot = 1);
     testbed_check_bool(bed, "late_fin_meets_rst", true, linger_saw(&s, "c>s:rst"));

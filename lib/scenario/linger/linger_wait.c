@@ -18,8 +18,7 @@ static const struct scenario_setting wait_settings[] = {
 static uint16_t second_connection(struct linger_scene *s)
 {
     DO(s->client, ACT_OPTION, .slot = 1, .text = "SO_REUSEADDR=on");
-    DO(s->client, ACT_CONNECT, .slot = 1, .port = TESTBED_PORT);
-    DO(s->server, ACT_ACCEPT, .other = 2, .timeout_ns = LINGER_PATIENCE_NS);
+    testbed_connect(s->bed, s->client, 1, TESTBED_PORT, s->server, 0, 2);
     uint16_t port = linger_port(s->client, 1);
     DO(s->client, ACT_CLOSE, .slot = 1);
     linger_state(s->bed, LAB_CLIENT, port, TCP_FIN_WAIT2);

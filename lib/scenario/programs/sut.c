@@ -227,13 +227,8 @@ static AGENT_CALL(take_census)
 struct sut_census sut_census(struct testbed *bed, uint32_t inode)
 {
     struct sut_census census = {0};
-    struct act_reply reply = DO(testbed_watcher(bed, sut_request(bed)->host), ACT_CALL,
-                                .function = take_census, .bytes = inode);
 
-    if (!reply.rc)
-        memcpy(&census, reply.data, sizeof census);
-    else
-        testbed_fail(bed, "cannot count the processes: %s", strerror((int)-reply.rc));
+    LOOK(bed, sut_request(bed)->host, "the processes", &census, take_census, .bytes = inode);
     return census;
 }
 
@@ -332,18 +327,10 @@ static AGENT_CALL(take_sockets)
 struct sut_sockets sut_sockets(struct testbed *bed, uint16_t port)
 {
     enum lab_host host = sut_request(bed)->host;
-    struct act act = {.verb = ACT_CALL, .function = take_sockets};
     struct sut_sockets sockets = {0};
 
-    if (host == LAB_CLIENT)
-        act.number = port;
-    else
-        act.port = port;
-    struct act_reply reply = agent_do(testbed_watcher(bed, host), &act);
-    if (!reply.rc)
-        memcpy(&sockets, reply.data, sizeof sockets);
-    else
-        testbed_fail(bed, "sock_diag: %s", strerror((int)-reply.rc));
+    LOOK(bed, host, "sock_diag", &sockets, take_sockets, .port = host == LAB_CLIENT ? 0 : port,
+         .number = host == LAB_CLIENT ? port : 0);
     return sockets;
 }
 

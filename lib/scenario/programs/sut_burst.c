@@ -81,17 +81,11 @@ static AGENT_CALL(do_look)
 
 static void look(struct testbed *bed, struct sut_burst *burst)
 {
-    struct act_reply reply = DO(testbed_watcher(bed, LAB_SERVER), ACT_CALL, .function = do_look,
-                                .port = sut_request(bed)->port);
+    int64_t limit = burst->look.limit;
 
+    LOOK(bed, LAB_SERVER, "the listeners", &burst->look, do_look, .port = sut_request(bed)->port);
     if (testbed_failed(bed))
         return;
-    if (reply.rc) {
-        testbed_fail(bed, "sock_diag: %s", strerror((int)-reply.rc));
-        return;
-    }
-    int64_t limit = burst->look.limit;
-    memcpy(&burst->look, reply.data, sizeof burst->look);
     if (!burst->look.listeners) /* gone, as it may be before its process */
         burst->look.limit = limit;
     if (burst->look.queue > burst->queue_max)
