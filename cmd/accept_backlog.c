@@ -3,7 +3,6 @@
 #include "commands.h"
 #include "output.h"
 #include "scenario/backlog/backlog.h"
-#include "scenario/programs/sut_burst.h"
 #include "scenarios.h"
 #include "sut_options.h"
 

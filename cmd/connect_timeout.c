@@ -6,7 +6,7 @@
 #include "scenarios.h"
 
 #include "netkit/sock.h"
-#include "scenario/connect/connect_method.h"
+#include "scenario/connect/connect.h"
 #include <string.h>
 
 struct connect_options {

@@ -2,7 +2,6 @@
 #include "commands.h"
 #include "output.h"
 #include "scenario/crash/crash_matrix.h"
-#include "scenario/programs/sut_crash.h"
 #include "scenarios.h"
 #include "sut_options.h"
 

@@ -11,8 +11,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "diagnosis/verdict_thresholds.h"
-#include "scenario/programs/sut_close.h"
-#include "scenario/programs/sut_crash.h"
+#include "scenario/programs/sut.h"
 #include "scenario/scenario.h"
 #include <ctype.h>
 #include <errno.h>

@@ -3,7 +3,6 @@
 #include "commands.h"
 #include "output.h"
 #include "scenario/linger/linger.h"
-#include "scenario/programs/sut_close.h"
 #include "scenarios.h"
 #include "sut_options.h"
 

@@ -23,6 +23,12 @@ extern const struct scenario connect_simultaneous_open, connect_self_connect,
 /* connect_call.c: the call itself. */
 extern const struct scenario connect_interrupted, connect_reuse_after_failure, connect_nonblocking;
 
+/* scenario_request.own of connect-timeout: what --method selects for the scenario "blackhole";
+ * NULL: every method. */
+struct connect_methods {
+    uint32_t chosen; /* 1 << enum sock_connect_method each; 0: every method */
+};
+
 /* The settings that scenarios with unanswered SYNs pin: SYNs at 0, 1, 2 and 4 s, the end at 8 s;
  * and at 0 and 1 s, the end at 3 s, where no SYN should go unanswered. */
 extern const struct scenario_setting connect_few_retries[], connect_one_retry[];

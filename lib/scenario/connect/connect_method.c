@@ -5,8 +5,6 @@
  * which its SYNs are told from the others', and all run at once. A method is tried with a limit
  * below the kernel's own, and with one above it: that is how it is seen whether it can shorten the
  * wait, or lengthen it. */
-#include "scenario/connect/connect_method.h"
-
 #include "scenario/connect/connect.h"
 #include "scenario/engine/agent_self.h"
 #include <string.h>

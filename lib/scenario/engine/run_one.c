@@ -1,6 +1,7 @@
 /* One scenario, once: the lab with its settings and the user's faults, the script, the verdict. */
 #include "scenario/engine/agent_self.h"
 #include "scenario/engine/host_stall.h"
+#include "scenario/engine/lab_result.h"
 #include "scenario/engine/testbed_internal.h"
 
 #include <errno.h>
@@ -84,33 +85,7 @@ static int configure_lab(struct testbed *bed)
     return rc ? rc : add_sysctls(bed, LAB_SERVER);
 }
 
-/* ---- The user's faults ---- */
-
-static int add_faults(struct testbed *bed, int *numbers, struct error *error)
-{
-    const struct scenario_request *request = bed->request;
-
-    for (size_t i = 0; i < request->fault_count; i++) {
-        int rc = lab_fault_add(bed->lab, &request->faults[i].fault, error);
-        if (rc < 0)
-            return error_add(error, "%s", request->faults[i].text);
-        numbers[i] = rc;
-    }
-    return 0;
-}
-
-static void count_faults(struct testbed *bed, const int *numbers)
-{
-    const struct scenario_request *request = bed->request;
-    struct result_scenario *result = bed->result;
-
-    result->faults = arena_alloc(bed->arena, (request->fault_count + 1) * sizeof *result->faults);
-    for (size_t i = 0; result->faults && i < request->fault_count; i++) {
-        struct lab_fault_count count = lab_fault_count(bed->lab, numbers[i]);
-        result->faults[result->fault_count++] = (struct result_fault){
-            numbers[i], request->faults[i].text, (int64_t)count.matched, (int64_t)count.acted};
-    }
-}
+/* ---- The run ---- */
 
 static void copy_lab_notes(struct testbed *bed)
 {
@@ -124,8 +99,6 @@ static void copy_lab_notes(struct testbed *bed)
     bed->result->note_count = 1;
 }
 
-/* ---- The run ---- */
-
 static int open_lab(struct testbed *bed, struct error *error)
 {
     bed->fault_numbers = arena_alloc(bed->arena, (bed->request->fault_count + 1) * sizeof(int));
@@ -134,7 +107,9 @@ static int open_lab(struct testbed *bed, struct error *error)
     if (rc)
         return error_sys(error, -rc, "the lab's settings");
     rc = lab_open(&bed->config, &bed->lab, error);
-    return rc ? rc : add_faults(bed, bed->fault_numbers, error);
+    return rc ? rc
+              : lab_result_add_faults(bed->lab, bed->request->faults, bed->request->fault_count,
+                                      bed->fault_numbers, error);
 }
 
 void testbed_finish(struct testbed *bed)
@@ -143,7 +118,10 @@ void testbed_finish(struct testbed *bed)
         return;
     bed->finished = true;
     if (bed->lab) {
-        count_faults(bed, bed->fault_numbers);
+        const struct scenario_request *request = bed->request;
+        bed->result->faults = lab_result_faults(bed->lab, request->faults, request->fault_count,
+                                                bed->fault_numbers, bed->arena);
+        bed->result->fault_count = bed->result->faults ? request->fault_count : 0;
         copy_lab_notes(bed);
     }
     lab_close(bed->lab, &bed->stats);

@@ -1,5 +1,6 @@
 /* From what happened on the testbed to the result: the exchange, the calls, the comparison. */
 #include "scenario/engine/host_stall.h"
+#include "scenario/engine/lab_result.h"
 #include "scenario/engine/syscall_recorder.h"
 #include "scenario/engine/testbed_internal.h"
 
@@ -232,12 +233,7 @@ void testbed_conclude(struct testbed *bed)
     const struct lab_stats *stats = &bed->stats;
 
     testbed_observe_trace(bed);
-    result->wire = (struct result_wire){.seen = (int64_t)stats->seen,
-                                        .delivered = (int64_t)stats->delivered,
-                                        .dropped = (int64_t)stats->dropped,
-                                        .answered = (int64_t)stats->answered,
-                                        .lost = (int64_t)stats->lost,
-                                        .late_max_ns = stats->late_max_ns};
+    result->wire = lab_result_wire(stats);
     judge(bed, stats);
     result->events = bed->events;
     result->event_count = bed->event_count;

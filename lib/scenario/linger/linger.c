@@ -93,6 +93,7 @@ bool linger_saw(const struct linger_scene *s, const char *condition)
 
 void linger_write(struct linger_scene *s)
 {
+    testbed_from_here(s->bed);
     MUST(s->bed, "the client cannot write", s->client, ACT_WRITE_ALL, .bytes = s->bytes);
     linger_saw(s, s->hold ? "s>c:ack" : "delivered s>c:ack");
 }

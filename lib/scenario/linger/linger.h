@@ -62,8 +62,8 @@ struct linger_scene linger_begin(struct testbed *bed, int64_t bytes);
 /* From now on the wire holds the server's bare ACKs; linger_release() lets them go, and others. */
 void linger_hold(struct linger_scene *s);
 void linger_release(struct linger_scene *s);
-/* The client writes what is at stake; it has arrived at the server when this returns, as far as it
- * could be sent. */
+/* The client writes what is at stake, and conditions count from here; it has arrived at the server
+ * when this returns, as far as it could be sent. */
 void linger_write(struct linger_scene *s);
 /* Waits until a condition holds, as testbed_saw() does; without a lab it does not wait. */
 bool linger_saw(const struct linger_scene *s, const char *condition);

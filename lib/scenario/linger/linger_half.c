@@ -144,7 +144,6 @@ static void play_half(struct testbed *bed)
 {
     struct linger_scene s = linger_begin(bed, linger_bytes(bed, LINGER_BYTES));
 
-    testbed_from_here(bed);
     linger_write(&s);
     CHECK(bed, "shutdown", "0", s.client, ACT_SHUTDOWN, .number = SHUT_WR);
     linger_check_delivered(&s, "EOF");

@@ -7,7 +7,6 @@ static void play_know(struct testbed *bed)
     bool answers = bed->scenario == &linger_application_ack;
     struct linger_scene s = linger_begin(bed, linger_bytes(bed, LINGER_BYTES));
 
-    testbed_from_here(bed);
     linger_write(&s);
     if (!answers)
         DO(s.client, ACT_SHUTDOWN, .number = SHUT_WR);

@@ -72,7 +72,6 @@ static void play_wait(struct testbed *bed)
 {
     struct linger_scene s = linger_begin(bed, linger_bytes(bed, LINGER_BYTES));
 
-    testbed_from_here(bed);
     linger_write(&s);
     struct act_reply call = DO(s.client, ACT_CLOSE);
     s.end = linger_read(s.server, 1);
@@ -125,7 +124,6 @@ static void play_reopened(struct testbed *bed)
 {
     struct linger_scene s = linger_begin(bed, linger_bytes(bed, LINGER_BYTES));
 
-    testbed_from_here(bed);
     linger_write(&s);
     linger_read_bytes(&s);
     testbed_check_integer(bed, "delivered_bytes", s.bytes, s.end.bytes);
@@ -160,7 +158,6 @@ static void play_simultaneous(struct testbed *bed)
 {
     struct linger_scene s = linger_begin(bed, linger_bytes(bed, LINGER_BYTES));
 
-    testbed_from_here(bed);
     linger_write(&s);
     linger_read_bytes(&s);
     testbed_check_integer(bed, "delivered_bytes", s.bytes, s.end.bytes);

@@ -1,6 +1,7 @@
 #include "scenario/programs/programs.h"
 
 #include "base/clock.h"
+#include "scenario/engine/lab_result.h"
 #include "scenario/programs/programs_report.h"
 #include <errno.h>
 #include <poll.h>
@@ -31,19 +32,6 @@ static bool is_interrupted(const struct programs_run *run)
 }
 
 /* ---- Starting ---- */
-
-static int add_faults(struct programs_run *run, struct error *error)
-{
-    for (size_t i = 0; i < run->plan->fault_count; i++) {
-        int rc = lab_fault_add(run->lab, &run->plan->faults[i].fault, error);
-        if (rc < 0) {
-            run->out->bad_fault = true;
-            return error_add(error, "%s", run->plan->faults[i].text);
-        }
-        run->fault_numbers[i] = rc;
-    }
-    return 0;
-}
 
 static int start(struct programs_run *run, enum lab_host host, struct error *error)
 {
@@ -203,8 +191,10 @@ static int shell_status(const struct programs_member *member)
 static int run_programs(struct programs_run *run, struct error *error)
 {
     enum programs_end *end = &run->out->end;
-    int rc = add_faults(run, error);
+    int rc = lab_result_add_faults(run->lab, run->plan->faults, run->plan->fault_count,
+                                   run->fault_numbers, error);
 
+    run->out->bad_fault = rc != 0;
     if (!rc && run->plan->command[LAB_SERVER])
         rc = start(run, LAB_SERVER, error);
     if (!rc && run->plan->command[LAB_CLIENT])
@@ -250,7 +240,8 @@ int programs_run(const struct programs_plan *plan, struct report *report,
     if (!rc) {
         stop(&run);
         out->status = shell_status(&run.member[run.main_host]);
-        programs_count_faults(&run);
+        run.faults = lab_result_faults(run.lab, plan->faults, plan->fault_count, run.fault_numbers,
+                                       &report->arena);
     }
     if (run.lab)
         run.notes = arena_copy(&report->arena, lab_notes(run.lab));

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "diagnosis/exchange.h"
+#include "scenario/engine/lab_result.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -12,20 +13,6 @@
 /* A sender takes the silence of an idle link for a loss from some 10 ms on (its tail-loss probe),
  * and on a link of some length no sooner than from 200 ms on. */
 #define LATE_NS (50 * NS_PER_MS)
-
-void programs_count_faults(struct programs_run *run)
-{
-    size_t count = run->plan->fault_count;
-
-    run->faults = arena_alloc(&run->report->arena, (count + 1) * sizeof *run->faults);
-    for (size_t i = 0; run->faults && i < count; i++) {
-        struct lab_fault_count done = lab_fault_count(run->lab, run->fault_numbers[i]);
-        run->faults[i] = (struct result_fault){.number = run->fault_numbers[i],
-                                               .text = run->plan->faults[i].text,
-                                               .matched = (int64_t)done.matched,
-                                               .acted = (int64_t)done.acted};
-    }
-}
 
 static void note(struct arena *arena, struct result_lab *lab, const char *text)
 {
@@ -135,12 +122,7 @@ static void judge_wire(const struct programs_run *run, struct result_lab *lab)
     struct report *report = run->report;
     const struct lab_stats *stats = &run->stats;
 
-    lab->wire = (struct result_wire){.seen = (int64_t)stats->seen,
-                                     .delivered = (int64_t)stats->delivered,
-                                     .dropped = (int64_t)stats->dropped,
-                                     .answered = (int64_t)stats->answered,
-                                     .lost = (int64_t)stats->lost,
-                                     .late_max_ns = stats->late_max_ns};
+    lab->wire = lab_result_wire(stats);
     if (stats->late_max_ns > LATE_NS) {
         char late[UNITS_TEXT_MAX];
         note(&report->arena, lab,

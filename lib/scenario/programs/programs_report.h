@@ -28,8 +28,6 @@ struct programs_run {
     struct lab_stats stats;
 };
 
-/* Keeps what the faults did, while there is a lab. */
-void programs_count_faults(struct programs_run *run);
 int programs_report(const struct programs_run *run, struct error *error);
 
 #endif

@@ -25,6 +25,24 @@ struct sut_request {
     bool show_output;      /* pass the program's output through, on standard error */
 };
 
+/* The scenarios that run it, by the commands that do; `own` of the request is a struct sut_request.
+ * sut_burst.c: a burst of connections to the user's server. sut_close.c: how the program ends its
+ * connections. sut_crash_client.c, sut_crash_server.c: what it does when the other side crashes,
+ * one row for each way, under the names of crash-sim. */
+extern const struct scenario_set sut_burst_servers, sut_close_clients, sut_close_servers,
+    sut_crash_clients, sut_crash_servers;
+/* This host's own timers, so that the times are those of production. */
+extern const struct scenario_setting sut_crash_settings[];
+/* A row of theirs, with a `struct crash_way` and a play_crash() of the file. */
+#define SUT_CRASH(name_, title_, ...)                                                              \
+    {                                                                                              \
+        .name = (name_), .title = (title_), .settings = sut_crash_settings, .play = play_crash,    \
+        .arg = &(const struct crash_way)                                                           \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+
 struct sut {
     struct lab_process *process; /* NULL: it could not be started */
     bool ended;

@@ -5,7 +5,7 @@
  * its socket, not from the time it took, and that the server's kernel dropped the SYN from its
  * counters. Then the server's processes are stopped, and one client after another connects until a
  * SYN is dropped: what then is in the queue is what it holds. */
-#include "scenario/programs/sut_burst.h"
+#include "scenario/programs/sut.h"
 
 #include "scenario/engine/agent_self.h"
 #include "scenario/programs/sut_burst_verdict.h"

@@ -3,7 +3,7 @@
  * Nothing is right or wrong about who closes first. What is checked is what costs the other side
  * data or the program descriptors: a response that an RST destroys, a CLOSE-WAIT that never ends.
  * The rest is reported: FIN or RST, who sends it first, who gets TIME-WAIT. */
-#include "scenario/programs/sut_close.h"
+#include "scenario/programs/sut.h"
 
 #include <poll.h>
 #include <string.h>

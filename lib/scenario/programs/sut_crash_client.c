@@ -3,7 +3,7 @@
  * The client has noticed when it ends, closes the connection's descriptor, or connects again,
  * whichever comes first. That its kernel knows (a FIN or RST arrived, the socket is in CLOSE-WAIT
  * or gone) is not enough: the descriptor is looked for in the client's processes. */
-#include "scenario/programs/sut_crash.h"
+#include "scenario/programs/sut.h"
 
 #include "base/units.h"
 #include <signal.h>
@@ -252,14 +252,6 @@ static void play_crash(struct testbed *bed)
 /* ---- The rows ---- */
 
 #define POINT(when_, ...) .point = {.when = STUB_PEER_WHEN_##when_, ##__VA_ARGS__}
-#define SUT_CRASH(name_, title_, ...)                                                              \
-    {                                                                                              \
-        .name = (name_), .title = (title_), .settings = sut_crash_settings, .play = play_crash,    \
-        .arg = &(const struct crash_way)                                                           \
-        {                                                                                          \
-            __VA_ARGS__                                                                            \
-        }                                                                                          \
-    }
 
 static const struct scenario crashes[] = {
     SUT_CRASH("process-crash-idle", "the server's process is killed once the client is connected",

@@ -3,7 +3,7 @@
  * A well-behaved client must get its response before and after. In between some clients crash, each
  * a process of its own; then the server gets time to clean up, and what is left is counted:
  * zombies, descriptors, sockets by state. */
-#include "scenario/programs/sut_crash.h"
+#include "scenario/programs/sut.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -198,15 +198,6 @@ static void play_crash(struct testbed *bed)
 }
 
 /* ---- The rows ---- */
-
-#define SUT_CRASH(name_, title_, ...)                                                              \
-    {                                                                                              \
-        .name = (name_), .title = (title_), .settings = sut_crash_settings, .play = play_crash,    \
-        .arg = &(const struct crash_way)                                                           \
-        {                                                                                          \
-            __VA_ARGS__                                                                            \
-        }                                                                                          \
-    }
 
 static const struct scenario crashes[] = {
     SUT_CRASH("client-crash-in-queue", "clients reset their connection before it is accepted",
