@@ -243,12 +243,11 @@ const struct scenario backlog_nonblocking_accept = {
             "connection, and a blocking accept after select waits for the next one. So a listener "
             "that is used with select must be nonblocking; SVR4 gives EPROTO, POSIX has "
             "ECONNABORTED (sections 5.11 and 16.6).",
-    .here =
-        "A connection that was reset stays in the queue: accept returns it at once, getpeername "
-        "fails with ENOTCONN and read with ECONNRESET. What does make accept block is another "
-        "process or thread that took the connection in between: a nonblocking accept then "
-        "fails with EAGAIN, and a blocking one sleeps until the next connection. The advice "
-        "holds.",
+    .here = "A connection that was reset stays in the queue: accept returns it at once, "
+            "getpeername fails with ENOTCONN and read with ECONNRESET. What does make accept "
+            "block is another process or thread that took the connection in between: a "
+            "nonblocking accept then fails with EAGAIN, and a blocking one sleeps until the next "
+            "connection. The advice holds.",
     .differs = "Linux does not remove a connection that was reset from the queue.",
     .settings = backlog_settings,
     .loopback = true,

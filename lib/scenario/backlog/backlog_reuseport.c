@@ -126,13 +126,12 @@ static void play_reuseport(struct testbed *bed)
 const struct scenario backlog_reuseport = {
     .name = "reuseport",
     .title = "SO_REUSEPORT: a queue for each process, and one dies",
-    .here =
-        "Each listener has a queue of its own; a hash of its addresses and ports decides which one "
-        "a connection goes to. When a process dies, the connections in its queue, which their "
-        "clients take for established, are reset; those of the others stay. With "
-        "tcp_migrate_req (Linux 5.14) they move to another listener of the port, half-open "
-        "ones included (TCPMigrateReqSuccess), and none is lost. A slow process makes its own "
-        "share wait although the others are idle.",
+    .here = "Each listener has a queue of its own; a hash of its addresses and ports decides "
+            "which one a connection goes to. When a process dies, the connections in its queue, "
+            "which their clients take for established, are reset; those of the others stay. With "
+            "tcp_migrate_req (Linux 5.14) they move to another listener of the port, half-open "
+            "ones included (TCPMigrateReqSuccess), and none is lost. A slow process makes its own "
+            "share wait although the others are idle.",
     .settings =
         SETTINGS(BACKLOG_SETTINGS, {SCENARIO_SERVER, "tcp_migrate_req", "0", SETTING_OPTIONAL}),
     .flags = FLAGS(HANDSHAKE, "S>C RST,ACK"),

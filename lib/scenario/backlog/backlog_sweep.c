@@ -230,13 +230,12 @@ const struct scenario backlog_sweep = {
     .book = "The backlog was never well defined, and systems multiply it by 1.5 or add to it: for "
             "a backlog of 5 they queue from 6 to 8 connections (section 4.5). A backlog of 0 "
             "should not be used, since it means different things.",
-    .here =
-        "The accept queue holds one more than the backlog, which listen cuts to "
-        "net.core.somaxconn (4096 since 5.4, 128 before); a negative backlog is cut as well, so "
-        "-1 asks for the maximum. The SYN after that is dropped. Before 4.10 two more clients "
-        "could take themselves for connected: a full queue let SYNs through as long as fewer "
-        "than two requests were half-open, and dropped their last ACK. That is why the book "
-        "has 3 + backlog for Linux 2.4.",
+    .here = "The accept queue holds one more than the backlog, which listen cuts to "
+            "net.core.somaxconn (4096 since 5.4, 128 before); a negative backlog is cut as well, "
+            "so -1 asks for the maximum. The SYN after that is dropped. Before 4.10 two more "
+            "clients could take themselves for connected: a full queue let SYNs through as long "
+            "as fewer than two requests were half-open, and dropped their last ACK. That is why "
+            "the book has 3 + backlog for Linux 2.4.",
     .differs = "The backlog is not multiplied, and only one is added to it.",
     .settings = sweep_settings,
     .play = play_sweep,

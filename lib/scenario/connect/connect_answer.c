@@ -107,9 +107,8 @@ static void play_accepted(struct testbed *bed)
 const struct scenario connect_accepted = {
     .name = "accepted",
     .title = "a listener answers: the reference for all the others",
-    .book =
-        "connect returns when the SYN,ACK arrives, one round trip after the SYN; accept returns "
-        "when the last ACK does, half a round trip later (section 2.6).",
+    .book = "connect returns when the SYN,ACK arrives, one round trip after the SYN; accept "
+            "returns when the last ACK does, half a round trip later (section 2.6).",
     .here = "The same. The kernel makes the handshake: it needs no accept.",
     .loopback = true,
     .play = play_accepted,

@@ -185,9 +185,8 @@ const struct scenario connect_no_neighbour = {
     .here = "EHOSTUNREACH after three solicitations a second apart (mcast_solicit, "
             "retrans_time_ms). The SYN never leaves the host: it waits for the neighbour's "
             "address, and the host's own kernel answers it with ICMP host unreachable.",
-    .differs =
-        "Linux gives up when address resolution does, long before the SYNs would, and says so "
-        "with another errno.",
+    .differs = "Linux gives up when address resolution does, long before the SYNs would, and says "
+               "so with another errno.",
     .settings = connect_few_retries,
     .resolve_neighbours = true,
     .play = play_no_neighbour,

@@ -191,11 +191,10 @@ static void play_synack_late(struct testbed *bed)
 const struct scenario connect_synack_late = {
     .name = "synack-late",
     .title = "the SYN,ACK takes longer than the first timeout: a second SYN crosses it",
-    .here =
-        "The second SYN has the sequence number of the first, so it opens no second connection: "
-        "the server answers it with the same SYN,ACK. The first copy that arrives connects the "
-        "client, which answers the next with a challenge ACK (RFC 5961). The only trace is a "
-        "SYN counted as retransmitted, as if one had been lost.",
+    .here = "The second SYN has the sequence number of the first, so it opens no second "
+            "connection: the server answers it with the same SYN,ACK. The first copy that arrives "
+            "connects the client, which answers the next with a challenge ACK (RFC 5961). The "
+            "only trace is a SYN counted as retransmitted, as if one had been lost.",
     .settings = connect_few_retries,
     .play = play_synack_late,
     .client_states = STATES("SYN-SENT", "ESTABLISHED"),

@@ -81,12 +81,11 @@ const struct scenario connect_self_connect = {
     .name = "self-connect",
     .title = "nobody listens on a local port, and the ephemeral port is that port: it connects to "
              "itself",
-    .here =
-        "connect returns 0: the SYN meets the socket that sent it, a simultaneous open with "
-        "itself. What is written comes back. It happens to clients that retry a local service "
-        "that is down and whose port lies in ip_local_port_range; afterwards the service cannot "
-        "bind. Compare getsockname with getpeername, or keep services out of the range "
-        "(ip_local_reserved_ports).",
+    .here = "connect returns 0: the SYN meets the socket that sent it, a simultaneous open with "
+            "itself. What is written comes back. It happens to clients that retry a local service "
+            "that is down and whose port lies in ip_local_port_range; afterwards the service "
+            "cannot bind. Compare getsockname with getpeername, or keep services out of the range "
+            "(ip_local_reserved_ports).",
     .settings = one_port,
     .loopback = true,
     .capture_lo = true,
@@ -150,13 +149,12 @@ static void play_address_exhausted(struct testbed *bed)
 const struct scenario connect_address_exhausted = {
     .name = "address-exhausted",
     .title = "every ephemeral port is in use towards this server: no address is left",
-    .here =
-        "EADDRNOTAVAIL at once, without a SYN. A port can be used again towards another address "
-        "or port, because the four together identify a connection; bind to port 0 cannot know "
-        "where it will go, and gives EADDRINUSE (IP_BIND_ADDRESS_NO_PORT defers the choice). "
-        "Connections that this end closed first keep their ports for 60 s in TIME-WAIT "
-        "(tcp_tw_reuse frees them after a second). Widen ip_local_port_range, keep connections "
-        "open, or add an address.",
+    .here = "EADDRNOTAVAIL at once, without a SYN. A port can be used again towards another "
+            "address or port, because the four together identify a connection; bind to port 0 "
+            "cannot know where it will go, and gives EADDRINUSE (IP_BIND_ADDRESS_NO_PORT defers "
+            "the choice). Connections that this end closed first keep their ports for 60 s in "
+            "TIME-WAIT (tcp_tw_reuse frees them after a second). Widen ip_local_port_range, keep "
+            "connections open, or add an address.",
     .settings = few_ports,
     .play = play_address_exhausted,
 };

@@ -101,9 +101,8 @@ static void play_way(struct testbed *bed)
 const struct scenario linger_shutdown_write = {
     .name = "shutdown-write",
     .title = "SHUT_WR: what was written goes out, then FIN; reading goes on",
-    .book =
-        "No more sends; what is in the send buffer is sent, followed by FIN. The receiving half "
-        "stays open, and the call does not wait (sections 6.6 and 7.5, figure 7.12).",
+    .book = "No more sends; what is in the send buffer is sent, followed by FIN. The receiving "
+            "half stays open, and the call does not wait (sections 6.6 and 7.5, figure 7.12).",
     .here = "The same. The call returns before anything is acknowledged.",
     WAY_ROW(.end = {.verb = ACT_SHUTDOWN, .number = SHUT_WR}, .returns = WAY_AT_ONCE),
 };
@@ -113,9 +112,8 @@ const struct scenario linger_close = {
     .title = "a plain close: it returns at once, and the kernel does the rest",
     .book = "close returns at once. What is in the send buffer is sent, followed by FIN; the "
             "caller does not learn what becomes of it (section 7.5).",
-    .here =
-        "The same. The socket has no owner any more, and goes through FIN-WAIT-1 and FIN-WAIT-2 "
-        "to TIME-WAIT.",
+    .here = "The same. The socket has no owner any more, and goes through FIN-WAIT-1 and "
+            "FIN-WAIT-2 to TIME-WAIT.",
     WAY_ROW(.end = {.verb = ACT_CLOSE}, .returns = WAY_AT_ONCE),
 };
 
@@ -132,8 +130,7 @@ const struct scenario linger_timeout = {
     .name = "linger-timeout",
     .title = "SO_LINGER with a time, and the ACK comes in time: close waits for the FIN's ACK",
     .book = "close sleeps until all data and the FIN are acknowledged: then the peer's TCP has "
-            "them, which does not mean that its application has read them (section "
-            "7.5).",
+            "them, which does not mean that its application has read them (section 7.5).",
     .here = "The same. The FIN's ACK may itself be a delayed one.",
     WAY_ROW(.end = {.verb = ACT_CLOSE}, .option = {LINGER("on,10s")}, .returns = WAY_AFTER_ACK),
 };
@@ -143,10 +140,9 @@ const struct scenario linger_expired = {
     .title = "SO_LINGER with a time, and the ACK comes later: close gives up waiting",
     .book = "close returns -1 with EWOULDBLOCK when the time is up, and what is left in the send "
             "buffer is discarded (section 7.5).",
-    .here =
-        "close returns 0, as if it had been acknowledged, and nothing is discarded: the kernel "
-        "keeps sending, as after a close without SO_LINGER. Only the time that close took tells "
-        "the two apart.",
+    .here = "close returns 0, as if it had been acknowledged, and nothing is discarded: the "
+            "kernel keeps sending, as after a close without SO_LINGER. Only the time that close "
+            "took tells the two apart.",
     .differs = "Linux returns 0 instead of EWOULDBLOCK, and keeps the data.",
     WAY_ROW(.end = {.verb = ACT_CLOSE}, .option = {LINGER("on,1s")}, .returns = WAY_TIME_UP),
 };

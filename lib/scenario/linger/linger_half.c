@@ -65,13 +65,11 @@ static void play_read(struct testbed *bed)
 const struct scenario linger_shutdown_read = {
     .name = "shutdown-read",
     .title = "SHUT_RD with data unread: nothing is sent, nothing is discarded",
-    .book =
-        "No more receives; what is in the receive buffer is discarded, and so is what comes "
-        "later. Sending still works, and the peer is told nothing (sections 6.6 and 7.5, figure "
-        "7.12).",
-    .here =
-        "The buffer is kept: read returns what is there, and end of stream where it would wait. "
-        "Nothing is sent to the peer.",
+    .book = "No more receives; what is in the receive buffer is discarded, and so is what comes "
+            "later. Sending still works, and the peer is told nothing (sections 6.6 and 7.5, "
+            "figure 7.12).",
+    .here = "The buffer is kept: read returns what is there, and end of stream where it would "
+            "wait. Nothing is sent to the peer.",
     .differs = "Linux discards nothing.",
     .settings = linger_settings,
     .loopback = true,
@@ -213,9 +211,8 @@ static void play_send(struct testbed *bed)
 const struct scenario linger_send_after_shutdown = {
     .name = "send-after-shutdown",
     .title = "write after shutdown(SHUT_WR): EPIPE, and SIGPIPE kills",
-    .book =
-        "A write to a socket whose sending half is shut raises SIGPIPE, and fails with EPIPE if "
-        "the signal does not kill (sections 5.13 and 6.6).",
+    .book = "A write to a socket whose sending half is shut raises SIGPIPE, and fails with EPIPE "
+            "if the signal does not kill (sections 5.13 and 6.6).",
     .here = "The same, by the local kernel and without a segment; MSG_NOSIGNAL suppresses the "
             "signal.",
     .settings = linger_settings,

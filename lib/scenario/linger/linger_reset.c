@@ -103,10 +103,9 @@ const struct scenario linger_close_unread = {
     .title = "close while something that the peer sent is unread: RST instead of FIN",
     .book = "What is in the receive buffer is discarded, and the connection ends with FIN as usual "
             "(section 7.5, figure 7.12).",
-    .here =
-        "The peer's data are lost, so RST tells its TCP (RFC 1122 4.2.2.13, RFC 2525 2.17). The "
-        "peer can still read what has arrived there, and then gets ECONNRESET. What had not "
-        "arrived yet would be lost, too: the classic way to lose the end of a response.",
+    .here = "The peer's data are lost, so RST tells its TCP (RFC 1122 4.2.2.13, RFC 2525 2.17). "
+            "The peer can still read what has arrived there, and then gets ECONNRESET. What had "
+            "not arrived yet would be lost, too: the classic way to lose the end of a response.",
     .differs = "Linux sends RST, as RFC 2525 asks, where the book has a normal close.",
     .settings = linger_settings,
     .loopback = true,
@@ -179,9 +178,8 @@ static void play_old(struct testbed *bed)
 const struct scenario linger_reset_time_wait = {
     .name = "reset-time-wait",
     .title = "no TIME-WAIT after linger zero: what happens to an old segment",
-    .book =
-        "Without TIME-WAIT a new incarnation of the connection can begin within the lifetime of "
-        "old segments, which it may then take for its own (sections 2.7 and 7.5).",
+    .book = "Without TIME-WAIT a new incarnation of the connection can begin within the lifetime "
+            "of old segments, which it may then take for its own (sections 2.7 and 7.5).",
     .here = "An old segment that finds no socket is answered with RST. The ports can be used again "
             "at once, and the new connection recognizes the old segment by its sequence number or "
             "its timestamp, drops it, and answers with ACK. That holds as long as the initial "

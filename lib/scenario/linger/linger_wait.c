@@ -96,9 +96,8 @@ const struct scenario linger_time_wait = {
             "works, and so does connect to the same peer, where timestamps tell old segments "
             "apart: it replaces TIME-WAIT. A connect without bind skips such ports (EADDRNOTAVAIL "
             "when no other is left) unless tcp_tw_reuse allows them.",
-    .differs =
-        "Linux wants SO_REUSEADDR on the old socket, too, and lets a socket that is bound to "
-        "the port connect again.",
+    .differs = "Linux wants SO_REUSEADDR on the old socket, too, and lets a socket that is bound "
+               "to the port connect again.",
     .settings = wait_settings,
     .play = play_wait,
 };
