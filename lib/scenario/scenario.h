@@ -120,6 +120,10 @@ struct scenario_request {
 const char *scenario_pcap_path(struct arena *arena, const struct scenario_request *request,
                                const char *scenario, int family);
 
+/* A result that says which scenario it is of, and nothing else. */
+struct result_scenario scenario_result(struct arena *arena, const struct scenario *scenario,
+                                       int family);
+
 /* Plays one scenario for one family (4 or 6) in the calling process, which should have no threads
  * and nothing to lose: a scenario may install signal handlers. Fills *out from the arena. Returns
  * 0, whatever the verdict; -EPERM where this system grants no namespaces (with the remedy), or

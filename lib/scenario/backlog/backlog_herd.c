@@ -286,7 +286,6 @@ static void play_herd(struct testbed *bed)
     testbed_table(bed, "herd", "Who wakes for a connection, and who gets it");
     for (size_t i = 0; i < MODES; i++)
         play_mode(bed, i);
-    testbed_expect_flags_begin(bed, HANDSHAKE, NULL);
 }
 
 const struct scenario backlog_herd = {
@@ -306,4 +305,5 @@ const struct scenario backlog_herd = {
     .differs = "Blocking accept wakes only one process.",
     .settings = backlog_settings,
     .play = play_herd,
+    .flags_begin = FLAGS(HANDSHAKE),
 };

@@ -42,12 +42,12 @@ static void check_exchange(struct testbed *bed, const char *message)
     const char *error = arena_printf(bed->arena, "W>C ICMP %s", message);
 
     if (syns != 2) {
-        testbed_expect_flags(bed, "C>S SYN x", error, NULL);
+        testbed_expect_flags(bed, FLAGS("C>S SYN x", error));
         return;
     }
     testbed_explain(bed, "The error came while the call still held the socket: the kernel noted it "
                          "only, and connect ended with the error that answered the second SYN.");
-    testbed_expect_flags(bed, "C>S SYN x", error, "C>S SYN x", error, NULL);
+    testbed_expect_flags(bed, FLAGS("C>S SYN x", error, "C>S SYN x", error));
 }
 
 static void play_icmp(struct testbed *bed)

@@ -136,18 +136,6 @@ static void begin_attempts(struct testbed *bed, struct attempts *attempts)
 
 /* ---- What came of it ---- */
 
-static int64_t syns_to(const struct testbed *bed, uint16_t port)
-{
-    int64_t count = 0;
-
-    for (size_t i = 0; i < bed->event_count; i++) {
-        const struct trace_event *event = &bed->events[i];
-        count += event->kind == TRACE_SEGMENT && event->segment.from_client &&
-                 event->segment.destination_port == port && (event->segment.flags & 0x12) == 0x02;
-    }
-    return count;
-}
-
 struct outcome {
     const char *error, *state;
     int64_t after_ns, syns;
@@ -169,13 +157,13 @@ static struct outcome predict(const struct attempt *attempt)
 }
 
 static struct outcome observe(const struct testbed *bed, const struct attempt *attempt,
-                              uint16_t port)
+                              int64_t connection)
 {
     const struct sock_connect_result *result = &attempt->reply.connect;
 
     return (struct outcome){act_rc_name(-result->error, "0"),
                             testbed_state_name(result->state_left), result->elapsed_ns,
-                            syns_to(bed, port)};
+                            testbed_count(bed, connection, "syn", LAB_FROM_CLIENT)};
 }
 
 static const char *outcome_text(struct testbed *bed, const struct outcome *outcome)
@@ -235,7 +223,7 @@ static void check_method(struct testbed *bed, const struct connect_attempt *own,
 
     for (size_t i = 0; i < 2; i++) {
         expected[i] = predict(&both[i]);
-        seen[i] = observe(bed, &both[i], port_of(index + i));
+        seen[i] = observe(bed, &both[i], (int64_t)(index + i + 1));
     }
     const char *can = ability(connect_took_ns(&own->connect), seen[0].after_ns, seen[1].after_ns);
     testbed_check_text(bed, name, outcome_text(bed, &expected[0]), outcome_text(bed, &seen[0]));
@@ -255,9 +243,10 @@ static void check_methods(struct testbed *bed, const struct connect_attempt *own
                   "Ways of bounding it: with a limit below the kernel's own and with one above it");
     if (chosen(bed) & 1u << SOCK_CONNECT_BLOCKING) {
         struct attempt blocking = {.method = SOCK_CONNECT_BLOCKING, .limit_ns = RESULT_UNKNOWN};
-        struct outcome seen = {act_rc_name(own->connect.rc, "0"),
-                               testbed_state_name(own->state_left), connect_took_ns(&own->connect),
-                               syns_to(bed, TESTBED_PORT)};
+        struct outcome seen = {
+            act_rc_name(own->connect.rc, "0"), testbed_state_name(own->state_left),
+            connect_took_ns(&own->connect),
+            testbed_count(bed, (int64_t)attempts->count + 1, "syn", LAB_FROM_CLIENT)};
         add_row(bed, &blocking, &seen, "neither");
     }
     for (size_t i = 0; i < attempts->count; i += 2)

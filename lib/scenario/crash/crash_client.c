@@ -87,7 +87,6 @@ static void play_mid_request(struct testbed *bed)
     if (reply.died)
         crash_died(&crash, "write_default", "SIGPIPE", server);
     crash_end_read(&crash, "bystander_reads", "EOF", bystander, ACT_LIMIT_NS);
-    testbed_expect_flags_begin(bed, HANDSHAKE, "C>S PSH,ACK", NULL);
     testbed_expect_count(bed, "resets", "rst", LAB_FROM_CLIENT, 1);
 }
 
@@ -100,5 +99,6 @@ const struct scenario crash_client_mid_request = {
             "clients: a server has to ignore the signal, or write with MSG_NOSIGNAL.",
     .settings = crash_no_retransmission,
     .play = play_mid_request,
+    .flags_begin = FLAGS(HANDSHAKE, "C>S PSH,ACK"),
     .server_states = STATES("SYN-RECEIVED", "ESTABLISHED", "CLOSE-WAIT", "CLOSED"),
 };

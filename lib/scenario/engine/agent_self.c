@@ -144,14 +144,20 @@ static AGENT_CALL(do_connect)
     return rc ? rc : sock_connect(sock, &address);
 }
 
+/* 0, -ETIME or another negative errno. */
+static int wait_ready(struct sock *sock, short events, int64_t timeout_ns)
+{
+    int rc = sock_poll(sock, events, timeout_ns);
+    return rc > 0 ? 0 : rc ? rc : -ETIME;
+}
+
 static AGENT_CALL(do_connect_finish)
 {
     struct sock *sock = &self->slots[act->slot];
+    int rc = wait_ready(sock, POLLOUT, act->timeout_ns);
 
-    int events = sock_poll(sock, POLLOUT, act->timeout_ns);
-    if (events <= 0)
-        return events ? events : -ETIME;
-    int rc = sock_connect_finish(sock);
+    if (!rc)
+        rc = sock_connect_finish(sock);
     return rc ? rc : sock_set_nonblocking(sock, false);
 }
 
@@ -178,12 +184,8 @@ static AGENT_CALL(do_accept)
 
     if (act->other < 0 || act->other >= AGENT_SLOTS)
         return -EBADSLT;
-    if (act->timeout_ns > 0) {
-        int events = sock_poll(listener, POLLIN, act->timeout_ns);
-        if (events <= 0)
-            return events ? events : -ETIME;
-    }
-    return sock_accept(listener, &self->slots[act->other], NULL, 0);
+    int rc = act->timeout_ns > 0 ? wait_ready(listener, POLLIN, act->timeout_ns) : 0;
+    return rc ? rc : sock_accept(listener, &self->slots[act->other], NULL, 0);
 }
 
 /* ---- Data ---- */
@@ -219,9 +221,9 @@ static AGENT_CALL(do_read_all)
     ssize_t rc = 1;
 
     while (rc > 0 && (!act->bytes || reply->bytes < act->bytes)) {
-        int events = act->timeout_ns ? sock_poll(sock, POLLIN, act->timeout_ns) : 1;
-        if (events <= 0)
-            return events ? events : -ETIME;
+        int late = act->timeout_ns ? wait_ready(sock, POLLIN, act->timeout_ns) : 0;
+        if (late)
+            return late;
         rc = sock_read(sock, sink, at_most(act->bytes ? act->bytes - reply->bytes : 0), 0);
         reply->bytes += rc > 0 ? rc : 0;
     }

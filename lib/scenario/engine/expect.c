@@ -146,41 +146,12 @@ void testbed_remedy(struct testbed *bed, enum result_side side, const char *reme
 
 /* ---- The whole trace ---- */
 
-#define WORDS_MAX 64
-
 /* A number of segments that waits for the whole trace. */
 struct testbed_count {
     struct testbed_count *next;
     const char *key, *word;
     enum lab_direction direction;
 };
-
-static void expect_list(struct testbed *bed, const char *key, const char *first, va_list rest)
-{
-    const char *words[WORDS_MAX];
-    size_t count = 0;
-
-    for (const char *word = first; word && count < WORDS_MAX; word = va_arg(rest, const char *))
-        words[count++] = word;
-    if (bed->result->captured)
-        result_set_texts(EXPECTED(bed), key, words, count);
-}
-
-void testbed_expect_flags(struct testbed *bed, const char *first, ...)
-{
-    va_list rest;
-    va_start(rest, first);
-    expect_list(bed, "flags", first, rest);
-    va_end(rest);
-}
-
-void testbed_expect_flags_begin(struct testbed *bed, const char *first, ...)
-{
-    va_list rest;
-    va_start(rest, first);
-    expect_list(bed, "flags_begin", first, rest);
-    va_end(rest);
-}
 
 void testbed_expect_count(struct testbed *bed, const char *key, const char *word,
                           enum lab_direction direction, int64_t count)
@@ -194,7 +165,7 @@ void testbed_expect_count(struct testbed *bed, const char *key, const char *word
     testbed_expect_integer(bed, key, count);
 }
 
-static void expect_row(struct testbed *bed, const char *key, const char *const *list)
+static void expect_list(struct testbed *bed, const char *key, const char *const *list)
 {
     size_t count = 0;
 
@@ -202,6 +173,11 @@ static void expect_row(struct testbed *bed, const char *key, const char *const *
         count++;
     if (list && bed->result->captured && !result_get(&bed->result->expected, key))
         result_set_texts(EXPECTED(bed), key, (const char *const *)list, count);
+}
+
+void testbed_expect_flags(struct testbed *bed, const char *const *flags)
+{
+    expect_list(bed, "flags", flags);
 }
 
 void testbed_observe_trace(struct testbed *bed)
@@ -218,11 +194,11 @@ void testbed_observe_trace(struct testbed *bed)
                  {"server_states", subject ? &subject->server_states : &none, false}};
 
     if (!bed->any_exchange) {
-        expect_row(bed, "flags", bed->scenario->flags);
-        expect_row(bed, "flags_begin", bed->scenario->flags_begin);
+        expect_list(bed, "flags", bed->scenario->flags);
+        expect_list(bed, "flags_begin", bed->scenario->flags_begin);
     }
-    expect_row(bed, "client_states", bed->scenario->client_states);
-    expect_row(bed, "server_states", bed->scenario->server_states);
+    expect_list(bed, "client_states", bed->scenario->client_states);
+    expect_list(bed, "server_states", bed->scenario->server_states);
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
         const struct result_value *expected = result_get(&bed->result->expected, lists[i].key);
         size_t count = lists[i].texts->count;

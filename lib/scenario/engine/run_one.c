@@ -131,22 +131,18 @@ void testbed_finish(struct testbed *bed)
     testbed_read_trace(bed);
 }
 
-static void begin_result(struct testbed *bed)
+struct result_scenario scenario_result(struct arena *arena, const struct scenario *scenario,
+                                       int family)
 {
-    const struct scenario *scenario = bed->scenario;
-    int family = bed->family == AF_INET ? 4 : 6;
-
-    *bed->result = (struct result_scenario){
-        .name = arena_printf(bed->arena, "%s (IPv%d)", scenario->name, family),
-        .scenario = scenario->name,
-        .family = family,
-        .title = scenario->title,
-        .book = scenario->book,
-        .here = scenario->here,
-        .attempts = 1,
-        .runs = 1};
-    bed->started_real_ns = clock_real_ns();
-    bed->started_mono_ns = clock_mono_ns();
+    return (struct result_scenario){.name =
+                                        arena_printf(arena, "%s (IPv%d)", scenario->name, family),
+                                    .scenario = scenario->name,
+                                    .family = family,
+                                    .title = scenario->title,
+                                    .book = scenario->book,
+                                    .here = scenario->here,
+                                    .attempts = 1,
+                                    .runs = 1};
 }
 
 int scenario_run_one(const struct scenario *scenario, int family,
@@ -157,9 +153,11 @@ int scenario_run_one(const struct scenario *scenario, int family,
                           .request = request,
                           .family = family == 4 ? AF_INET : AF_INET6,
                           .arena = arena,
-                          .result = out};
+                          .result = out,
+                          .started_real_ns = clock_real_ns(),
+                          .started_mono_ns = clock_mono_ns()};
 
-    begin_result(&bed);
+    *out = scenario_result(arena, scenario, family);
     int rc = trace_open(&bed.trace, TRACE_EVENTS, error);
     if (rc)
         return rc;

@@ -160,17 +160,11 @@ static void set_inconclusive(const struct runner *runner, const struct run *run,
     const struct scenario_job *job = &runner->plan->jobs[run->job];
     struct run_memory *memory = run->memory;
 
-    memory->result = (struct result_scenario){
-        .name = arena_printf(&memory->arena, "%s (IPv%d)", job->scenario->name, job->family),
-        .scenario = job->scenario->name,
-        .family = job->family,
-        .title = job->scenario->title,
-        .verdict = RESULT_INCONCLUSIVE,
-        .duration_ns = RESULT_UNKNOWN,
-        .why = why,
-        .error = {.code = FINDING_INCONCLUSIVE, .message = why},
-        .attempts = 1,
-        .runs = 1};
+    memory->result = scenario_result(&memory->arena, job->scenario, job->family);
+    memory->result.verdict = RESULT_INCONCLUSIVE;
+    memory->result.duration_ns = RESULT_UNKNOWN;
+    memory->result.why = why;
+    memory->result.error = (struct result_error){.code = FINDING_INCONCLUSIVE, .message = why};
 }
 
 /* A child that did not come to its end. */

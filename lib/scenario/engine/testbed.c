@@ -172,9 +172,10 @@ struct kernel_timers_settings testbed_settings(struct testbed *bed, enum lab_hos
     return testbed_failed(bed) ? kernel_timers_defaults : reply.settings;
 }
 
-int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *name)
+static int64_t read_number(struct testbed *bed, enum lab_host host, enum act_verb verb,
+                           const char *name)
 {
-    struct act act = {.verb = ACT_SETTING};
+    struct act act = {.verb = verb};
 
     snprintf(act.text, sizeof act.text, "%s", name);
     struct act_reply reply = agent_do(testbed_watcher(bed, host), &act);
@@ -182,6 +183,11 @@ int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *nam
         testbed_fail(bed, "cannot read %s of the %s: %s", name, lab_host_name(host),
                      strerror((int)-reply.rc));
     return reply.rc;
+}
+
+int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *name)
+{
+    return read_number(bed, host, ACT_SETTING, name);
 }
 
 int64_t testbed_own_seconds_ns(const char *name)
@@ -206,13 +212,7 @@ void testbed_look(struct testbed *bed, enum lab_host host, const char *what, con
 
 int64_t testbed_counter(struct testbed *bed, enum lab_host host, const char *name)
 {
-    struct act act = {.verb = ACT_COUNTER};
-
-    snprintf(act.text, sizeof act.text, "%s", name);
-    struct act_reply reply = agent_do(testbed_watcher(bed, host), &act);
-    if (reply.rc < 0)
-        testbed_fail(bed, "cannot read the counter %s of the %s", name, lab_host_name(host));
-    return reply.rc;
+    return read_number(bed, host, ACT_COUNTER, name);
 }
 
 struct act_socket testbed_socket_of(struct testbed *bed, enum lab_host host, uint16_t local_port,

@@ -215,12 +215,9 @@ testbed_remedy(struct testbed *bed, enum result_side side, const char *remedy, .
 /* ---- The whole trace. These say what has to be observed; it is looked at when the run is
  * finished. Without a lab nothing is captured, and they expect nothing. */
 
-/* The subject's exchange must be exactly this: "C>S SYN", …, NULL. Rows say it as data (.flags),
- * where it is the same in every run. */
-void testbed_expect_flags(struct testbed *bed, const char *first, ...) __attribute__((sentinel));
-/* It must begin like this; how it goes on is not looked at. */
-void testbed_expect_flags_begin(struct testbed *bed, const char *first, ...)
-    __attribute__((sentinel));
+/* The subject's exchange must be exactly this, FLAGS("C>S SYN", …), where the row's .flags cannot
+ * say it because it is not the same in every run. */
+void testbed_expect_flags(struct testbed *bed, const char *const *flags);
 /* So many segments of a flag word (see testbed_times) in a direction. */
 void testbed_expect_count(struct testbed *bed, const char *key, const char *word,
                           enum lab_direction direction, int64_t count);

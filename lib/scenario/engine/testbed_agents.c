@@ -91,28 +91,26 @@ struct agent *testbed_agent(struct testbed *bed, enum lab_host host)
     return agent;
 }
 
-static struct agent *first_of(struct testbed *bed, enum lab_host host)
+static struct agent *started(struct testbed *bed, struct agent **agent, enum lab_host host)
 {
-    if (!bed->first[host])
-        bed->first[host] = testbed_agent(bed, host);
-    return bed->first[host];
+    if (!*agent)
+        *agent = testbed_agent(bed, host);
+    return *agent;
 }
 
 struct agent *testbed_client(struct testbed *bed)
 {
-    return first_of(bed, LAB_CLIENT);
+    return started(bed, &bed->first[LAB_CLIENT], LAB_CLIENT);
 }
 
 struct agent *testbed_server(struct testbed *bed)
 {
-    return first_of(bed, LAB_SERVER);
+    return started(bed, &bed->first[LAB_SERVER], LAB_SERVER);
 }
 
 struct agent *testbed_watcher(struct testbed *bed, enum lab_host host)
 {
-    if (!bed->watcher[host])
-        bed->watcher[host] = testbed_agent(bed, host);
-    return bed->watcher[host];
+    return started(bed, &bed->watcher[host], host);
 }
 
 void agents_free(struct testbed *bed)

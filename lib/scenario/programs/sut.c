@@ -15,7 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRACE_NS (1 * NS_PER_SEC) /* between SIGTERM and SIGKILL */
+#define ANSWER_NS (5 * NS_PER_SEC)
+#define GRACE_NS  (1 * NS_PER_SEC) /* between SIGTERM and SIGKILL */
 
 void sut_decline(struct testbed *bed, const char *format, ...)
 {
@@ -103,6 +104,27 @@ bool sut_listens(struct testbed *bed, struct sut *sut)
                         request->port, (long long)(request->patience_ns / NS_PER_SEC));
     }
     return false;
+}
+
+struct act_reply sut_ask(struct testbed *bed, struct agent *client, int share, bool no_answer)
+{
+    struct stub_peer_question question = {
+        .plan = &sut_request(bed)->peer, .share = share, .no_answer = no_answer};
+    struct act *act = &STUB_PEER_ACT(stub_peer_ask, question);
+
+    act->timeout_ns = ANSWER_NS;
+    return agent_do(client, act);
+}
+
+void sut_start_client(struct testbed *bed, struct sut *sut, struct stub_peer_point point, bool deaf)
+{
+    const struct sut_request *request = sut_request(bed);
+    struct stub_peer_job job = {
+        .plan = &request->peer, .point = point, .port = request->port, .deaf = deaf};
+
+    agent_begin(testbed_server(bed), &STUB_PEER_ACT(stub_peer_serve, job));
+    testbed_wait_socket(bed, LAB_SERVER, request->port, 0, TCP_LISTEN);
+    sut_start(bed, sut);
 }
 
 const char *sut_end_text(struct testbed *bed, const struct sut *sut)

@@ -68,6 +68,12 @@ void sut_observe_end(struct testbed *bed, const struct sut *sut);
 /* Ends it: SIGTERM, and SIGKILL a second later. */
 void sut_stop(struct testbed *bed, struct sut *sut);
 
+/* The peer as a client, which is connected, asks a server (stub_peer_ask). */
+struct act_reply sut_ask(struct testbed *bed, struct agent *client, int share, bool no_answer);
+/* The peer as a server listens, and the program is started as its client. */
+void sut_start_client(struct testbed *bed, struct sut *sut, struct stub_peer_point point,
+                      bool deaf);
+
 /* What its processes are at this moment. */
 struct sut_census {
     int64_t processes, zombies, descriptors, sockets;

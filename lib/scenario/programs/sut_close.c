@@ -8,8 +8,7 @@
 #include <poll.h>
 #include <string.h>
 
-#define ANSWER_NS (5 * NS_PER_SEC)
-#define LOOK_NS   (10 * NS_PER_MS)
+#define LOOK_NS (10 * NS_PER_MS)
 /* More than any server reads of a request that it has already answered. */
 #define EXCESS_BYTES 65536
 
@@ -85,16 +84,6 @@ static bool finish_and_observe(struct testbed *bed, struct sut *sut)
 
 /* ---- A server of the user's ---- */
 
-static struct act_reply ask(struct testbed *bed, bool no_answer)
-{
-    struct stub_peer_question question = {
-        .plan = &sut_request(bed)->peer, .share = 1000, .no_answer = no_answer};
-    struct act *act = &STUB_PEER_ACT(stub_peer_ask, question);
-
-    act->timeout_ns = ANSWER_NS;
-    return agent_do(testbed_client(bed), act);
-}
-
 /* Shuts the client's half down, and reads to the end. */
 static struct act_reply read_to_end(struct testbed *bed)
 {
@@ -145,7 +134,7 @@ static void play_answered(struct testbed *bed)
 
     if (!connect_to_server(bed, &sut))
         return;
-    struct act_reply answer = ask(bed, false);
+    struct act_reply answer = sut_ask(bed, testbed_client(bed), 1000, false);
     bool ended_first = DO(testbed_client(bed), ACT_POLL, .number = POLLIN).rc > 0;
     if (!close_client(bed, &sut))
         return;
@@ -169,7 +158,7 @@ static void play_half_closed(struct testbed *bed)
 
     if (!connect_to_server(bed, &sut))
         return;
-    ask(bed, true);
+    sut_ask(bed, testbed_client(bed), 1000, true);
     struct act_reply answer = read_to_end(bed);
     if (!close_client(bed, &sut))
         return;
@@ -194,7 +183,7 @@ static void play_unread_bytes(struct testbed *bed)
 
     if (!connect_to_server(bed, &sut))
         return;
-    struct act_reply answer = ask(bed, false);
+    struct act_reply answer = sut_ask(bed, testbed_client(bed), 1000, false);
     DO(testbed_client(bed), ACT_WRITE_ALL, .bytes = EXCESS_BYTES, .flags = MSG_NOSIGNAL);
     struct act_reply end = read_to_end(bed);
     if (!close_client(bed, &sut))
@@ -236,14 +225,10 @@ static const struct scenario silent = {
 static void play_kept_open(struct testbed *bed)
 {
     const struct sut_request *request = sut_request(bed);
-    struct stub_peer_job job = {.plan = &request->peer,
-                                .point = {.when = STUB_PEER_WHEN_TIME, .amount = INT64_MAX},
-                                .port = request->port};
+    struct stub_peer_point never = {.when = STUB_PEER_WHEN_TIME, .amount = INT64_MAX};
     struct sut sut;
 
-    agent_begin(testbed_server(bed), &STUB_PEER_ACT(stub_peer_serve, job));
-    testbed_wait_socket(bed, LAB_SERVER, request->port, 0, TCP_LISTEN);
-    sut_start(bed, &sut);
+    sut_start_client(bed, &sut, never, false);
     if (sut_has_ended(bed, &sut, request->patience_ns))
         testbed_saw(bed, "seen c>s:fin", 300 * NS_PER_MS);
     if (!testbed_failed(bed) && !testbed_saw(bed, "seen c>s:syn", 0))

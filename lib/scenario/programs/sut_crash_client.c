@@ -226,18 +226,14 @@ static void judge(struct testbed *bed, const struct sut *sut, int64_t struck_ns,
 static void play_crash(struct testbed *bed)
 {
     const struct crash_way *way = bed->scenario->arg;
-    const struct sut_request *request = sut_request(bed);
     struct agent *server = testbed_server(bed);
-    struct stub_peer_job job = {
-        .plan = &request->peer, .point = point_of(bed), .port = request->port, .deaf = way->deaf};
+    struct stub_peer_point point = point_of(bed);
     int64_t after_ns = RESULT_UNKNOWN;
     struct sut sut;
 
-    agent_begin(server, &STUB_PEER_ACT(stub_peer_serve, job));
-    testbed_wait_socket(bed, LAB_SERVER, request->port, 0, TCP_LISTEN);
-    sut_start(bed, &sut);
-    wait_for_point(bed, &sut, job.point);
-    struct sut_sockets sockets = sut_sockets(bed, request->port);
+    sut_start_client(bed, &sut, point, way->deaf);
+    wait_for_point(bed, &sut, point);
+    struct sut_sockets sockets = sut_sockets(bed, sut_request(bed)->port);
     testbed_from_here(bed);
     int64_t struck_mono_ns = clock_mono_ns(), struck_real_ns = clock_real_ns();
     if (!testbed_failed(bed))

@@ -25,17 +25,6 @@ struct remains {
     struct sut_sockets sockets;
 };
 
-/* `share` of 1000 of the request. */
-static struct act_reply ask(struct testbed *bed, struct agent *client, int share, bool no_answer)
-{
-    struct stub_peer_question question = {
-        .plan = &sut_request(bed)->peer, .share = share, .no_answer = no_answer};
-    struct act *act = &STUB_PEER_ACT(stub_peer_ask, question);
-
-    act->timeout_ns = ANSWER_NS;
-    return agent_do(client, act);
-}
-
 static struct agent *connect_client(struct testbed *bed)
 {
     struct agent *client = testbed_agent(bed, LAB_CLIENT);
@@ -48,7 +37,7 @@ static struct agent *connect_client(struct testbed *bed)
 static bool responds(struct testbed *bed)
 {
     struct agent *client = connect_client(bed);
-    bool whole = ask(bed, client, 1000, false).rc == 1;
+    bool whole = sut_ask(bed, client, 1000, false).rc == 1;
 
     DO(client, ACT_CLOSE);
     agent_signal(client, SIGKILL);
@@ -70,7 +59,7 @@ static void crash_mid_request(struct testbed *bed)
 {
     struct agent *client = connect_client(bed);
 
-    ask(bed, client, 500, false);
+    sut_ask(bed, client, 500, false);
     agent_signal(client, SIGKILL);
 }
 
@@ -79,7 +68,7 @@ static void crash_mid_response(struct testbed *bed)
 {
     struct agent *client = connect_client(bed);
 
-    ask(bed, client, 1000, true);
+    sut_ask(bed, client, 1000, true);
     DO(client, ACT_POLL, .number = POLLIN, .timeout_ns = ANSWER_NS);
     agent_signal(client, SIGKILL);
 }
@@ -89,7 +78,7 @@ static void vanish(struct testbed *bed)
     struct agent *client = connect_client(bed);
     char line[64];
 
-    ask(bed, client, 500, false);
+    sut_ask(bed, client, 500, false);
     struct act_socket socket = testbed_socket_of(bed, LAB_CLIENT, 0, sut_request(bed)->port);
     snprintf(line, sizeof line, "drop \"tcp port %d\"", sock_address_port(&socket.entry.local));
     testbed_fault(bed, line);
