@@ -159,7 +159,7 @@ struct scenario_runs {
     struct error refusal;           /* why, of the first */
     size_t not_ok;                  /* results that differ or are inconclusive */
     size_t unfinished;              /* jobs without a result */
-    struct scenario_memory *memory; /* what the results point into */
+    struct scenario_memory *memory; /* what the results point into; NULL: nothing */
 };
 
 /* Runs every job `repeat` times, each run in a process of its own with its own lab, so that one

@@ -15,24 +15,20 @@
 #define DEFER_SUBJECT 2
 
 /* The SYN,ACK comes again when the time is up. */
-static void judge_second_syn_ack(struct testbed *bed, const struct kernel_timers_settings *settings)
+static void judge_second_syn_ack(struct testbed *bed, const struct connect_accept_plan *plan)
 {
-    struct kernel_timers_settings own = machine_timers();
-    struct kernel_timers plan, host;
     int64_t seen_ns[4];
     size_t seen = testbed_times(bed, "syn-ack", LAB_FROM_SERVER, seen_ns, 4);
     int64_t again_ns = seen >= 2 ? seen_ns[1] - seen_ns[0] : RESULT_UNKNOWN;
 
-    kernel_timers_accept(&plan, settings);
-    kernel_timers_accept(&host, &own);
-    testbed_check_time(bed, "syn_ack_again_ns", settings, plan.sent_ns[1], again_ns);
-    testbed_timing(bed, "SYN,ACK again", plan.sent_ns[1], again_ns, host.sent_ns[1]);
+    testbed_check_time(bed, "syn_ack_again_ns", &plan->settings, plan->timers.sent_ns[1], again_ns);
+    testbed_timing(bed, "SYN,ACK again", plan->timers.sent_ns[1], again_ns, plan->host.sent_ns[1]);
 }
 
 static void play_deferred_accept(struct testbed *bed)
 {
     struct agent *client = testbed_client(bed), *server = testbed_server(bed);
-    struct kernel_timers_settings settings = testbed_settings(bed, LAB_SERVER);
+    struct connect_accept_plan plan = connect_accept_plan(bed);
 
     testbed_subject(bed, DEFER_SUBJECT);
     DO(server, ACT_OPTION, .text = "TCP_DEFER_ACCEPT=1");
@@ -68,7 +64,7 @@ static void play_deferred_accept(struct testbed *bed)
     backlog_look(bed, TESTBED_PORT, "accepted");
     backlog_tables(bed, "0, 0, 1, 0, 1, 0");
     testbed_finish(bed);
-    judge_second_syn_ack(bed, &settings);
+    judge_second_syn_ack(bed, &plan);
     connect_summary(bed, &connect);
 }
 

@@ -11,28 +11,25 @@
 #define FULL_SUBJECT (FULL_QUEUED + 1)
 
 /* connect returned when the third SYN of the schedule had been answered, and no sooner. */
-static void judge_third_syn(struct testbed *bed, const struct kernel_timers_settings *settings,
+static void judge_third_syn(struct testbed *bed, const struct connect_attempt *planned,
                             const struct act_reply *connect)
 {
-    struct kernel_timers_settings own = machine_timers();
+    const struct kernel_timers *plan = &planned->plan;
     int64_t took_ns = connect->returned_ns - connect->entered_ns, syn_ns[8];
     size_t syns = testbed_times(bed, "syn", LAB_FROM_CLIENT, syn_ns, 8);
-    struct kernel_timers plan, host;
 
-    kernel_timers_connect(&plan, settings, NULL);
-    kernel_timers_connect(&host, &own, NULL);
-    testbed_check_time(bed, "third_syn_ns", settings, plan.sent_ns[2],
+    testbed_check_time(bed, "third_syn_ns", &planned->settings, plan->sent_ns[2],
                        syns >= 3 ? syn_ns[2] - syn_ns[0] : RESULT_UNKNOWN);
     testbed_check_bool(bed, "connect_returns_after_it", true,
-                       took_ns >= plan.sent_ns[2] - 2 * settings->tick_ns);
+                       took_ns >= plan->sent_ns[2] - 2 * planned->settings.tick_ns);
     testbed_observe(bed, INTEGER("connect_took_ns", took_ns));
-    testbed_timing(bed, "connect returns", plan.sent_ns[2], took_ns, host.sent_ns[2]);
+    testbed_timing(bed, "connect returns", plan->sent_ns[2], took_ns, planned->host.sent_ns[2]);
 }
 
 static void play_accept_queue_full(struct testbed *bed)
 {
     struct agent *client = testbed_client(bed), *server = testbed_server(bed);
-    struct kernel_timers_settings settings = testbed_settings(bed, LAB_CLIENT);
+    struct connect_attempt planned = connect_plan(bed);
 
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = FULL_BACKLOG);
     backlog_look(bed, TESTBED_PORT, "listening");
@@ -66,7 +63,7 @@ static void play_accept_queue_full(struct testbed *bed)
     backlog_look(bed, TESTBED_PORT, "all accepted");
     backlog_tables(bed, "0, 3, 3, 2, 3, 0");
     testbed_finish(bed);
-    judge_third_syn(bed, &settings, &connect);
+    judge_third_syn(bed, &planned, &connect);
     connect_summary(bed, &connect);
 }
 

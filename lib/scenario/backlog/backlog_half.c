@@ -3,6 +3,7 @@
 
 #include "base/wait.h"
 #include "diagnosis/backlog_model.h"
+#include "scenario/connect/connect.h"
 #include <poll.h>
 #include <sys/utsname.h>
 
@@ -117,23 +118,20 @@ const struct scenario backlog_syn_queue_full = {
 /* The entry was last seen there, and first seen gone, at these times since the run began. It is
  * looked for now and then, on a busy machine rarely: it must have been there before it was due, and
  * gone afterwards. */
-static void judge_life(struct testbed *bed, const struct kernel_timers_settings *settings,
+static void judge_life(struct testbed *bed, const struct connect_accept_plan *plan,
                        int64_t there_ns, int64_t gone_ns)
 {
-    struct kernel_timers_settings own = machine_timers();
+    const struct kernel_timers *timers = &plan->timers;
     int64_t seen_ns[KERNEL_TIMERS_SENT_MAX];
     size_t seen = testbed_times(bed, "syn-ack", LAB_FROM_SERVER, seen_ns, KERNEL_TIMERS_SENT_MAX);
-    struct kernel_timers plan, host;
 
-    kernel_timers_accept(&plan, settings);
-    kernel_timers_accept(&host, &own);
-    testbed_check_integer(bed, "syn_acks", (int64_t)plan.sent_count, (int64_t)seen);
-    testbed_timings(bed, "SYN,ACK", &plan, &host, 0, seen_ns, seen);
+    testbed_check_integer(bed, "syn_acks", (int64_t)timers->sent_count, (int64_t)seen);
+    testbed_timings(bed, "SYN,ACK", timers, &plan->host, 0, seen_ns, seen);
     int64_t life_ns = seen ? gone_ns - seen_ns[0] : RESULT_UNKNOWN;
-    int64_t latest_ns = kernel_timers_latest_ns(settings, plan.failed_ns) + LOAD_NS;
-    testbed_timing(bed, "forgotten", plan.failed_ns, life_ns, host.failed_ns);
+    int64_t latest_ns = kernel_timers_latest_ns(&plan->settings, timers->failed_ns) + LOAD_NS;
+    testbed_timing(bed, "forgotten", timers->failed_ns, life_ns, plan->host.failed_ns);
     testbed_check_bool(bed, "forgotten_early", false,
-                       !seen || life_ns < plan.failed_ns - 2 * settings->tick_ns);
+                       !seen || life_ns < timers->failed_ns - 2 * plan->settings.tick_ns);
     testbed_check_bool(bed, "there_too_long", false, !seen || there_ns - seen_ns[0] > latest_ns);
     testbed_observe(bed, INTEGER("life_ns", life_ns));
 }
@@ -146,17 +144,15 @@ static bool half_open(struct testbed *bed)
 static void play_synack_retries(struct testbed *bed)
 {
     struct agent *client = testbed_client(bed), *server = testbed_server(bed);
-    struct kernel_timers_settings settings = testbed_settings(bed, LAB_SERVER);
-    struct kernel_timers plan;
+    struct connect_accept_plan plan = connect_accept_plan(bed);
 
-    kernel_timers_accept(&plan, &settings);
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
     int lost = testbed_fault(bed, "drop ack dir c>s");
     backlog_look(bed, TESTBED_PORT, "listening");
     CHECK(bed, "connect", "0", client, ACT_CONNECT, .port = TESTBED_PORT);
     backlog_look(bed, TESTBED_PORT, "connect returned");
 
-    int64_t end_ns = clock_mono_ns() + plan.failed_ns + TESTBED_LIMIT_NS;
+    int64_t end_ns = clock_mono_ns() + plan.timers.failed_ns + TESTBED_LIMIT_NS;
     int64_t asked_ns = 0, there_ns = 0;
     while (!testbed_failed(bed) && (asked_ns = clock_mono_ns()) < end_ns && half_open(bed)) {
         there_ns = asked_ns - bed->started_mono_ns;
@@ -171,7 +167,7 @@ static void play_synack_retries(struct testbed *bed)
     CHECK(bed, "read", "ECONNRESET", client, ACT_READ, .bytes = 1, .flags = MSG_DONTWAIT);
     backlog_tables(bed, NULL);
     testbed_finish(bed);
-    judge_life(bed, &settings, there_ns, gone_ns);
+    judge_life(bed, &plan, there_ns, gone_ns);
 }
 
 const struct scenario backlog_synack_retries = {

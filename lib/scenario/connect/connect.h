@@ -56,6 +56,12 @@ struct connect_attempt {
 struct connect_attempt connect_try(struct testbed *bed, enum act_to to);
 /* The same without the connect. */
 struct connect_attempt connect_plan(struct testbed *bed);
+/* The server's transmissions of its SYN,ACK. */
+struct connect_accept_plan {
+    struct kernel_timers_settings settings;
+    struct kernel_timers timers, host; /* as above */
+};
+struct connect_accept_plan connect_accept_plan(struct testbed *bed);
 /* "took_ns" must be the time that the model plans. */
 void connect_check_took(struct testbed *bed, const struct connect_attempt *attempt,
                         int64_t planned_ns);

@@ -43,15 +43,9 @@ const struct scenario connect_syn_lost = {
 
 /* ---- synack-lost ---- */
 
-/* The server's retransmissions of its SYN,ACK. */
-struct synack_plan {
-    struct kernel_timers_settings settings;
-    struct kernel_timers timers, host;
-};
-
-static struct synack_plan plan_synacks(struct testbed *bed)
+struct connect_accept_plan connect_accept_plan(struct testbed *bed)
 {
-    struct synack_plan plan = {.settings = testbed_settings(bed, LAB_SERVER)};
+    struct connect_accept_plan plan = {.settings = testbed_settings(bed, LAB_SERVER)};
     struct kernel_timers_settings host = machine_timers();
 
     kernel_timers_accept(&plan.timers, &plan.settings);
@@ -61,7 +55,7 @@ static struct synack_plan plan_synacks(struct testbed *bed)
 
 /* The SYN,ACKs of the subject, when the run is finished: how many. Returns when the second came,
  * since the start of the run. */
-static int64_t check_synacks(struct testbed *bed, const struct synack_plan *plan)
+static int64_t check_synacks(struct testbed *bed, const struct connect_accept_plan *plan)
 {
     const struct kernel_timers *timers = &plan->timers, *host = &plan->host;
     int64_t seen_ns[2];
@@ -80,7 +74,7 @@ static int64_t check_synacks(struct testbed *bed, const struct synack_plan *plan
  * one that counts, the client's repeated SYNs are lost, too. */
 static void play_synack_lost(struct testbed *bed)
 {
-    struct synack_plan plan = plan_synacks(bed);
+    struct connect_accept_plan plan = connect_accept_plan(bed);
 
     DO(testbed_server(bed), ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
     testbed_fault(bed, "drop syn-ack dir s>c count 1");
@@ -125,7 +119,7 @@ static void check_with_data(struct testbed *bed)
 
 static void play_last_ack_lost(struct testbed *bed)
 {
-    struct synack_plan plan = plan_synacks(bed);
+    struct connect_accept_plan plan = connect_accept_plan(bed);
     int fault = testbed_fault(bed, "drop ack dir c>s count 1");
 
     DO(testbed_server(bed), ACT_LISTEN, .port = TESTBED_PORT, .number = 16);

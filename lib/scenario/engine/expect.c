@@ -278,7 +278,7 @@ void testbed_timings(struct testbed *bed, const char *what, const struct kernel_
                        i < host->sent_count ? host->sent_ns[i] : RESULT_UNKNOWN);
 }
 
-struct result_table *testbed_table(struct testbed *bed, const char *name, const char *title)
+void testbed_table(struct testbed *bed, const char *name, const char *title)
 {
     struct result_scenario *result = bed->result;
     struct result_table *tables =
@@ -286,11 +286,10 @@ struct result_table *testbed_table(struct testbed *bed, const char *name, const 
 
     if (!tables) {
         testbed_fail(bed, "out of memory");
-        return NULL;
+        return;
     }
     result->tables = tables;
-    tables[result->table_count] = (struct result_table){.name = name, .title = title};
-    return &tables[result->table_count++];
+    tables[result->table_count++] = (struct result_table){.name = name, .title = title};
 }
 
 struct result_map *testbed_row_fields(struct testbed *bed, const struct result_value *fields)

@@ -24,8 +24,8 @@
 #define TICK_MS      20
 
 /* At the beginning of a run's memory. */
-struct run_memory {
-    struct run_memory *next; /* kept ones */
+struct scenario_memory {
+    struct scenario_memory *next; /* kept ones */
     struct arena_region region;
     struct arena arena;
     struct result_scenario result;
@@ -34,15 +34,11 @@ struct run_memory {
     struct error error;
 };
 
-struct scenario_memory {
-    struct run_memory *first;
-};
-
 struct run {
     pid_t pid; /* 0: this place is free */
     size_t job;
     int64_t attempt;
-    struct run_memory *memory;
+    struct scenario_memory *memory;
 };
 
 /* What has come of a job. */
@@ -50,7 +46,7 @@ struct tally {
     int64_t started, done;
     int64_t again; /* attempts that are to be repeated */
     int64_t attempts;
-    struct run_memory *shown; /* the first that is not ok, or the first */
+    struct scenario_memory *shown; /* the first that is not ok, or the first */
     struct result_outcome *outcomes;
     size_t outcome_count;
 };
@@ -68,10 +64,10 @@ struct runner {
 
 /* ---- One run ---- */
 
-static struct run_memory *memory_new(void)
+static struct scenario_memory *memory_new(void)
 {
-    struct run_memory *memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE,
-                                     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct scenario_memory *memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE,
+                                          MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (memory == MAP_FAILED)
         return NULL;
@@ -81,7 +77,7 @@ static struct run_memory *memory_new(void)
     return memory;
 }
 
-static void memory_free(struct run_memory *memory)
+static void memory_free(struct scenario_memory *memory)
 {
     munmap(memory, MEMORY_BYTES);
 }
@@ -89,7 +85,7 @@ static void memory_free(struct run_memory *memory)
 static _Noreturn void run_child(const struct runner *runner, const struct run *run, pid_t parent)
 {
     const struct scenario_job *job = &runner->plan->jobs[run->job];
-    struct run_memory *memory = run->memory;
+    struct scenario_memory *memory = run->memory;
 
     /* The terminal's Ctrl-C reaches the whole group: what to do about it is the parent's to say. */
     sigset_t none;
@@ -158,7 +154,7 @@ static void count_outcome(struct runner *runner, struct tally *tally, const char
 static void set_inconclusive(const struct runner *runner, const struct run *run, const char *why)
 {
     const struct scenario_job *job = &runner->plan->jobs[run->job];
-    struct run_memory *memory = run->memory;
+    struct scenario_memory *memory = run->memory;
 
     memory->result = scenario_result(&memory->arena, job->scenario, job->family);
     memory->result.verdict = RESULT_INCONCLUSIVE;
@@ -180,7 +176,7 @@ static void set_died(const struct runner *runner, const struct run *run, int sta
                                         WEXITSTATUS(status)));
 }
 
-static void keep_shown(struct tally *tally, struct run_memory *memory)
+static void keep_shown(struct tally *tally, struct scenario_memory *memory)
 {
     bool better = !tally->shown || (tally->shown->result.verdict == RESULT_OK &&
                                     memory->result.verdict != RESULT_OK);
@@ -195,7 +191,7 @@ static void keep_shown(struct tally *tally, struct run_memory *memory)
 }
 
 /* This machine does not let it run, or the user asked for what cannot be. */
-static void note_refusal(struct runner *runner, struct run_memory *memory)
+static void note_refusal(struct runner *runner, struct scenario_memory *memory)
 {
     if (memory->rc == -EINVAL || memory->rc == -ENOSPC) {
         runner->rc = memory->rc;
@@ -210,7 +206,7 @@ static void note_refusal(struct runner *runner, struct run_memory *memory)
 static void end_run(struct runner *runner, struct run *run, int status)
 {
     struct tally *tally = &runner->tallies[run->job];
-    struct run_memory *memory = run->memory;
+    struct scenario_memory *memory = run->memory;
 
     run->pid = 0;
     runner->running--;
@@ -390,8 +386,8 @@ static void add_results(struct runner *runner)
             runner->out->not_ok++;
             add_finding(runner->report, &result->scenario);
         }
-        tally->shown->next = runner->out->memory->first;
-        runner->out->memory->first = tally->shown;
+        tally->shown->next = runner->out->memory;
+        runner->out->memory = tally->shown;
     }
 }
 
@@ -409,8 +405,8 @@ int scenario_run_all(const struct scenario_plan *plan, struct report *report,
                             .error = error};
     sigset_t child, before;
 
-    *out = (struct scenario_runs){.memory = calloc(1, sizeof *out->memory)};
-    if (!tallies || !runs || !out->memory)
+    *out = (struct scenario_runs){0};
+    if (!tallies || !runs)
         return error_sys(error, ENOMEM, "the runs");
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
@@ -423,13 +419,9 @@ int scenario_run_all(const struct scenario_plan *plan, struct report *report,
 
 void scenario_runs_free(struct scenario_runs *runs)
 {
-    struct run_memory *memory = runs->memory ? runs->memory->first : NULL;
-
-    while (memory) {
-        struct run_memory *next = memory->next;
-        memory_free(memory);
-        memory = next;
+    while (runs->memory) {
+        struct scenario_memory *next = runs->memory->next;
+        memory_free(runs->memory);
+        runs->memory = next;
     }
-    free(runs->memory);
-    runs->memory = NULL;
 }

@@ -254,7 +254,7 @@ void testbed_timings(struct testbed *bed, const char *what, const struct kernel_
 
 /* ---- Tables */
 
-struct result_table *testbed_table(struct testbed *bed, const char *name, const char *title);
+void testbed_table(struct testbed *bed, const char *name, const char *title);
 /* A new row of the last table, and its first fields. */
 #define testbed_row(bed, ...) testbed_row_fields(bed, TESTBED_FIELDS(__VA_ARGS__))
 struct result_map *testbed_row_fields(struct testbed *bed, const struct result_value *fields);
