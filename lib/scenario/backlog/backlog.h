@@ -110,13 +110,6 @@ bool backlog_await_field(struct testbed *bed, uint16_t port, size_t offset, int6
 #define backlog_await_half_open(bed, port, count)                                                  \
     BACKLOG_AWAIT(bed, port, states[TCP_SYN_RECV], count)
 bool backlog_await(struct testbed *bed, const char *condition);
-/* The same, given up when the other one comes true. */
-bool backlog_await_unless(struct testbed *bed, const char *condition, const char *unless);
-
-/* That what was done since then was quick enough for no SYN to have been sent again (1 s);
- * otherwise the run says nothing. */
-void backlog_in_time(struct testbed *bed, int64_t since_mono_ns);
-
 /* ---- Doing */
 
 /* Connects slots first … first + count - 1 of the client, one after another, each when the one

@@ -174,6 +174,15 @@ const struct scenario connect_reset_late = {
 
 #define ACK_DATA_BYTES 10
 
+/* Waits for the condition, and gives up when the other one comes true. */
+static void await_unless(struct testbed *bed, const char *condition, const char *unless)
+{
+    int64_t end_ns = clock_mono_ns() + TESTBED_LIMIT_NS;
+
+    while (!backlog_gave_up(bed) && !testbed_saw(bed, condition, 20 * NS_PER_MS))
+        backlog_give_up_if(bed, testbed_saw(bed, unless, 0) || clock_mono_ns() >= end_ns);
+}
+
 static void play_ack_dropped(struct testbed *bed)
 {
     struct agent *client = testbed_client(bed), *server = testbed_server(bed);
@@ -182,7 +191,7 @@ static void play_ack_dropped(struct testbed *bed)
 
     CHECK_NUMBER(bed, "write", ACK_DATA_BYTES, client, ACT_WRITE, .slot = ACK_SUBJECT,
                  .bytes = ACK_DATA_BYTES);
-    backlog_await_unless(bed, "delivered c>s:data#2", "seen s>c:rst");
+    await_unless(bed, "delivered c>s:data#2", "seen s>c:rst");
     backlog_await(bed, "seen s>c:syn-ack");
     testbed_check_state(bed, "client_state", TCP_ESTABLISHED,
                         (int)DO(client, ACT_INFO, .slot = ACK_SUBJECT).rc);

@@ -249,27 +249,6 @@ bool backlog_await(struct testbed *bed, const char *condition)
     return false;
 }
 
-bool backlog_await_unless(struct testbed *bed, const char *condition, const char *unless)
-{
-    struct backlog_watch *watch = watch_of(bed);
-    int64_t end_ns = clock_mono_ns() + TESTBED_LIMIT_NS;
-
-    while (!testbed_failed(bed) && !watch->gave_up) {
-        if (testbed_saw(bed, condition, 20 * NS_PER_MS))
-            return true;
-        watch->gave_up = testbed_saw(bed, unless, 0) || clock_mono_ns() >= end_ns;
-    }
-    return false;
-}
-
-#define RESENT_NS (900 * NS_PER_MS) /* before the first SYN is sent again */
-
-void backlog_in_time(struct testbed *bed, int64_t since_mono_ns)
-{
-    if (clock_mono_ns() - since_mono_ns > RESENT_NS)
-        testbed_fail(bed, "this machine was so busy that SYNs were sent again in the meantime");
-}
-
 /* ---- Doing ---- */
 
 int backlog_fill(struct testbed *bed, uint16_t port, int first, int count)

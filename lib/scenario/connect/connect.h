@@ -65,8 +65,5 @@ struct connect_accept_plan connect_accept_plan(struct testbed *bed);
 /* "took_ns" must be the time that the model plans. */
 void connect_check_took(struct testbed *bed, const struct connect_attempt *attempt,
                         int64_t planned_ns);
-/* Checks the subject's SYNs against the plan, when the run is finished: their number, the time of
- * each (as timings, beside this host's own), and when connect gave up. */
-void connect_check_schedule(struct testbed *bed, const struct connect_attempt *attempt);
 
 #endif

@@ -52,23 +52,6 @@ void connect_check_took(struct testbed *bed, const struct connect_attempt *attem
                        connect_took_ns(&attempt->connect));
 }
 
-void connect_check_schedule(struct testbed *bed, const struct connect_attempt *attempt)
-{
-    const struct kernel_timers *plan = &attempt->plan, *host = &attempt->host;
-    int64_t seen_ns[KERNEL_TIMERS_SENT_MAX];
-    size_t seen = testbed_times(bed, "syn", LAB_FROM_CLIENT, seen_ns, KERNEL_TIMERS_SENT_MAX);
-
-    testbed_check_integer(bed, "syns", (int64_t)plan->sent_count, (int64_t)seen);
-    testbed_timings(bed, "SYN", plan, host, 0, seen_ns, seen);
-    testbed_timing(bed, "connect fails", plan->failed_ns, connect_took_ns(&attempt->connect),
-                   host->failed_ns);
-    connect_check_took(bed, attempt, plan->failed_ns);
-    if (seen == plan->sent_count && seen) {
-        testbed_check_time(bed, "last_syn_ns", &attempt->settings, plan->sent_ns[seen - 1],
-                           seen_ns[seen - 1] - seen_ns[0]);
-    }
-}
-
 /* In whole seconds, so that both families say the same. */
 static const char *about(struct testbed *bed, int64_t took_ns)
 {

@@ -3,6 +3,7 @@
 #include "scenario/connect/connect.h"
 
 #define MESSAGES_MAX 4
+#define ANSWER_WITH  "answer-icmp syn=%s dir c>s"
 #define DEVICE       "eth0" /* what a host of the lab calls its link */
 
 /* What one message makes of a connect. By net/ipv4/icmp.c (icmp_err_convert) and net/ipv6/icmp.c
@@ -24,16 +25,6 @@ static const struct icmp_case *cases_of(const struct testbed *bed)
     return bed->family == AF_INET ? cases->ipv4 : cases->ipv6;
 }
 
-static int answer_with(struct testbed *bed, const char *message)
-{
-    return testbed_fault(bed, arena_printf(bed->arena, "answer-icmp syn=%s dir c>s", message));
-}
-
-static void list_message(struct testbed *bed, const char *message, const struct act_reply *connect)
-{
-    testbed_row(bed, TEXT("icmp", message), TEXT("connect", act_rc_name(connect->rc, "0")));
-}
-
 /* Usually the error ends the connect. When it arrives while the call holds the socket (a busy
  * machine) the kernel only notes it, and the SYN that is sent again gets the next one. */
 static void check_exchange(struct testbed *bed, const char *message)
@@ -53,21 +44,23 @@ static void check_exchange(struct testbed *bed, const char *message)
 static void play_icmp(struct testbed *bed)
 {
     const struct icmp_case *cases = cases_of(bed);
-    int fault = answer_with(bed, cases->message);
+    int fault = testbed_fault(bed, ANSWER_WITH, cases->message);
     struct connect_attempt attempt = connect_try(bed, ACT_TO_PEER);
 
     testbed_check_rc(bed, "connect", cases->error, &attempt.connect, "0");
     testbed_observe(bed, INTEGER("took_ns", connect_took_ns(&attempt.connect)));
     testbed_check_state(bed, "state_left", TCP_CLOSE, attempt.state_left);
     testbed_table(bed, "messages", "What else may come, and what connect makes of it");
-    list_message(bed, cases->message, &attempt.connect);
+    testbed_row(bed, TEXT("icmp", cases->message),
+                TEXT("connect", act_rc_name(attempt.connect.rc, "0")));
     for (int i = 1; cases[i].message; i++) {
         testbed_unfault(bed, fault);
-        fault = answer_with(bed, cases[i].message);
+        fault = testbed_fault(bed, ANSWER_WITH, cases[i].message);
         struct act_reply other =
             CHECK(bed, connect_key(bed, cases[i].message), cases[i].error, testbed_client(bed),
                   ACT_CONNECT, .slot = i, .port = TESTBED_PORT);
-        list_message(bed, cases[i].message, &other);
+        testbed_row(bed, TEXT("icmp", cases[i].message),
+                    TEXT("connect", act_rc_name(other.rc, "0")));
     }
     connect_summary(bed, &attempt.connect);
     check_exchange(bed, cases->message);

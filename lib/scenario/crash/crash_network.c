@@ -1,8 +1,6 @@
 /* The network fails, or a NAT on the way forgets; both sides survive. */
 #include "scenario/crash/crash.h"
 
-#include <stdio.h>
-
 /* ---- network-pause ---- */
 
 #define SENT_BYTES 300
@@ -45,14 +43,6 @@ const struct scenario crash_network_pause = {
 
 /* ---- nat-timeout ---- */
 
-static void forget(struct crash *crash, const char *action, int port)
-{
-    char line[80];
-
-    snprintf(line, sizeof line, "%s \"tcp port %d\"", action, port);
-    testbed_fault(crash->bed, line);
-}
-
 static void check_server_state(struct crash *crash, const char *key, int slot)
 {
     struct act_reply info = DO(crash->server, ACT_INFO, .slot = slot);
@@ -67,8 +57,8 @@ static void play_nat(struct testbed *bed)
     crash_connect(bed, client, 2, crash.server, 2, TESTBED_PORT + 1);
     crash.socket.rtt_ns = DO(client, ACT_INFO, .slot = 2).info.rtt_ns;
     testbed_subject(bed, 2);
-    forget(&crash, "answer-rst", TESTBED_PORT);
-    forget(&crash, "drop", TESTBED_PORT + 1);
+    testbed_fault(bed, "answer-rst \"tcp port %d\"", TESTBED_PORT);
+    testbed_fault(bed, "drop \"tcp port %d\"", TESTBED_PORT + 1);
     testbed_mark(bed, "the NAT forgets the connections");
     crash_happens(&crash);
     CRASH_CALL(&crash, "write_rst", "ok", client, ACT_WRITE, .bytes = 10);

@@ -1,11 +1,11 @@
 /* The testbed: what scenarios do with the lab, and how they wait for what happens on it. */
 #include "scenario/engine/testbed.h"
 
-#include "base/wait.h"
 #include "scenario/engine/agent_internal.h"
 #include "scenario/engine/agent_self.h"
 #include "scenario/engine/testbed_internal.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +13,16 @@
 
 /* ---- The wire ---- */
 
-int testbed_fault(struct testbed *bed, const char *line)
+int testbed_fault(struct testbed *bed, const char *format, ...)
 {
+    char line[256];
+    va_list args;
     struct lab_fault fault;
     struct error error = {0};
 
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
     if (testbed_failed(bed))
         return 0;
     if (!bed->lab) {
@@ -224,20 +229,6 @@ struct act_socket testbed_socket_of(struct testbed *bed, enum lab_host host, uin
     if (reply.rc < 0 && !testbed_failed(bed))
         testbed_fail(bed, "sock_diag on the %s: %s", lab_host_name(host), strerror((int)-reply.rc));
     return testbed_failed(bed) ? (struct act_socket){0} : reply.socket;
-}
-
-bool testbed_wait_socket(struct testbed *bed, enum lab_host host, uint16_t local_port,
-                         uint16_t remote_port, int state)
-{
-    int now = -1;
-
-    if (!wait_until(testbed_failed(bed) ||
-                        (now = testbed_socket_of(bed, host, local_port, remote_port).state) ==
-                            state,
-                    clock_mono_ns() + TESTBED_LIMIT_NS))
-        testbed_fail(bed, "the %s's socket stays in %s and does not reach %s", lab_host_name(host),
-                     testbed_state_name(now), testbed_state_name(state));
-    return !testbed_failed(bed);
 }
 
 const char *testbed_state_name(int state)

@@ -99,7 +99,8 @@ void testbed_connected(struct testbed *bed);
 
 /* Adds a fault, in the words of a fault file: "drop s>c:…" is "drop syn-ack dir s>c". Returns its
  * number, 0 after a failure. */
-int testbed_fault(struct testbed *bed, const char *line);
+__attribute__((format(printf, 2, 3))) int testbed_fault(struct testbed *bed, const char *format,
+                                                        ...);
 void testbed_unfault(struct testbed *bed, int number);
 /* Lets go what a hold keeps. */
 void testbed_release(struct testbed *bed, int number);
@@ -145,10 +146,6 @@ int64_t testbed_counter(struct testbed *bed, enum lab_host host, const char *nam
  * that host; remote 0: any. */
 struct act_socket testbed_socket_of(struct testbed *bed, enum lab_host host, uint16_t local_port,
                                     uint16_t remote_port);
-/* Waits until it is in that state (0: gone). A failure when that does not come. */
-bool testbed_wait_socket(struct testbed *bed, enum lab_host host, uint16_t local_port,
-                         uint16_t remote_port, int state);
-
 /* ---- What was observed, and what had to be. Keys are literals; those of times end in _ns. */
 
 /* Fields of a result, as many as there are: testbed_observe(bed, TEXT("ended_by", how),

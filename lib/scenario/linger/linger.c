@@ -32,18 +32,6 @@ struct linger_end linger_read(struct agent *agent, int slot)
     return (struct linger_end){reply.bytes, reply.rc};
 }
 
-static AGENT_CALL(do_set_nonblocking)
-{
-    int rc = sock_set_nonblocking(&self->slots[act->slot], true);
-    syscall_recorder_note(&self->recorder, "fcntl O_NONBLOCK", self->slots[act->slot].fd, rc);
-    return rc;
-}
-
-void linger_set_nonblocking(struct agent *agent, int slot)
-{
-    DO(agent, ACT_CALL, .slot = slot, .function = do_set_nonblocking);
-}
-
 static AGENT_CALL(do_port)
 {
     struct sock_address address;

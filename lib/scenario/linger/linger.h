@@ -71,8 +71,6 @@ bool linger_saw(const struct linger_scene *s, const char *condition);
 struct linger_end linger_read(struct agent *agent, int slot);
 /* The server reads what is at stake, or what comes of it, and no end. */
 void linger_read_bytes(struct linger_scene *s);
-/* Non-blocking mode for a socket of the agent. */
-void linger_set_nonblocking(struct agent *agent, int slot);
 /* The local port of an agent's socket. */
 uint16_t linger_port(struct agent *agent, int slot);
 /* The state of a host's socket of a connection, once it is the expected one; else what it is after

@@ -1,4 +1,5 @@
 /* Ending a connection while data and FIN are unacknowledged: which calls wait, and for what. */
+#include "scenario/engine/agent_self.h"
 #include "scenario/linger/linger.h"
 
 enum way_return {
@@ -50,6 +51,13 @@ static void check_call(struct testbed *bed, struct agent *client, const struct a
         testbed_any_exchange(bed);
 }
 
+static AGENT_CALL(do_set_nonblocking)
+{
+    int rc = sock_set_nonblocking(&self->slots[act->slot], true);
+    syscall_recorder_note(&self->recorder, "fcntl O_NONBLOCK", self->slots[act->slot].fd, rc);
+    return rc;
+}
+
 static void play_way(struct testbed *bed)
 {
     const struct way *way = bed->scenario->arg;
@@ -59,7 +67,7 @@ static void play_way(struct testbed *bed)
     if (way->option.verb)
         agent_do(s.client, &way->option);
     if (way->nonblocking)
-        linger_set_nonblocking(s.client, 0);
+        DO(s.client, ACT_CALL, .function = do_set_nonblocking);
     linger_hold(&s);
     linger_write(&s);
     agent_begin(s.client, &way->end);

@@ -116,6 +116,14 @@ struct act_reply sut_ask(struct testbed *bed, struct agent *client, int share, b
     return agent_do(client, act);
 }
 
+static void wait_listening(struct testbed *bed, uint16_t port)
+{
+    if (!wait_until(testbed_failed(bed) ||
+                        testbed_socket_of(bed, LAB_SERVER, port, 0).state == TCP_LISTEN,
+                    clock_mono_ns() + TESTBED_LIMIT_NS))
+        testbed_fail(bed, "netkit's server does not listen on port %d", port);
+}
+
 void sut_start_client(struct testbed *bed, struct sut *sut, struct stub_peer_point point, bool deaf)
 {
     const struct sut_request *request = sut_request(bed);
@@ -123,7 +131,7 @@ void sut_start_client(struct testbed *bed, struct sut *sut, struct stub_peer_poi
         .plan = &request->peer, .point = point, .port = request->port, .deaf = deaf};
 
     agent_begin(testbed_server(bed), &STUB_PEER_ACT(stub_peer_serve, job));
-    testbed_wait_socket(bed, LAB_SERVER, request->port, 0, TCP_LISTEN);
+    wait_listening(bed, request->port);
     sut_start(bed, sut);
 }
 

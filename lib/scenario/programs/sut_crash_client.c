@@ -7,7 +7,6 @@
 
 #include "base/units.h"
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 #define LOOK_NS  (5 * NS_PER_MS)
@@ -49,10 +48,6 @@ static const char *const notice_names[] = {NULL, "exit", "close", "retry"};
 
 static void strike(struct testbed *bed, enum strike how, struct agent *server, uint16_t client_port)
 {
-    char line[80];
-
-    snprintf(line, sizeof line, "%s \"tcp port %d\"",
-             how == STRIKE_FORGET_RESET ? "answer-rst" : "drop", client_port);
     switch (how) {
     case STRIKE_KILL:
         agent_signal(server, SIGKILL);
@@ -80,7 +75,8 @@ static void strike(struct testbed *bed, enum strike how, struct agent *server, u
         return;
     case STRIKE_FORGET:
     case STRIKE_FORGET_RESET:
-        testbed_fault(bed, line);
+        testbed_fault(bed, "%s \"tcp port %d\"", how == STRIKE_FORGET_RESET ? "answer-rst" : "drop",
+                      client_port);
         agent_signal(server, SIGUSR1);
         return;
     }

@@ -7,7 +7,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/wait.h>
 
 #define ANSWER_NS (5 * NS_PER_SEC)
@@ -76,12 +75,10 @@ static void crash_mid_response(struct testbed *bed)
 static void vanish(struct testbed *bed)
 {
     struct agent *client = connect_client(bed);
-    char line[64];
 
     sut_ask(bed, client, 500, false);
     struct act_socket socket = testbed_socket_of(bed, LAB_CLIENT, 0, sut_request(bed)->port);
-    snprintf(line, sizeof line, "drop \"tcp port %d\"", sock_address_port(&socket.entry.local));
-    testbed_fault(bed, line);
+    testbed_fault(bed, "drop \"tcp port %d\"", sock_address_port(&socket.entry.local));
     agent_signal(client, SIGKILL);
 }
 
