@@ -191,6 +191,30 @@ int64_t stats_shift_at_least(const int64_t *a, size_t na, const int64_t *b, size
     return low;
 }
 
+int64_t stats_shift_at_most(const int64_t *a, size_t na, const int64_t *b, size_t nb, double p_max)
+{
+    int64_t x[SAMPLE_MAX], y[SAMPLE_MAX], moved[SAMPLE_MAX];
+    int64_t low = 0, high;
+
+    if (!na || !nb)
+        return INT64_MAX;
+    na = thin(x, a, na);
+    nb = thin(y, b, nb);
+    stats_sort(x, na);
+    stats_sort(y, nb);
+    high = x[na - 1] > y[0] ? x[na - 1] - y[0] + 1 : 1;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        for (size_t i = 0; i < nb; i++)
+            moved[i] = y[i] + middle;
+        if (rank_test(moved, nb, x, na) < p_max)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
 static double log_choose(double n, double k)
 {
     return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1);

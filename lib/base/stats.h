@@ -34,6 +34,10 @@ struct stats_shift stats_compare(const int64_t *a, size_t na, const int64_t *b, 
 int64_t stats_shift_at_least(const int64_t *a, size_t na, const int64_t *b, size_t nb,
                              double p_max);
 
+/* The smallest d ≥ 0 for which b + d tends to be larger than a: by how much a is larger at the
+ * most. INT64_MAX with an empty sample. */
+int64_t stats_shift_at_most(const int64_t *a, size_t na, const int64_t *b, size_t nb, double p_max);
+
 /* How likely `count` or more of `of` independent trials succeed, each with probability p. */
 double stats_binomial_tail(size_t count, size_t of, double p);
 

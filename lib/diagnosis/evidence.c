@@ -150,3 +150,16 @@ void evidence_path(const struct probe_evidence *evidence, struct path_model *pat
     if (evidence->control_count < ROUNDS_ENOUGH)
         path->typical_ns = rtt_ns;
 }
+
+int64_t evidence_segment_ns(const struct probe_evidence *evidence)
+{
+    int64_t least = RESULT_UNKNOWN;
+
+    for (int arm = 0; arm < PROBE_ARMS; arm++)
+        for (size_t i = 0; i < evidence->arms[arm].count && arm != ARM_SMALL_MSS; i++) {
+            int64_t ns = evidence->arms[arm].rounds[i].segment_ns;
+            if (ns != RESULT_UNKNOWN && (least == RESULT_UNKNOWN || ns < least))
+                least = ns;
+        }
+    return least;
+}

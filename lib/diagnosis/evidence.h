@@ -94,6 +94,10 @@ struct probe_evidence {
 void evidence_path(const struct probe_evidence *evidence, struct path_model *path,
                    int64_t samples[EVIDENCE_CONTROL_MAX]);
 
+/* How long a full segment takes on this path at the most: the quickest that any arm has seen two
+ * follow each other; RESULT_UNKNOWN when none has. */
+int64_t evidence_segment_ns(const struct probe_evidence *evidence);
+
 enum measure {
     MEASURE_HOLD,
     MEASURE_THINK,

@@ -31,11 +31,17 @@ double path_model_chance(const struct path_model *path, int64_t limit_ns, size_t
     return packets <= 2 ? one : 1 - pow(1 - one, (double)packets / 2);
 }
 
+/* How likely the path alone makes so many of the rounds so late. */
+static double chance_of(const struct path_model *path, int64_t limit_ns, size_t packets,
+                        size_t affected, size_t rounds)
+{
+    return stats_binomial_tail(affected, rounds, path_model_chance(path, limit_ns, packets));
+}
+
 bool path_model_explains(const struct path_model *path, int64_t limit_ns, size_t packets,
                          size_t affected, size_t rounds)
 {
-    return stats_binomial_tail(affected, rounds, path_model_chance(path, limit_ns, packets)) >=
-           DIFFERENCE_P_VALUE;
+    return chance_of(path, limit_ns, packets, affected, rounds) >= DIFFERENCE_P_VALUE;
 }
 
 int64_t path_model_spread_ns(const struct path_model *path)
@@ -67,20 +73,23 @@ struct lateness path_model_lateness(const struct path_model *path, int64_t *valu
     /* The latest of many packets is later than the latest of two on any path that varies. */
     int64_t shift = packets > PACKETS_FEW ? 0
                                           : stats_shift_at_least(values, count, path->sorted,
-                                                                 path->count, DIFFERENCE_P_VALUE);
+                                                                 path->count, BLAME_P_VALUE);
     bool usual = path_model_explains(path, path->base_ns + stall_ns, packets, out.affected, count);
     out.kind = usual ? LATENESS_PATH : LATENESS_OPEN;
     int64_t limits[] = {path->high_ns, stats_quantile(path->sorted, path->count, 0.9)};
     for (size_t i = 0; i < 2 && out.kind != LATENESS_PROVEN; i++) {
         size_t beyond = count_from(values, count, limits[i] + stall_ns);
         if (beyond < AFFECTED_MIN || (double)beyond < share * (double)count ||
-            path_model_explains(path, limits[i] + stall_ns, packets, beyond, count))
+            chance_of(path, limits[i] + stall_ns, packets, beyond, count) >= BLAME_P_VALUE)
             continue;
         out.kind = LATENESS_PROVEN;
         out.affected = beyond;
         out.at_least_ns = stats_quantile(values + count - beyond, beyond, 0.1) - limits[i];
         out.typical_ns = stats_quantile(values + count - beyond, beyond, 0.5) - path->typical_ns;
     }
+    out.undecided =
+        packets <= PACKETS_FEW && stats_shift_at_most(values, count, path->sorted, path->count,
+                                                      DIFFERENCE_P_VALUE) >= stall_ns;
     if (shift >= stall_ns) {
         out.kind = LATENESS_PROVEN;
         out.affected = count_from(values, count, path->base_ns + stall_ns);

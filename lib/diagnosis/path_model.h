@@ -46,6 +46,7 @@ struct lateness {
     size_t affected, rounds;
     int64_t typical_ns;  /* of the affected, less what the path typically takes */
     int64_t at_least_ns; /* of the affected, when it is proven */
+    bool undecided; /* the path explains it, and a delay of a stall beside it is not excluded */
 };
 
 /* Judges exchanges of `packets` packets each, by how long they took; a delay counts from stall_ns

@@ -137,7 +137,8 @@ static void warn_of_stall(const struct rules *rules, const struct finding *stall
 static void judge_persistence(const struct rules *rules, const struct probe_evidence *evidence)
 {
     struct finding_list list = {0};
-    const struct rules persistent = {rules->arena, evidence, rules->path, &list, rules->wanted};
+    const struct rules persistent = {rules->arena,      evidence, rules->path,
+                                     rules->segment_ns, &list,    rules->wanted};
     bool clean = !rules->findings->count;
 
     if (rules_found(rules, FINDING_NAGLE_DELAYED_ACK) || !evidence->persists)
@@ -184,7 +185,7 @@ unsigned probe_verdict(struct arena *arena, const struct probe_evidence *evidenc
     unsigned wanted = 0;
 
     evidence_path(evidence, &path, samples);
-    const struct rules rules = {arena, &own, &path, findings, &wanted};
+    const struct rules rules = {arena, &own, &path, evidence_segment_ns(&own), findings, &wanted};
 
     judge_connect(&rules);
     judge_rounds(&rules);

@@ -11,6 +11,7 @@ struct rules {
     struct arena *arena; /* of all texts */
     const struct probe_evidence *evidence;
     const struct path_model *path;
+    int64_t segment_ns;            /* evidence_segment_ns() */
     struct finding_list *findings; /* so far */
     unsigned *wanted;              /* bits 1 << enum probe_arm: arms that would decide */
 };

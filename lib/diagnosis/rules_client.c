@@ -130,12 +130,18 @@ bool rules_window(const struct rules *rules, struct arm_rounds rounds)
     return true;
 }
 
-/* Our own send buffer, where the user has set it or the kernel's counter says so. */
+/* Our own send buffer, as the kernel's counter says, or as the user set it: smaller than the
+ * request, of which something waits. */
 static bool blame_send_buffer(const struct rules *rules)
 {
-    struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
-    struct delay delay = evidence_delay(rules->evidence, baseline, MEASURE_SNDBUF);
+    const struct probe_evidence *evidence = rules->evidence;
+    struct arm_rounds baseline = evidence->arms[ARM_BASELINE];
+    struct delay delay = evidence_delay(evidence, baseline, MEASURE_SNDBUF);
+    struct delay hold = evidence_delay(evidence, baseline, MEASURE_HOLD);
 
+    if (!delay.present && hold.present && evidence->sndbuf_bytes &&
+        baseline.rounds[0].sent_bytes > evidence->sndbuf_bytes)
+        delay = hold;
     if (!delay.present)
         return false;
     struct finding *finding = rules_add(rules, FINDING_SEND_BUFFER_LIMITED, RESULT_SIDE_CLIENT,
@@ -146,10 +152,9 @@ static bool blame_send_buffer(const struct rules *rules)
         "not acknowledged yet.",
         rules_share(rules, delay.affected, baseline.count),
         arena_duration(rules->arena, delay.typical_ns),
-        rules->evidence->sndbuf_bytes ? arena_printf(rules->arena, ", set to %u bytes (SO_SNDBUF),",
-                                                     rules->evidence->sndbuf_bytes)
-                                      : "");
-    rules_prove(rules, finding, "sndbuf_limited_ns", delay.typical_ns);
+        evidence->sndbuf_bytes
+            ? arena_printf(rules->arena, ", set to %u bytes (SO_SNDBUF),", evidence->sndbuf_bytes)
+            : "");
     rules_prove(rules, finding, "at_least_ns", delay.typical_ns);
     return true;
 }

@@ -25,8 +25,8 @@ static enum gap_kind gap_kind_of(const struct rules *rules, const struct round *
         return GAP_NONE;
     if (round->out_of_order || round->retransmits)
         return GAP_LOST;
-    if (round->segment_ns != RESULT_UNKNOWN && mss && round->gap_release_bytes >= mss &&
-        round->gap_ns <= LINK_TIMES * round->segment_ns)
+    if (rules->segment_ns != RESULT_UNKNOWN && mss && round->gap_release_bytes >= mss &&
+        round->gap_ns <= LINK_TIMES * rules->segment_ns)
         return GAP_LINK;
     if (mss && round->gap_after_bytes >= mss &&
         (round->gap_after_bytes % mss == 0 || round->gap_after_bytes >= INITIAL_WINDOW * mss))
@@ -452,6 +452,11 @@ static struct gap_rest explain_window(const struct rules *rules, const struct ga
         rules_want(rules, ARM_QUICKACK);
         if (quick.known && !waits_for_us)
             return (struct gap_rest){late.affected, late.typical_ns, late.at_least_ns, false};
+    }
+    /* A congestion window opens with every ACK; a buffer that is full is so again and again. */
+    if (waits_for_us && several_waits(rules)) {
+        blame_buffer(rules, gaps, &quick);
+        return (struct gap_rest){0};
     }
     struct finding *finding = rules_add(rules, FINDING_CONGESTION_WINDOW_LIMITED,
                                         RESULT_SIDE_NETWORK, gaps->affected, gaps->typical_ns);

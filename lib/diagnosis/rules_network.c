@@ -112,18 +112,19 @@ void rules_bandwidth(const struct rules *rules)
 
     for (size_t i = 0; i < rounds.count && mss; i++) {
         const struct round *round = &rounds.rounds[i];
-        if (round->segment_ns <= 0 || round->retransmits || round->out_of_order)
+        if (round->segment_ns == RESULT_UNKNOWN || round->retransmits || round->out_of_order)
             continue;
-        int64_t ns = round->segment_ns * (int64_t)(round->received_bytes / mss);
+        int64_t ns = rules->segment_ns * (int64_t)(round->received_bytes / mss);
         if (ns < rules->evidence->stall_ns || affected == 256)
             continue;
         took[affected] = ns;
-        rates[affected++] = (int64_t)mss * NS_PER_SEC / round->segment_ns;
+        rates[affected++] = (int64_t)mss * NS_PER_SEC / rules->segment_ns;
     }
     if (affected < AFFECTED_MIN ||
         !is_share((int64_t)affected, (int64_t)rounds.count, DELAY_COMMON_SHARE) ||
         rules_found(rules, FINDING_BANDWIDTH_LIMITED))
         return;
+    rules_want(rules, ARM_QUICKACK); /* a sender that waits for our ACKs keeps a steady rate, too */
     int64_t rate = stats_median(rates, affected);
     struct finding *finding = rules_add(rules, FINDING_BANDWIDTH_LIMITED, RESULT_SIDE_NETWORK,
                                         affected, stats_median(took, affected));

@@ -74,8 +74,8 @@ static int64_t wait_of(const struct rules *rules, const struct round *round)
         return base_ns;
     if (request_segments(rules, round) > 1)
         wait_ns = round->ack_ns != RESULT_UNKNOWN ? wait_ns - round->ack_ns + base_ns : base_ns;
-    if (round->segment_ns != RESULT_UNKNOWN && mss)
-        wait_ns -= round->segment_ns *
+    if (rules->segment_ns != RESULT_UNKNOWN && mss)
+        wait_ns -= rules->segment_ns *
                    (int64_t)(round->first_bytes < mss ? round->first_bytes : mss) / (int64_t)mss;
     return wait_ns;
 }
@@ -122,7 +122,7 @@ static bool may_be_the_link(const struct rules *rules, const struct lateness *la
     size_t large = 0;
 
     for (size_t i = 0; i < rounds.count; i++)
-        large += rounds.rounds[i].segment_ns == RESULT_UNKNOWN &&
+        large += rules->segment_ns == RESULT_UNKNOWN &&
                  late->typical_ns <= (int64_t)rounds.rounds[i].first_bytes * SLOW_LINK_BYTE_NS;
     if (2 * large <= rounds.count)
         return false;
@@ -185,6 +185,28 @@ static void tell_open(const struct rules *rules, const struct lateness *late)
         rules_share(rules, late->affected, late->rounds),
         arena_duration(rules->arena, late->typical_ns),
         arena_duration(rules->arena, path_model_spread_ns(rules->path)), 4 * late->rounds);
+}
+
+/* Now and then a packet of the answer may be lost, and come again after a probe (two round trips)
+ * or a timeout of the server's: from here that is a late answer. */
+static bool may_be_lost(const struct rules *rules, const struct lateness *late)
+{
+    int64_t trip_ns = rules->path->typical_ns, late_ns = late->typical_ns;
+    bool a_trip = trip_ns >= rules->evidence->stall_ns && late_ns >= trip_ns - trip_ns / 8 &&
+                  late_ns <= trip_ns + trip_ns / 3;
+
+    return !is_share((int64_t)late->affected, (int64_t)late->rounds, LOST_SHARE) &&
+           (a_trip || late_ns >= RTO_MIN_NS);
+}
+
+static void tell_may_be_lost(const struct rules *rules, const struct lateness *late)
+{
+    rules_inconclusive(rules,
+                       "%s the answer began %s late: the server may have taken that long, or a "
+                       "packet of the answer was lost and sent again. A capture (--pcap, or at the "
+                       "server) would tell.",
+                       rules_share(rules, late->affected, late->rounds),
+                       arena_duration(rules->arena, late->typical_ns));
 }
 
 static void tell_unacknowledged(const struct rules *rules)
@@ -287,7 +309,11 @@ void rules_answer(const struct rules *rules)
         tell_link(rules, &late);
         late = (struct lateness){0};
     }
-    if (late.kind == LATENESS_OPEN)
+    if (late.kind == LATENESS_PROVEN && may_be_lost(rules, &late)) {
+        tell_may_be_lost(rules, &late);
+        late = (struct lateness){0};
+    }
+    if (late.kind == LATENESS_OPEN || (late.kind == LATENESS_PATH && late.undecided))
         tell_open(rules, &late);
     if (late.kind == LATENESS_NONE)
         tell_unacknowledged(rules);

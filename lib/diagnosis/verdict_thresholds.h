@@ -30,6 +30,8 @@
       "with fewer the rank test can hardly reach its limit")                                       \
     X(DIFFERENCE_P_VALUE, P, 0.01, "Two sets of rounds differ if the rank test gives less",        \
       "one false alarm in a hundred comparisons of equal services")                                \
+    X(BLAME_P_VALUE, P, 0.001, "Chance below which lateness is not the path's",                    \
+      "a wrong blame is worse than a question: ten times as sure as of a difference")              \
     X(FEWER_P_VALUE, P, 0.001, "Chance below which an arm has fewer slow rounds",                  \
       "asked beside the rank test, so that half of the rounds show as well as all")                \
     X(MECHANISM_SHARE, SHARE, 0.6,                                                                 \
@@ -57,6 +59,8 @@
     X(UNACKNOWLEDGED_NS, TIME, 60 * NS_PER_MS,                                                     \
       "Lateness of an answer up to which its request may be unacknowledged",                       \
       "Linux acknowledges after 40 ms, and a busy host some ticks later")                          \
+    X(LOST_SHARE, SHARE, 0.4, "Share of rounds from which on late answers are no lost packets",    \
+      "a path that loses so much fails otherwise, too")                                            \
     X(LINK_TIMES, TIMES, 3, "A gap is the link's up to this many times a full segment's time",     \
       "a few segments may share the link with others")                                             \
     X(SLOW_LINK_BYTE_NS, TIME, 20 * NS_PER_US,                                                     \

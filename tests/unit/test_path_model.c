@@ -75,12 +75,15 @@ static void shifts_have_a_lower_bound(void **state)
     (void)state;
     int64_t a[40], b[40];
 
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 40; i++)
         b[i] = 20 * MS + i * MS / 4;
+    for (int i = 0; i < 40; i++)
         a[i] = b[(i * 7) % 40] + 15 * MS;
-    }
     int64_t least = stats_shift_at_least(a, 40, b, 40, 0.01);
     assert_in_range(least, 12 * MS, 15 * MS);
+    int64_t most = stats_shift_at_most(a, 40, b, 40, 0.01);
+    assert_in_range(most, 15 * MS, 18 * MS);
+    assert_in_range(stats_shift_at_most(b, 40, b, 40, 0.01), 0, 3 * MS);
     assert_int_equal(stats_shift_at_least(b, 40, b, 40, 0.01), 0);
     assert_int_equal(stats_shift_at_least(a, 40, b, 0, 0.01), 0);
 }
