@@ -12,6 +12,7 @@ static const struct {
     {PACKET_LINK_ETHERNET, DLT_EN10MB, 1}, {PACKET_LINK_RAW, DLT_RAW, 101},
     {PACKET_LINK_RAW, DLT_IPV4, 228},      {PACKET_LINK_RAW, DLT_IPV6, 229},
     {PACKET_LINK_SLL, DLT_LINUX_SLL, 113}, {PACKET_LINK_SLL2, DLT_LINUX_SLL2, 276},
+    {PACKET_LINK_NULL, DLT_NULL, 0},       {PACKET_LINK_LOOP, DLT_LOOP, 108},
 };
 
 #define ROW_COUNT (sizeof rows / sizeof *rows)
@@ -43,6 +44,7 @@ int link_from_dlt(enum packet_link *out, int dlt, struct error *error)
         }
     }
     return error_set(error, EOPNOTSUPP,
-                     "link type %s (%d) is not supported; Ethernet, raw IP and Linux cooked are",
+                     "link type %s (%d) is not supported; Ethernet, raw IP, Linux cooked and BSD "
+                     "loopback are",
                      name ? name : "unknown", dlt);
 }

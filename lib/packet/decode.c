@@ -86,6 +86,24 @@ static enum packet_status read_sll2(struct segment *out, const struct view *view
     return read_tags(out, view);
 }
 
+/* AF_INET is 2 everywhere, AF_INET6 is 10 on Linux, 24 on NetBSD and OpenBSD, 28 on FreeBSD, 30 on
+ * Darwin. A DLT_NULL file does not say whose byte order it is, but no family needs both. */
+static enum packet_status read_loopback(struct segment *out, const struct view *view)
+{
+    enum packet_status status = view_need(view, 0, 4, view->wire);
+    if (status != PACKET_COMPLETE)
+        return status;
+    uint32_t family = view_u32(view, 0);
+    if (family > 0xffffff)
+        family = __builtin_bswap32(family);
+    if (family == 2)
+        out->ethertype = ETHERTYPE_IP4;
+    else if (family == 10 || family == 24 || family == 28 || family == 30)
+        out->ethertype = ETHERTYPE_IP6;
+    out->network_offset = 4;
+    return PACKET_COMPLETE;
+}
+
 static enum packet_status read_link(struct segment *out, const struct view *view)
 {
     switch (out->link) {
@@ -97,6 +115,9 @@ static enum packet_status read_link(struct segment *out, const struct view *view
         return read_sll(out, view);
     case PACKET_LINK_SLL2:
         return read_sll2(out, view);
+    case PACKET_LINK_NULL:
+    case PACKET_LINK_LOOP:
+        return read_loopback(out, view);
     }
     return PACKET_MALFORMED;
 }

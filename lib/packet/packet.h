@@ -25,6 +25,8 @@ enum packet_link {
     PACKET_LINK_RAW,  /* an IPv4 or IPv6 header at once */
     PACKET_LINK_SLL,  /* Linux "cooked", version 1: the device "any" */
     PACKET_LINK_SLL2, /* the same, version 2 */
+    PACKET_LINK_NULL, /* BSD loopback: the address family in the capturing machine's byte order */
+    PACKET_LINK_LOOP, /* OpenBSD loopback: the address family in network byte order */
 };
 
 enum packet_kind {

@@ -4,9 +4,9 @@
  *
  * Beyond memory safety: every place in the segment is inside the frame, and what is built decodes
  * completely and has right checksums. */
-#include "../unit/packet_verify.h"
 #include "base/cleanup.h"
 #include "fuzz.h"
+#include "../unit/packet_verify.h"
 #include "packet/build.h"
 
 #include <string.h>
@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 2)
         return 0;
-    enum packet_link link = (enum packet_link)(data[0] % (PACKET_LINK_SLL2 + 1));
+    enum packet_link link = (enum packet_link)(data[0] % (PACKET_LINK_LOOP + 1));
     const uint8_t *frame = data + 2;
     size_t captured = size - 2;
     packet_decode(&segment, link, frame, captured, captured + data[1]);

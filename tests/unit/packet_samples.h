@@ -109,6 +109,14 @@ static inline void sample_link(struct sample *sample, enum packet_link link, uin
         sample_add(sample, macs, 6);
         sample_u16(sample, 0);
         break;
+    case PACKET_LINK_NULL:
+        sample_u8(sample, family == 4 ? 2 : 30);
+        sample_u8(sample, 0);
+        sample_u16(sample, 0);
+        break;
+    case PACKET_LINK_LOOP:
+        sample_u32(sample, family == 4 ? 2 : 24);
+        break;
     }
 }
 

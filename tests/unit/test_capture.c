@@ -60,7 +60,7 @@ static pcap_t *open_ok(const char *path)
 static void what_is_written_is_read(void **state)
 {
     (void)state;
-    for (enum packet_link link = PACKET_LINK_ETHERNET; link <= PACKET_LINK_SLL2; link++) {
+    for (enum packet_link link = PACKET_LINK_ETHERNET; link <= PACKET_LINK_LOOP; link++) {
         struct memory_file file = memory_file("", 0);
         struct capture_writer *writer;
         struct pcap_pkthdr *header;
