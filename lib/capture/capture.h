@@ -1,4 +1,4 @@
-/* Packets from and to the world: devices, filters, capture files that are written.
+/* Packets from and to the world: devices, capture files, filters.
  *
  * The only room that knows libpcap. Times become CLOCK_REALTIME nanoseconds (int64_t) here, link
  * types become enum packet_link, and libpcap's words are passed on in struct error.
@@ -21,8 +21,15 @@ struct capture_packet {
     const uint8_t *bytes;
     uint32_t captured_len; /* bytes that are there */
     uint32_t wire_len;     /* bytes that the frame had; never below captured_len */
-    int64_t real_ns;       /* CLOCK_NONE when the stamp makes no sense */
+    int64_t real_ns;       /* CLOCK_NONE when a file's stamp makes no sense */
     enum packet_link link;
+    uint64_t number; /* 1 for the first of this capture */
+};
+
+enum capture_direction {
+    CAPTURE_IN_AND_OUT,
+    CAPTURE_IN,  /* only what arrives at the device; what is injected does not come back */
+    CAPTURE_OUT, /* only what leaves */
 };
 
 struct capture_live {
@@ -31,7 +38,8 @@ struct capture_live {
     uint32_t snap_len;   /* bytes kept of a frame; 0: all (262144) */
     uint32_t ring_bytes; /* 0: 2 MiB. A slot of the ring takes the device's MTU (64 KiB while
                             offloads are on), or the snap length if that is smaller */
-    bool arriving_only;  /* not what leaves, so that what is injected does not come back */
+    enum capture_direction direction;
+    bool promiscuous;
 };
 
 /* Opens a device: immediate (each packet is readable when it arrives), non-blocking, nanosecond
@@ -40,17 +48,28 @@ struct capture_live {
  * -ENETDOWN, -EINVAL (filter), -EOPNOTSUPP (a link type that netkit cannot read). */
 int capture_open_live(struct capture **out, const struct capture_live *live, struct error *error);
 
-/* The next packet: 1 and *out, or 0: none now, or a negative errno. -ENETDOWN: the device was
- * removed; one that is only down is silent until it is up again. */
+/* Opens a capture file: pcap in micro- or nanoseconds and either byte order, pcapng; "-" is
+ * standard input. -EBADMSG: not a capture file. */
+int capture_open_file(struct capture **out, const char *path, struct error *error);
+
+/* Keeps only what matches from now on. NULL or "": everything. */
+int capture_set_filter(struct capture *capture, const char *filter, struct error *error);
+
+/* The next packet: 1 and *out, or 0: none now (live), end of file (file), or a negative errno.
+ * -EBADMSG: the file is damaged or truncated here; the text says at which packet and, where that
+ * can be known, at which byte. What was read before stays good; the same error is returned from
+ * then on. -EINTR: a signal interrupted reading a file, which ends it like damage. -ENETDOWN: the
+ * device was removed; one that is only down is silent until it is up again. */
 int capture_next(struct capture *capture, struct capture_packet *out, struct error *error);
 
-/* Readable when capture_next() has something. The capture keeps it. */
+/* Readable when capture_next() has something; -1 for files. The capture keeps it. */
 int capture_fd(const struct capture *capture);
 
 enum packet_link capture_link(const struct capture *capture);
 
-/* Sends a frame as it is, through the device. 0, or -EMSGSIZE, -ENOBUFS (try later), -ENETDOWN.
- * When it returns 0 on a veth end, the peer's kernel has already received the frame. */
+/* Sends a frame as it is, through the device of a live capture. 0, or -EMSGSIZE, -ENOBUFS (try
+ * later), -ENETDOWN, -EINVAL (a file). When it returns 0 on a veth end, the peer's kernel has
+ * already received the frame. */
 int capture_inject(struct capture *capture, const void *bytes, size_t len, struct error *error);
 
 struct capture_stats {
@@ -60,7 +79,7 @@ struct capture_stats {
     uint64_t device_dropped; /* lost by the device */
 };
 
-/* Since the capture was opened. */
+/* Since the capture was opened. -EINVAL for files, which lose nothing. */
 int capture_get_stats(struct capture *capture, struct capture_stats *out, struct error *error);
 
 /* NULL is allowed. */

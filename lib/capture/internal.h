@@ -11,8 +11,15 @@
 
 struct capture {
     pcap_t *pcap;
+    FILE *file; /* libpcap's, once it is open; NULL: live */
     enum packet_link link;
     char device[32];
+    uint64_t number;
+    uint64_t offset;            /* of the next record, while counts_bytes */
+    bool counts_bytes;          /* pcap, whose records have a known size; not pcapng */
+    struct bpf_program program; /* of a file's filter */
+    bool has_program;
+    struct error failure;                       /* set: the file is damaged from here on */
     uint64_t received, dropped, device_dropped; /* wide counters over libpcap's 32 bits */
     struct pcap_stat last_stats;
 };

@@ -1,5 +1,4 @@
 #include "base/buf.h"
-#include "base/clock.h"
 #include "capture/internal.h"
 
 #include <errno.h>
@@ -62,6 +61,7 @@ static void configure(pcap_t *pcap, const struct capture_live *live)
 {
     pcap_set_snaplen(pcap, live->snap_len && live->snap_len < CAPTURE_SNAP_MAX ? (int)live->snap_len
                                                                                : CAPTURE_SNAP_MAX);
+    pcap_set_promisc(pcap, live->promiscuous);
     pcap_set_immediate_mode(pcap, 1);
     pcap_set_tstamp_precision(pcap, PCAP_TSTAMP_PRECISION_NANO);
     pcap_set_buffer_size(pcap, live->ring_bytes && live->ring_bytes <= INT32_MAX
@@ -69,28 +69,22 @@ static void configure(pcap_t *pcap, const struct capture_live *live)
                                    : RING_DEFAULT);
 }
 
-/* libpcap drops the other direction only after it went through the ring. Older kernels can't do
- * better, which costs room, and a wake-up for each packet that is injected. */
-static int take_arriving(pcap_t *pcap)
+static int set_direction(pcap_t *pcap, enum capture_direction direction)
 {
     int one = 1;
 
-    setsockopt(pcap_fileno(pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
-    return pcap_setdirection(pcap, PCAP_D_IN);
-}
-
-static int set_filter(struct capture *capture, const char *filter, struct error *error)
-{
-    struct bpf_program program;
-    int rc = filter_compile(&program, capture->pcap, filter, error);
-
-    if (rc < 0)
-        return rc;
-    rc = pcap_setfilter(capture->pcap, &program);
-    pcap_freecode(&program);
-    return rc == 0 ? 0
-                   : error_set(error, EIO, "cannot install the filter on %s: %s", capture->device,
-                               pcap_geterr(capture->pcap));
+    switch (direction) {
+    case CAPTURE_IN_AND_OUT:
+        return 0;
+    case CAPTURE_IN:
+        /* libpcap drops the other direction only after it went through the ring. Older kernels
+         * can't do better, which costs room and nothing else. */
+        setsockopt(pcap_fileno(pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
+        return pcap_setdirection(pcap, PCAP_D_IN);
+    case CAPTURE_OUT:
+        return pcap_setdirection(pcap, PCAP_D_OUT);
+    }
+    return PCAP_ERROR;
 }
 
 static int start(struct capture *capture, const struct capture_live *live, struct error *error)
@@ -105,12 +99,12 @@ static int start(struct capture *capture, const struct capture_live *live, struc
         error_add(error, "cannot capture on %s", live->device);
         return rc;
     }
-    if (live->arriving_only && take_arriving(capture->pcap) != 0)
+    if (set_direction(capture->pcap, live->direction) != 0)
         return error_set(error, EIO, "cannot capture on %s: %s", live->device,
                          pcap_geterr(capture->pcap));
     if (pcap_setnonblock(capture->pcap, 1, message) != 0)
         return error_set(error, EIO, "cannot capture on %s: %s", live->device, message);
-    return live->filter && *live->filter ? set_filter(capture, live->filter, error) : 0;
+    return live->filter && *live->filter ? capture_set_filter(capture, live->filter, error) : 0;
 }
 
 int capture_open_live(struct capture **out, const struct capture_live *live, struct error *error)
@@ -139,47 +133,15 @@ int capture_open_live(struct capture **out, const struct capture_live *live, str
     return 0;
 }
 
-static int64_t stamp(struct timeval ts)
-{
-    int64_t ns;
-
-    /* The handle was opened for nanoseconds: tv_usec has those. */
-    if (ts.tv_usec < 0 || ts.tv_usec >= NS_PER_SEC ||
-        __builtin_mul_overflow((int64_t)ts.tv_sec, NS_PER_SEC, &ns) ||
-        __builtin_add_overflow(ns, (int64_t)ts.tv_usec, &ns))
-        return CLOCK_NONE;
-    return ns;
-}
-
-int capture_next(struct capture *capture, struct capture_packet *out, struct error *error)
-{
-    struct pcap_pkthdr *header = NULL;
-    const u_char *bytes = NULL;
-    int rc = pcap_next_ex(capture->pcap, &header, &bytes);
-
-    if (rc == 1)
-        *out = (struct capture_packet){
-            .bytes = bytes,
-            .captured_len = header->caplen,
-            .wire_len = header->len > header->caplen ? header->len : header->caplen,
-            .real_ns = stamp(header->ts),
-            .link = capture->link,
-        };
-    if (rc == 0 || rc == 1)
-        return rc;
-    /* libpcap has only words for this. */
-    bool gone = strstr(pcap_geterr(capture->pcap), "disappeared") != NULL;
-    return error_set(error, gone ? ENETDOWN : EIO, "cannot capture on %s: %s", capture->device,
-                     pcap_geterr(capture->pcap));
-}
-
 int capture_fd(const struct capture *capture)
 {
-    return pcap_get_selectable_fd(capture->pcap);
+    return capture->file ? -1 : pcap_get_selectable_fd(capture->pcap);
 }
 
 int capture_inject(struct capture *capture, const void *bytes, size_t len, struct error *error)
 {
+    if (capture->file)
+        return error_set(error, EINVAL, "a capture file cannot send");
     if (pcap_inject(capture->pcap, bytes, len) >= 0)
         return 0;
     return error_sys(error, errno ? errno : EIO, "cannot send %zu bytes through %s", len,
@@ -191,6 +153,8 @@ int capture_get_stats(struct capture *capture, struct capture_stats *out, struct
 {
     struct pcap_stat now;
 
+    if (capture->file)
+        return error_set(error, EINVAL, "a capture file has no statistics");
     if (pcap_stats(capture->pcap, &now) != 0)
         return error_set(error, EIO, "no statistics of %s: %s", capture->device,
                          pcap_geterr(capture->pcap));
@@ -200,18 +164,4 @@ int capture_get_stats(struct capture *capture, struct capture_stats *out, struct
     capture->last_stats = now;
     *out = (struct capture_stats){capture->received, capture->dropped, capture->device_dropped};
     return 0;
-}
-
-enum packet_link capture_link(const struct capture *capture)
-{
-    return capture->link;
-}
-
-void capture_close(struct capture *capture)
-{
-    if (!capture)
-        return;
-    if (capture->pcap)
-        pcap_close(capture->pcap);
-    free(capture);
 }

@@ -52,6 +52,20 @@ int sock_sampler_open(struct sock_sampler **out, const struct lab_plan *plan, st
     return 0;
 }
 
+void sock_sampler_close(struct sock_sampler *sampler)
+{
+    if (!sampler)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct connection *c = sampler->bucket[i], *next; c; c = next) {
+            next = c->next;
+            free(c);
+        }
+    for (int host = 0; host < LAB_HOSTS; host++)
+        sock_diag_close(sampler->diag[host]);
+    free(sampler);
+}
+
 int sock_sampler_attach(struct sock_sampler *sampler, enum lab_host host, struct error *error)
 {
     struct sock_diag *diag;

@@ -32,6 +32,10 @@
 #define SLACK_NS        1
 #define CLOCK_STEP_NS   (1 * NS_PER_SEC)
 
+#ifndef PACKET_IGNORE_OUTGOING
+#define PACKET_IGNORE_OUTGOING 23
+#endif
+
 static int watch(struct wire *wire, int fd, struct error *error)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
@@ -66,16 +70,22 @@ static int open_port(struct wire *wire, enum lab_host host, struct error *error)
         .device = lab_wire_device(host),
         .snap_len = snap_len(wire->plan),
         .ring_bytes = ring_bytes(wire->plan),
-        .arriving_only = true,
+        .direction = CAPTURE_IN,
     };
+    int on = 1;
     int rc = capture_open_live(&wire->port[host], &live, error);
 
-    return rc ? rc : watch(wire, capture_fd(wire->port[host]), error);
+    if (rc)
+        return rc;
+    /* Linux 4.20; before it what the wire injects takes a slot and a wake-up, and is filtered. */
+    setsockopt(capture_fd(wire->port[host]), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
+    return watch(wire, capture_fd(wire->port[host]), error);
 }
 
 static int attach(struct wire *wire, enum lab_host host, int namespace, struct error *error)
 {
-    struct capture_live live = {.device = "lo", .ring_bytes = LO_RING_BYTES, .arriving_only = true};
+    struct capture_live live = {
+        .device = "lo", .ring_bytes = LO_RING_BYTES, .direction = CAPTURE_IN};
     int rc = namespace_go(namespace, error);
 
     if (!rc)
@@ -239,9 +249,14 @@ struct pending {
 
 static void next_packet(struct wire *wire, enum lab_host host, struct pending *pending)
 {
+    int rc = 0;
+
     if (pending->there)
         return;
-    pending->there = capture_next(wire->port[host], &pending->packet, NULL) > 0;
+    do
+        rc = capture_next(wire->port[host], &pending->packet, NULL);
+    while (rc == -EINTR);
+    pending->there = rc > 0;
 }
 
 /* A packet that was stamped on one CPU can come into sight after a younger one of the other side.

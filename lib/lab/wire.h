@@ -79,6 +79,7 @@ uint64_t rule_chance(struct rule *rule);
 
 /* ---- sock_sampler.c: the states of both sockets, around each delivery ---- */
 int sock_sampler_open(struct sock_sampler **out, const struct lab_plan *plan, struct error *error);
+void sock_sampler_close(struct sock_sampler *sampler);
 /* The calling process must be in the host's namespace. */
 int sock_sampler_attach(struct sock_sampler *sampler, enum lab_host host, struct error *error);
 /* The number of the packet's connection, from 1; 0: none. */

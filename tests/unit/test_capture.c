@@ -1,8 +1,8 @@
-/* Filters and the writer. Live captures are in test_capture_live.c. */
+/* Capture files, filters and the writer. Live captures are in test_capture_live.c. */
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "capture/internal.h"
+#include "capture/capture.h"
 #include "packet_samples.h"
 
 #include <errno.h>
@@ -43,16 +43,14 @@ static struct capture_packet packet_of(const struct sample *sample, int64_t real
                                    .link = sample->link};
 }
 
-/* What was written is read by libpcap. */
-static pcap_t *open_ok(const char *path)
+static struct capture *open_ok(const char *path)
 {
-    char message[PCAP_ERRBUF_SIZE];
-    pcap_t *pcap =
-        pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, message);
+    struct capture *capture = NULL;
+    struct error error = {0};
 
-    if (!pcap)
-        fail_msg("%s", message);
-    return pcap;
+    if (capture_open_file(&capture, path, &error) != 0)
+        fail_msg("%s", error.text);
+    return capture;
 }
 
 #define START_NS INT64_C(1700000000123456789)
@@ -63,9 +61,7 @@ static void what_is_written_is_read(void **state)
     for (enum packet_link link = PACKET_LINK_ETHERNET; link <= PACKET_LINK_LOOP; link++) {
         struct memory_file file = memory_file("", 0);
         struct capture_writer *writer;
-        struct pcap_pkthdr *header;
-        const u_char *bytes;
-        enum packet_link read_link;
+        struct capture_packet got;
         assert_int_equal(capture_writer_open(&writer, file.path, link, NULL), 0);
         /* Enough to be written in several pieces. */
         for (uint64_t i = 1; i <= 5000; i++) {
@@ -75,20 +71,20 @@ static void what_is_written_is_read(void **state)
         }
         assert_int_equal(capture_writer_close(writer, NULL), 0);
 
-        pcap_t *pcap = open_ok(file.path);
-        assert_int_equal(link_from_dlt(&read_link, pcap_datalink(pcap), NULL), 0);
-        assert_int_equal(read_link, link);
+        cleanup(capture) struct capture *capture = open_ok(file.path);
+        assert_int_equal(capture_link(capture), link);
+        assert_int_equal(capture_fd(capture), -1);
         for (uint64_t i = 1; i <= 5000; i++) {
             struct sample sample = sample_make(link, i);
-            assert_int_equal(pcap_next_ex(pcap, &header, &bytes), 1);
-            assert_int_equal(header->caplen, sample.captured);
-            assert_int_equal(header->len, sample.len);
-            assert_memory_equal(bytes, sample.bytes, sample.captured);
-            assert_true(header->ts.tv_sec * NS_PER_SEC + header->ts.tv_usec ==
-                        START_NS + (int64_t)i);
+            assert_int_equal(capture_next(capture, &got, NULL), 1);
+            assert_int_equal(got.captured_len, sample.captured);
+            assert_int_equal(got.wire_len, sample.len);
+            assert_memory_equal(got.bytes, sample.bytes, sample.captured);
+            assert_true(got.real_ns == START_NS + (int64_t)i && got.number == i);
+            assert_int_equal(got.link, link);
         }
-        assert_int_equal(pcap_next_ex(pcap, &header, &bytes), PCAP_ERROR_BREAK);
-        pcap_close(pcap);
+        assert_int_equal(capture_next(capture, &got, NULL), 0);
+        assert_int_equal(capture_next(capture, &got, NULL), 0);
         close(file.fd);
     }
 }
@@ -105,6 +101,193 @@ static void the_writer_keeps_to_its_link_type(void **state)
     assert_int_equal(capture_writer_add(writer, &packet, NULL), -EINVAL);
     assert_int_equal(capture_writer_close(writer, NULL), 0);
     close(file.fd);
+}
+
+/* --- files that others wrote --- */
+
+static void add_number(struct buf *out, uint32_t value, int bytes, bool big)
+{
+    for (int i = 0; i < bytes; i++)
+        buf_add_char(out, (char)(value >> 8 * (big ? bytes - 1 - i : i)));
+}
+
+static void add_pcap_header(struct buf *out, uint32_t magic, uint32_t link, bool big)
+{
+    add_number(out, magic, 4, big);
+    add_number(out, 2, 2, big);
+    add_number(out, 4, 2, big);
+    add_number(out, 0, 4, big);
+    add_number(out, 0, 4, big);
+    add_number(out, 65535, 4, big);
+    add_number(out, link, 4, big);
+}
+
+static void add_record(struct buf *out, uint32_t sec, uint32_t fraction, uint32_t len, bool big)
+{
+    add_number(out, sec, 4, big);
+    add_number(out, fraction, 4, big);
+    add_number(out, len, 4, big);
+    add_number(out, len + 5, 4, big);
+    buf_add_repeat(out, "x", (int)len);
+}
+
+static void every_kind_of_pcap_is_read(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool big = i & 1, nano = i & 2;
+        cleanup(buf) struct buf bytes = {0};
+        struct capture_packet got;
+        add_pcap_header(&bytes, nano ? 0xa1b23c4d : 0xa1b2c3d4, 1, big);
+        add_record(&bytes, 1700000000, 999999, 60, big);
+        add_record(&bytes, 4294967295u, 1, 60, big);
+        struct memory_file file = memory_file(bytes.data, bytes.len_bytes);
+        cleanup(capture) struct capture *capture = open_ok(file.path);
+        assert_int_equal(capture_next(capture, &got, NULL), 1);
+        assert_true(got.real_ns == 1700000000 * NS_PER_SEC + (nano ? 999999 : 999999000));
+        assert_int_equal(got.wire_len, 65);
+        assert_int_equal(capture_next(capture, &got, NULL), 1);
+        assert_int_equal(capture_next(capture, &got, NULL), 0);
+        close(file.fd);
+    }
+}
+
+static void pcapng_is_read(void **state)
+{
+    (void)state;
+    for (int big = 0; big < 2; big++) {
+        cleanup(buf) struct buf bytes = {0};
+        struct capture_packet got;
+        /* Section header, interface with nanoseconds (if_tsresol 9), one packet of 6 bytes. */
+        const uint32_t words[] = {0x0a0d0d0a, 28, 0x1a2b3c4d};
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+            add_number(&bytes, words[i], 4, big);
+        add_number(&bytes, 1, 2, big);
+        add_number(&bytes, 0, 2, big);
+        const uint32_t rest[] = {0xffffffff, 0xffffffff, 28, 1, 32};
+        for (size_t i = 0; i < ARRAY_SIZE(rest); i++)
+            add_number(&bytes, rest[i], 4, big);
+        add_number(&bytes, 1, 2, big);
+        add_number(&bytes, 0, 2, big);
+        add_number(&bytes, 0, 4, big);
+        add_number(&bytes, 9, 2, big);
+        add_number(&bytes, 1, 2, big);
+        buf_add(&bytes, "\x09\0\0\0\0\0\0\0", 8);
+        add_number(&bytes, 32, 4, big);
+        const uint32_t packet[] = {6, 40, 0, (uint32_t)(START_NS >> 32), (uint32_t)START_NS, 6, 60};
+        for (size_t i = 0; i < ARRAY_SIZE(packet); i++)
+            add_number(&bytes, packet[i], 4, big);
+        buf_add(&bytes, "abcdef\0\0", 8);
+        add_number(&bytes, 40, 4, big);
+        struct memory_file file = memory_file(bytes.data, bytes.len_bytes);
+        cleanup(capture) struct capture *capture = open_ok(file.path);
+        assert_int_equal(capture_next(capture, &got, NULL), 1);
+        assert_true(got.real_ns == START_NS);
+        assert_int_equal(got.captured_len, 6);
+        assert_int_equal(got.wire_len, 60);
+        assert_int_equal(capture_next(capture, &got, NULL), 0);
+
+        struct error error = {0};
+        assert_int_equal(ftruncate(file.fd, (off_t)bytes.len_bytes - 3), 0);
+        cleanup(capture) struct capture *cut = open_ok(file.path);
+        assert_int_equal(capture_next(cut, &got, &error), -EBADMSG);
+        assert_non_null(strstr(error.text, "packet 1 before byte "));
+        close(file.fd);
+    }
+}
+
+/* Two good packets, and damage in the third, at byte 24 + 2 * (16 + 60). */
+static void damage_is_named_by_its_place(void **state)
+{
+    static const struct {
+        uint32_t len;   /* that the third record claims */
+        size_t present; /* what there is of it */
+        const char *text;
+    } cases[] = {
+        {60, 16 + 20, "packet 3 at byte 176: truncated dump file"},
+        {60, 5, "packet 3 at byte 176: truncated dump file"},
+        {0x7fffffff, 16 + 60, "packet 3 at byte 176: "},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        cleanup(buf) struct buf bytes = {0};
+        struct capture_packet got;
+        struct error error = {0};
+        add_pcap_header(&bytes, 0xa1b2c3d4, 1, false);
+        for (uint32_t n = 1; n <= 3; n++)
+            add_record(&bytes, n, 0, 60, false);
+        size_t third = 24 + 2 * (16 + 60);
+        memcpy(bytes.data + third + 8, &cases[i].len, 4);
+        struct memory_file file = memory_file(bytes.data, third + cases[i].present);
+        cleanup(capture) struct capture *capture = open_ok(file.path);
+        assert_int_equal(capture_next(capture, &got, &error), 1);
+        assert_int_equal(capture_next(capture, &got, &error), 1);
+        assert_int_equal(got.number, 2);
+        for (int again = 0; again < 2; again++) {
+            error = (struct error){0};
+            assert_int_equal(capture_next(capture, &got, &error), -EBADMSG);
+            assert_memory_equal(error.text, cases[i].text, strlen(cases[i].text));
+        }
+        close(file.fd);
+    }
+}
+
+static void what_is_no_capture_is_refused_with_a_reason(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        int rc;
+        const char *text;
+    } cases[] = {
+        {"", 0, -EBADMSG, "truncated"},
+        {"hello, this is no capture at all", 32, -EBADMSG, "unknown file format"},
+        {"\x1f\x8b\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24, -EBADMSG, "gunzip"},
+        {"\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0\x69\0\0\0", 24, -EOPNOTSUPP,
+         "IEEE802_11"},
+    };
+    struct capture *capture = NULL;
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct memory_file file = memory_file(cases[i].bytes, cases[i].len);
+        assert_int_equal(capture_open_file(&capture, file.path, &error), cases[i].rc);
+        if (!strstr(error.text, cases[i].text) || !strstr(error.text, file.path))
+            fail_msg("%s", error.text);
+        close(file.fd);
+    }
+    assert_int_equal(capture_open_file(&capture, "/nonexistent/x", &error), -ENOENT);
+    assert_int_equal(capture_open_file(&capture, "/", &error), -EISDIR);
+    assert_null(capture);
+}
+
+/* Standard input is a pipe: nothing can be sought, and the place of the damage is counted. */
+static void standard_input_is_read(void **state)
+{
+    cleanup(buf) struct buf bytes = {0};
+    struct error error = {0};
+    struct capture_packet got;
+    int ends[2], saved = dup(STDIN_FILENO);
+
+    (void)state;
+    add_pcap_header(&bytes, 0xa1b2c3d4, 1, false);
+    add_record(&bytes, 1, 0, 60, false);
+    add_record(&bytes, 2, 0, 60, false);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], bytes.data, bytes.len_bytes - 1), bytes.len_bytes - 1);
+    close(ends[1]);
+    dup2(ends[0], STDIN_FILENO);
+    close(ends[0]);
+
+    struct capture *capture = open_ok("-");
+    assert_int_equal(capture_next(capture, &got, &error), 1);
+    assert_int_equal(capture_next(capture, &got, &error), -EBADMSG);
+    assert_non_null(strstr(error.text, "packet 2 at byte 100: "));
+    capture_close(capture);
+    if (saved >= 0)
+        dup2(saved, STDIN_FILENO);
 }
 
 /* --- filters --- */
@@ -137,6 +320,33 @@ static void filters_match_in_user_space(void **state)
         }
     }
     assert_true(matched > 200);
+}
+
+static void a_files_filter_keeps_the_numbers(void **state)
+{
+    struct memory_file file = memory_file("", 0);
+    struct capture_writer *writer;
+    struct capture_packet got;
+    uint64_t last = 0;
+
+    (void)state;
+    assert_int_equal(capture_writer_open(&writer, file.path, PACKET_LINK_RAW, NULL), 0);
+    for (uint64_t i = 1; i <= 100; i++) {
+        struct sample sample = sample_make(PACKET_LINK_RAW, i);
+        struct capture_packet packet = packet_of(&sample, (int64_t)i);
+        assert_int_equal(capture_writer_add(writer, &packet, NULL), 0);
+    }
+    assert_int_equal(capture_writer_close(writer, NULL), 0);
+    cleanup(capture) struct capture *capture = open_ok(file.path);
+    assert_int_equal(capture_set_filter(capture, "ip", NULL), 0);
+    assert_int_equal(capture_set_filter(capture, "ip6", NULL), 0);
+    while (capture_next(capture, &got, NULL) == 1) {
+        assert_int_equal(got.real_ns, got.number);
+        assert_int_equal(got.bytes[0] >> 4, 6);
+        last = got.number;
+    }
+    assert_true(last > 90);
+    close(file.fd);
 }
 
 /* What libpcap says, and where the caret is. None of these asks the resolver. */
@@ -234,6 +444,7 @@ static void a_full_disk_leaves_whole_packets(void **state)
         char path[] = "/tmp/netkit-capture-XXXXXX";
         cleanup(fd) int fd = mkstemp(path);
         struct stat info;
+        struct capture_packet got;
         int status, rc;
         assert_true(fd >= 0);
         pid_t child = fork();
@@ -246,14 +457,11 @@ static void a_full_disk_leaves_whole_packets(void **state)
         if (limits[i] < 24) {
             assert_int_equal(info.st_size, 0);
         } else {
-            struct pcap_pkthdr *header;
-            const u_char *bytes;
-            pcap_t *pcap = open_ok(path);
+            cleanup(capture) struct capture *capture = open_ok(path);
             uint64_t count = 0;
-            while ((rc = pcap_next_ex(pcap, &header, &bytes)) == 1)
+            while ((rc = capture_next(capture, &got, NULL)) == 1)
                 count++;
-            assert_int_equal(rc, PCAP_ERROR_BREAK);
-            pcap_close(pcap);
+            assert_int_equal(rc, 0);
             assert_true(limits[i] < 1000 ? count == 0 : count > 1000);
             /* All that fitted is there: the next packet did not. */
             assert_true((rlim_t)info.st_size + 16 + 1000 > limits[i]);
@@ -267,7 +475,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(the_writer_keeps_to_its_link_type),
+        cmocka_unit_test(every_kind_of_pcap_is_read),
+        cmocka_unit_test(pcapng_is_read),
+        cmocka_unit_test(damage_is_named_by_its_place),
+        cmocka_unit_test(what_is_no_capture_is_refused_with_a_reason),
+        cmocka_unit_test(standard_input_is_read),
         cmocka_unit_test(filters_match_in_user_space),
+        cmocka_unit_test(a_files_filter_keeps_the_numbers),
         cmocka_unit_test(a_bad_filter_is_shown_with_a_caret),
         cmocka_unit_test(a_full_disk_is_an_error_that_stays),
         cmocka_unit_test(a_full_disk_leaves_whole_packets),

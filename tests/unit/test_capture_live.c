@@ -148,8 +148,16 @@ static void capture_one(void)
     packet_decode(&segment, packet.link, packet.bytes, packet.captured_len, packet.wire_len);
     require(segment.kind == PACKET_UDP && segment.destination.port == 7);
     require(!memcmp(packet.bytes + segment.payload_offset, "hello", 5));
+    require(packet.number == 1);
+
+    require(capture_set_filter(capture, "udp port 8", &error) == 0);
+    send_udp(7, "not this one");
+    send_udp(8, "this one");
+    packet = next(capture);
+    packet_decode(&segment, packet.link, packet.bytes, packet.captured_len, packet.wire_len);
+    require(segment.destination.port == 8);
     require(capture_get_stats(capture, &stats, &error) == 0);
-    require(stats.received >= 1 && stats.dropped == 0);
+    require(stats.received >= 2 && stats.dropped == 0);
     capture_close(capture);
 }
 
@@ -165,7 +173,7 @@ static void inject_one(void)
 {
     struct error error = {0};
     struct capture *capture = NULL;
-    struct capture_live live = {.device = "lo", .filter = "tcp", .arriving_only = true};
+    struct capture_live live = {.device = "lo", .filter = "tcp", .direction = CAPTURE_IN};
     struct packet_tcp syn = {.family = 6,
                              .source = {{[15] = 1}, 1000},
                              .destination = {{[15] = 1}, 9},

@@ -2,10 +2,10 @@
 #include "../../unit/packet_verify.h"
 #include "fixture.h"
 
+#include "capture/capture.h"
 #include "netkit/sock.h"
 
 #include <fcntl.h>
-#include <pcap/pcap.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,9 +239,9 @@ static void the_capture_file_has_every_packet(void **state)
     char path[] = "/tmp/test_lab_XXXXXX";
     struct lab_config config = {.pcap_path = path};
     cleanup(fd) int file = mkstemp(path);
-    char message[PCAP_ERRBUF_SIZE];
-    struct pcap_pkthdr *header;
-    const u_char *bytes;
+    cleanup(capture) struct capture *capture = NULL;
+    struct capture_packet packet;
+    struct error error = {0};
     uint64_t count = 0;
     int64_t before_ns = 0;
     (void)state;
@@ -259,23 +259,19 @@ static void the_capture_file_has_every_packet(void **state)
     assert_int_equal(client_connects(&world, PORT), -ECONNREFUSED);
     world_close(&world);
 
-    pcap_t *pcap =
-        pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, message);
-    assert_non_null(pcap);
-    while (pcap_next_ex(pcap, &header, &bytes) == 1) {
+    assert_ok(capture_open_file(&capture, path, &error), &error);
+    while (capture_next(capture, &packet, &error) > 0) {
         struct segment segment;
-        int64_t at_ns = header->ts.tv_sec * NS_PER_SEC + header->ts.tv_usec;
-        assert_int_equal(
-            packet_decode(&segment, PACKET_LINK_ETHERNET, bytes, header->caplen, header->len),
-            PACKET_COMPLETE);
+        assert_int_equal(packet_decode(&segment, packet.link, packet.bytes, packet.captured_len,
+                                       packet.wire_len),
+                         PACKET_COMPLETE);
         if (segment.kind == PACKET_TCP)
-            assert_int_equal(packet_verify(&segment, bytes, header->caplen).transport,
+            assert_int_equal(packet_verify(&segment, packet.bytes, packet.captured_len).transport,
                              PACKET_CHECKSUM_GOOD);
-        assert_true(at_ns >= before_ns);
-        before_ns = at_ns;
+        assert_true(packet.real_ns >= before_ns);
+        before_ns = packet.real_ns;
         count++;
     }
-    pcap_close(pcap);
     assert_int_equal(count, world.stats.seen + world.stats.answered);
     unlink(path);
 }
