@@ -241,8 +241,12 @@ static bool several_waits(const struct rules *rules)
     struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
     size_t several = 0;
 
+    /* On a slow link each segment looks like a pause. */
+    if (rules->segment_ns != RESULT_UNKNOWN && rules->segment_ns >= ROUND_PAUSE_NS)
+        return false;
     for (size_t i = 0; i < rounds.count; i++)
-        several += rounds.rounds[i].pauses >= BUFFER_WAITS;
+        several += rounds.rounds[i].pauses >= BUFFER_WAITS &&
+                   rounds.rounds[i].part_ns[RESULT_PART_GAP] >= rules->evidence->stall_ns;
     return is_share((int64_t)several, (int64_t)rounds.count, DELAY_COMMON_SHARE);
 }
 
