@@ -4,7 +4,9 @@ they cannot run or cannot decide, private namespaces, and a busy machine.
 Importing it makes the modules beside the tests importable: fixture, certificates, routers, lab."""
 
 import contextlib
+import functools
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -100,6 +102,43 @@ class Decisions:
     def end(self):
         if self.undecided and not self.decided:
             raise AssertionError(f"none of {self.undecided} runs decided anything")
+
+
+# How netkit says that a scenario is inconclusive since the machine was too busy:
+# lib/scenario/engine/verdict.c and lib/scenario/crash/crash_timer.c.
+BUSY = re.compile(r"wire was \d+ ms late|process wait for \d+ ms|had to wait \d+ ms")
+
+
+def busy_reason(result):
+    """Why a result of a scenario decides nothing, or None if it does."""
+    why = result["why"] or ""
+    return why if result["ok"] is None and BUSY.search(why) else None
+
+
+class Undecided(Exception):
+    """A test's run shows nothing, for the reason that it says."""
+
+
+def may_be_undecided(case):
+    """Decorates a TestCase: a test of it may raise Undecided; all of them must not."""
+    decisions = Decisions()
+
+    def wrapped(test):
+        @functools.wraps(test)
+        def run(self):
+            reason = None
+            try:
+                test(self)
+            except Undecided as why:
+                reason = str(why)
+            decisions.decides(self.id(), reason)
+
+        return run
+
+    for name in [name for name in vars(case) if name.startswith("test_")]:
+        setattr(case, name, wrapped(getattr(case, name)))
+    case.setUpClass = classmethod(lambda cls: cls.addClassCleanup(decisions.end))
+    return case
 
 
 # ---- places to run in ----

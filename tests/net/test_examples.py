@@ -82,14 +82,14 @@ def finds(code):
 
 # Port 8000 stalls, 8080 does not; cache.example answers a line to a line.
 EXPECTED = {
-    "netkit tcp-probe --preset http localhost:8000": (0, says("nagle-delayed-ack", "The server has")),
+    "netkit tcp-probe --preset http localhost:8000": (0, says("nagle-delayed-ack", "The server must")),
     "netkit tcp-probe --tls --ca-file ca.pem --preset http localhost:8443": (
         0, says("nagle-delayed-ack", "TLSv1.3")),
     "netkit tcp-probe --preset redis :6379": (0, says(":6379 ", "40 rounds")),
     "netkit tcp-probe --preset http --path /health --diagram '[::1]:8080'": (
         0, says("[::1]:8080", "one slow round")),
     r"netkit tcp-probe --send 'GET key\r\n' --split 4,5 --until line cache.example 7000": (
-        0, says("nagle-delayed-ack", "The client has")),
+        0, says("nagle-delayed-ack", "The client must")),
     "netkit tcp-probe --preset connect --targets fleet.txt --parallel 256 --format ndjson": (
         0, check_fleet),
     "netkit tcp-probe --json --fail-on nagle-delayed-ack --preset http :8000": (

@@ -398,7 +398,7 @@ class Forms(Case):
                    for word in ("--target", place(self.row.last(4, 2), port))]  # fmt: skip
         targets += PATH
         for form, word in (("junit", "cannot tell: "), ("tap", "not ok 2"), ("ndjson", '"summary"'),
-                           ("text", "would tell")):  # fmt: skip
+                           ("text", "to find out")):  # fmt: skip
             run = subprocess.run(
                 self.row["c"].command(NETKIT, "connect-timeout", "--format", form, *targets),
                 capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
