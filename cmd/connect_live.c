@@ -141,16 +141,19 @@ static struct connect_probe_plan plan_of(const struct looking *looking)
         .settings = machine_timers()};
 }
 
-/* No target accepts a connection: exit status 4. */
+/* No target accepts a connection: exit status 4, or 3 where this machine had no means for one. */
 static int status_of(const struct looking *looking)
 {
     const struct report *report = looking->report;
     size_t reached = 0;
+    bool refused_here = false;
 
-    for (size_t i = 0; i < report->result_count; i++)
+    for (size_t i = 0; i < report->result_count; i++) {
         reached += report->results[i]->reach.ok;
+        refused_here |= report_session_refused_here(&report->results[i]->reach.error);
+    }
     if (!reached && !report->interrupted)
-        return STATUS_UNREACHED;
+        return refused_here ? STATUS_MACHINE : STATUS_UNREACHED;
     return report_session_fails(looking->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 

@@ -281,3 +281,11 @@ void report_session_stream_abandon(struct report_session_stream *stream)
 {
     output_stream_abandon(&stream->output);
 }
+
+bool report_session_refused_here(const struct result_error *error)
+{
+    int number = error->number;
+
+    return error->code == FINDING_NO_LOCAL_ADDRESS || number == EMFILE || number == ENFILE ||
+           number == ENOMEM || number == ENOBUFS;
+}

@@ -56,4 +56,7 @@ bool report_session_wants_progress(const struct common_options *options, size_t 
 /* AF_INET, AF_INET6 or AF_UNSPEC, by -4 and -6. */
 int report_session_family(const struct common_options *options);
 
+/* Whether a target failed because this machine had no port, descriptor or memory for it. */
+bool report_session_refused_here(const struct result_error *error);
+
 #endif

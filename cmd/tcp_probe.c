@@ -415,20 +415,23 @@ static int probe_all(struct probing *probing, struct error *error)
     return rc;
 }
 
-/* Every target failed before a single round was complete: exit status 4. One that answered, but had
+/* Every target failed before a single round was complete: exit status 4, or 3 where this machine
+ * had no means for one of them. One that answered, but had
  * no time for more than the warm-up, was reached. */
 static int status_of(const struct probing *probing)
 {
     const struct report *report = probing->report;
     size_t reached = 0;
+    bool refused_here = false;
 
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_probe *probe = &report->results[i]->probe;
+        refused_here |= report_session_refused_here(&probe->error);
         bool too_short = probe->error.code == FINDING_INCONCLUSIVE && !probe->error.number;
         reached += probe->rounds > 0 || too_short;
     }
     if (!reached && !report->interrupted)
-        return STATUS_UNREACHED;
+        return refused_here ? STATUS_MACHINE : STATUS_UNREACHED;
     return report_session_fails(&probing->options->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 

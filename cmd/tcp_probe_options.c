@@ -298,20 +298,24 @@ static const struct cli_group interventions = {
         {0},
     }};
 
-static const struct cli_group waiting = {"Limits",
-                                         {
-                                             {.name = "connect-timeout",
-                                              CLI_DURATION(OF, connect_timeout_ns),
-                                              .min = 1000000,
-                                              .initial = "10s",
-                                              .help = "Give up connecting after this time."},
-                                             {.name = "response-timeout",
-                                              CLI_DURATION(OF, response_timeout_ns),
-                                              .min = 1000000,
-                                              .initial = "10s",
-                                              .help = "Give up on a response after this time."},
-                                             {0},
-                                         }};
+static const struct cli_group waiting = {
+    "Limits",
+    {
+        {.name = "connect-timeout",
+         CLI_DURATION(OF, connect_timeout_ns),
+         .min = 1000000,
+         .initial = "10s",
+         .help = "Give up connecting after this time."},
+        {.name = "response-timeout",
+         CLI_DURATION(OF, response_timeout_ns),
+         .min = 1000000,
+         .initial = "10s",
+         .help = "Give up on a response after this time. Where "
+                 "nothing complete has ever come, another such "
+                 "time goes into finding out whether large "
+                 "packets vanish on the path."},
+        {0},
+    }};
 
 #define THRESHOLD_OPTION(id, option, member, label, text)                                          \
     {.name = option,                                                                               \

@@ -64,7 +64,14 @@ struct arm_rounds {
     X(COUNT, syn_retransmits) /* of all connections together */                                    \
     X(COUNT, slow_connects)   /* connections that needed one */                                    \
     X(COUNT, connections)                                                                          \
-    X(CODE, error) /* the conversation failed: FINDING_NONE when it did not */                     \
+    X(COUNT,                                                                                       \
+      path_mtu_passed)       /* of path-mtu: the largest MSS that passed, the smallest that did */ \
+    X(COUNT, path_mtu_stuck) /* not, and on which way */                                           \
+    X(BOOL, path_mtu_to_server)                                                                    \
+    X(COUNT, port_first) /* of no-local-address: net.ipv4.ip_local_port_range; 0: unknown */       \
+    X(COUNT, port_last)                                                                            \
+    X(COUNT, ports_taken) /* and how many of those are in use towards the target */                \
+    X(CODE, error)        /* the conversation failed: FINDING_NONE when it did not */              \
     X(TEXT, error_message)
 
 #define EVIDENCE_TYPE_TEXT  const char *

@@ -7,6 +7,7 @@
  * arm leaves. */
 #include "diagnosis/probe_verdict.h"
 
+#include "base/cleanup.h"
 #include "diagnosis/rules.h"
 #include "diagnosis/verdict_thresholds.h"
 #include <stdlib.h>
@@ -92,17 +93,36 @@ static void judge_connect(const struct rules *rules)
 
 static void judge_error(const struct rules *rules)
 {
+    /* Who has to change something, where it is not the server. */
+    static const struct {
+        enum finding_code code;
+        enum result_side side;
+    } others[] = {{FINDING_NAME_NOT_FOUND, RESULT_SIDE_CLIENT},
+                  {FINDING_NO_LOCAL_ADDRESS, RESULT_SIDE_CLIENT},
+                  {FINDING_HOST_UNREACHABLE, RESULT_SIDE_NETWORK},
+                  {FINDING_NETWORK_UNREACHABLE, RESULT_SIDE_NETWORK},
+                  {FINDING_PATH_MTU, RESULT_SIDE_NETWORK},
+                  {FINDING_CONNECT_TIMEOUT, RESULT_SIDE_NONE}};
     const struct probe_evidence *evidence = rules->evidence;
-    enum result_side side = evidence->error == FINDING_NAME_NOT_FOUND ? RESULT_SIDE_CLIENT
-                            : evidence->error == FINDING_HOST_UNREACHABLE ||
-                                    evidence->error == FINDING_NETWORK_UNREACHABLE
-                                ? RESULT_SIDE_NETWORK
-                            : evidence->error == FINDING_CONNECT_TIMEOUT ? RESULT_SIDE_NONE
-                                                                         : RESULT_SIDE_SERVER;
-    struct finding *finding = rules_add(rules, evidence->error, side, 1, RESULT_UNKNOWN);
+    enum result_side side = RESULT_SIDE_SERVER;
 
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (others[i].code == evidence->error)
+            side = others[i].side;
+    struct finding *finding = rules_add(rules, evidence->error, side, 1, RESULT_UNKNOWN);
     finding->severity = FINDING_ERROR;
     finding->summary = evidence->error_message;
+    if (evidence->error == FINDING_PATH_MTU) {
+        rules_prove(rules, finding, "passed_mss", evidence->path_mtu_passed);
+        rules_prove(rules, finding, "stuck_mss", evidence->path_mtu_stuck);
+        result_set_text(rules->arena, &finding->evidence, "direction",
+                        evidence->path_mtu_to_server ? "to-server" : "from-server");
+    }
+    if (evidence->error == FINDING_NO_LOCAL_ADDRESS && evidence->port_last) {
+        rules_prove(rules, finding, "port_first", evidence->port_first);
+        rules_prove(rules, finding, "port_last", evidence->port_last);
+        rules_prove(rules, finding, "ports_taken", evidence->ports_taken);
+    }
 }
 
 static void judge_rounds(const struct rules *rules)

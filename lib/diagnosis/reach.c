@@ -59,6 +59,67 @@ static void retried(struct reach_verdict *verdict)
     finding->cost_ns = worst_ns;
 }
 
+/* By how much the answer to the first SYN came later than a loss would make it, which is one round
+ * trip after a later SYN. RESULT_UNKNOWN: another SYN was answered, or it is not known which. */
+static int64_t late_by(const struct kernel_timers *schedule, const struct reach_try *attempt)
+{
+    int64_t again = attempt->syn_retransmits;
+
+    if (attempt->answer != REACH_CONNECTED || again < 1 || again >= KERNEL_TIMERS_SENT_MAX ||
+        (size_t)again >= schedule->sent_count || attempt->echo_ns == RESULT_UNKNOWN ||
+        attempt->echo_ns < attempt->took_ns - schedule->sent_ns[1] / 2)
+        return RESULT_UNKNOWN;
+    return attempt->took_ns - schedule->sent_ns[again];
+}
+
+/* Whether no SYN was lost, although some were sent again: each of those tries says so by its
+ * timestamp, and took longer than a lost SYN,ACK and a round trip explain. Where no try tells the
+ * round trip, one alone proves nothing. */
+static bool late_not_lost(const struct reach_verdict *verdict)
+{
+    const struct reach_evidence *evidence = verdict->evidence;
+    bool known = verdict->rtt_most_ns != RESULT_UNKNOWN;
+    struct kernel_timers schedule;
+
+    kernel_timers_connect(&schedule, &evidence->settings, NULL);
+    if (verdict->counts[REACH_SILENCE] || (!known && verdict->retried < REACH_LATE_TRIES))
+        return false;
+    for (size_t i = 0; i < evidence->try_count; i++) {
+        const struct reach_try *attempt = &evidence->tries[i];
+        if (!attempt->syn_retransmits)
+            continue;
+        int64_t late_ns = late_by(&schedule, attempt);
+        if (late_ns == RESULT_UNKNOWN ||
+            late_ns < REACH_LATE_NS + (known ? verdict->rtt_most_ns : 0))
+            return false;
+    }
+    return true;
+}
+
+static void late_again(struct reach_verdict *verdict)
+{
+    const struct reach_evidence *evidence = verdict->evidence;
+    int64_t least_ns = INT64_MAX, most_ns = 0;
+
+    for (size_t i = 0; i < evidence->try_count; i++) {
+        const struct reach_try *attempt = &evidence->tries[i];
+        if (!attempt->syn_retransmits)
+            continue;
+        least_ns = attempt->took_ns < least_ns ? attempt->took_ns : least_ns;
+        most_ns = attempt->took_ns > most_ns ? attempt->took_ns : most_ns;
+    }
+    struct arena *arena = verdict->arena;
+    struct finding *finding = reach_conclude(
+        verdict, REACH_CASE_LATE,
+        arena_printf(arena,
+                     "%s took %s to %s, and a SYN was sent again meanwhile; but by its timestamp "
+                     "SYN,ACK answers the first SYN, which was not lost. The answer was late.",
+                     how_often(verdict, verdict->retried), arena_duration(arena, least_ns),
+                     arena_duration(arena, most_ns)));
+    finding->count = (int64_t)verdict->retried;
+    finding->cost_ns = least_ns;
+}
+
 /* The kernel measures a round trip without waiting for us to wake up. */
 static void judge_times(struct reach_verdict *verdict)
 {
@@ -121,6 +182,8 @@ static void connected(struct reach_verdict *verdict)
                          how_often(verdict, failed), how, reach_ttl_remark(verdict)));
         finding->severity = FINDING_WARNING;
         finding->count = (int64_t)failed;
+    } else if (verdict->retransmits && late_not_lost(verdict)) {
+        late_again(verdict);
     } else if (verdict->retransmits || verdict->counts[REACH_SILENCE]) {
         retried(verdict);
     } else {

@@ -67,6 +67,9 @@ struct reach_try {
     int64_t took_ns;
     int64_t rtt_ns; /* the kernel's, of a handshake without retransmission; else RESULT_UNKNOWN */
     int64_t syn_retransmits;
+    /* Where a SYN was sent again: how old the SYN was whose timestamp SYN,ACK echoes (RFC 7323
+     * section 4). 0 or RESULT_UNKNOWN: there are no timestamps. */
+    int64_t echo_ns;
     struct reach_icmp icmp; /* REACH_ICMP */
     struct reach_wire wire;
 };

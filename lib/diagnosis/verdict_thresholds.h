@@ -91,6 +91,13 @@
     X(RESOLVE_SLOW_NS, TIME, 500 * NS_PER_MS, "slow-resolve",                                      \
       "a resolver nearby answers in milliseconds, and a lost query costs 5 s")                     \
     X(RTT_HIGH_NS, TIME, 100 * NS_PER_MS, "high-rtt", "longer than across a continent")            \
+    X(PATH_MTU_SMALL, COUNT, 536, "path-mtu: the MSS that is tried where nothing came",            \
+      "every IPv4 host takes packets of 576 bytes (RFC 9293 section 3.7.1)")                       \
+    X(PATH_MTU_PATIENCE_NS, TIME, 700 * NS_PER_MS,                                                 \
+      "path-mtu: least time that a full segment has to get through",                               \
+      "the kernel sends it again after 200 and 600 ms")                                            \
+    X(PATH_MTU_TIMES, TIMES, 3, "path-mtu: and this many times what small segments needed",        \
+      "a service that is slow by itself is slow with both")                                        \
     X(FALLBACK_NS, TIME, NS_PER_MS, "address-fallback is a warning",                               \
       "less is a race that the first address just lost")                                           \
     X(REGRESSION_SHARE, SHARE, 0.05, "regression: least shift, of the earlier median",             \
@@ -106,7 +113,10 @@
       "answered-late: the slowest handshake takes this much longer than the quickest",             \
       "more than jitter, and less than the second after which a SYN is repeated")                  \
     X(REACH_LATE_TIMES, TIMES, 3, "answered-late: and this many times as long",                    \
-      "a long path also varies more")
+      "a long path also varies more")                                                              \
+    X(REACH_LATE_TRIES, COUNT, 2,                                                                  \
+      "answered-late although SYNs were repeated in all tries: at least this many",                \
+      "one answer may be lost by chance, and the next one echoes the first SYN, too")
 
 /* Of accept-backlog on live listeners. */
 #define LISTENER_THRESHOLDS(X)                                                                     \

@@ -271,10 +271,12 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "ss -tan dst ADDRESS (many in TIME-WAIT?), net.ipv4.ip_local_port_range, ip address."},
     [FINDING_LATE_SYNACK] =
         {"late-synack", "the SYN was answered late, but not lost", FINDING_WARNING,
-         "The time from SYN to SYN,ACK, measured by the kernel, varies greatly from try to try, "
-         "although no SYN had to be sent again: something held it or its answer. It was a queue "
-         "that builds up on the path, or a host that is slow to handle its packets (an overloaded "
-         "or paused machine; the kernel answers SYNs, not the listening application).",
+         "No SYN was lost, but SYN,ACK took long: the time from SYN to SYN,ACK, measured by the "
+         "kernel, varies greatly from try to try; or a SYN was sent again after a second, but the "
+         "answer carries the timestamp of the first one (RFC 7323). Something held the SYN or its "
+         "answer: a queue that builds up on the path, or a host that is slow to handle its packets "
+         "(an overloaded or paused machine; the kernel answers SYNs, not the listening "
+         "application).",
          "The network or the server's host.",
          "Look from both ends at the same time: netkit tcp-probe --new-connection shows how often "
          "it happens, netkit connect-timeout --path whether the routers in front of it answer "

@@ -13,6 +13,7 @@
 #include "probe/admission.h"
 #include "probe/conn_race.h"
 #include "probe/live_capture.h"
+#include "probe/local_ports.h"
 #include "probe/loop.h"
 #include "probe/tls.h"
 #include "result/result.h"
@@ -100,6 +101,7 @@ struct conn_opening {
     int64_t fallback_ns;      /* how long other addresses kept us from the one that won */
     const char *fallback;     /* what became of them, in the arena, or NULL */
     uint32_t syn_retransmits; /* of a failure, of all addresses together */
+    struct local_ports ports; /* of a failure for the want of one */
     bool timestamps;          /* the option takes 12 bytes of each segment */
     unsigned stamps;          /* SOCK_STAMP_… that the kernel granted */
     int64_t tls_ns;           /* the handshake; RESULT_UNKNOWN: none, or not over */

@@ -102,6 +102,7 @@ static const char *describe_others(const struct conn *conn, const struct conn_ra
 static void race_failed(struct conn *conn)
 {
     const struct conn_race_attempt *worst = &conn->race.attempts[0];
+    char address[SOCK_ADDRESS_TEXT_MAX];
 
     for (size_t i = 0; i < conn->race.begun; i++) {
         const struct conn_race_attempt *attempt = &conn->race.attempts[i];
@@ -116,6 +117,15 @@ static void race_failed(struct conn *conn)
     }
     int number = worst->outcome == CONN_RACE_FAILED ? -worst->rc : ETIMEDOUT;
     conn->opening.address = worst->address;
+    if (number == EADDRNOTAVAIL || number == EADDRINUSE) {
+        const struct sock_address *source = conn->shared->settings->source;
+        struct local_ports *ports = &conn->opening.ports;
+        local_ports_read(ports, worst->address, source);
+        conn_fail(conn, FINDING_NO_LOCAL_ADDRESS, number, "cannot connect to %s: %s",
+                  sock_address_format(address, sizeof address, worst->address),
+                  local_ports_describe(conn->shared->arena, ports, source));
+        return;
+    }
     conn_fail(conn, conn_code_of(number, FINDING_INCONCLUSIVE), number, "cannot connect to %s",
               describe_others(conn, NULL));
 }

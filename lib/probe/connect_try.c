@@ -44,14 +44,20 @@ static void take_counts(struct connect_try *try)
     struct reach_try *result = &try->result;
 
     result->took_ns = clock_mono_ns() - try->started_ns;
-    result->rtt_ns = RESULT_UNKNOWN;
+    result->rtt_ns = result->echo_ns = RESULT_UNKNOWN;
     result->syn_retransmits = 0;
     if (try->sock.fd < 0 || sock_tcp_info(try->sock.fd, &info))
         return;
     result->syn_retransmits = info.total_retrans;
-    /* With a retransmission it is not known which SYN was answered (Karn's algorithm). */
-    if (result->answer == REACH_CONNECTED && !info.total_retrans && SOCK_TCP_HAS(&info, RTT))
+    if (result->answer != REACH_CONNECTED || !SOCK_TCP_HAS(&info, RTT))
+        return;
+    /* With a retransmission it is not known which SYN was answered (Karn's algorithm), unless a
+     * timestamp tells: then it is what the kernel measures from (tcp_ack_update_rtt() in
+     * net/ipv4/tcp_input.c). */
+    if (!info.total_retrans)
         result->rtt_ns = info.rtt_ns;
+    else if (info.options & SOCK_TCP_OPT_TIMESTAMPS)
+        result->echo_ns = info.rtt_ns;
 }
 
 /* What was captured until now. A SYN,ACK that came at the last moment says nothing of a kernel that

@@ -285,6 +285,8 @@ void summary_evidence(const struct target *target, struct summary *summary)
     const struct probe_plan *plan = target->shared->plan;
     const struct transaction *transaction = &target->transaction;
     struct probe_evidence *evidence = &summary->evidence;
+    const struct path_mtu_evidence *trial =
+        target->failure.code == FINDING_PATH_MTU ? &target->trial->evidence : NULL;
 
     *evidence = (struct probe_evidence){
         .target = target->asked->name,
@@ -318,6 +320,12 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .syn_retransmits = target->syn_retransmits,
         .slow_connects = target->slow_connects,
         .connections = (uint32_t)target->connections,
+        .path_mtu_passed = trial ? trial->passed_mss : 0,
+        .path_mtu_stuck = trial ? trial->stuck_mss : 0,
+        .path_mtu_to_server = trial && path_mtu_to_server(trial),
+        .port_first = target->conn.opening.ports.first,
+        .port_last = target->conn.opening.ports.last,
+        .ports_taken = target->conn.opening.ports.taken,
         .error = target->failure.code,
         .error_message = target->failure.message,
         .unfinished = target->own_failure ? NULL : transaction->unfinished,

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define SMALL_MSS      88 /* the smallest that Linux takes (TCP_MIN_MSS) */
@@ -446,14 +447,44 @@ static void round_done(void *owner, const struct round *done)
         next_session(target);
 }
 
+static void trial_ended(void *owner)
+{
+    struct target *target = owner;
+    const struct path_mtu_evidence *evidence = &target->trial->evidence;
+
+    mtu_trial_stop(target->trial);
+    if (path_mtu_found(evidence)) {
+        target->failure.code = FINDING_PATH_MTU;
+        target->failure.message = path_mtu_describe(target->shared->conn.arena, evidence);
+    }
+    end_target(target, TARGET_DONE);
+}
+
+/* At most for as long as an answer may take, and within --duration. What came to an end once is not
+ * held back by its size. */
+static bool try_sizes(struct target *target)
+{
+    int64_t left = time_left_ns(target);
+
+    if (target->trial || target->warmed_up || arm_stores_measured(&target->stores) || !left ||
+        target_is_local(target) || !mtu_trial_wanted(&target->transaction, &target->failure))
+        return false;
+    path_control_end(&target->control);
+    return !mtu_trial_begin(&target->trial, &target->transaction, target_address(target), left,
+                            target, trial_ended);
+}
+
 static void exchange_failed(void *owner, const struct result_error *error)
 {
     struct target *target = owner;
 
-    if (is_own_session(target))
+    if (is_own_session(target)) {
         end_own_rounds(target, error);
-    else
-        fail_target(target, error);
+        return;
+    }
+    target->failure = *error;
+    if (!try_sizes(target))
+        end_target(target, TARGET_DONE);
 }
 
 /* The server closed, or reset, an idle connection before it answered anything. */
@@ -518,6 +549,7 @@ void target_free(struct target *target)
     arm_stores_free(&target->stores);
     transaction_free(&target->transaction);
     path_control_free(&target->control);
+    mtu_trial_free(target->trial);
     free(target->strip);
     sock_address_list_free(&target->addresses);
     free(target);
@@ -534,8 +566,12 @@ void target_cut_short(struct target *target, bool interrupted)
     const struct target_shared *shared = target->shared;
     int64_t measured = arm_stores_measured(&target->stores);
 
-    transaction_abandon(&target->transaction);
     target->cut_short = !interrupted;
+    if (target->trial) { /* its failure is known */
+        trial_ended(target);
+        return;
+    }
+    transaction_abandon(&target->transaction);
     /* Of one target even the handshake is worth telling; among many it would look like a result,
      * and so would two rounds, of which one was late. */
     int64_t wanted = shared->plan->arms.rounds;

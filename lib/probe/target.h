@@ -7,6 +7,7 @@
 #include "probe/arm_schedule.h"
 #include "probe/conn.h"
 #include "probe/fleet.h"
+#include "probe/mtu_trial.h"
 #include "probe/path_control.h"
 #include "probe/probe.h"
 #include "probe/transaction.h"
@@ -46,6 +47,7 @@ struct target {
     struct arm_schedule schedule;
     struct arm_session session;
     struct path_control control;
+    struct mtu_trial *trial; /* of a conversation that failed; NULL: none */
     int64_t started_ns;
     bool finished;
     bool cut_short; /* by the run's deadline */

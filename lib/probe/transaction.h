@@ -92,6 +92,9 @@ void transaction_first(struct transaction *transaction, const struct conn_input 
 void transaction_next(struct transaction *transaction);
 /* Gives up where it is: `unfinished` is what is known then. */
 void transaction_abandon(struct transaction *transaction);
+/* How much of what was sent on the connection (since offset `from_bytes` of the stream) the peer's
+ * kernel has acknowledged. Without such a count in the kernel (Linux 4.1 has it) all of it. */
+int64_t transaction_acked_bytes(const struct transaction *transaction, int64_t from_bytes);
 /* To be called when the connection is closed. */
 void transaction_reset(struct transaction *transaction);
 /* What is waiting in capture and strip belongs to what was before. */

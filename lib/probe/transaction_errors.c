@@ -59,11 +59,14 @@ void transaction_timed_out(struct transaction *transaction)
     describe_awaited(transaction, awaited, sizeof awaited);
     units_format_duration(span, sizeof span, transaction_timeout_ns(transaction), "u");
     transaction_abandon(transaction);
-    if (transaction->sent_bytes < transaction->request_bytes && !greeting)
+    int64_t acked = transaction_acked_bytes(transaction, transaction->base_bytes);
+    int64_t sent = transaction->conn->sock.bytes_sent - transaction->base_bytes;
+    if ((transaction->sent_bytes < transaction->request_bytes || acked < sent) && !greeting)
         conn_fail(transaction->conn, FINDING_NO_RESPONSE, ETIMEDOUT,
-                  "the server took %zu of the request's %zu bytes within %s and answered nothing "
-                  "complete",
-                  transaction->sent_bytes, transaction->request_bytes, span);
+                  "the server acknowledged %lld of the request's %zu bytes within %s and answered "
+                  "nothing complete",
+                  (long long)(acked < sent ? acked : (int64_t)transaction->sent_bytes),
+                  transaction->request_bytes, span);
     else
         conn_fail(transaction->conn, FINDING_NO_RESPONSE, ETIMEDOUT,
                   "waited %s for %s; %llu bytes came%s", span, awaited,

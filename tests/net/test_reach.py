@@ -295,23 +295,60 @@ class Here(Case):
                 self.assertEqual(self.findings[result["target"]]["side"], "client")
                 self.assertIsNone(result["path"])
 
-    def test_no_port_left(self):
-        self.row["c"].write("ipv4/ip_local_port_range=40000 40000")
-        # The only port is taken by a connection to the same target.
-        self.stack.enter_context(listening(self.row["r1"], 80))
-        for family in FAMILIES:
-            address = self.row.address(family, 1, 2)
-            holder = self.row["c"].popen(
-                sys.executable, "-c", "import socket, sys; s = socket.create_connection((sys.argv"
-                "[1], 80)); print(flush=True); sys.stdin.read()", address,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
-            holder.stdout.readline()
-            result = self.look("--target", place(address, 80))[address, 80]
+    def hold(self, address, count):
+        """So many connections to a listener, as long as the test runs."""
+        holder = self.row["c"].popen(
+            sys.executable, "-c", "import socket, sys; s = [socket.create_connection((sys.argv[1],"
+            " 80)) for _ in range(int(sys.argv[2]))]; print(flush=True); sys.stdin.read()",
+            address, str(count), stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+        holder.stdout.readline()
+
+        def end():
             holder.stdin.close()
             holder.wait()
             holder.stdout.close()
+
+        self.stack.callback(end)
+
+    def converse(self, target, *args, status):
+        """The only result of tcp-probe, and its finding."""
+        run = subprocess.run(
+            self.row["c"].command(NETKIT, "tcp-probe", "--json", "--send", r"x\n", *args, target),
+            capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+        self.assertEqual(run.returncode, status, run.stderr)
+        report = json.loads(run.stdout)
+        return report["results"][0], report["findings"][0]
+
+    def lacks_address(self, result, finding, number):
+        self.assertEqual(result["error"]["code"], "no-local-address", result)
+        self.assertEqual(result["error"]["errno"], number)
+        self.assertEqual((finding["code"], finding["side"]), ("no-local-address", "client"))
+
+    def test_no_port_left(self):
+        self.row["c"].write("ipv4/ip_local_port_range=40000 40019")
+        self.stack.enter_context(listening(self.row["r1"], 80))
+        for family in FAMILIES:
+            address = self.row.address(family, 1, 2)
+            self.hold(address, 20)
+            result = self.look("--target", place(address, 80), status=3)[address, 80]
+            self.lacks_address(result, self.findings[result["target"]], "EADDRNOTAVAIL")
             self.assertEqual(result["case"], "no-local-address")
-            self.assertEqual(result["error"]["errno"], "EADDRNOTAVAIL")
+            result, finding = self.converse(place(address, 80), status=3)
+            self.lacks_address(result, finding, "EADDRNOTAVAIL")
+            self.assertIn("20 of the 20 local ports (40000-40019", finding["summary"])
+            evidence = finding["evidence"]
+            self.assertEqual([evidence[key] for key in ("port_first", "port_last", "ports_taken")],
+                             [40000, 40019, 20])  # fmt: skip
+
+    def test_no_such_address_of_ours(self):
+        """Ports enough, so that they are not what is missing."""
+        self.stack.enter_context(listening(self.row["r1"], 80))
+        for family in FAMILIES:
+            address = self.row.address(family, 1, 2)
+            result, finding = self.converse(place(address, 80), "--source",
+                                            self.row.last(family, 2), status=3)  # fmt: skip
+            self.lacks_address(result, finding, "EADDRNOTAVAIL")
+            self.assertIn("no free address of this host", finding["summary"])
 
 
 class Overload(Case):

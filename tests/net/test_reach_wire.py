@@ -85,6 +85,23 @@ class Wire(Case):
             self.assertEqual(result["syn_retransmits"], 0)
             self.assertIn("held", result["cannot_tell"])
 
+    def test_an_answer_that_is_always_late(self):
+        """Later than the second SYN, which looks like a loss; the timestamp tells."""
+        for faults in (["--late", "syn-ack=1300ms"], ["--delay", "650ms"]):
+            for result, finding in self.each(*faults):
+                self.assertEqual(result["case"], "answered-late", result)
+                self.assertEqual(finding["code"], "late-synack")
+                self.assertEqual(result["syn_retransmits"], len(result["tries"]))
+                self.assertIn("first SYN", finding["summary"])
+
+    def test_every_first_syn_is_lost(self):
+        """As often and as long as the late answers, but another SYN is answered."""
+        faults = [word for nth in ("1", "2", "3") for word in ("--drop", "syn", "--nth", nth)]
+        for result, finding in self.each(*faults, "--delay", "120ms"):
+            self.assertEqual(result["case"], "answered-after-retries", result)
+            self.assertEqual(finding["code"], "syn-retransmission")
+            self.assertEqual(result["syn_retransmits"], len(result["tries"]))
+
     def test_a_syn_is_lost_and_so_is_its_answer(self):
         for flag in ("syn", "syn-ack"):
             for result, finding in self.each("--drop", flag, "--count", "1"):

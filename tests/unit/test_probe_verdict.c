@@ -456,6 +456,8 @@ static void failures_are_told_as_errors(void **state)
                  {FINDING_NAME_NOT_FOUND, RESULT_SIDE_CLIENT},
                  {FINDING_HOST_UNREACHABLE, RESULT_SIDE_NETWORK},
                  {FINDING_CONNECT_TIMEOUT, RESULT_SIDE_NONE},
+                 {FINDING_PATH_MTU, RESULT_SIDE_NETWORK},
+                 {FINDING_NO_LOCAL_ADDRESS, RESULT_SIDE_CLIENT},
                  {FINDING_RESPONSE_TRUNCATED, RESULT_SIDE_SERVER}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

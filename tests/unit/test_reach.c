@@ -28,6 +28,12 @@
         .answer = REACH_CONNECTED, .took_ns = (times)*S, .rtt_ns = RESULT_UNKNOWN,                 \
         .syn_retransmits = (times)                                                                 \
     }
+/* A SYN was sent again, and SYN,ACK echoes one that was `echo` old when it came. */
+#define ECHOED(took, echo)                                                                         \
+    {                                                                                              \
+        .answer = REACH_CONNECTED, .took_ns = (took), .rtt_ns = RESULT_UNKNOWN,                    \
+        .syn_retransmits = 1, .echo_ns = (echo)                                                    \
+    }
 #define RST                                                                                        \
     {                                                                                              \
         .answer = REACH_RST, .number = ECONNREFUSED, .took_ns = MS, .rtt_ns = RESULT_UNKNOWN       \
@@ -161,6 +167,32 @@ static void what_connects(void **state)
          FINDING_SYN_RETRANSMISSION,
          RESULT_SIDE_NONE,
          {CONNECTED(MS), CONNECTED(MS), SILENCE(6)}},
+        /* The answer to the first SYN is late, not lost: always, or once. */
+        {"answered-late",
+         FINDING_LATE_SYNACK,
+         RESULT_SIDE_NONE,
+         {ECHOED(1200 * MS, 1200 * MS), ECHOED(1203 * MS, 1201 * MS),
+          ECHOED(1900 * MS, 1900 * MS)}},
+        {"answered-late",
+         FINDING_LATE_SYNACK,
+         RESULT_SIDE_NONE,
+         {CONNECTED(MS), ECHOED(1200 * MS, 1199 * MS), CONNECTED(2 * MS)}},
+        /* The second SYN was answered: the first one was lost, or dropped. */
+        {"answered-after-retries",
+         FINDING_SYN_RETRANSMISSION,
+         RESULT_SIDE_NONE,
+         {ECHOED(1200 * MS, 200 * MS), ECHOED(1200 * MS, 200 * MS), ECHOED(1200 * MS, 200 * MS)}},
+        /* The first SYN was answered, and that answer lost: the next one came with the second SYN,
+         * a round trip later. */
+        {"answered-after-retries",
+         FINDING_SYN_RETRANSMISSION,
+         RESULT_SIDE_NONE,
+         {ECHOED(1060 * MS, 1060 * MS), ECHOED(1060 * MS, 1060 * MS),
+          ECHOED(1061 * MS, 1060 * MS)}},
+        {"answered-after-retries",
+         FINDING_SYN_RETRANSMISSION,
+         RESULT_SIDE_NONE,
+         {CONNECTED(180 * MS), ECHOED(1200 * MS, 1200 * MS), CONNECTED(185 * MS)}},
         {"unsteady",
          FINDING_CONNECTION_REFUSED,
          RESULT_SIDE_SERVER,
