@@ -69,8 +69,8 @@ const char *path_mtu_describe(struct arena *arena, const struct path_mtu_evidenc
                            " bytes, and %" PRId64 " more are waiting in our send queue.",
                            evidence->acked_bytes, evidence->sent_bytes - evidence->acked_bytes)
             : arena_printf(arena,
-                           "Large segments from the server do not reach us: it acknowledged the "
-                           "request, and %" PRId64 " bytes of its answer came.",
+                           "Large segments from the server do not reach us: it acknowledged "
+                           "what we sent, and %" PRId64 " bytes came back.",
                            evidence->received_bytes);
     return arena_printf(arena,
                         "%s The same conversation completes each time with an MSS of %" PRIu32

@@ -104,13 +104,14 @@ static struct path_mtu_evidence evidence_of(const struct transaction *failed)
                                                   (conn->opening.timestamps ? TIMESTAMPS_BYTES : 0),
                                       .sent_bytes = conn->sock.bytes_sent,
                                       .acked_bytes = transaction_acked_bytes(failed, 0),
-                                      .received_bytes = (int64_t)failed->reader.seen_bytes};
+                                      .received_bytes = conn->sock.bytes_received};
 }
 
 bool mtu_trial_wanted(const struct transaction *failed, const struct result_error *error)
 {
     const struct path_mtu_evidence evidence = evidence_of(failed);
-    bool silent = error->code == FINDING_NO_RESPONSE && error->number == ETIMEDOUT;
+    bool silent = error->number == ETIMEDOUT && (error->code == FINDING_NO_RESPONSE ||
+                                                 error->code == FINDING_TLS_HANDSHAKE_FAILED);
     bool stuck = path_mtu_to_server(&evidence) && error->code != FINDING_INCONCLUSIVE;
 
     return (silent || stuck) && path_mtu_worth_trying(&evidence);

@@ -10,9 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SMALL_MSS      88 /* the smallest that Linux takes (TCP_MIN_MSS) */
-#define CUT_ROUNDS_MIN 5  /* of a target that was interrupted among others: fewer say nothing */
-
+#define SMALL_MSS          88 /* the smallest that Linux takes (TCP_MIN_MSS) */
+#define CUT_ROUNDS_MIN     5  /* of a target that was interrupted among others: fewer say nothing */
 #define OWN_PATIENCE_NS    NS_PER_SEC
 #define OWN_PATIENCE_TIMES 10
 
@@ -234,6 +233,33 @@ static void opened(void *owner, const struct conn_input *input)
     first_round(target, input);
 }
 
+static void trial_ended(void *owner)
+{
+    struct target *target = owner;
+    const struct path_mtu_evidence *evidence = &target->trial->evidence;
+
+    mtu_trial_stop(target->trial);
+    if (path_mtu_found(evidence)) {
+        target->failure.code = FINDING_PATH_MTU;
+        target->failure.message = path_mtu_describe(target->shared->conn.arena, evidence);
+    }
+    end_target(target, TARGET_DONE);
+}
+
+/* At most for as long as an answer may take, and within --duration. What came to an end once is not
+ * held back by its size. */
+static bool try_sizes(struct target *target)
+{
+    int64_t left = time_left_ns(target);
+
+    if (target->trial || target->warmed_up || arm_stores_measured(&target->stores) || !left ||
+        target_is_local(target) || !mtu_trial_wanted(&target->transaction, &target->failure))
+        return false;
+    path_control_end(&target->control);
+    return !mtu_trial_begin(&target->trial, &target->transaction, target_address(target), left,
+                            target, trial_ended);
+}
+
 static void open_failed(void *owner, const struct result_error *error)
 {
     struct target *target = owner;
@@ -248,7 +274,8 @@ static void open_failed(void *owner, const struct result_error *error)
     else
         learn_connection(target);
     learn_tls(target);
-    end_target(target, error->number == EMFILE ? TARGET_POSTPONED : TARGET_DONE);
+    if (!try_sizes(target))
+        end_target(target, error->number == EMFILE ? TARGET_POSTPONED : TARGET_DONE);
 }
 
 const struct sock_address *target_address(const struct target *target)
@@ -445,33 +472,6 @@ static void round_done(void *owner, const struct round *done)
         next_round(target);
     else
         next_session(target);
-}
-
-static void trial_ended(void *owner)
-{
-    struct target *target = owner;
-    const struct path_mtu_evidence *evidence = &target->trial->evidence;
-
-    mtu_trial_stop(target->trial);
-    if (path_mtu_found(evidence)) {
-        target->failure.code = FINDING_PATH_MTU;
-        target->failure.message = path_mtu_describe(target->shared->conn.arena, evidence);
-    }
-    end_target(target, TARGET_DONE);
-}
-
-/* At most for as long as an answer may take, and within --duration. What came to an end once is not
- * held back by its size. */
-static bool try_sizes(struct target *target)
-{
-    int64_t left = time_left_ns(target);
-
-    if (target->trial || target->warmed_up || arm_stores_measured(&target->stores) || !left ||
-        target_is_local(target) || !mtu_trial_wanted(&target->transaction, &target->failure))
-        return false;
-    path_control_end(&target->control);
-    return !mtu_trial_begin(&target->trial, &target->transaction, target_address(target), left,
-                            target, trial_ended);
 }
 
 static void exchange_failed(void *owner, const struct result_error *error)

@@ -13,20 +13,27 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from support import families  # noqa: E402
 
+import certificates  # noqa: E402
 import lab  # noqa: E402
 
 NETKIT = lab.NETKIT
 UPLOAD = 900_000
-# Answers each line: with so many bytes and a line end; 0: not at all; -1: on every other connection.
+# Answers each line: with so many bytes and a line end; 0: not at all; less: on every other
+# connection. With a certificate, over TLS.
 SERVER = """
-import socket, sys, threading
+import socket, ssl, sys, threading
 size, count = int(sys.argv[1]), 0
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if sys.argv[2:] else None
+if tls:
+    tls.load_cert_chain(sys.argv[2])
 s = socket.socket(socket.AF_INET6)
 s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 s.bind(("::", 8000))
 s.listen(100)
 def serve(connection, number):
     try:
+        if tls:
+            connection = tls.wrap_socket(connection, server_side=True)
         for line in connection.makefile("rb"):
             if size > 0 or size < 0 and number % 2:
                 connection.sendall(b"x" * abs(size) + b"\\n")
@@ -92,6 +99,17 @@ class PathMtu(unittest.TestCase):
         for result, findings in self.each(20000, self.line, direction="s>c"):
             self.check(result, findings, "from-server")
             self.assertIn("do not reach us", findings["path-mtu"]["summary"])
+
+    def test_a_large_certificate_never_comes(self):
+        certificates.require()
+        names = ",".join(f"DNS:host{i}.example" for i in range(300))
+        certificate = certificates.make(self.folder, "large", names=names)
+        options = ["--tls", "--insecure", "--connect-timeout", "4s"]
+        for result, findings in self.each(f"10 {certificate}", self.line, direction="s>c",
+                                          options=options):  # fmt: skip
+            self.check(result, findings, "from-server")
+        result, _ = self.probe(4, f"10 {certificate}", self.line, *options)
+        self.assertTrue(result["ok"], result)
 
     def test_a_large_request_never_arrives(self):
         """What our kernel took of it counts for nothing."""
