@@ -105,6 +105,10 @@ struct reach_evidence {
     struct reach_other other;
     const struct reach_try *hops; /* SYNs with a rising time to live; the first one is hop 1 */
     size_t hop_count;
+    /* Where this host had no address or port for it: its range, how many of those are in use
+     * towards the target, and that as a clause. NULL and 0: not known. */
+    const char *ports;
+    uint32_t port_first, port_last, ports_taken;
     struct kernel_timers_settings settings; /* this machine's */
     const struct trace_strip *strip;        /* passed on to the result; NULL: none */
 };

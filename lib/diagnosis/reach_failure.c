@@ -188,6 +188,21 @@ static const struct {
      "sysctl net.ipv6.conf.all.disable_ipv6; ip -6 address"},
 };
 
+static void no_port(struct reach_verdict *verdict)
+{
+    const struct reach_evidence *evidence = verdict->evidence;
+    struct finding *finding =
+        reach_conclude(verdict, REACH_CASE_NO_ADDRESS,
+                       arena_printf(verdict->arena, "No SYN left, because %s.", evidence->ports));
+    struct result_map *map = &finding->evidence;
+
+    result_set_integer(verdict->arena, map, "port_first", evidence->port_first);
+    result_set_integer(verdict->arena, map, "port_last", evidence->port_last);
+    result_set_integer(verdict->arena, map, "ports_taken", evidence->ports_taken);
+    if (evidence->ports_taken > evidence->port_last - evidence->port_first)
+        verdict->result->cannot_tell = verdict->result->would_tell = NULL;
+}
+
 void reach_judge_local(struct reach_verdict *verdict)
 {
     int number = verdict->decisive->number;
@@ -195,6 +210,10 @@ void reach_judge_local(struct reach_verdict *verdict)
     for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
         if (refusals[i].number != number)
             continue;
+        if (refusals[i].which == REACH_CASE_NO_ADDRESS && verdict->evidence->ports) {
+            no_port(verdict);
+            return;
+        }
         struct finding *finding = reach_conclude(verdict, refusals[i].which, refusals[i].what);
         if (refusals[i].remedy)
             finding->remedy = refusals[i].remedy;

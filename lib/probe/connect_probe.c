@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "probe/connect_try.h"
 #include "probe/fleet.h"
+#include "probe/local_ports.h"
 #include "probe/route.h"
 #include "probe/tcp_traceroute.h"
 #include <errno.h>
@@ -120,6 +121,26 @@ static void find_route(struct job *job)
         job->route = route;
 }
 
+/* Where there was no address or port of ours. */
+static void find_ports(struct job *job)
+{
+    struct reach_evidence *evidence = job->evidence;
+    struct local_ports ports;
+    bool wanted = false;
+
+    for (size_t i = 0; i < job->try_count; i++)
+        wanted |= job->tries[i].answer == REACH_REFUSED &&
+                  (job->tries[i].number == EADDRNOTAVAIL || job->tries[i].number == EADDRINUSE);
+    if (!wanted)
+        return;
+    local_ports_read(&ports, &job->address, NULL);
+    evidence->port_first = ports.first;
+    evidence->port_last = ports.last;
+    evidence->ports_taken = ports.taken;
+    if (ports.last)
+        evidence->ports = local_ports_describe(job->run->arena, &ports, NULL);
+}
+
 /* ---- the end of a job ---- */
 
 static void finish_job(struct job *job)
@@ -128,6 +149,7 @@ static void finish_job(struct job *job)
     struct reach_evidence *evidence = job->evidence;
 
     find_listener(job);
+    find_ports(job);
     if (job->route)
         job->route->neighbour = route_neighbour(run->routes, &job->address, job->route);
     evidence->tries = job->tries;

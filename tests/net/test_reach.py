@@ -333,6 +333,9 @@ class Here(Case):
             result = self.look("--target", place(address, 80), status=3)[address, 80]
             self.lacks_address(result, self.findings[result["target"]], "EADDRNOTAVAIL")
             self.assertEqual(result["case"], "no-local-address")
+            self.assertIsNone(result["cannot_tell"])
+            self.assertIn("20 of the 20 local ports",
+                          self.findings[result["target"]]["summary"])  # fmt: skip
             result, finding = self.converse(place(address, 80), status=3)
             self.lacks_address(result, finding, "EADDRNOTAVAIL")
             self.assertIn("20 of the 20 local ports (40000-40019", finding["summary"])

@@ -209,6 +209,26 @@ static void what_connects(void **state)
     }
 }
 
+static void the_ports_of_this_host(void **state)
+{
+    static const struct reach_try attempt = LOCAL(EADDRNOTAVAIL);
+    struct reach_evidence evidence = with(&attempt, 1);
+    struct diagnosed out;
+
+    (void)state;
+    evidence.ports = "all are in use";
+    evidence.port_first = 40000;
+    evidence.port_last = 40019;
+    for (uint32_t taken = 19; taken <= 20; taken++) {
+        evidence.ports_taken = taken;
+        diagnose(&out, &evidence);
+        assert_string_equal(out.result.reach_case, "no-local-address");
+        assert_non_null(strstr(out.findings.items[0].summary, "all are in use"));
+        assert_true(!out.result.cannot_tell == (taken == 20));
+        arena_free(&out.arena);
+    }
+}
+
 static void what_fails(void **state)
 {
     (void)state;
@@ -608,6 +628,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_connects),
         cmocka_unit_test(what_fails),
+        cmocka_unit_test(the_ports_of_this_host),
         cmocka_unit_test(what_proves_more_decides),
         cmocka_unit_test(nothing_was_tried),
         cmocka_unit_test(a_slow_name_is_a_finding_of_its_own),
