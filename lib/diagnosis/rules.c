@@ -57,3 +57,35 @@ bool rules_found(const struct rules *rules, enum finding_code code)
 {
     return finding_listed(rules->findings, code);
 }
+
+static size_t request_segments(const struct rules *rules, const struct round *round)
+{
+    uint32_t mss = rules->evidence->mss_bytes;
+    return mss && round->sent_bytes > mss ? (size_t)((round->sent_bytes + mss - 1) / mss) : 1;
+}
+
+bool rules_unacknowledged(const struct rules *rules, const struct round *round)
+{
+    return rules->evidence->stamps_acked && round->ack_ns == RESULT_UNKNOWN &&
+           round->ack_delay_ns == RESULT_UNKNOWN && request_segments(rules, round) == 1 &&
+           round->wire_ns >= rules->path->high_ns + UNACKNOWLEDGED_NS;
+}
+
+int64_t rules_wait_ns(const struct rules *rules, const struct round *round)
+{
+    uint32_t mss = rules->evidence->peer_mss_bytes;
+    int64_t base_ns = rules->path->base_ns;
+    int64_t wait_ns = round->wire_ns != RESULT_UNKNOWN
+                          ? round->wire_ns
+                          : base_ns + round->part_ns[RESULT_PART_SERVER];
+
+    if (round->retransmits || rules_unacknowledged(rules, round) ||
+        round->rwnd_limited_ns >= rules->evidence->stall_ns)
+        return base_ns;
+    if (request_segments(rules, round) > 1)
+        wait_ns = round->ack_ns != RESULT_UNKNOWN ? wait_ns - round->ack_ns + base_ns : base_ns;
+    if (rules->segment_ns != RESULT_UNKNOWN && mss)
+        wait_ns -= rules->segment_ns *
+                   (int64_t)(round->first_bytes < mss ? round->first_bytes : mss) / (int64_t)mss;
+    return wait_ns;
+}

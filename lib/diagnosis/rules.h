@@ -31,6 +31,14 @@ __attribute__((format(printf, 2, 3))) void rules_inconclusive(const struct rules
                                                               const char *format, ...);
 bool rules_found(const struct rules *rules, enum finding_code code);
 
+/* A server's kernel acknowledges what it has received within a delayed ACK, also while the
+ * application thinks. An answer that is later than that without an acknowledgement of its request
+ * tells of a packet that was lost or held on the way, in either direction. */
+bool rules_unacknowledged(const struct rules *rules, const struct round *round);
+/* From the last byte's departure to the first of the answer, less what sizes explain; a round trip
+ * where nothing can be said. */
+int64_t rules_wait_ns(const struct rules *rules, const struct round *round);
+
 /* Client: data that our own kernel held, for Nagle's algorithm, the peer's window, our send buffer
  * or otherwise. */
 void rules_hold(const struct rules *rules);

@@ -15,7 +15,8 @@ enum cork { CORK_NO, CORK_YES, CORK_PERHAPS };
 static bool is_cork_time(const struct rules *rules, const struct round *round)
 {
     int64_t trip_ns = rules->path->typical_ns;
-    int64_t wait_ns = round->wait_ns - (round->wait_after_bytes ? 0 : trip_ns);
+    int64_t wait_ns =
+        round->wait_after_bytes ? round->wait_ns : rules_wait_ns(rules, round) - trip_ns;
 
     return wait_ns >= CORK_MIN_NS && wait_ns <= CORK_MAX_NS + 2 * trip_ns;
 }

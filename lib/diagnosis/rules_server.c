@@ -43,43 +43,6 @@ static void blame_think(const struct rules *rules, size_t affected, size_t of, i
 
 /* ---- the time before the answer ---- */
 
-static size_t request_segments(const struct rules *rules, const struct round *round)
-{
-    uint32_t mss = rules->evidence->mss_bytes;
-    return mss && round->sent_bytes > mss ? (size_t)((round->sent_bytes + mss - 1) / mss) : 1;
-}
-
-/* A server's kernel acknowledges what it has received within a delayed ACK, also while the
- * application thinks. An answer that is later than that without an acknowledgement of its request
- * tells of a packet that was lost or held on the way, in either direction. */
-static bool unacknowledged(const struct rules *rules, const struct round *round)
-{
-    return rules->evidence->stamps_acked && round->ack_ns == RESULT_UNKNOWN &&
-           round->ack_delay_ns == RESULT_UNKNOWN && request_segments(rules, round) == 1 &&
-           round->wire_ns >= rules->path->high_ns + UNACKNOWLEDGED_NS;
-}
-
-/* From the last byte's departure to the first of the answer, less what sizes explain; a round trip
- * where nothing can be said. */
-static int64_t wait_of(const struct rules *rules, const struct round *round)
-{
-    uint32_t mss = rules->evidence->peer_mss_bytes;
-    int64_t base_ns = rules->path->base_ns;
-    int64_t wait_ns = round->wire_ns != RESULT_UNKNOWN
-                          ? round->wire_ns
-                          : base_ns + round->part_ns[RESULT_PART_SERVER];
-
-    if (round->retransmits || unacknowledged(rules, round) ||
-        round->rwnd_limited_ns >= rules->evidence->stall_ns)
-        return base_ns;
-    if (request_segments(rules, round) > 1)
-        wait_ns = round->ack_ns != RESULT_UNKNOWN ? wait_ns - round->ack_ns + base_ns : base_ns;
-    if (rules->segment_ns != RESULT_UNKNOWN && mss)
-        wait_ns -= rules->segment_ns *
-                   (int64_t)(round->first_bytes < mss ? round->first_bytes : mss) / (int64_t)mss;
-    return wait_ns;
-}
-
 static struct lateness lateness_of(const struct rules *rules, enum probe_arm arm)
 {
     struct arm_rounds rounds = rules->evidence->arms[arm];
@@ -87,7 +50,7 @@ static struct lateness lateness_of(const struct rules *rules, enum probe_arm arm
     struct lateness late = {0};
 
     for (size_t i = 0; waits && i < rounds.count; i++)
-        waits[i] = wait_of(rules, &rounds.rounds[i]);
+        waits[i] = rules_wait_ns(rules, &rounds.rounds[i]);
     if (waits)
         late = path_model_lateness(rules->path, waits, rounds.count, rules->evidence->stall_ns, 2,
                                    DELAY_SHARE);
@@ -215,7 +178,7 @@ static void tell_unacknowledged(const struct rules *rules)
     size_t count = 0;
 
     for (size_t i = 0; i < rounds.count; i++)
-        count += unacknowledged(rules, &rounds.rounds[i]);
+        count += rules_unacknowledged(rules, &rounds.rounds[i]);
     if (count >= AFFECTED_MIN && is_share((int64_t)count, (int64_t)rounds.count, DELAY_SHARE))
         rules_inconclusive(
             rules,
@@ -247,7 +210,7 @@ static bool late_in_accept_queue(const struct rules *rules)
     int64_t late = 0, queued = 0;
 
     for (size_t i = 0; i < rounds.count; i++) {
-        bool is_late = wait_of(rules, &rounds.rounds[i]) >= limit_ns;
+        bool is_late = rules_wait_ns(rules, &rounds.rounds[i]) >= limit_ns;
         late += is_late;
         queued += is_late && rounds.rounds[i].accept_queue > 0;
     }
@@ -313,7 +276,8 @@ void rules_answer(const struct rules *rules)
         tell_may_be_lost(rules, &late);
         late = (struct lateness){0};
     }
-    if (late.kind == LATENESS_OPEN || (late.kind == LATENESS_PATH && late.undecided))
+    if (late.kind == LATENESS_OPEN || (late.kind == LATENESS_PATH && late.undecided &&
+                                       2 * late.typical_ns >= rules->evidence->stall_ns))
         tell_open(rules, &late);
     if (late.kind == LATENESS_NONE)
         tell_unacknowledged(rules);

@@ -14,12 +14,6 @@ static int64_t later_by(int64_t at_ns, int64_t delay_ns)
     return delay_ns < INT64_MAX - at_ns ? at_ns + delay_ns : INT64_MAX;
 }
 
-int64_t transaction_timeout_ns(const struct transaction *transaction)
-{
-    int64_t timeout_ns = transaction->settings->response_timeout_ns;
-    return timeout_ns < transaction->patience_ns ? timeout_ns : transaction->patience_ns;
-}
-
 static void set_timer(struct transaction *transaction)
 {
     int64_t next = transaction->phase == TRANSACTION_PAUSING ? transaction->pause_end_ns

@@ -4,8 +4,12 @@
 
 #include "probe/transaction.h"
 
-/* transaction.c: how long an answer, or a greeting, is waited for. */
-int64_t transaction_timeout_ns(const struct transaction *transaction);
+/* How long an answer, or a greeting, is waited for. */
+static inline int64_t transaction_timeout_ns(const struct transaction *transaction)
+{
+    int64_t timeout_ns = transaction->settings->response_timeout_ns;
+    return timeout_ns < transaction->patience_ns ? timeout_ns : transaction->patience_ns;
+}
 
 /* transaction_round.c: the round that is being measured. */
 void transaction_round_begin(struct transaction *transaction);
