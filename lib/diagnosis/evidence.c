@@ -151,15 +151,27 @@ void evidence_path(const struct probe_evidence *evidence, struct path_model *pat
         path->typical_ns = rtt_ns;
 }
 
+/* Of an arm's rounds the middle one: a host that was late lets segments follow each other quickly.
+ */
+static int64_t arm_segment_ns(struct arm_rounds rounds)
+{
+    int64_t known[ROUNDS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < rounds.count && count < ROUNDS_MAX; i++)
+        if (rounds.rounds[i].segment_ns != RESULT_UNKNOWN)
+            known[count++] = rounds.rounds[i].segment_ns;
+    return count ? stats_median(known, count) : RESULT_UNKNOWN;
+}
+
 int64_t evidence_segment_ns(const struct probe_evidence *evidence)
 {
     int64_t least = RESULT_UNKNOWN;
 
-    for (int arm = 0; arm < PROBE_ARMS; arm++)
-        for (size_t i = 0; i < evidence->arms[arm].count && arm != ARM_SMALL_MSS; i++) {
-            int64_t ns = evidence->arms[arm].rounds[i].segment_ns;
-            if (ns != RESULT_UNKNOWN && (least == RESULT_UNKNOWN || ns < least))
-                least = ns;
-        }
+    for (int arm = 0; arm < PROBE_ARMS; arm++) {
+        int64_t ns = arm == ARM_SMALL_MSS ? RESULT_UNKNOWN : arm_segment_ns(evidence->arms[arm]);
+        if (ns != RESULT_UNKNOWN && (least == RESULT_UNKNOWN || ns < least))
+            least = ns;
+    }
     return least;
 }

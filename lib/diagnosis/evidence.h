@@ -101,8 +101,8 @@ struct probe_evidence {
 void evidence_path(const struct probe_evidence *evidence, struct path_model *path,
                    int64_t samples[EVIDENCE_CONTROL_MAX]);
 
-/* How long a full segment takes on this path at the most: the quickest that any arm has seen two
- * follow each other; RESULT_UNKNOWN when none has. */
+/* How long a full segment takes on this path: the quickest at which they follow each other in any
+ * arm; RESULT_UNKNOWN when no two did. */
 int64_t evidence_segment_ns(const struct probe_evidence *evidence);
 
 enum measure {

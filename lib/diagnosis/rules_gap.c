@@ -196,14 +196,14 @@ static const char one_write[] =
     "application itself waits until its data are acknowledged (SIOCOUTQ, or a stack that sends one "
     "piece per ACK): make it send without waiting.";
 
-static struct finding *blame_nagle(const struct rules *rules, enum finding_code code,
-                                   const struct gaps *gaps, size_t affected,
-                                   const struct release *release, const struct contrast *arm,
-                                   enum probe_arm which)
+static void blame_nagle(const struct rules *rules, enum finding_code code, const struct gaps *gaps,
+                        size_t affected, const struct release *release, const struct contrast *arm,
+                        enum probe_arm which, int64_t cost_ns)
 {
     bool before = pauses_before(rules), delayed = code == FINDING_NAGLE_DELAYED_ACK;
-    struct finding *finding =
-        rules_add(rules, code, RESULT_SIDE_SERVER, affected, gaps->typical_ns);
+    int64_t spread_ns = path_model_spread_ns(rules->path);
+    int64_t least_ns = gaps->typical_ns > spread_ns ? gaps->typical_ns - spread_ns : 0;
+    struct finding *finding = rules_add(rules, code, RESULT_SIDE_SERVER, affected, cost_ns);
 
     finding->summary =
         arena_printf(rules->arena, "%s the server sent %s %s: %s of waiting%s.",
@@ -223,17 +223,13 @@ static struct finding *blame_nagle(const struct rules *rules, enum finding_code 
               "sockets inherit it), or send no session tickets."
             : one_write;
     rules_prove(rules, finding, "gap_ns", gaps->typical_ns);
-    rules_prove(rules, finding, "at_least_ns",
-                gaps->typical_ns > path_model_spread_ns(rules->path)
-                    ? gaps->typical_ns - path_model_spread_ns(rules->path)
-                    : 0);
+    rules_prove(rules, finding, "at_least_ns", least_ns < cost_ns ? least_ns : cost_ns);
     rules_prove(rules, finding, "gaps_ended_by_our_ack", (int64_t)release->supporting);
     rules_prove(rules, finding, "gaps_watched", (int64_t)release->gaps);
     result_set_text(rules->arena, &finding->evidence, "arm", probe_arm_name(which));
     rules_prove(rules, finding, "arm_removes_ns", arm->removed_ns > 0 ? arm->removed_ns : 0);
     rules_prove(rules, finding, "arm_leaves_ns", gaps->typical_ns - arm->removed_ns);
     result_set_real(rules->arena, &finding->evidence, "p_value", arm->p_value);
-    return finding;
 }
 
 static bool several_waits(const struct rules *rules)
@@ -368,14 +364,12 @@ static struct gap_rest explain_by_ack(const struct rules *rules, const struct ga
         blame_buffer(rules, gaps, quick);
         return (struct gap_rest){0};
     }
-    struct finding *finding = blame_nagle(rules, FINDING_NAGLE_DELAYED_ACK, gaps,
-                                          own && apart ? gaps->affected - own : gaps->affected,
-                                          release, quick, ARM_QUICKACK);
     /* What an ACK at once leaves is the server's own, but for the round trip that it takes. */
-    if (!apart) {
-        int64_t left_ns = gaps->typical_ns - quick->removed_ns, trip_ns = rules->path->typical_ns;
-        finding->cost_ns = quick->removed_ns + (left_ns < trip_ns ? left_ns : trip_ns);
-    }
+    int64_t left_ns = gaps->typical_ns - quick->removed_ns, trip_ns = rules->path->typical_ns;
+    int64_t cost_ns = quick->removed_ns + (left_ns < trip_ns ? left_ns : trip_ns);
+    blame_nagle(rules, FINDING_NAGLE_DELAYED_ACK, gaps,
+                apart ? gaps->affected - own : gaps->affected, release, quick, ARM_QUICKACK,
+                apart ? gaps->typical_ns : cost_ns);
     return rest_of_quickack(rules, quick, own);
 }
 
@@ -391,7 +385,7 @@ static struct gap_rest explain_without_ack(const struct rules *rules, const stru
     struct release delayed = release_of(rules, rules->evidence->arms[ARM_LATE_ACK]);
     if (late.known && late.longer) {
         blame_nagle(rules, FINDING_NAGLE_ROUND_TRIP, gaps, gaps->affected, release, &late,
-                    ARM_LATE_ACK);
+                    ARM_LATE_ACK, gaps->typical_ns);
         return (struct gap_rest){0};
     }
     if (late.known && delayed.gaps >= AFFECTED_MIN && delayed.ack_delay_ns >= ACK_DELAYED_NS)

@@ -402,18 +402,6 @@ void transaction_free(struct transaction *transaction)
     round_free(&transaction->builder);
 }
 
-int64_t transaction_acked_bytes(const struct transaction *transaction, int64_t from_bytes)
-{
-    int64_t sent = transaction->conn->sock.bytes_sent;
-    struct sock_tcp_info info;
-
-    if (sock_tcp_info(transaction->conn->sock.fd, &info) || !SOCK_TCP_HAS(&info, BYTES_ACKED))
-        return sent - from_bytes;
-    int64_t acked = (int64_t)info.bytes_acked - 1; /* our SYN counts as one */
-    acked = acked < sent ? acked : sent;
-    return acked > from_bytes ? acked - from_bytes : 0;
-}
-
 void transaction_reset(struct transaction *transaction)
 {
     transaction->phase = TRANSACTION_IDLE;

@@ -117,6 +117,10 @@ static void add_cork(struct round *round, const struct service *service, enum pr
 
     round->wait_ns = service->cork_ns + chance(4 * MS);
     round->wait_after_bytes = round->received_bytes / segment * segment;
+    if (!round->wait_after_bytes) {
+        round->wire_ns = round->wait_ns;
+        round->ack_ns = service->rtt_ns + 40 * MS;
+    }
     round->part_ns[round->wait_after_bytes ? RESULT_PART_GAP : RESULT_PART_SERVER] = round->wait_ns;
     round->arrivals = round->wait_after_bytes ? 2 : 1;
 }
