@@ -1,5 +1,6 @@
 #include "probe/local_ports.h"
 
+#include "probe/connect_try.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -59,9 +60,8 @@ const char *local_ports_describe(struct arena *arena, const struct local_ports *
     if (use && ports->taken >= all)
         return arena_printf(arena, "no local port is left: %s", use);
     if (source)
-        return arena_printf(
-            arena, "%s (--source) is no free address of this host for that destination%s%s",
-            sock_address_format(text, sizeof text, source), use ? "; " : "", use ? use : "");
+        return arena_printf(arena, "%s (--source) is no address of this host that can reach it",
+                            connect_try_host_text(text, source));
     return arena_printf(arena, "this host has no address or port to connect from%s%s",
                         use ? "; " : "", use ? use : "");
 }

@@ -58,7 +58,7 @@ complete_bash() {
 
 @test "bash: lists complete their last word" {
     assert_equal "$(complete_bash netkit tcp-probe --arms baseline,qu)" "baseline,quickack"
-    assert_equal "$(complete_bash netkit tcp-probe --fail-on nagle)" "nagle-delayed-ack"
+    assert_equal "$(complete_bash netkit tcp-probe --fail-on nagle-d)" "nagle-delayed-ack"
 }
 
 @test "bash: files" {

@@ -183,7 +183,8 @@ class Sockets(Case):
         with Echo(4) as server:
             self.assertTrue(self.only("--source", "127.0.0.9", f"127.0.0.1:{PORT}")["ok"])
             self.assertEqual(set(server.peers), {"127.0.0.9"})
-            result = self.only("--source", "192.0.2.1", f"127.0.0.1:{PORT}", status=4)
+            result = self.only("--source", "192.0.2.1", f"127.0.0.1:{PORT}", status=3)
+            self.assertEqual(result["error"]["code"], "no-local-address")
             self.assertEqual(result["error"]["errno"], "EADDRNOTAVAIL")
         with Echo(6) as server:
             self.assertTrue(self.only("--source", "fd00:2::9", f"[::1]:{PORT}")["ok"])

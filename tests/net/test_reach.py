@@ -351,7 +351,8 @@ class Here(Case):
             result, finding = self.converse(place(address, 80), "--source",
                                             self.row.last(family, 2), status=3)  # fmt: skip
             self.lacks_address(result, finding, "EADDRNOTAVAIL")
-            self.assertIn("no free address of this host", finding["summary"])
+            self.assertIn(f"{self.row.last(family, 2)} (--source) is no address of this host",
+                          finding["summary"])  # fmt: skip
 
 
 class Overload(Case):
