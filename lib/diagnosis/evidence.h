@@ -55,6 +55,8 @@ struct arm_rounds {
     X(BOOL, local)     /* the server is on this host, and shares its processors */                 \
     X(COUNT, runnable) /* processes that wanted a processor of this host, on average */            \
     X(COUNT, processors)                                                                           \
+    X(TEXT, http_server) /* the answer's header line "Server: ...", or NULL */                     \
+    X(TEXT, http_proxy)  /* the first that a proxy adds: "Via: ..." or "X-Cache: ...", or NULL */  \
     X(COUNT, control_lost) /* handshakes of the control that needed a second SYN, or none did */   \
     X(TIME, stall_ns)      /* the shortest delay that is worth a finding */                        \
     X(TIME, rtt_ns)        /* smallest seen */                                                     \

@@ -7,6 +7,24 @@
 #include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
 #include <stdlib.h>
+#include <string.h>
+
+/* Whether an HTTP answer says that a proxy is in between, as the beginning of a remedy. */
+static const char *tell_proxy(const struct rules *rules)
+{
+    static const char *const proxies[] = {"nginx",   "haproxy", "varnish",    "squid",    "envoy",
+                                          "traefik", "caddy",   "cloudflare", "openresty"};
+    const struct probe_evidence *evidence = rules->evidence;
+
+    if (evidence->http_proxy)
+        return arena_printf(rules->arena, "The answer came through a proxy (%s). ",
+                            evidence->http_proxy);
+    for (size_t i = 0; evidence->http_server && i < ARRAY_SIZE(proxies); i++)
+        if (strcasestr(evidence->http_server, proxies[i]))
+            return arena_printf(rules->arena, "The answer may come through a proxy (%s). ",
+                                evidence->http_server);
+    return "";
+}
 
 static void blame_think(const struct rules *rules, size_t affected, size_t of, int64_t before_ns,
                         int64_t inside_ns, int64_t at_least_ns)
@@ -33,12 +51,13 @@ static void blame_think(const struct rules *rules, size_t affected, size_t of, i
     rules_prove(rules, finding, "before_answer_ns", before_ns);
     rules_prove(rules, finding, "inside_answer_ns", inside_ns);
     if (before_ns + inside_ns >= DELAYED_ACK_MIN_NS && before_ns + inside_ns <= DELAYED_ACK_MAX_NS)
-        finding->remedy =
-            "Look into the server for that time: its log, a profile, strace -f -T. If it is a "
-            "proxy "
-            "or asks a service of its own, look there too: a request that stalls for a delayed "
-            "ACK between this server and its upstream takes just as long. netkit tcp-probe run on "
-            "the server against the upstream tells.";
+        finding->remedy = arena_printf(
+            rules->arena,
+            "%sLook into the server for that time: its log, a profile, strace -f -T. If it is a "
+            "proxy or asks a service of its own, look there too: a request that stalls for a "
+            "delayed ACK between this server and its upstream takes just as long. netkit tcp-probe "
+            "run on the server against the upstream tells.",
+            tell_proxy(rules));
 }
 
 /* ---- the time before the answer ---- */

@@ -297,6 +297,11 @@ int framing_closed(const struct framing_reader *reader)
     return rules->closed ? rules->closed(reader) : 0;
 }
 
+const struct http_reader *framing_http_of(const struct framing_reader *reader)
+{
+    return reader->framing->kind == FRAMING_HTTP ? &reader->http : NULL;
+}
+
 bool framing_closes(const struct framing_reader *reader)
 {
     return reader->framing->kind == FRAMING_HTTP && reader->http.close;

@@ -57,6 +57,9 @@ int framing_feed(struct framing_reader *reader, const char *bytes, size_t len_by
 /* The peer has closed: 1 when that completes the response. */
 int framing_closed(const struct framing_reader *reader);
 
+/* The HTTP response that was read, or NULL: it is none. */
+const struct http_reader *framing_http_of(const struct framing_reader *reader);
+
 /* Whether the peer has said that it will close after this response. */
 bool framing_closes(const struct framing_reader *reader);
 

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -14,6 +15,7 @@ void http_begin(struct http_reader *reader)
     reader->line_cut = reader->has_length = reader->chunked = false;
     reader->close = reader->http_1_0 = reader->keep_alive = false;
     reader->status = 0;
+    reader->server[0] = reader->proxy[0] = '\0';
 }
 
 static int refuse(const struct http_reader *reader, const char *what, struct error *error)
@@ -74,6 +76,19 @@ static int content_length(struct http_reader *reader, const char *value, struct 
     return 0;
 }
 
+static void keep_shown(struct http_reader *reader, size_t name)
+{
+    const struct {
+        const char *name;
+        char *kept;
+    } shown[] = {{"server", reader->server}, {"via", reader->proxy}, {"x-cache", reader->proxy}};
+
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        if (!*shown[i].kept && strlen(shown[i].name) == name &&
+            !strncasecmp(reader->line, shown[i].name, name))
+            snprintf(shown[i].kept, HTTP_SHOWN_MAX, "%s", reader->line);
+}
+
 static int header_line(struct http_reader *reader, struct error *error)
 {
     char *colon = strchr(reader->line, ':');
@@ -90,6 +105,7 @@ static int header_line(struct http_reader *reader, struct error *error)
     bool coding = name == 17 && !strncasecmp(reader->line, "transfer-encoding", 17);
     if ((length || coding) && reader->line_cut)
         return refuse(reader, "a line too long to be understood", error);
+    keep_shown(reader, name);
     if (length)
         return content_length(reader, value, error);
     if (coding)

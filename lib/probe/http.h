@@ -25,6 +25,7 @@ enum http_phase {
 
 #define HTTP_LINE_MAX   256 /* what is kept of a line; longer ones are read, not understood */
 #define HTTP_HEADER_MAX (256 * 1024)
+#define HTTP_SHOWN_MAX  64 /* what is kept of a header that is shown */
 
 struct http_reader {
     enum http_phase phase;
@@ -38,6 +39,9 @@ struct http_reader {
     bool http_1_0;
     bool keep_alive;
     int status;
+    /* Header lines as they came, cut, or "": who says that it is the server, and the first one that
+     * a proxy adds. */
+    char server[HTTP_SHOWN_MAX], proxy[HTTP_SHOWN_MAX];
 };
 
 void http_begin(struct http_reader *reader);

@@ -314,6 +314,8 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .stall_ns = plan->arms.stall_ns,
         .rtt_ns = transaction->min_rtt_ns != RESULT_UNKNOWN ? transaction->min_rtt_ns
                                                             : target->connect_rtt_ns,
+        .http_server = target->http_server,
+        .http_proxy = target->http_proxy,
         .resolve_ns = target->resolve_ns,
         .fallback_ns = target->fallback_ns,
         .fallback = target->fallback,

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/stats.h"
+#include "base/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -443,6 +444,28 @@ static void tell_round(const struct target *target, const struct round *round, b
         sink->round(sink->context, &told);
 }
 
+/* The peer's bytes are made printable here, once. */
+static const char *keep_header(struct target *target, const char *line)
+{
+    cleanup(buf) struct buf escaped = {0};
+
+    if (!*line)
+        return NULL;
+    text_escape(&escaped, line, strlen(line));
+    return arena_copy(target->shared->conn.arena, buf_str(&escaped));
+}
+
+/* Who answers, by the first answer. */
+static void learn_headers(struct target *target)
+{
+    const struct http_reader *http = framing_http_of(&target->transaction.reader);
+
+    if (!http)
+        return;
+    target->http_server = keep_header(target, http->server);
+    target->http_proxy = keep_header(target, http->proxy);
+}
+
 static void round_done(void *owner, const struct round *done)
 {
     struct target *target = owner;
@@ -454,6 +477,9 @@ static void round_done(void *owner, const struct round *done)
         return;
     }
     struct round round = *done;
+    if (!target->heard && !target->shared->plan->arms.only_connects)
+        learn_headers(target);
+    target->heard = true;
     if (target->transaction.rounds_on_connection > 1)
         target->persists = true;
     else

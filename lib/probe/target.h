@@ -67,7 +67,9 @@ struct target {
     int64_t connections, closed_between;
     uint32_t accept_queue;   /* connections before the latest one, in the listener's accept queue */
     const char *own_failure; /* what ended netkit's own rounds on persistent connections, or NULL */
-    bool persists;           /* the server keeps a connection open after an answer */
+    bool heard;              /* a first answer */
+    const char *http_server, *http_proxy; /* header lines of it, printable, or NULL */
+    bool persists;                        /* the server keeps a connection open after an answer */
     unsigned stamps;
     uint32_t small_mss_bytes, peer_mss_bytes;
     uint32_t runnable, load_looks; /* processes that wanted a processor, in so many looks */

@@ -210,6 +210,39 @@ static void http_by_length(void **state)
     completes("http", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 ");
 }
 
+/* Header lines that say who answers, and through whom. */
+static void http_names_itself(void **state)
+{
+    static const struct {
+        const char *headers, *server, *proxy;
+    } cases[] = {
+        {"", "", ""},
+        {"Server: nginx\r\nVia: 1.1 varnish\r\n", "Server: nginx", "Via: 1.1 varnish"},
+        {"X-Cache: HIT\r\nVIA: b\r\nserver:a\r\nServer: c\r\n", "server:a", "X-Cache: HIT"},
+        {"X-Server: a\r\nServers: b\r\nViaduct: c\r\n", "", ""},
+        {"Server: 0123456789012345678901234567890123456789012345678901234567890\r\n",
+         "Server: 0123456789012345678901234567890123456789012345678901234", ""},
+    };
+    struct framing framing;
+    struct framing_reader reader;
+    struct error error = {0};
+    char text[256];
+    (void)state;
+    assert_int_equal(framing_parse("http", &framing, &error), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t used;
+        snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\n%sContent-Length: 0\r\n\r\n",
+                 cases[i].headers);
+        framing_begin(&reader, &framing);
+        assert_int_equal(framing_feed(&reader, text, strlen(text), &used, &error), 1);
+        assert_string_equal(framing_http_of(&reader)->server, cases[i].server);
+        assert_string_equal(framing_http_of(&reader)->proxy, cases[i].proxy);
+    }
+    assert_int_equal(framing_parse("line", &framing, &error), 0);
+    framing_begin(&reader, &framing);
+    assert_null(framing_http_of(&reader));
+}
+
 static void http_by_chunks(void **state)
 {
 #define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -377,6 +410,7 @@ int main(void)
         cmocka_unit_test(a_reply_that_was_cut_off_leaves_nothing_behind),
         cmocka_unit_test(close_and_idle_never_end_by_bytes),
         cmocka_unit_test(http_by_length),
+        cmocka_unit_test(http_names_itself),
         cmocka_unit_test(http_by_chunks),
         cmocka_unit_test(a_chunk_size_is_never_half_a_number),
         cmocka_unit_test(http_interim_and_bodyless),

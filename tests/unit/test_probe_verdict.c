@@ -774,6 +774,34 @@ static void an_upload_is_not_acknowledged_late(void **state)
     assert_null(found(FINDING_DELAYED_ACK));
 }
 
+/* What stalls between a proxy and its upstream looks like thought: then the proxy is named. */
+static void a_proxy_is_named(void **state)
+{
+    static const struct {
+        const char *proxy, *server, *said;
+    } cases[] = {
+        {"Via: 1.1 varnish", "Server: Apache", "through a proxy (Via: 1.1 varnish)"},
+        {NULL, "Server: nginx/1.26", "may come through a proxy (Server: nginx/1.26)"},
+        {NULL, "Server: Apache", NULL},
+        {NULL, NULL, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct probe_evidence evidence =
+            evidence_of(&(struct service){LOOPBACK, .think_ns = 42 * MS}, ROUNDS, ROUNDS);
+        evidence.http_proxy = cases[i].proxy;
+        evidence.http_server = cases[i].server;
+        diagnose(&evidence);
+        const struct finding *think = found(FINDING_SERVER_THINK_TIME);
+        assert_non_null(think);
+        assert_non_null(strstr(think->remedy, "its upstream"));
+        if (cases[i].said)
+            assert_non_null(strstr(think->remedy, cases[i].said));
+        else
+            assert_null(strstr(think->remedy, "through a proxy"));
+    }
+}
+
 static void one_late_round_of_five(void **state)
 {
     static const struct service late[] = {
@@ -853,6 +881,7 @@ int main(void)
         TEST(waiting_to_be_accepted),
         TEST(a_hold_costs_what_the_round_loses),
         TEST(an_upload_is_not_acknowledged_late),
+        TEST(a_proxy_is_named),
         TEST(one_late_round_of_five),
         TEST(arms_have_names),
     };
