@@ -88,13 +88,14 @@ static enum cork judge_cork(const struct rules *rules)
     if (!looks_like_cork(rules, baseline))
         return CORK_NO;
     rules_want(rules, ARM_QUICKACK);
-    rules_want(rules, ARM_SMALL_MSS);
     /* A late acknowledgement of ours would also be mended by more and smaller segments; what is
      * left without it is a round trip. */
     if (quickack.count >= ROUNDS_ENOUGH && !looks_like_cork(rules, quickack))
         return CORK_NO;
     if (quickack.count >= ROUNDS_ENOUGH && is_round_trip(rules, quickack))
         return waits_differ(rules, baseline, quickack) ? CORK_NO : CORK_PERHAPS;
+    if (quickack.count >= ROUNDS_ENOUGH)
+        rules_want(rules, ARM_SMALL_MSS);
     /* So would one that left at once, where a round trip is as long as a cork. */
     if (is_round_trip(rules, baseline) && evidence_median(baseline, MEASURE_WAIT_AFTER)) {
         struct arm_rounds late = evidence->arms[ARM_LATE_ACK];

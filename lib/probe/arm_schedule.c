@@ -15,8 +15,7 @@
 #define WARMUP_SLOW      3 /* the first exchange never stalls; a few are enough when each is slow */
 #define FIRST_LOOK       4 /* rounds of the first session after which the pace is known */
 #define QUESTION_NS      (75 * NS_PER_MS) /* slower rounds, and each arm is asked for */
-#define QUESTION_ROUNDS  12               /* of the baseline before the first question */
-#define QUESTION_MOST    20               /* of the baseline, where something is found */
+#define QUESTION_ROUNDS  14               /* of the baseline before the first question */
 #define ARM_TIMES        2                /* that an arm is run again for an open question */
 
 static int64_t min64(int64_t a, int64_t b)
@@ -144,6 +143,14 @@ static int64_t warmup_of(const struct arm_schedule *schedule, const struct arm_s
     return warmup;
 }
 
+void arm_session_warmed_up(struct arm_session *session, int64_t round_ns)
+{
+    session->warmup--;
+    session->warmed_up++;
+    if (round_ns >= SLOW_ROUND_NS)
+        session->warmup = min64(session->warmup, max64(0, WARMUP_SLOW - session->warmed_up));
+}
+
 static bool blocks_go_on(const struct arm_schedule *schedule, const struct arm_stores *stores)
 {
     int64_t kept = 0;
@@ -234,7 +241,7 @@ static bool next_question(const struct arm_schedule *schedule, const struct arm_
     if (next_wanted(schedule, stores, outlook.wanted, out))
         return true;
     if (outlook.found && !schedule->settings->rounds_given)
-        most = min64(most, QUESTION_MOST);
+        return false;
     out->rounds = most - have;
     return out->rounds > 0;
 }
@@ -300,6 +307,10 @@ bool arm_schedule_next(struct arm_schedule *schedule, const struct arm_stores *s
     if (only_fresh ||
         !(next_persistent(schedule, stores, left_ns, out) || next_open(schedule, stores, out)))
         return false;
-    out->warmup = warmup_of(schedule, stores);
+    /* Rounds that follow their like need no connection of their own, and no warm-up. */
+    out->continues = schedule->by_question && schedule->latest == out->arm;
+    schedule->latest = out->arm;
+    if (!out->continues)
+        out->warmup = warmup_of(schedule, stores);
     return true;
 }

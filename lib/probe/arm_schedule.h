@@ -53,13 +53,16 @@ struct arm_stores {
 struct arm_session {
     enum probe_arm arm;
     bool fresh;             /* one round, on a connection of its own */
+    bool continues;         /* on the connection of the session before */
     int64_t warmup, rounds; /* still to do */
+    int64_t warmed_up;      /* done */
 };
 
 struct arm_schedule {
     const struct arm_settings *settings;
     int64_t fresh_left; /* rounds of fresh_arm, each on a connection of its own */
     enum probe_arm fresh_arm;
+    enum probe_arm latest; /* on a persistent connection */
     int step;
     int blocks;           /* 0: the pace is not known yet */
     int64_t quota;        /* rounds of each arm but the baseline */
@@ -75,6 +78,9 @@ void arm_schedule_begin(struct arm_schedule *schedule, const struct arm_settings
  * done. */
 bool arm_schedule_next(struct arm_schedule *schedule, const struct arm_stores *stores,
                        int64_t left_ns, struct arm_session *out);
+
+/* One more round of the session's warm-up is over. If it was slow, few have to follow. */
+void arm_session_warmed_up(struct arm_session *session, int64_t round_ns);
 
 /* Where a round of the session goes. */
 struct round_store *arm_stores_of(struct arm_stores *stores, const struct arm_session *session);

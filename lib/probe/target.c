@@ -389,6 +389,10 @@ static void next_session(struct target *target)
         end_target(target, TARGET_DONE);
         return;
     }
+    if (target->session.continues) {
+        next_round(target);
+        return;
+    }
     close_connection(target);
     if (target->connections && target->shared->plan->arms.interval_ns)
         rest(target);
@@ -487,7 +491,7 @@ static void round_done(void *owner, const struct round *done)
     tell_round(target, &round, warmup);
     target->warmed_up |= warmup;
     if (warmup)
-        session->warmup--;
+        arm_session_warmed_up(session, round.total_ns);
     else
         keep_round(target, &round);
     if (target->finished)

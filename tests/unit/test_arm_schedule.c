@@ -18,7 +18,24 @@ struct played {
     int64_t rounds[PROBE_ARMS], sessions[PROBE_ARMS], fresh, fresh_quickack;
     int64_t warmup; /* of the last session */
     int64_t left_ns;
+    int64_t warmed_up, connections;
 };
+
+/* What the verdict is said to be; an arm that is wanted is so until it has its rounds. */
+static bool judged;
+static struct arm_outlook told;
+static const struct arm_stores *asked_of;
+
+static struct arm_outlook tell(void *owner)
+{
+    struct arm_outlook outlook = told;
+
+    (void)owner;
+    for (int arm = 0; arm < PROBE_ARMS; arm++)
+        if (asked_of->arms[arm].count >= 5)
+            outlook.wanted &= ~(1u << arm);
+    return outlook;
+}
 
 /* Plays all sessions; each round takes round_ns, of which gap_ns is a gap inside the answer. */
 static struct played play(const struct arm_settings *settings, int64_t round_ns, int64_t gap_ns)
@@ -33,6 +50,8 @@ static struct played play(const struct arm_settings *settings, int64_t round_ns,
     round.total_ns = round_ns;
     round.part_ns[RESULT_PART_GAP] = gap_ns;
     arm_schedule_begin(&schedule, settings);
+    schedule.outlook = judged ? tell : NULL;
+    asked_of = &stores;
     for (int step = 0;; step++) {
         assert_true(step < STEPS_MAX);
         if (!arm_schedule_next(&schedule, &stores, played.left_ns, &session))
@@ -40,6 +59,9 @@ static struct played play(const struct arm_settings *settings, int64_t round_ns,
         assert_true(session.rounds > 0);
         played.sessions[session.arm]++;
         played.warmup = session.warmup;
+        played.connections += !session.continues;
+        for (; session.warmup; arm_session_warmed_up(&session, round_ns))
+            played.warmed_up++;
         for (; session.rounds; session.rounds--) {
             assert_true(round_store_add(arm_stores_of(&stores, &session), &round));
             played.left_ns -= settings->duration_ns == INT64_MAX ? 0 : round_ns;
@@ -89,6 +111,54 @@ static void slow_rounds_are_fewer(void **state)
     assert_int_equal(played.warmup, 3);
     played = play(&settings, NS_PER_SEC, 0);
     assert_int_equal(played.rounds[ARM_QUICKACK], 10); /* what the rank test needs */
+}
+
+static int64_t all_rounds(const struct played *played)
+{
+    int64_t rounds = played->warmed_up;
+
+    for (int arm = 0; arm < PROBE_ARMS; arm++)
+        rounds += played->rounds[arm];
+    return rounds;
+}
+
+/* A healthy service at a round trip of 200 ms takes less than 10 s, a Nagle stall there less than
+ * 20 s, and a cork less than 10 s. */
+static void slow_rounds_are_as_many_as_decide(void **state)
+{
+    struct arm_settings settings = some_settings();
+    (void)state;
+    judged = true;
+    struct played played = play(&settings, 201 * NS_PER_MS, 0);
+    assert_int_equal(played.rounds[ARM_BASELINE], 40);
+    assert_int_equal(all_rounds(&played), 43);
+    assert_int_equal(played.connections, 1);
+    told = (struct arm_outlook){.wanted = 1u << ARM_QUICKACK, .found = true};
+    played = play(&settings, 443 * NS_PER_MS, 243 * NS_PER_MS);
+    assert_int_equal(played.rounds[ARM_QUICKACK], 10);
+    assert_int_equal(played.connections, 2);
+    assert_true(all_rounds(&played) * 443 < 20000);
+    told = (struct arm_outlook){.wanted = 1u << ARM_QUICKACK | 1u << ARM_SMALL_MSS, .found = true};
+    played = play(&settings, 212 * NS_PER_MS, 0);
+    assert_int_equal(played.rounds[ARM_SMALL_MSS], 10);
+    assert_in_range(all_rounds(&played) * 212, 1, 9600);
+    /* The rounds that were asked for are had. */
+    settings.rounds_given = true;
+    played = play(&settings, 212 * NS_PER_MS, 0);
+    assert_int_equal(played.rounds[ARM_BASELINE], 40);
+    told = (struct arm_outlook){0};
+    judged = false;
+}
+
+/* Quick rounds are warmed up as often as the user says. */
+static void a_quick_warmup_is_whole(void **state)
+{
+    struct arm_settings settings = some_settings();
+    (void)state;
+    settings.arms = 1u << ARM_BASELINE;
+    settings.warmup = 30;
+    assert_int_equal(play(&settings, NS_PER_MS, 0).warmed_up, 30);
+    assert_int_equal(play(&settings, 100 * NS_PER_MS, 0).warmed_up, 3);
 }
 
 static void only_wanted_arms_are_run(void **state)
@@ -165,6 +235,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_arm_has_its_rounds),
         cmocka_unit_test(slow_rounds_are_fewer),
+        cmocka_unit_test(slow_rounds_are_as_many_as_decide),
+        cmocka_unit_test(a_quick_warmup_is_whole),
         cmocka_unit_test(only_wanted_arms_are_run),
         cmocka_unit_test(at_scale_arms_are_for_those_that_need_them),
         cmocka_unit_test(time_bounds_the_blocks),
