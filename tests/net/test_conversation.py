@@ -7,18 +7,20 @@ ever bounded from below: what was asked for may come later on a busy machine, ne
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support import FAMILIES, Decisions, families, find_programs  # noqa: E402
+from support import FAMILIES, Decisions, families, find_programs, skip  # noqa: E402
 
 find_programs("NETKIT")
 NETKIT = os.environ["NETKIT"]
@@ -242,6 +244,52 @@ class Proxies(unittest.TestCase):
             self.assertIn(r"through a proxy (VIA: 1.1 pro\x1bxy)",
                           found["server-think-time"]["remedy"])  # fmt: skip
         decisions.end()
+
+
+class Costs(unittest.TestCase):
+    def test_a_hold_during_our_own_pauses_costs_less(self):
+        """The second piece is held for 40 ms, of which the third one's pause is 5 ms anyway."""
+        decisions = Decisions()
+        for family in families():
+            family = FAMILIES[family]
+            with Server(answering, family) as server:
+                report, result = probe(server, "--send", "x" * 88 + r"\n", "--until", "line",
+                                       "--split", "30,30,29", "--gap", "5ms",
+                                       "--arms", "baseline,nodelay", "--rounds", "20",
+                                       target=place(server, family), status=None)  # fmt: skip
+            found = {finding["code"]: finding for finding in report["findings"]}
+            busy = found.get("inconclusive", {}).get("summary", "")
+            if not decisions.decides(f"family {family}", busy):
+                continue
+            stall = found["nagle-delayed-ack"]
+            self.assertEqual(stall["side"], "client")
+            p50 = {arm["name"]: arm["p50_ns"] for arm in result["arms"]}
+            removed = p50["baseline"] - p50["nodelay"]
+            self.assertGreater(stall["cost_ns"], 10 * MS)
+            self.assertLess(stall["cost_ns"], stall["evidence"]["hold_ns"] - 4 * MS)
+            self.assertLess(abs(stall["cost_ns"] - removed), 8 * MS, p50)
+        decisions.end()
+
+    def test_a_large_upload_is_not_acknowledged_late(self):
+        play = os.path.join(os.path.dirname(os.path.abspath(__file__)), "servers", "play.py")
+        for family in (4, 6):
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "report")
+                client = [NETKIT, "tcp-probe", f"-{family}", "--json", "-o", path, "--rounds", "10",
+                          "--send", "x" * 99_999 + r"\n", "--until", "bytes:100", "server:7000"]
+                ended = subprocess.run(
+                    [NETKIT, "lab", f"-{family}", "--json", "--delay", "10ms", "--rate", "5M",
+                     "--server", "exec " + shlex.join([sys.executable, play, "7000", "100000",
+                                                       "w:100"]),
+                     "--client", "exec " + shlex.join(client)],
+                    capture_output=True, text=True, timeout=BOUND, check=False)  # fmt: skip
+                if ended.returncode == 3:
+                    skip(ended.stderr)
+                with open(path, encoding="utf-8") as file:
+                    report = json.load(file)
+            self.assertEqual(report["results"][0]["rounds"], 10, report)
+            codes = {finding["code"] for finding in report["findings"]}
+            self.assertFalse(codes & {"delayed-ack", "server-think-time"}, report["findings"])
 
 
 class Conversation(unittest.TestCase):
