@@ -175,7 +175,7 @@ options_exist() {
     has "p below " DIFFERENCE_P_VALUE
     has "at least " DELAY_SHARE
     has "within " RELEASE_NS " of the ack"
-    has "and " CORK_MAX_NS ". That"
+    has "and " CORK_MAX_NS ", a round trip not counted"
     has "was " RTO_MIN_NS " or more" || has "took " RTO_MIN_NS " or more"
 }
 
