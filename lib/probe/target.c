@@ -3,13 +3,12 @@
 #include "base/cleanup.h"
 #include "base/stats.h"
 #include "base/text.h"
+#include "probe/target_control.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SMALL_MSS          88 /* the smallest that Linux takes (TCP_MIN_MSS) */
 #define CUT_ROUNDS_MIN     5  /* of a target that was interrupted among others: fewer say nothing */
@@ -184,38 +183,15 @@ static void connect_round(struct target *target)
     round_done(target, &round);
 }
 
-/* ---- the control ---- */
-
-static int prepare_control(void *owner, struct sock *sock, int family)
-{
-    return conn_prepare(owner, sock, family);
-}
-
-/* A handshake beside each round of the user's own, so that the control has as many samples. */
-static void shake_beside(struct target *target)
-{
-    const struct target_shared *shared = target->shared;
-    const struct arm_session *session = &target->session;
-
-    if (shared->plan->arms.only_connects || session->warmup || session->arm != ARM_BASELINE ||
-        !(shared->control || target->schedule.blocks))
-        return;
-    target->control.loop = shared->conn.loop;
-    target->control.address = target_address(target);
-    target->control.owner = (void *)shared->conn.settings;
-    target->control.prepare = prepare_control;
-    path_control_shake(&target->control);
-}
-
 static void first_round(struct target *target, const struct conn_input *input)
 {
-    shake_beside(target);
+    target_control_shake(target, target_address(target));
     transaction_first(&target->transaction, input);
 }
 
 static void another_round(struct target *target)
 {
-    shake_beside(target);
+    target_control_shake(target, target_address(target));
     transaction_next(&target->transaction);
 }
 
@@ -361,20 +337,6 @@ static void next_round(struct target *target)
         another_round(target);
 }
 
-/* How many processes want a processor now: the fourth word of /proc/loadavg (proc(5)). */
-static void look_at_load(struct target *target)
-{
-    cleanup(fd) int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-    char text[128] = "";
-    unsigned running = 0;
-
-    if (fd >= 0 && read(fd, text, sizeof text - 1) > 0 &&
-        sscanf(text, "%*s %*s %*s %u/", &running) == 1) {
-        target->runnable += running;
-        target->load_looks++;
-    }
-}
-
 /* A server that closes after each answer has no persistent connections that could stall. */
 static bool own_rounds_are_moot(const struct target *target)
 {
@@ -383,7 +345,7 @@ static bool own_rounds_are_moot(const struct target *target)
 
 static void next_session(struct target *target)
 {
-    look_at_load(target);
+    target_control_load(target);
     if (own_rounds_are_moot(target) || !arm_schedule_next(&target->schedule, &target->stores,
                                                           time_left_ns(target), &target->session)) {
         end_target(target, TARGET_DONE);
