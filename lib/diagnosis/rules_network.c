@@ -27,7 +27,7 @@ static void tell_spurious(const struct rules *rules, size_t affected, size_t of)
 
 void rules_loss(const struct rules *rules, struct arm_rounds rounds)
 {
-    size_t ours = 0, theirs = 0, again = 0, in_vain = 0, timeouts = 0;
+    size_t ours = 0, theirs = 0, again = 0, in_vain = 0, late_again = 0, timeouts = 0;
     int64_t worst = 0;
 
     for (size_t i = 0; i < rounds.count; i++) {
@@ -36,6 +36,8 @@ void rules_loss(const struct rules *rules, struct arm_rounds rounds)
         again += round->retransmits;
         in_vain += round->spurious;
         ours += round->retransmits > 0;
+        late_again += round->retransmits > 0 &&
+                      round->total_ns - rules->path->high_ns >= rules->evidence->stall_ns;
         theirs += late;
         if (!round->retransmits && !late)
             continue;
@@ -45,6 +47,9 @@ void rules_loss(const struct rules *rules, struct arm_rounds rounds)
     /* The DSACK may come when the round is over: only their sums can be compared. */
     if (again && in_vain >= again) {
         tell_spurious(rules, ours, rounds.count);
+        /* On a path, and late: what carried the acknowledgement was lost, the answer with it. */
+        theirs =
+            !rules->evidence->local && late_again >= AFFECTED_MIN ? theirs + late_again : theirs;
         ours = 0;
     }
     if (!ours && !theirs)
@@ -58,11 +63,13 @@ void rules_loss(const struct rules *rules, struct arm_rounds rounds)
         ours ? arena_printf(rules->arena, "We retransmitted segments in %zu of %zu rounds", ours,
                             rounds.count)
              : "",
-        theirs ? arena_printf(rules->arena,
-                              "%s of the answer came out of order and late in %zu of %zu rounds: "
-                              "some were lost on the way to us",
-                              ours ? ", segments" : "Segments", theirs, rounds.count)
-               : "",
+        theirs
+            ? arena_printf(rules->arena,
+                           "%s of the answer came out of order, or late behind a request that "
+                           "had to be sent again in vain, in %zu of %zu rounds: some were lost on "
+                           "the way to us",
+                           ours ? ", segments" : "Segments", theirs, rounds.count)
+            : "",
         arena_duration(rules->arena, worst));
     result_set_text(rules->arena, &finding->evidence, "direction",
                     ours && theirs ? "both"
