@@ -147,6 +147,14 @@ static void large_and_small_mtus_carry(void **state)
         int client, server, mss = 0;
         socklen_t len = sizeof mss;
         connected_pair(&world, listener, &client, &server);
+        /* 40 of IPv6, 20 of TCP, 12 of timestamps. Linux sends no segment larger than half of the
+         * largest window that the peer offered (tcp_bound_to_half_wnd()), and this early that is
+         * 64 KiB, which bounds the largest MTU alone. */
+        getsockopt(client, IPPROTO_TCP, TCP_MAXSEG, &mss, &len);
+        if (mtus[i] < 65535)
+            assert_int_equal(mss, mtus[i] - 72);
+        else
+            assert_in_range(mss, 30000, mtus[i] - 72);
         char *bytes = calloc(1, 300000);
         assert_non_null(bytes);
         for (size_t sent = 0, got = 0; got < 300000;) {
@@ -156,9 +164,6 @@ static void large_and_small_mtus_carry(void **state)
             got += n > 0 ? (size_t)n : 0;
         }
         free(bytes);
-        getsockopt(client, IPPROTO_TCP, TCP_MAXSEG, &mss, &len);
-        /* 40 of IPv6, 20 of TCP, 12 of timestamps. */
-        assert_int_equal(mss, mtus[i] - 72);
         close(client);
         close(server);
         world_close(&world);
