@@ -157,7 +157,6 @@ const struct cli_status common_scenario_statuses[] = {
     {1, "A scenario differed or was inconclusive, or a finding that --fail-on names was made."},
     COMMON_STATUS_USAGE,
     COMMON_STATUS_MACHINE,
-    {4, "Every target was unknown or out of reach."},
     COMMON_STATUSES_ENDED};
 
 enum ladder_format common_diagram(const struct common_options *options)

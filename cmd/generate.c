@@ -24,6 +24,16 @@ struct generate_options {
 
 /* ---- the blocks */
 
+/* The exit statuses of all commands, for netkit(1). */
+static const struct cli_status statuses[] = {
+    {0, "Every scenario did what this kernel should do; the diagnosis was completed."},
+    {1, "A scenario differed or was inconclusive, a threshold was exceeded, or a finding that "
+        "--fail-on names was made."},
+    COMMON_STATUS_USAGE,
+    COMMON_STATUS_MACHINE,
+    {4, "Every target was unknown or out of reach."},
+    COMMON_STATUSES_ENDED};
+
 /* The options that commands share, for netkit(1). */
 static const struct cli_command shared_options = {
     .name = "netkit",
@@ -31,7 +41,7 @@ static const struct cli_command shared_options = {
                                                {&common_scenarios, 0, NULL},
                                                {&common_output, 0, NULL},
                                                {0}},
-    .statuses = common_scenario_statuses,
+    .statuses = statuses,
 };
 
 static void render_commands(struct buf *out, const struct cli_command *command)
