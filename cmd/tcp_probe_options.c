@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PRESET_WORD(ID, id) {preset_##id.name, PRESET_##ID, preset_##id.help},
+#define PRESET_WORD(ID)                                                                            \
+    {preset_table[PRESET_##ID].name, PRESET_##ID, preset_table[PRESET_##ID].help},
 static const struct cli_word presets[] = {PRESET_ROWS(PRESET_WORD){0}};
 
 #define FRAMING_WORD(ID, rules, usage, help) {usage, FRAMING_##ID, help},

@@ -1,46 +1,42 @@
 #include "probe/preset.h"
 
-const struct preset preset_connect = {
-    .name = "connect", .help = "connect, and send nothing", .framing = "nothing"};
-
-const struct preset preset_redis = {
-    .name = "redis", PRESET_PORTS("PING", (6379)), .request = "PING\r\n", .framing = "line"};
-
-const struct preset preset_memcached = {.name = "memcached",
-                                        PRESET_PORTS("version", (11211)),
-                                        .request = "version\r\n",
-                                        .framing = "line"};
-
-const struct preset preset_smtp = {.name = "smtp",
-                                   PRESET_TLS_PORTS("NOOP, after the greeting", (25, 587), (465)),
-                                   .greeting = "reply",
-                                   .request = "NOOP\r\n",
-                                   .framing = "reply"};
-
-const struct preset preset_echo = {
-    .name = "echo",
-    PRESET_PORTS("a line that comes back", (7)),
-    .request = "netkit echo probe: sixty-four bytes out, sixty-four bytes back.\n",
-    .framing = "bytes:64"};
-
 static void compose_http(struct buf *out, const char *path, const char *host)
 {
     buf_printf(out, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: netkit\r\nAccept: */*\r\n\r\n",
                path, host);
 }
 
-const struct preset preset_http = {
-    .name = "http",
-    PRESET_TLS_PORTS("GET --path with HTTP/1.1, read the whole answer", (80, 8000, 8080),
-                     (443, 8443)),
-    .compose = compose_http,
-    .framing = "http"};
+const struct preset preset_table[PRESETS] = {
+    [PRESET_CONNECT] = {.name = "connect",
+                        .help = "connect, and send nothing",
+                        .framing = "nothing"},
+    [PRESET_HTTP] = {.name = "http",
+                     PRESET_TLS_PORTS("GET --path with HTTP/1.1, read the whole answer",
+                                      (80, 8000, 8080), (443, 8443)),
+                     .compose = compose_http,
+                     .framing = "http"},
+    [PRESET_REDIS] = {.name = "redis",
+                      PRESET_PORTS("PING", (6379)),
+                      .request = "PING\r\n",
+                      .framing = "line"},
+    [PRESET_MEMCACHED] = {.name = "memcached",
+                          PRESET_PORTS("version", (11211)),
+                          .request = "version\r\n",
+                          .framing = "line"},
+    [PRESET_SMTP] = {.name = "smtp",
+                     PRESET_TLS_PORTS("NOOP, after the greeting", (25, 587), (465)),
+                     .greeting = "reply",
+                     .request = "NOOP\r\n",
+                     .framing = "reply"},
+    [PRESET_ECHO] = {.name = "echo",
+                     PRESET_PORTS("a line that comes back", (7)),
+                     .request = "netkit echo probe: sixty-four bytes out, sixty-four bytes back.\n",
+                     .framing = "bytes:64"},
+};
 
 const struct preset *preset_at(enum preset_id id)
 {
-#define PRESET_POINTER(ID, id) [PRESET_##ID] = &preset_##id,
-    static const struct preset *const presets[] = {PRESET_ROWS(PRESET_POINTER)};
-    return presets[id];
+    return &preset_table[id];
 }
 
 static bool has_port(const uint16_t ports[PRESET_PORTS_MAX], uint16_t port)

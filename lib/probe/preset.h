@@ -1,7 +1,7 @@
 /* Ready-made conversations, and the ports where they are usually had.
  *
- * A preset is one struct, in preset.c or, when it needs code, in a file of its own, and its name in
- * PRESET_ROWS. From these come the words that --preset takes, its help and the completions. */
+ * A preset is a name in PRESET_ROWS and a row of preset_table. From these come the words that
+ * --preset takes, its help and the completions. */
 #ifndef PROBE_PRESET_H
 #define PROBE_PRESET_H
 
@@ -10,13 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PRESET_ROWS(ROW)                                                                           \
-    ROW(CONNECT, connect)                                                                          \
-    ROW(HTTP, http)                                                                                \
-    ROW(REDIS, redis)                                                                              \
-    ROW(MEMCACHED, memcached)                                                                      \
-    ROW(SMTP, smtp)                                                                                \
-    ROW(ECHO, echo)
+#define PRESET_ROWS(ROW) ROW(CONNECT) ROW(HTTP) ROW(REDIS) ROW(MEMCACHED) ROW(SMTP) ROW(ECHO)
 
 #define PRESET_PORTS_MAX 4
 
@@ -41,10 +35,9 @@ struct preset {
 #define PRESET_LIST(...) __VA_ARGS__
 #define PRESET_TEXT(...) #__VA_ARGS__
 
-#define PRESET_ID(ID, id) PRESET_##ID,
+#define PRESET_ID(ID) PRESET_##ID,
 enum preset_id { PRESET_ROWS(PRESET_ID) PRESETS };
-#define PRESET_EXTERN(ID, id) extern const struct preset preset_##id;
-PRESET_ROWS(PRESET_EXTERN)
+extern const struct preset preset_table[PRESETS];
 
 const struct preset *preset_at(enum preset_id id);
 /* The one that usually answers on a port, over TLS or in plain; PRESET_CONNECT for others. */

@@ -32,9 +32,23 @@ static void http_asks_as_it_is_told(void **state)
 {
     cleanup(buf) struct buf request = {0};
     (void)state;
-    preset_request(&request, &preset_http, "/a?b=c", "[::1]:8080");
+    preset_request(&request, preset_at(PRESET_HTTP), "/a?b=c", "[::1]:8080");
     assert_memory_equal(request.data, "GET /a?b=c HTTP/1.1\r\nHost: [::1]:8080\r\n", 39);
     assert_string_equal(request.data + request.len_bytes - 4, "\r\n\r\n");
+}
+
+static void each_port_belongs_to_one_preset(void **state)
+{
+    (void)state;
+    for (int i = 0; i < PRESETS; i++) {
+        const struct preset *preset = preset_at((enum preset_id)i);
+        for (size_t k = 0; k < PRESET_PORTS_MAX && preset->ports[k]; k++) {
+            assert_int_equal(preset_by_port(preset->ports[k], false), i);
+            assert_int_equal(preset_by_port(preset->ports[k], true), i);
+        }
+        for (size_t k = 0; k < PRESET_PORTS_MAX && preset->tls_ports[k]; k++)
+            assert_int_equal(preset_by_port(preset->tls_ports[k], true), i);
+    }
 }
 
 static void ports_have_their_usual_preset(void **state)
@@ -60,6 +74,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_preset_is_whole),
         cmocka_unit_test(http_asks_as_it_is_told),
+        cmocka_unit_test(each_port_belongs_to_one_preset),
         cmocka_unit_test(ports_have_their_usual_preset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
