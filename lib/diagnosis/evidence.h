@@ -66,9 +66,9 @@ struct arm_rounds {
     X(COUNT, syn_retransmits) /* of all connections together */                                    \
     X(COUNT, slow_connects)   /* connections that needed one */                                    \
     X(COUNT, connections)                                                                          \
-    X(COUNT,                                                                                       \
-      path_mtu_passed)       /* of path-mtu: the largest MSS that passed, the smallest that did */ \
-    X(COUNT, path_mtu_stuck) /* not, and on which way */                                           \
+    /* Of path-mtu: the largest MSS that passed, the smallest that did not, and on which way. */   \
+    X(COUNT, path_mtu_passed)                                                                      \
+    X(COUNT, path_mtu_stuck)                                                                       \
     X(BOOL, path_mtu_to_server)                                                                    \
     X(COUNT, port_first) /* of no-local-address: net.ipv4.ip_local_port_range; 0: unknown */       \
     X(COUNT, port_last)                                                                            \

@@ -1,7 +1,8 @@
 /* What the two queues of a listener show over a watch: samples and counters in, findings out. Pure.
  *
- * Somebody who may open sockets and read files takes samples (probe/listener.h) and feeds them, in
- * order, to a struct listener_watch a listener. A watch has constant size, however long it lasts.
+ * Somebody who may open sockets and read files takes samples (probe/listener_probe.h) and feeds
+ * them, in order, to a struct listener_watch a listener. A watch has constant size, however long it
+ * lasts.
  *
  * What the kernel does (net/ipv4/tcp_input.c tcp_conn_request, tcp_ipv4.c tcp_v4_syn_recv_sock):
  *   - The accept queue is full when its length exceeds the limit, so it holds limit + 1. The limit

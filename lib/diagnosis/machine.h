@@ -1,8 +1,8 @@
 /* What a machine's settings, counters and limits mean for TCP, and whether netkit can work on it.
  *
- * Somebody who may read files and open sockets fills a struct machine (probe/machine.h); everything
- * here is pure. What is not known stays zero, and gives no line: a kernel without a setting, a
- * container without /proc, the files of another machine. */
+ * Somebody who may read files and open sockets fills a struct machine (probe/machine_probe.h);
+ * everything here is pure. What is not known stays zero, and gives no line: a kernel without a
+ * setting, a container without /proc, the files of another machine. */
 #ifndef DIAGNOSIS_MACHINE_H
 #define DIAGNOSIS_MACHINE_H
 

@@ -24,9 +24,9 @@ build_tree() {
 
 setup() {
     tree=$BATS_TEST_TMPDIR/tree
-    mkdir -p "$tree/lib/flow/deep" "$tree/lib/lab" "$tree/cmd"
-    echo 'extern int b; int a(void); int a(void) { return b; }' > "$tree/lib/flow/a.c"
-    echo 'int c(void); int b = 1;' > "$tree/lib/flow/deep/b.c"
+    mkdir -p "$tree/lib/result/deep" "$tree/lib/lab" "$tree/cmd"
+    echo 'extern int b; int a(void); int a(void) { return b; }' > "$tree/lib/result/a.c"
+    echo 'int c(void); int b = 1;' > "$tree/lib/result/deep/b.c"
     # Another room's call back is the include rule's business.
     echo 'int a(void); int c(void); int c(void) { return a(); }' > "$tree/lib/lab/c.c"
 }
@@ -39,12 +39,12 @@ setup() {
 }
 
 @test "a circle is found, through data and over a subfolder, and named" {
-    echo 'int a(void); int (*b)(void) = a;' > "$tree/lib/flow/deep/b.c"
+    echo 'int a(void); int (*b)(void) = a;' > "$tree/lib/result/deep/b.c"
     build_tree
     run "$tree/tests/cli/circles" "$tree"
     assert_status 1
-    assert_has "circle of 2 files in room flow"
-    assert_has "lib/flow/a.c -> lib/flow/deep/b.c: b"
-    assert_has "lib/flow/deep/b.c -> lib/flow/a.c: a"
+    assert_has "circle of 2 files in room result"
+    assert_has "lib/result/a.c -> lib/result/deep/b.c: b"
+    assert_has "lib/result/deep/b.c -> lib/result/a.c: a"
     refute_has lib/lab
 }

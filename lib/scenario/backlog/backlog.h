@@ -42,7 +42,7 @@ struct backlog_own {
     size_t count;
 };
 
-/* This kernel, as capacity.h counts releases. */
+/* This kernel, as backlog_model.h counts releases. */
 int backlog_release(void);
 
 /* ---- Looking (backlog_watch.c) */

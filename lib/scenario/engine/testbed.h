@@ -126,7 +126,7 @@ void testbed_pass(struct testbed *bed, int64_t ns);
 /* ---- What holds here */
 
 /* The retransmission settings of a host, as they are in the lab. Those of this machine, outside,
- * are machine_timers() (probe/machine.h). */
+ * are machine_timers() (probe/machine_probe.h). */
 struct kernel_timers_settings testbed_settings(struct testbed *bed, enum lab_host host);
 /* One setting of a host as a number; a failure where there is none. */
 int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *name);
