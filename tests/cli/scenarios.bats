@@ -159,3 +159,12 @@ PYTHON
     "$NETKIT" connect-timeout refused > /dev/full 2> "$BATS_TEST_TMPDIR/err" && return 1
     grep -q "standard output" "$BATS_TEST_TMPDIR/err"
 }
+
+@test "every scenario stands in the list of a command" {
+    local defined listed
+    defined=$(sed -n 's/^const struct scenario \([a-z0-9_]*\) = {.*/\1/p' \
+        "$NETKIT_SOURCE"/lib/scenario/*/*.c | sort -u)
+    listed=$(grep -hoE '&[a-z0-9_]+' "$NETKIT_SOURCE"/lib/scenario/*/*_set.c | tr -d '&' | sort -u)
+    [ -n "$defined" ]
+    assert_equal "$(comm -23 <(echo "$defined") <(echo "$listed"))" ""
+}
