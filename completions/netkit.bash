@@ -34,4 +34,5 @@ _netkit()
     esac
 }
 
-complete -F _netkit netkit tcp-probe connect-timeout linger-test
+complete -F _netkit netkit tcp-probe accept-backlog connect-timeout linger-test crash-sim lab doctor \
+    explain

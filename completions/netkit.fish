@@ -28,6 +28,6 @@ function __netkit_complete
     end
 end
 
-for command in netkit tcp-probe connect-timeout linger-test
+for command in netkit tcp-probe accept-backlog connect-timeout linger-test crash-sim lab doctor explain
     complete -c $command -f -a '(__netkit_complete)'
 end

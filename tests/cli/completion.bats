@@ -144,3 +144,13 @@ complete_bash() {
     assert_equal "$(complete_fish 'netkit tcp-probe -o rep')" "report.json"
     assert_equal "$(complete_fish 'netkit tcp-probe --output=rep')" "--output=report.json"
 }
+
+@test "the shells know the symbolic link of every command" {
+    # help is the shells' own.
+    for name in $("$NETKIT" __complete "" | sed -n '3,$s/\t.*//p' | grep -v -e '^-' -e '^help$'); do
+        for shell in _netkit netkit.bash netkit.fish; do
+            grep -v '^# ' "$NETKIT_SOURCE/completions/$shell" | grep -qwe "$name" ||
+                { echo "$shell does not know $name" >&2; return 1; }
+        done
+    done
+}
