@@ -19,6 +19,8 @@ static const struct cli_word arms[] = {
     {"quickack", ARM_QUICKACK, "with TCP_QUICKACK: delayed ACKs off on our side"},
     {"nodelay+quickack", ARM_BOTH, "with both"},
     {"single-write", ARM_SINGLE_WRITE, "the whole request in one write"},
+    {"small-mss", ARM_SMALL_MSS, "with small segments, most of which a cork lets go"},
+    {"late-ack", ARM_LATE_ACK, "with delayed ACKs on our side where Linux would not delay them"},
     {0},
 };
 

@@ -85,6 +85,12 @@ static bool arm_wanted(const struct arm_settings *settings, int arm)
     return arm == ARM_BASELINE || settings->arms >> arm & 1;
 }
 
+/* How many take turns: those that settle an open question do only where they were asked for. */
+static int arms_in_turn(const struct arm_settings *settings)
+{
+    return settings->arms >> ARM_SMALL_MSS ? PROBE_ARMS : ARM_SMALL_MSS;
+}
+
 /* Whether only the baseline is run, because nothing else was asked for. */
 static bool alone(const struct arm_settings *settings)
 {
@@ -117,7 +123,7 @@ static void set_pace(struct arm_schedule *schedule, const struct arm_stores *sto
     int64_t pace = max64(1, typical + settings->interval_ns);
     int64_t rounds = baseline_rounds(schedule), others = -1;
 
-    for (int arm = 0; arm < ARM_SMALL_MSS; arm++)
+    for (int arm = 0; arm < PROBE_ARMS; arm++)
         others += arm_wanted(settings, arm);
     schedule->blocks = typical >= SLOW_ROUND_NS ? BLOCKS_SLOW : BLOCKS;
     schedule->by_question = typical >= QUESTION_NS && schedule->outlook && !settings->arms_given &&
@@ -156,7 +162,7 @@ static bool blocks_go_on(const struct arm_schedule *schedule, const struct arm_s
     int64_t kept = 0;
 
     if (!schedule->settings->by_time)
-        return schedule->step - 1 < schedule->blocks * ARM_SMALL_MSS;
+        return schedule->step - 1 < schedule->blocks * arms_in_turn(schedule->settings);
     kept = (int64_t)stores->arms[ARM_BASELINE].count;
     return kept < schedule->settings->rounds;
 }
@@ -165,11 +171,11 @@ static bool blocks_go_on(const struct arm_schedule *schedule, const struct arm_s
 static bool next_in_blocks(struct arm_schedule *schedule, const struct arm_stores *stores,
                            struct arm_session *out)
 {
-    enum { ARMS = ARM_SMALL_MSS };
+    int arms = arms_in_turn(schedule->settings);
 
     while (!schedule->by_question && blocks_go_on(schedule, stores)) {
-        int block = (schedule->step - 1) / ARMS;
-        int arm = ((schedule->step - 1) % ARMS + block) % ARMS;
+        int block = (schedule->step - 1) / arms;
+        int arm = ((schedule->step - 1) % arms + block) % arms;
         int64_t left = max64(0, baseline_rounds(schedule) - FIRST_LOOK);
         int64_t rounds = share(arm == ARM_BASELINE ? left : schedule->quota,
                                block % schedule->blocks, schedule->blocks);

@@ -98,6 +98,11 @@ static void every_arm_has_its_rounds(void **state)
     assert_int_equal(played.sessions[ARM_BASELINE], 5); /* the first look, and a block each */
     assert_int_equal(played.rounds[ARM_SMALL_MSS], 0);
     assert_int_equal(played.warmup, 5);
+    settings.arms = 1u << ARM_SMALL_MSS | 1u << ARM_LATE_ACK; /* named: they take turns, too */
+    played = play(&settings, NS_PER_MS, 0);
+    for (int arm = 0; arm < PROBE_ARMS; arm++)
+        assert_int_equal(played.rounds[arm],
+                         arm == ARM_BASELINE || arm >= ARM_SMALL_MSS ? 40 : 0);
 }
 
 static void slow_rounds_are_fewer(void **state)
