@@ -253,7 +253,7 @@ static void say_undecided(struct conclusion *c, struct finding *finding, const c
                      "queue was not seen to fill and drain within %s, or both happened. %s",
                      start, duration(c, LISTENER_PATIENCE_NS), describe_limit(c));
     finding->remedy =
-        "Watch for longer (--timeout) and more often (--interval), while it happens. Then accept "
+        "Watch for longer (--duration) and more often (--interval), while it happens. Then accept "
         "faster, or raise the smaller of listen()'s backlog and net.core.somaxconn.";
 }
 

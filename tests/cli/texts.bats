@@ -35,7 +35,7 @@ SCRIPT
     assert_has "tcp-probe --help: this kernel has no setting tcp_nonsense"
 }
 
-@test "a finding that no page describes is found" {
+@test "a finding that no manual page describes is found" {
     local tree=$BATS_TEST_TMPDIR/tree page
     mkdir -p "$tree/tests/net/scenarios" "$tree/tests/net/lab" "$tree/tests/bench" "$tree/docs"
     cp -r "$NETKIT_SOURCE"/{README.md,CONTRIBUTING.md,CHANGELOG.md,man,scripts} "$tree"
@@ -49,5 +49,5 @@ SCRIPT
     find "$tree" -name '*.md' -o -name '*.1' | xargs sed -i 's/nagle[\\]*-delayed[\\]*-ack/a stall/g'
     run "$tree/tests/cli/texts"
     assert_status 1
-    assert_has "no page describes the finding nagle-delayed-ack"
+    assert_has "no manual page describes the finding nagle-delayed-ack"
 }
