@@ -58,14 +58,14 @@ void round_free(struct round_builder *builder)
 
 void round_clear(struct round *round)
 {
-    *round = (struct round){.wire_ns = RESULT_UNKNOWN,
-                            .hold_after_ack_ns = RESULT_UNKNOWN,
-                            .held_ack_delay_ns = RESULT_UNKNOWN,
-                            .ack_ns = RESULT_UNKNOWN,
-                            .ack_delay_ns = RESULT_UNKNOWN,
-                            .segment_ns = RESULT_UNKNOWN,
-                            .gap_ack_lag_min_ns = RESULT_UNKNOWN,
-                            .gap_ack_lag_max_ns = RESULT_UNKNOWN};
+#define CLEAR_TIME          0
+#define CLEAR_STAMP         RESULT_UNKNOWN
+#define CLEAR_BOOL          false
+#define CLEAR_COUNT         0
+#define CLEAR_BYTES         0
+#define CLEAR(kind, member) .member = CLEAR_##kind,
+    *round = (struct round){ROUND_FIELDS(CLEAR)};
+#undef CLEAR
 }
 
 void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_bytes,

@@ -29,36 +29,37 @@
 
 /* The fields of a round beside its parts, each once: the struct, what a probe keeps in memory
  * (probe/round_store.h) and what a recording has (report/record.h) are made from this list.
- * X(kind, member). TIME: int64_t nanoseconds, which may be RESULT_UNKNOWN; BOOL; COUNT: uint32_t,
- * of which no more than 16 bits matter; BYTES: uint64_t. */
+ * X(kind, member). TIME: int64_t nanoseconds, 0 until there is something to count; STAMP: the same,
+ * but only a stamp or an event can tell, and it is RESULT_UNKNOWN until one has; BOOL; COUNT:
+ * uint32_t, of which no more than 16 bits matter; BYTES: uint64_t. */
 #define ROUND_FIELDS(X)                                                                            \
     X(TIME, total_ns)                                                                              \
-    X(TIME, wire_ns) /* last byte sent to first byte received, by kernel stamps */                 \
+    X(STAMP, wire_ns) /* last byte sent to first byte received, by kernel stamps */                \
     /* Our side: the longest that a write of this round stayed in the send queue. */               \
     X(TIME, hold_ns)                                                                               \
-    X(BOOL, hold_small)        /* what was held is less than a full segment */                     \
-    X(TIME, hold_after_ack_ns) /* it left this long after an ACK of earlier bytes came in */       \
-    X(TIME, held_ack_delay_ns) /* and that ACK had taken this long, less the round trip */         \
-    X(TIME, rwnd_limited_ns)   /* counters of TCP_INFO, over the round */                          \
+    X(BOOL, hold_small)         /* what was held is less than a full segment */                    \
+    X(STAMP, hold_after_ack_ns) /* it left this long after an ACK of earlier bytes came in */      \
+    X(STAMP, held_ack_delay_ns) /* and that ACK had taken this long, less the round trip */        \
+    X(TIME, rwnd_limited_ns)    /* counters of TCP_INFO, over the round */                         \
     X(TIME, sndbuf_limited_ns)                                                                     \
     X(BOOL, zero_window) /* the peer's window was seen at 0 */                                     \
     /* The peer's acknowledgement of the whole request: from the last byte's departure on, and     \
      * that less the round trip; RESULT_UNKNOWN when it rode on the answer. */                     \
-    X(TIME, ack_ns)                                                                                \
-    X(TIME, ack_delay_ns)                                                                          \
+    X(STAMP, ack_ns)                                                                               \
+    X(STAMP, ack_delay_ns)                                                                         \
     /* The longest wait for the peer: before the answer, or inside it. */                          \
     X(TIME, wait_ns)                                                                               \
     X(BYTES, wait_after_bytes) /* this much of the answer had come before it */                    \
     /* The longest gap inside the answer, and our own pure ACK in it. */                           \
     X(TIME, gap_ns)                                                                                \
-    X(BOOL, gap_acked)          /* a pure ACK of ours left during the gap ... */                   \
-    X(TIME, gap_ack_lag_min_ns) /* ... this long before the gap ended, at least ... */             \
-    X(TIME, gap_ack_lag_max_ns) /* ... and at most */                                              \
-    X(BOOL, gap_watched)        /* our ACKs were watched during the gap */                         \
-    X(BYTES, gap_after_bytes)   /* this much of the answer had come before it */                   \
-    X(BYTES, gap_release_bytes) /* this much came at once when it ended */                         \
-    X(COUNT, pauses)            /* gaps that are long enough to be one */                          \
-    X(TIME, segment_ns)    /* the quickest that full segments followed each other, or unknown */   \
+    X(BOOL, gap_acked)           /* a pure ACK of ours left during the gap ... */                  \
+    X(STAMP, gap_ack_lag_min_ns) /* ... this long before the gap ended, at least ... */            \
+    X(STAMP, gap_ack_lag_max_ns) /* ... and at most */                                             \
+    X(BOOL, gap_watched)         /* our ACKs were watched during the gap */                        \
+    X(BYTES, gap_after_bytes)    /* this much of the answer had come before it */                  \
+    X(BYTES, gap_release_bytes)  /* this much came at once when it ended */                        \
+    X(COUNT, pauses)             /* gaps that are long enough to be one */                         \
+    X(STAMP, segment_ns)   /* the quickest that full segments followed each other, or unknown */   \
     X(COUNT, accept_queue) /* connections before ours in the listener's accept queue, if known */  \
     X(COUNT, retransmits)                                                                          \
     X(COUNT, spurious)     /* of these, the peer had the data already (DSACK) */                   \
@@ -69,6 +70,7 @@
     X(BYTES, received_bytes)
 
 #define ROUND_TYPE_TIME  int64_t
+#define ROUND_TYPE_STAMP int64_t
 #define ROUND_TYPE_BOOL  bool
 #define ROUND_TYPE_COUNT uint32_t
 #define ROUND_TYPE_BYTES uint64_t
@@ -80,8 +82,7 @@ struct round {
 #undef ROUND_MEMBER
 };
 
-/* A round of which nothing has been seen yet: what only a stamp or an event can tell is unknown,
- * the rest is 0. */
+/* A round of which nothing has been seen yet. */
 void round_clear(struct round *round);
 
 enum round_stamp_kind { ROUND_QUEUED, ROUND_SENT, ROUND_ACKED };

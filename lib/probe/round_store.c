@@ -7,6 +7,7 @@
 
 enum count {
 #define COUNT_TIME(member)
+#define COUNT_STAMP(member)
 #define COUNT_BOOL(member)
 #define COUNT_COUNT(member) COUNT_##member,
 #define COUNT_BYTES(member)
@@ -19,7 +20,8 @@ enum count {
 enum word {
     WORD_PARTS,
     WORD_LAST_PART = WORD_PARTS + RESULT_PARTS - 1,
-#define WORD_TIME(member) WORD_##member,
+#define WORD_TIME(member)  WORD_##member,
+#define WORD_STAMP(member) WORD_##member,
 #define WORD_BOOL(member)
 #define WORD_COUNT(member)
 #define WORD_BYTES(member) WORD_##member,
@@ -33,6 +35,7 @@ _Static_assert(WORDS <= 32, "a mask has a bit for each word");
 
 enum flag {
 #define FLAG_TIME(member)
+#define FLAG_STAMP(member)
 #define FLAG_BOOL(member) FLAG_##member,
 #define FLAG_COUNT(member)
 #define FLAG_BYTES(member)
@@ -80,6 +83,7 @@ static int64_t unpack_time(uint32_t word)
 static void to_words(uint32_t words[WORDS], const struct round *round)
 {
 #define TIME_TO(name) words[WORD_##name] = pack_time(round->name);
+#define STAMP_TO      TIME_TO
 #define BOOL_TO(name) words[WORD_FLAGS] |= (uint32_t)round->name << FLAG_##name;
 #define COUNT_TO(name)                                                                             \
     words[WORD_COUNTS + COUNT_##name / 2] |= clip16(round->name) << COUNT_##name % 2 * 16;
@@ -94,6 +98,7 @@ static void to_words(uint32_t words[WORDS], const struct round *round)
 static void from_words(struct round *round, const uint32_t words[WORDS])
 {
 #define TIME_FROM(name) round->name = unpack_time(words[WORD_##name]);
+#define STAMP_FROM      TIME_FROM
 #define BOOL_FROM(name) round->name = words[WORD_FLAGS] >> FLAG_##name & 1;
 #define COUNT_FROM(name)                                                                           \
     round->name = words[WORD_COUNTS + COUNT_##name / 2] >> COUNT_##name % 2 * 16 & UINT16_MAX;

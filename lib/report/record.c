@@ -10,6 +10,7 @@
 
 enum kind { KIND_TIME, KIND_U64, KIND_U32, KIND_BOOL, KIND_TEXT, KIND_CODE };
 #define KIND_COUNT KIND_U32
+#define KIND_STAMP KIND_TIME
 
 struct field {
     const char *key;

@@ -30,6 +30,7 @@ static int64_t some_time(void)
 #define SOME_BOOL  (bool)chance(2)
 #define SOME_COUNT (uint32_t) chance(70000)
 #define SOME_TIME  some_time()
+#define SOME_STAMP some_time()
 #define SOME_CODE  (enum finding_code) chance(FINDING_CODES)
 
 static struct record_round some_round(void)
@@ -134,6 +135,7 @@ static void what_is_missing_is_unknown(void **state)
     cleanup(buf) struct buf line = {0};
     record_round_line(&line, &whole, NULL);
 #define UNKNOWN_TIME  RESULT_UNKNOWN
+#define UNKNOWN_STAMP RESULT_UNKNOWN
 #define UNKNOWN_BOOL  0
 #define UNKNOWN_COUNT 0
 #define UNKNOWN_BYTES 0
