@@ -408,8 +408,9 @@ static const char *endpoint(struct arena *arena, const struct exchange_connectio
     return arena_copy(arena, packet_endpoint_text(text, sizeof text, connection->family, &end));
 }
 
-static void fill(struct result_connection *out, struct arena *arena, int64_t start_real_ns,
-                 const struct exchange_connection *connection)
+static void exchange_fill_connection(struct result_connection *out, struct arena *arena,
+                                     int64_t start_real_ns,
+                                     const struct exchange_connection *connection)
 {
     const struct exchange_direction *client = &connection->side[0], *server = &connection->side[1];
 
@@ -440,8 +441,8 @@ void exchange_list(const struct exchange *exchange, struct result_connection_lis
         .items = arena_alloc(exchange->arena, (exchange->connections + 1) * sizeof *out->items)};
     for (size_t i = 0; out->items && i < exchange->numbers; i++)
         if (exchange->by_number[i])
-            fill(&out->items[out->count++], exchange->arena, exchange->start_real_ns,
-                 exchange->by_number[i]);
+            exchange_fill_connection(&out->items[out->count++], exchange->arena,
+                                     exchange->start_real_ns, exchange->by_number[i]);
 }
 
 uint32_t exchange_busiest(const struct exchange *exchange)

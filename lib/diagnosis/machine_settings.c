@@ -516,7 +516,8 @@ const struct machine_value *machine_setting(const struct machine *machine, const
 }
 
 /* A number of a setting in nanoseconds, in the bounds of what a model can take. */
-static void take(const struct machine *machine, const char *path, int64_t unit_ns, int64_t *out)
+static void machine_read_number(const struct machine *machine, const char *path, int64_t unit_ns,
+                                int64_t *out)
 {
     const struct machine_value *value = machine_setting(machine, path);
 
@@ -534,19 +535,20 @@ struct kernel_timers_settings machine_schedule(const struct machine *machine)
     out.syn_linear_timeouts = 0;
     if (machine->tick_ns > 0)
         out.tick_ns = machine->tick_ns;
-    take(machine, "net/ipv4/tcp_syn_retries", 1, &out.syn_retries);
-    take(machine, "net/ipv4/tcp_syn_linear_timeouts", 1, &out.syn_linear_timeouts);
-    take(machine, "net/ipv4/tcp_synack_retries", 1, &out.synack_retries);
-    take(machine, "net/ipv4/tcp_retries1", 1, &out.retries1);
-    take(machine, "net/ipv4/tcp_retries2", 1, &out.retries2);
-    take(machine, "net/ipv4/tcp_orphan_retries", 1, &out.orphan_retries);
-    take(machine, "net/ipv4/tcp_rto_min_us", NS_PER_US, &out.rto_min_ns);
-    take(machine, "net/ipv4/tcp_rto_max_ms", NS_PER_MS, &out.rto_max_ns);
-    take(machine, "net/ipv4/tcp_keepalive_time", NS_PER_SEC, &out.keepalive_time_ns);
-    take(machine, "net/ipv4/tcp_keepalive_intvl", NS_PER_SEC, &out.keepalive_intvl_ns);
-    take(machine, "net/ipv4/tcp_keepalive_probes", 1, &out.keepalive_probes);
-    take(machine, "net/ipv4/tcp_early_retrans", 1, &early);
-    take(machine, "net/ipv4/tcp_sack", 1, &with_sack);
+    machine_read_number(machine, "net/ipv4/tcp_syn_retries", 1, &out.syn_retries);
+    machine_read_number(machine, "net/ipv4/tcp_syn_linear_timeouts", 1, &out.syn_linear_timeouts);
+    machine_read_number(machine, "net/ipv4/tcp_synack_retries", 1, &out.synack_retries);
+    machine_read_number(machine, "net/ipv4/tcp_retries1", 1, &out.retries1);
+    machine_read_number(machine, "net/ipv4/tcp_retries2", 1, &out.retries2);
+    machine_read_number(machine, "net/ipv4/tcp_orphan_retries", 1, &out.orphan_retries);
+    machine_read_number(machine, "net/ipv4/tcp_rto_min_us", NS_PER_US, &out.rto_min_ns);
+    machine_read_number(machine, "net/ipv4/tcp_rto_max_ms", NS_PER_MS, &out.rto_max_ns);
+    machine_read_number(machine, "net/ipv4/tcp_keepalive_time", NS_PER_SEC, &out.keepalive_time_ns);
+    machine_read_number(machine, "net/ipv4/tcp_keepalive_intvl", NS_PER_SEC,
+                        &out.keepalive_intvl_ns);
+    machine_read_number(machine, "net/ipv4/tcp_keepalive_probes", 1, &out.keepalive_probes);
+    machine_read_number(machine, "net/ipv4/tcp_early_retrans", 1, &early);
+    machine_read_number(machine, "net/ipv4/tcp_sack", 1, &with_sack);
     out.tail_loss_probe = early >= 3 && with_sack;
     return out;
 }

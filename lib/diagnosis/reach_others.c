@@ -54,7 +54,7 @@ static int compare(const void *a, const void *b)
     return order ? order : (x > y) - (x < y);
 }
 
-static void learn(struct reach_evidence *evidence, const struct reach_evidence *other)
+static void reach_learn_from(struct reach_evidence *evidence, const struct reach_evidence *other)
 {
     if (!weight(other) || other->port == evidence->port)
         return;
@@ -86,7 +86,7 @@ void reach_find_others(struct reach_evidence **all, size_t count)
             while (witness < last && all[witness]->port == all[i]->port)
                 witness++;
             if (witness < last)
-                learn(all[i], all[witness]);
+                reach_learn_from(all[i], all[witness]);
         }
     }
 }

@@ -226,7 +226,7 @@ static void end_wire(struct supervisor *s)
     waitpid(s->wire, NULL, 0);
 }
 
-static _Noreturn void finish(struct supervisor *s)
+static _Noreturn void supervisor_finish(struct supervisor *s)
 {
     for (int host = 0; host < LAB_HOSTS; host++)
         end_boot(&s->boot[host]);
@@ -265,13 +265,13 @@ static _Noreturn void serve(struct supervisor *s)
     for (;;) {
         struct supervisor_request request;
         if (poll(polled, ARRAY_SIZE(polled), -1) < 0 && errno != EINTR)
-            finish(s);
+            supervisor_finish(s);
         if (polled[0].revents) {
             ssize_t got = message_receive(s->channel, &request, sizeof request, NULL, NULL, 0);
             if (got == sizeof request)
                 handle(s, &request);
             else if (got != -ETIMEDOUT)
-                finish(s);
+                supervisor_finish(s);
         }
         if (polled[1].revents) {
             children_seen(polled[1].fd);
@@ -314,7 +314,7 @@ _Noreturn void supervisor_run(const struct lab_plan *plan, int channel)
                           [READY_WIRE] = s.wire_channel};
     message_send(channel, &ready, sizeof ready, fds, ready.reply.rc ? 0 : READY_FDS);
     if (ready.reply.rc)
-        finish(&s);
+        supervisor_finish(&s);
     for (int i = 0; i < READY_FDS; i++)
         close(fds[i]);
     s.boot[LAB_CLIENT].channel = s.boot[LAB_SERVER].channel = s.wire_channel = -1;

@@ -120,7 +120,7 @@ struct taken {
     int64_t bytes;
 };
 
-static void take(struct testbed *bed, int slot, struct taken *taken)
+static void backlog_take_connection(struct testbed *bed, int slot, struct taken *taken)
 {
     if (!backlog_accept(bed, testbed_server(bed), 0, slot, 1))
         return;
@@ -202,7 +202,7 @@ static void overflow(struct testbed *bed, const struct backlog_sample *before, s
     backlog_await_queue(bed, TESTBED_PORT, 2);
     backlog_look(bed, TESTBED_PORT, "2 fast opens");
     int64_t bytes = taken->bytes;
-    take(bed, QUICK, taken);
+    backlog_take_connection(bed, QUICK, taken);
     testbed_check_integer(bed, "data_when_accepted", DATA_BYTES, taken->bytes - bytes);
     testbed_check_state(bed, "state_when_accepted", TCP_SYN_RECV,
                         (int)DO(testbed_server(bed), ACT_INFO, .slot = QUICK).rc);
@@ -229,16 +229,16 @@ static void play_fast_open(struct testbed *bed)
     DO(server, ACT_LISTEN, .port = TESTBED_PORT, .number = 16);
     backlog_look(bed, TESTBED_PORT, "listening");
     open_fast(bed, ASKED, connects);
-    take(bed, ASKED, &taken);
+    backlog_take_connection(bed, ASKED, &taken);
     overflow(bed, backlog_look(bed, TESTBED_PORT, "client has a cookie"), &taken, connects);
     testbed_check_rc(bed, "connect", "0", &connects[QUICK], "0");
-    take(bed, QUICK_TOO, &taken);
-    take(bed, OVER, &taken);
+    backlog_take_connection(bed, QUICK_TOO, &taken);
+    backlog_take_connection(bed, OVER, &taken);
     backlog_look(bed, TESTBED_PORT, "all accepted");
 
     DO(server, ACT_CALL, .function = set_key, .number = 2);
     open_fast(bed, REFUSED, connects);
-    take(bed, REFUSED, &taken);
+    backlog_take_connection(bed, REFUSED, &taken);
     testbed_check_integer(bed, "accepted", OPEN_END - 1, taken.connections);
     testbed_check_integer(bed, "data_received", (int64_t)(OPEN_END - 1) * DATA_BYTES, taken.bytes);
     for (int i = ASKED; i < OPEN_END; i++)

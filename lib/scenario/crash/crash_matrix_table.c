@@ -81,7 +81,8 @@ static const struct {
 
 /* ---- The overview of a family ---- */
 
-static void fill(struct report *report, int64_t family, size_t which, struct result_table *table)
+static void crash_fill_overview(struct report *report, int64_t family, size_t which,
+                                struct result_table *table)
 {
     struct arena *arena = &report->arena;
 
@@ -142,7 +143,7 @@ static void add_overview(struct report *report, int64_t family, int64_t duration
         .table_count = ARRAY_SIZE(tables),
     };
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-        fill(report, family, i, &filled[i]);
+        crash_fill_overview(report, family, i, &filled[i]);
     count(report, family, &result->scenario);
 }
 

@@ -14,7 +14,7 @@
  * and on a link of some length no sooner than from 200 ms on. */
 #define LATE_NS (50 * NS_PER_MS)
 
-static void note(struct arena *arena, struct result_lab *lab, const char *text)
+static void programs_add_note(struct arena *arena, struct result_lab *lab, const char *text)
 {
     const char **notes = arena_grow(arena, (void *)lab->notes, lab->note_count, sizeof *lab->notes);
 
@@ -125,18 +125,20 @@ static void judge_wire(const struct programs_run *run, struct result_lab *lab)
     lab->wire = lab_result_wire(stats);
     if (stats->late_max_ns > LATE_NS) {
         char late[UNITS_TEXT_MAX];
-        note(&report->arena, lab,
-             arena_printf(&report->arena,
-                          "This machine is busy: the wire was up to %s late. Order is right, times "
-                          "are not, and what was sent again early may be due to that.",
-                          units_format_duration(late, sizeof late, stats->late_max_ns, "us")));
+        programs_add_note(
+            &report->arena, lab,
+            arena_printf(&report->arena,
+                         "This machine is busy: the wire was up to %s late. Order is right, times "
+                         "are not, and what was sent again early may be due to that.",
+                         units_format_duration(late, sizeof late, stats->late_max_ns, "us")));
     }
     if (stats->trace_lost)
-        note(&report->arena, lab,
-             arena_printf(&report->arena,
-                          "%" PRIu64 " events did not fit into the trace: connections, states and "
-                          "findings are those of the time before.",
-                          stats->trace_lost));
+        programs_add_note(
+            &report->arena, lab,
+            arena_printf(&report->arena,
+                         "%" PRIu64 " events did not fit into the trace: connections, states and "
+                         "findings are those of the time before.",
+                         stats->trace_lost));
     if (!stats->lost)
         return;
     lab->ok = false;
@@ -175,7 +177,7 @@ static void split_notes(const struct programs_run *run, struct result_lab *lab)
     for (const char *at = run->notes; at && *at;) {
         size_t len = strcspn(at, "\n");
         if (len)
-            note(arena, lab, arena_printf(arena, "%.*s", (int)len, at));
+            programs_add_note(arena, lab, arena_printf(arena, "%.*s", (int)len, at));
         at += len + (at[len] != '\0');
     }
 }

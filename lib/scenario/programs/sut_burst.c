@@ -221,7 +221,8 @@ static void unknown(struct sut_burst *burst, const char *why)
     burst->why_unknown = why;
 }
 
-static void fill(struct testbed *bed, struct sut_burst *burst, const struct crowd_order *order)
+static void sut_burst_fill_queue(struct testbed *bed, struct sut_burst *burst,
+                                 const struct crowd_order *order)
 {
     int64_t end_ns = clock_mono_ns() + FILL_NS;
     int64_t overflows = read_counter(bed, SUT_BURST_OVERFLOWS);
@@ -263,7 +264,7 @@ static void find_capacity(struct testbed *bed, struct sut_burst *burst)
         return;
     }
     sut_freeze(bed);
-    fill(bed, burst, &order);
+    sut_burst_fill_queue(bed, burst, &order);
     sut_thaw(bed);
     burst->drained_again = !burst->drained || drain(bed, burst, &order, false);
     dismiss(bed, &order);
