@@ -45,15 +45,20 @@ static void add_names(struct buf *out, const char *lead, const char *names)
     buf_add_char(out, '.');
 }
 
-/* The default of a choice of many is mostly all of them. */
+/* The default of a choice of many is mostly all of them, or all but the last ones. */
 static void add_default(struct buf *out, const struct cli_option *option)
 {
     struct buf all = {0};
+    size_t len = strlen(option->initial);
 
     if (option->kind == CLI_KIND_CHOICE_SET)
         cli_words_join(&all, option, ",");
-    buf_printf(out, "default: %s",
-               strcmp(buf_str(&all), option->initial) ? option->initial : "all");
+    if (all.len_bytes < len || strncmp(buf_str(&all), option->initial, len))
+        buf_printf(out, "default: %s", option->initial);
+    else if (all.len_bytes == len)
+        buf_add_str(out, "default: all");
+    else
+        buf_printf(out, "default: all but %s", buf_str(&all) + len + strlen(","));
     buf_free(&all);
 }
 
