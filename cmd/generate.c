@@ -149,11 +149,12 @@ static void threshold_number(struct buf *out, double value)
     buf_printf(out, "%.10g", value);
 }
 
-#define PRINT_TIME  threshold_time
-#define PRINT_SHARE threshold_share
-#define PRINT_TIMES threshold_times
-#define PRINT_COUNT threshold_number
-#define PRINT_P     threshold_number
+#define PRINT_TIME   threshold_time
+#define PRINT_SHARE  threshold_share
+#define PRINT_TIMES  threshold_times
+#define PRINT_COUNT  threshold_number
+#define PRINT_ROUNDS threshold_number
+#define PRINT_P      threshold_number
 
 static const struct verdict_threshold {
     const char *command;

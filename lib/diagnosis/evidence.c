@@ -4,8 +4,7 @@
 #include "diagnosis/verdict_thresholds.h"
 #include <string.h>
 
-#define ROUNDS_MAX      1024 /* what one arm is thinned to */
-#define CONTROL_ASSUMED 40
+#define ROUNDS_MAX 1024 /* what one arm is thinned to */
 
 static const char *const arm_names[PROBE_ARMS] = {
     [ARM_BASELINE] = "baseline",         [ARM_NODELAY] = "nodelay",
@@ -144,7 +143,7 @@ void evidence_path(const struct probe_evidence *evidence, struct path_model *pat
     if (count < ROUNDS_ENOUGH) {
         count = CONTROL_ASSUMED;
         for (size_t i = 0; i < count; i++)
-            samples[i] = rtt_ns + (rtt_ns / 2 + NS_PER_MS) * (int64_t)i / CONTROL_ASSUMED;
+            samples[i] = rtt_ns + (rtt_ns / 2 + NS_PER_MS) * (int64_t)i / (int64_t)CONTROL_ASSUMED;
     }
     path_model_make(path, samples, count, rtt_ns ? rtt_ns : INT64_MAX);
     if (evidence->control_count < ROUNDS_ENOUGH)

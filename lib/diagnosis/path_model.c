@@ -4,8 +4,6 @@
 #include "diagnosis/verdict_thresholds.h"
 #include <math.h>
 
-#define PACKETS_FEW 4
-
 void path_model_make(struct path_model *path, int64_t *samples, size_t count, int64_t rtt_ns)
 {
     stats_sort(samples, count);

@@ -2,7 +2,7 @@
  *
  * The constants and the tables of the manual pages follow from these lists (scripts/generate). What
  * the user sets (--stall, --max-p99, …) is in threshold.h and with the options. Kinds: TIME, in
- * nanoseconds; SHARE, of 1; TIMES, a factor; COUNT; P, a probability. */
+ * nanoseconds; SHARE, of 1; TIMES, a factor; COUNT; ROUNDS, a signed count; P, a probability. */
 #ifndef DIAGNOSIS_VERDICT_THRESHOLDS_H
 #define DIAGNOSIS_VERDICT_THRESHOLDS_H
 
@@ -103,7 +103,37 @@
     X(REGRESSION_SHARE, SHARE, 0.05, "regression: least shift, of the earlier median",             \
       "two runs of an unchanged service may differ by less")                                       \
     X(REGRESSION_FLOOR_NS, TIME, 50 * NS_PER_US, "regression: least shift",                        \
-      "the same, for services that answer within microseconds")
+      "the same, for services that answer within microseconds")                                    \
+    X(CONTROL_ASSUMED, COUNT, 40,                                                                  \
+      "Handshakes that a path is assumed to have where too few were timed",                        \
+      "as many as there are rounds by default")                                                    \
+    X(PACKETS_FEW, COUNT, 4,                                                                       \
+      "Packets of a round up to which its lateness is compared with that of the handshakes",       \
+      "the latest of many is later than the latest of two on any path that varies")                \
+    X(ARM_BLOCKS, ROUNDS, 4, "Turns that each arm has",                                            \
+      "the order rotates, so that a slower machine affects all arms")                              \
+    X(ARM_BLOCKS_SLOW, ROUNDS, 2, "The same where rounds are slow",                                \
+      "every turn costs a connection and its warm-up")                                             \
+    X(SLOW_ROUND_NS, TIME, 10 * NS_PER_MS,                                                         \
+      "Round from which on there are fewer turns and less warm-up",                                \
+      "five rounds of warm-up for every turn would take longer than what is measured")             \
+    X(ARM_BUDGET_NS, TIME, NS_PER_SEC, "Time for the rounds of each arm but the baseline",         \
+      "a user waits for them")                                                                     \
+    X(ARM_ROUNDS_MIN, ROUNDS, 10, "Fewest rounds of an arm", "the rank test needs as many")        \
+    X(FRESH_ARM_ROUNDS, ROUNDS, 20,                                                                \
+      "Rounds of the baseline on a persistent connection, by --new-connection",                    \
+      "the user asked for others; these only show whether the service would stall")                \
+    X(WARMUP_SLOW, ROUNDS, 3, "Rounds of warm-up where rounds are slow",                           \
+      "the first exchange never stalls, and a few are enough when each is slow")                   \
+    X(FIRST_LOOK, ROUNDS, 4, "Rounds of the baseline after which the pace is known",               \
+      "a median of fewer says little, and the other turns are planned by it")                      \
+    X(QUESTION_NS, TIME, 75 * NS_PER_MS,                                                           \
+      "Round from which on an arm runs only where it would decide",                                \
+      "all arms in turns would take many seconds")                                                 \
+    X(QUESTION_ROUNDS, ROUNDS, 14, "Rounds of the baseline before the first of these",             \
+      "three of them that are late are a share that counts")                                       \
+    X(ARM_TIMES, ROUNDS, 2, "Times that an arm runs for an open question",                         \
+      "what twice as many rounds leave open, more would, too")
 
 /* Of connect-timeout on live targets. */
 #define REACH_THRESHOLDS(X)                                                                        \
@@ -146,11 +176,12 @@
     X(RETRANSMIT_SEGMENTS, COUNT, 10000, "Of more segments than this",                             \
       "a share of fewer says little")
 
-#define THRESHOLD_TYPE_TIME  int64_t
-#define THRESHOLD_TYPE_SHARE double
-#define THRESHOLD_TYPE_TIMES int64_t
-#define THRESHOLD_TYPE_COUNT size_t
-#define THRESHOLD_TYPE_P     double
+#define THRESHOLD_TYPE_TIME   int64_t
+#define THRESHOLD_TYPE_SHARE  double
+#define THRESHOLD_TYPE_TIMES  int64_t
+#define THRESHOLD_TYPE_COUNT  size_t
+#define THRESHOLD_TYPE_ROUNDS int64_t
+#define THRESHOLD_TYPE_P      double
 
 #define THRESHOLD_CONSTANT(name, kind, value, decides, reason)                                     \
     static const THRESHOLD_TYPE_##kind name = value;

@@ -6,18 +6,6 @@
 #include "diagnosis/verdict_thresholds.h"
 #include <stdlib.h>
 
-#define BLOCKS           4
-#define BLOCKS_SLOW      2
-#define SLOW_ROUND_NS    (10 * NS_PER_MS)
-#define ARM_BUDGET_NS    NS_PER_SEC
-#define ARM_ROUNDS_MIN   10
-#define FRESH_ARM_ROUNDS 20 /* of the baseline on a persistent connection, by --new-connection */
-#define WARMUP_SLOW      3 /* the first exchange never stalls; a few are enough when each is slow */
-#define FIRST_LOOK       4 /* rounds of the first session after which the pace is known */
-#define QUESTION_NS      (75 * NS_PER_MS) /* slower rounds, and each arm is asked for */
-#define QUESTION_ROUNDS  14               /* of the baseline before the first question */
-#define ARM_TIMES        2                /* that an arm is run again for an open question */
-
 static int64_t min64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -125,7 +113,7 @@ static void set_pace(struct arm_schedule *schedule, const struct arm_stores *sto
 
     for (int arm = 0; arm < PROBE_ARMS; arm++)
         others += arm_wanted(settings, arm);
-    schedule->blocks = typical >= SLOW_ROUND_NS ? BLOCKS_SLOW : BLOCKS;
+    schedule->blocks = typical >= SLOW_ROUND_NS ? (int)ARM_BLOCKS_SLOW : (int)ARM_BLOCKS;
     schedule->by_question = typical >= QUESTION_NS && schedule->outlook && !settings->arms_given &&
                             !settings->by_time && !settings->new_connection;
     if (settings->by_time) {
