@@ -163,6 +163,36 @@ static int64_t arm_segment_ns(struct arm_rounds rounds)
     return count ? stats_median(known, count) : RESULT_UNKNOWN;
 }
 
+/* Behind how much of the answer its longest pause is, mostly. */
+static int64_t usual_place(struct arm_rounds rounds)
+{
+    int64_t places[ROUNDS_MAX];
+    size_t count = 0;
+
+    for (; count < rounds.count && count < ROUNDS_MAX; count++)
+        places[count] = (int64_t)rounds.rounds[count].gap_after_bytes;
+    return stats_median(places, count);
+}
+
+/* A link that needs that long for a full segment lets small ones follow each other sooner; a server
+ * that pauses does so whatever their size, and at the same place of its answer, or where one of
+ * several writes of full segments ended. */
+static bool pauses_with_small_segments(const struct probe_evidence *evidence, int64_t segment_ns)
+{
+    struct arm_rounds rounds = evidence->arms[ARM_SMALL_MSS];
+    int64_t place = usual_place(evidence->arms[ARM_BASELINE]);
+    uint64_t mss = evidence->peer_mss_bytes;
+    size_t pauses = 0;
+
+    for (size_t i = 0; i < rounds.count && mss; i++) {
+        const struct round *round = &rounds.rounds[i];
+        uint64_t after = round->gap_after_bytes;
+        pauses += round->gap_ns >= segment_ns - segment_ns / 4 &&
+                  (after == (uint64_t)place || (after && after % mss == 0));
+    }
+    return rounds.count >= ROUNDS_ENOUGH && 2 * pauses > rounds.count;
+}
+
 int64_t evidence_segment_ns(const struct probe_evidence *evidence)
 {
     int64_t least = RESULT_UNKNOWN;
@@ -172,5 +202,8 @@ int64_t evidence_segment_ns(const struct probe_evidence *evidence)
         if (ns != RESULT_UNKNOWN && (least == RESULT_UNKNOWN || ns < least))
             least = ns;
     }
+    if (least != RESULT_UNKNOWN && least >= evidence->stall_ns &&
+        pauses_with_small_segments(evidence, least))
+        return RESULT_UNKNOWN;
     return least;
 }

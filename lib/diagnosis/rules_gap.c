@@ -28,13 +28,18 @@ static enum gap_kind gap_kind_of(const struct rules *rules, const struct round *
     if (rules->segment_ns != RESULT_UNKNOWN && mss && round->gap_release_bytes >= mss &&
         round->gap_ns <= LINK_TIMES * rules->segment_ns)
         return GAP_LINK;
-    if (mss && round->gap_after_bytes >= mss &&
-        (round->gap_after_bytes % mss == 0 || round->gap_after_bytes >= INITIAL_WINDOW * mss))
+    if (!mss || round->gap_after_bytes < mss)
+        return GAP_SMALL;
+    if (round->gap_after_bytes % mss == 0)
         return GAP_WINDOW;
-    return GAP_SMALL;
+    /* Behind several writes a window may end anywhere, but what it held back is a segment or more;
+     * less than a segment behind less than a segment is what Nagle's algorithm holds. */
+    return round->gap_after_bytes >= INITIAL_WINDOW * mss && round->gap_release_bytes >= mss
+               ? GAP_WINDOW
+               : GAP_SMALL;
 }
 
-/* The gaps of one kind in the rounds of an arm; 0 where a round has none of it. */
+/* The gaps of some kinds in the rounds of an arm; 0 where a round has none of them. */
 struct gaps {
     int64_t *ns; /* by round; on the heap */
     size_t count, affected;
@@ -46,13 +51,14 @@ static void gaps_free(struct gaps *gaps)
     free(gaps->ns);
 }
 
-static struct gaps gaps_of(const struct rules *rules, struct arm_rounds rounds, enum gap_kind kind)
+#define KIND(kind) (1u << (kind))
+static struct gaps gaps_of(const struct rules *rules, struct arm_rounds rounds, unsigned kinds)
 {
     struct gaps gaps = {.ns = calloc(rounds.count + 1, sizeof(int64_t)), .count = rounds.count};
     int64_t *affected = calloc(rounds.count + 1, sizeof *affected);
 
     for (size_t i = 0; gaps.ns && affected && i < rounds.count; i++)
-        if (gap_kind_of(rules, &rounds.rounds[i]) == kind) {
+        if (KIND(gap_kind_of(rules, &rounds.rounds[i])) & kinds) {
             gaps.ns[i] = rounds.rounds[i].gap_ns;
             if (gaps.ns[i] >= rules->evidence->stall_ns)
                 affected[gaps.affected++] = gaps.ns[i];
@@ -82,6 +88,7 @@ static struct release release_of(const struct rules *rules, struct arm_rounds ro
 {
     int64_t least = rules->path->base_ns - RELEASE_NS, most = rules->path->high_ns + RELEASE_NS;
     int64_t *delays = calloc(rounds.count + 1, sizeof *delays);
+    uint64_t mss = rules->evidence->peer_mss_bytes;
     struct release out = {0};
 
     for (size_t i = 0; delays && i < rounds.count; i++) {
@@ -90,6 +97,10 @@ static struct release release_of(const struct rules *rules, struct arm_rounds ro
             round->gap_ns < rules->evidence->stall_ns)
             continue;
         int64_t low = round->gap_ack_lag_min_ns, high = round->gap_ack_lag_max_ns;
+        /* Full segments are acknowledged as they arrive, before anybody can look; the ACK that is
+         * seen to leave with the end of the gap may already be that of what ended it. */
+        if (mss && round->gap_after_bytes >= mss && (!round->gap_acked || high < RELEASE_NS))
+            continue;
         delays[out.gaps++] = round->gap_acked ? round->gap_ns - (low + high) / 2 : round->gap_ns;
         if (!round->gap_acked || low > most || high < least) {
             out.contradicting++;
@@ -142,13 +153,36 @@ static int64_t upper_median(const struct gaps *gaps, double share)
     return median;
 }
 
+/* By how much the arm's pauses are shorter than the baseline's, of the rounds that have one: where
+ * only some do, zeros would outweigh them. 0 when that is not clear. */
+static int64_t shorter_by_ns(const struct gaps *from, const struct gaps *than, int64_t stall_ns)
+{
+    int64_t *ours = calloc(than->count + 1, sizeof *ours);
+    int64_t *theirs = calloc(from->count + 1, sizeof *theirs);
+    size_t our_count = 0, their_count = 0;
+    int64_t by_ns = 0;
+
+    for (size_t i = 0; ours && i < than->count; i++)
+        if (than->ns[i] >= stall_ns)
+            ours[our_count++] = than->ns[i];
+    for (size_t i = 0; theirs && i < from->count; i++)
+        if (from->ns[i] >= stall_ns)
+            theirs[their_count++] = from->ns[i];
+    if (ours && theirs && our_count >= AFFECTED_MIN && their_count >= AFFECTED_MIN &&
+        stats_compare(theirs, their_count, ours, our_count).p_value < DIFFERENCE_P_VALUE)
+        by_ns = from->typical_ns - than->typical_ns;
+    free(ours);
+    free(theirs);
+    return by_ns;
+}
+
 static struct contrast contrast_of(const struct rules *rules, const struct gaps *baseline,
-                                   enum probe_arm arm)
+                                   enum probe_arm arm, unsigned kinds)
 {
     struct arm_rounds rounds = rules->evidence->arms[arm];
     int64_t stall_ns = rules->evidence->stall_ns, trip_ns = rules->path->high_ns + RELEASE_NS;
     struct contrast out = {.known = rounds.count >= ROUNDS_ENOUGH, .count = rounds.count};
-    struct gaps gaps = gaps_of(rules, rounds, GAP_SMALL);
+    struct gaps gaps = gaps_of(rules, rounds, kinds);
     double share = baseline->count ? (double)baseline->affected / (double)baseline->count : 0;
     int64_t *own = calloc(rounds.count + 1, sizeof *own);
 
@@ -160,6 +194,12 @@ static struct contrast contrast_of(const struct rules *rules, const struct gaps 
         out.removed_ns = upper_median(baseline, share) - upper_median(&gaps, share);
         out.shorter = (less.p_value < DIFFERENCE_P_VALUE && out.removed_ns >= stall_ns) ||
                       fewer < FEWER_P_VALUE;
+        int64_t among_ns = shorter_by_ns(baseline, &gaps, stall_ns);
+        if (!out.shorter && among_ns >= stall_ns) {
+            out.shorter = true;
+            out.removed_ns = among_ns;
+            out.p_value = DIFFERENCE_P_VALUE;
+        }
         out.longer = more.p_value < DIFFERENCE_P_VALUE && -out.removed_ns >= stall_ns;
         for (size_t i = 0; i < gaps.count; i++)
             if (gaps.ns[i] >= stall_ns && gaps.ns[i] > trip_ns)
@@ -299,14 +339,16 @@ static void blame_own_buffer(const struct rules *rules, const struct gaps *gaps)
 
 /* ---- the decision ---- */
 
-/* Two segments that left together arrive as far apart as the path's delay varies. */
-static struct lateness gap_lateness(const struct rules *rules, const struct gaps *gaps)
+/* Pauses that already have path_ns of the path's own: two segments that left together
+ * arrive as far apart as its delay varies; a window's pauses are round trips. */
+static struct lateness gap_lateness(const struct rules *rules, const struct gaps *gaps,
+                                    int64_t path_ns)
 {
     int64_t *values = calloc(gaps->count + 1, sizeof *values);
     struct lateness late = {0};
 
     for (size_t i = 0; values && i < gaps->count; i++)
-        values[i] = rules->path->base_ns + gaps->ns[i];
+        values[i] = path_ns + gaps->ns[i];
     if (values)
         late = path_model_lateness(rules->path, values, gaps->count, rules->evidence->stall_ns, 2,
                                    DELAY_SHARE);
@@ -317,7 +359,7 @@ static struct lateness gap_lateness(const struct rules *rules, const struct gaps
 /* The server's own: pauses of the baseline that neither the path nor our acknowledgements made. */
 static struct gap_rest rest_of(const struct rules *rules, const struct gaps *gaps)
 {
-    struct lateness late = gap_lateness(rules, gaps);
+    struct lateness late = gap_lateness(rules, gaps, rules->path->base_ns);
 
     if (late.kind == LATENESS_PROVEN)
         return (struct gap_rest){gaps->affected, gaps->typical_ns,
@@ -375,13 +417,17 @@ static struct gap_rest explain_by_ack(const struct rules *rules, const struct ga
 
 /* It does not: our ACKs left at once anyway, or nobody waited for them. */
 static struct gap_rest explain_without_ack(const struct rules *rules, const struct gaps *gaps,
-                                           const struct release *release)
+                                           const struct release *release,
+                                           const struct contrast *quick)
 {
+    if (quick->affected >= AFFECTED_MIN &&
+        is_share((int64_t)quick->affected, (int64_t)quick->count, DELAY_SHARE))
+        return rest_of(rules, gaps); /* longer than any ACK takes */
     if (release->gaps && release->ack_delay_ns >= ACK_DELAYED_NS)
         return rest_of(rules, gaps);
     if (mechanism_of(release) == MECHANISM_ABSENT)
         return rest_of(rules, gaps);
-    struct contrast late = contrast_of(rules, gaps, ARM_LATE_ACK);
+    struct contrast late = contrast_of(rules, gaps, ARM_LATE_ACK, KIND(GAP_SMALL));
     struct release delayed = release_of(rules, rules->evidence->arms[ARM_LATE_ACK]);
     if (late.known && late.longer) {
         blame_nagle(rules, FINDING_NAGLE_ROUND_TRIP, gaps, gaps->affected, release, &late,
@@ -392,20 +438,26 @@ static struct gap_rest explain_without_ack(const struct rules *rules, const stru
         return rest_of(rules, gaps);
     rules_want(rules, ARM_LATE_ACK);
     rules_inconclusive(rules,
-                       "The answer paused for %s, about a round trip, and our ACKs left at once: "
-                       "Nagle's algorithm at the server, or a server that takes just as long. "
-                       "Acknowledging later (the arm late-ack) would tell.",
-                       arena_duration(rules->arena, gaps->typical_ns));
+                       "The answer paused for %s, %s, and our ACKs left at once: Nagle's algorithm "
+                       "at the server, or a server that takes just as long. %s",
+                       arena_duration(rules->arena, gaps->typical_ns),
+                       gaps->typical_ns <= rules->path->high_ns + RELEASE_NS
+                           ? "no longer than a round trip"
+                           : "longer than a round trip",
+                       late.known ? "Acknowledging later (the arm late-ack) changed nothing: full "
+                                    "segments are acknowledged at once. TCP_NODELAY in the server, "
+                                    "or strace -f -T there, would tell."
+                                  : "Acknowledging later (the arm late-ack) would tell.");
     return (struct gap_rest){0};
 }
 
 static struct gap_rest explain_small(const struct rules *rules, const struct gaps *gaps)
 {
     struct release release = release_of(rules, rules->evidence->arms[ARM_BASELINE]);
-    struct contrast quick = contrast_of(rules, gaps, ARM_QUICKACK);
-    struct contrast both = contrast_of(rules, gaps, ARM_BOTH);
+    struct contrast quick = contrast_of(rules, gaps, ARM_QUICKACK, KIND(GAP_SMALL));
+    struct contrast both = contrast_of(rules, gaps, ARM_BOTH, KIND(GAP_SMALL));
     enum mechanism mechanism = mechanism_of(&release);
-    struct lateness late = gap_lateness(rules, gaps);
+    struct lateness late = gap_lateness(rules, gaps, rules->path->base_ns);
     const char *text = arena_duration(rules->arena, gaps->typical_ns);
 
     rules_want(rules, ARM_QUICKACK);
@@ -418,7 +470,7 @@ static struct gap_rest explain_small(const struct rules *rules, const struct gap
     if (quick.known && quick.shorter && mechanism == MECHANISM_SEEN)
         return explain_by_ack(rules, gaps, &release, &quick);
     if (quick.known && !quick.shorter)
-        return explain_without_ack(rules, gaps, &release);
+        return explain_without_ack(rules, gaps, &release, &quick);
     if (!quick.known && mechanism == MECHANISM_ABSENT)
         return rest_of(rules, gaps);
     if (!quick.known)
@@ -437,19 +489,57 @@ static struct gap_rest explain_small(const struct rules *rules, const struct gap
     return (struct gap_rest){0};
 }
 
+/* A congestion window that is full waits for the ACK of the segments before: about a round trip,
+ * and less of it only where more segments than an initial window's have just come one by one. */
+static bool fits_window(const struct rules *rules, const struct gaps *gaps)
+{
+    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
+    uint64_t mss = rules->evidence->peer_mss_bytes;
+    int64_t segment_ns = rules->segment_ns == RESULT_UNKNOWN ? 0 : rules->segment_ns;
+    size_t shorter = 0;
+
+    for (size_t i = 0; i < rounds.count; i++) {
+        uint64_t segments = rounds.rounds[i].gap_after_bytes / mss;
+        /* Twice, because segments that were read together seem to have taken less. */
+        int64_t trip_ns = gaps->ns[i] + 2 * (int64_t)segments * segment_ns + RELEASE_NS;
+        shorter += gaps->ns[i] >= rules->evidence->stall_ns && segments < INITIAL_WINDOW &&
+                   trip_ns < rules->path->base_ns;
+    }
+    bool longer = gaps->typical_ns > rules->path->high_ns + RELEASE_NS;
+    return !longer && 2 * shorter <= gaps->affected;
+}
+
+static void tell_window_or_server(const struct rules *rules, const struct gaps *gaps)
+{
+    rules_inconclusive(rules,
+                       "The answer paused for %s after full segments, which is not a round trip: "
+                       "the server itself, or a congestion window so small that it met our delayed "
+                       "ACK. The arm quickack would tell.",
+                       arena_duration(rules->arena, gaps->typical_ns));
+}
+
 /* Behind full segments a server waits for its congestion window, one round trip at a time; after an
  * initial window of one, or idleness, also for our delayed ACK. What is longer is its own. */
 static struct gap_rest explain_window(const struct rules *rules, const struct gaps *gaps)
 {
-    struct contrast quick = contrast_of(rules, gaps, ARM_QUICKACK);
-    struct lateness late = path_model_lateness(rules->path, gaps->ns, gaps->count,
-                                               rules->evidence->stall_ns, 2, DELAY_SHARE);
+    struct contrast quick =
+        contrast_of(rules, gaps, ARM_QUICKACK, KIND(GAP_WINDOW) | KIND(GAP_SMALL));
+    struct lateness late = gap_lateness(rules, gaps, 0);
     bool waits_for_us = quick.known && quick.shorter;
 
-    if (late.kind == LATENESS_PROVEN) {
+    if (late.kind == LATENESS_PROVEN || !fits_window(rules, gaps))
         rules_want(rules, ARM_QUICKACK);
-        if (quick.known && !waits_for_us)
-            return (struct gap_rest){late.affected, late.typical_ns, late.at_least_ns, false};
+    if (late.kind == LATENESS_PROVEN && !quick.known) {
+        tell_window_or_server(rules, gaps);
+        return (struct gap_rest){0};
+    }
+    if (late.kind == LATENESS_PROVEN && !waits_for_us)
+        return (struct gap_rest){late.affected, gaps->typical_ns, late.at_least_ns, false};
+    if (!waits_for_us && !fits_window(rules, gaps)) {
+        if (quick.known)
+            return rest_of(rules, gaps);
+        tell_window_or_server(rules, gaps);
+        return (struct gap_rest){0};
     }
     /* A congestion window opens with every ACK; a buffer that is full is so again and again. */
     if (waits_for_us && several_waits(rules)) {
@@ -474,8 +564,8 @@ static struct gap_rest explain_window(const struct rules *rules, const struct ga
 struct gap_rest rules_gap(const struct rules *rules)
 {
     struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
-    struct gaps small = gaps_of(rules, baseline, GAP_SMALL);
-    struct gaps window = gaps_of(rules, baseline, GAP_WINDOW);
+    struct gaps small = gaps_of(rules, baseline, KIND(GAP_SMALL));
+    struct gaps window = gaps_of(rules, baseline, KIND(GAP_WINDOW));
     struct gap_rest rest = {0};
 
     if (small.ns && window.ns && (gaps_count(&small) || gaps_count(&window)) && own_buffer(rules))

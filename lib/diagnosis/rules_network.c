@@ -3,6 +3,7 @@
 
 #include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
+#include <stdlib.h>
 
 /* ---- loss ---- */
 
@@ -23,6 +24,31 @@ static void tell_spurious(const struct rules *rules, size_t affected, size_t of)
         "%s a segment of ours was sent again although the server had it (it said so by DSACK): its "
         "acknowledgement was late, or lost on the way back.",
         rules_share(rules, affected, of));
+}
+
+/* What loss costs a round that meets it: the middle one of them, less the middle one of the others,
+ * or less a round trip where all met it. */
+static int64_t loss_cost_ns(const struct rules *rules, struct arm_rounds rounds)
+{
+    int64_t *hit = calloc(rounds.count + 1, sizeof *hit);
+    int64_t *spared = calloc(rounds.count + 1, sizeof *spared);
+    size_t hits = 0, others = 0;
+    int64_t cost_ns = 0;
+
+    for (size_t i = 0; hit && spared && i < rounds.count; i++) {
+        const struct round *round = &rounds.rounds[i];
+        if (round->retransmits ||
+            (round->out_of_order && round->gap_ns >= rules->evidence->stall_ns))
+            hit[hits++] = round->total_ns;
+        else
+            spared[others++] = round->total_ns;
+    }
+    if (hits)
+        cost_ns = stats_median(hit, hits) -
+                  (others ? stats_median(spared, others) : rules->path->typical_ns);
+    free(hit);
+    free(spared);
+    return cost_ns > 0 ? cost_ns : 0;
 }
 
 void rules_loss(const struct rules *rules, struct arm_rounds rounds)
@@ -57,7 +83,7 @@ void rules_loss(const struct rules *rules, struct arm_rounds rounds)
     size_t affected = ours > theirs ? ours : theirs;
     struct finding *finding =
         rules_add(rules, timeouts ? FINDING_RETRANSMISSION_TIMEOUT : FINDING_RETRANSMISSION,
-                  RESULT_SIDE_NETWORK, affected, worst);
+                  RESULT_SIDE_NETWORK, affected, loss_cost_ns(rules, rounds));
     finding->summary = arena_printf(
         rules->arena, "%s%s; the slowest of these rounds took %s.",
         ours ? arena_printf(rules->arena, "We retransmitted segments in %zu of %zu rounds", ours,
@@ -109,6 +135,37 @@ void rules_jitter(const struct rules *rules, const struct lateness *late)
 
 /* ---- bandwidth ---- */
 
+/* Whether all that is known of a segment's time is one long pause before many of them. */
+static bool measured_by_pause(const struct round *round, uint32_t mss)
+{
+    int64_t took_ns = round->segment_ns * (int64_t)(round->gap_release_bytes / mss);
+
+    return round->gap_ns > LINK_TIMES * round->segment_ns && 2 * took_ns >= round->gap_ns;
+}
+
+/* Of a few segments that are far apart, the link's time for each and a server's pauses look alike,
+ * until tiny segments tell. */
+static bool may_be_pauses(const struct rules *rules)
+{
+    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
+    uint64_t few = 2 * INITIAL_WINDOW * (uint64_t)rules->evidence->peer_mss_bytes;
+    size_t small = 0;
+
+    for (size_t i = 0; i < rounds.count; i++)
+        small += rounds.rounds[i].received_bytes <= few;
+    if (rules->segment_ns < rules->evidence->stall_ns || 2 * small <= rounds.count)
+        return false;
+    rules_want(rules, ARM_SMALL_MSS);
+    if (rules->evidence->arms[ARM_SMALL_MSS].count >= ROUNDS_ENOUGH)
+        return false;
+    rules_inconclusive(rules,
+                       "The segments of the answer came %s apart: a slow link would need that long "
+                       "for each, and a server may pause as long. More rounds with tiny segments "
+                       "(the arm small-mss) would tell.",
+                       arena_duration(rules->arena, rules->segment_ns));
+    return true;
+}
+
 /* Full segments that follow each other steadily over at least a stall. */
 void rules_bandwidth(const struct rules *rules)
 {
@@ -117,9 +174,10 @@ void rules_bandwidth(const struct rules *rules)
     int64_t took[256], rates[256];
     size_t affected = 0;
 
-    for (size_t i = 0; i < rounds.count && mss; i++) {
+    for (size_t i = 0; i < rounds.count && mss && rules->segment_ns != RESULT_UNKNOWN; i++) {
         const struct round *round = &rounds.rounds[i];
-        if (round->segment_ns == RESULT_UNKNOWN || round->retransmits || round->out_of_order)
+        if (round->segment_ns == RESULT_UNKNOWN || round->retransmits || round->out_of_order ||
+            measured_by_pause(round, mss))
             continue;
         int64_t ns = rules->segment_ns * (int64_t)(round->received_bytes / mss);
         if (ns < rules->evidence->stall_ns || affected == 256)
@@ -129,7 +187,7 @@ void rules_bandwidth(const struct rules *rules)
     }
     if (affected < AFFECTED_MIN ||
         !is_share((int64_t)affected, (int64_t)rounds.count, DELAY_COMMON_SHARE) ||
-        rules_found(rules, FINDING_BANDWIDTH_LIMITED))
+        rules_found(rules, FINDING_BANDWIDTH_LIMITED) || may_be_pauses(rules))
         return;
     rules_want(rules, ARM_QUICKACK); /* a sender that waits for our ACKs keeps a steady rate, too */
     int64_t rate = stats_median(rates, affected);

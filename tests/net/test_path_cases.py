@@ -88,6 +88,22 @@ CASES = [
     Case("Nagle between rounds of rest", "--delay 10ms", "nagle w:100 w:100",
          "--interval 50ms --until bytes:200", "nagle-round-trip server|nagle-delayed-ack server",
          never="server-think-time"),
+    Case("a pause behind more than an initial window", "--delay 10ms", "w:16000 s:60 w:16000",
+         "--until bytes:32000", "server-think-time server", never="congestion-window-limited"),
+    Case("a pause behind full segments", "--delay 5ms", "w:2896 s:50 w:2896", "--until bytes:5792",
+         "server-think-time server", never="congestion-window-limited bandwidth-limited"),
+    Case("a pause between two segments", "--delay 10ms", "w:1448 s:50 w:1448",
+         "--until bytes:2896", "server-think-time server", never="bandwidth-limited"),
+    Case("a pause before many segments", "--delay 10ms", "w:500 s:50 w:20000",
+         "--until bytes:20500", "server-think-time server", never="bandwidth-limited"),
+    Case("several pauses", "--delay 1ms", "w:20000 s:12 w:20000 s:12 w:20000 s:12 w:20000 s:12 w:20000",
+         "--until bytes:100000", "server-think-time server", never="peer-send-buffer-limited"),
+    Case("Nagle behind full segments", "--delay 10ms", "nagle w:40000 w:20100",
+         "--until bytes:60100", never="congestion-window-limited server-think-time"),
+    Case("Nagle in every third round", "--delay 10ms", "nagle w:100 w:100 / w:200 / w:200",
+         "--until bytes:200", "nagle-delayed-ack server", never="server-think-time"),
+    Case("a header and a body with Nagle", "--delay 10ms", "nagle w:200 w:3000",
+         "--until bytes:3200", "nagle-round-trip server", never="server-think-time", unsure=True),
 ]
 # fmt: on
 
