@@ -491,7 +491,7 @@ static struct gap_rest explain_small(const struct rules *rules, const struct gap
 
 /* A congestion window that is full waits for the ACK of the segments before: about a round trip,
  * and less of it only where more segments than an initial window's have just come one by one. */
-static bool fits_window(const struct rules *rules, const struct gaps *gaps)
+static bool is_short_for_window(const struct rules *rules, const struct gaps *gaps)
 {
     struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
     uint64_t mss = rules->evidence->peer_mss_bytes;
@@ -505,17 +505,20 @@ static bool fits_window(const struct rules *rules, const struct gaps *gaps)
         shorter += gaps->ns[i] >= rules->evidence->stall_ns && segments < INITIAL_WINDOW &&
                    trip_ns < rules->path->base_ns;
     }
-    bool longer = gaps->typical_ns > rules->path->high_ns + RELEASE_NS;
-    return !longer && 2 * shorter <= gaps->affected;
+    return 2 * shorter > gaps->affected;
 }
 
-static void tell_window_or_server(const struct rules *rules, const struct gaps *gaps)
+static struct gap_rest tell_window_or_server(const struct rules *rules, const struct gaps *gaps,
+                                             bool quick_known)
 {
-    rules_inconclusive(rules,
-                       "The answer paused for %s after full segments, which is not a round trip: "
-                       "the server itself, or a congestion window so small that it met our delayed "
-                       "ACK. The arm quickack would tell.",
-                       arena_duration(rules->arena, gaps->typical_ns));
+    rules_inconclusive(
+        rules,
+        "The answer paused for %s after full segments, which is not a round trip: the server "
+        "itself, or a congestion window so small that it met our delayed ACK. %s would tell.",
+        arena_duration(rules->arena, gaps->typical_ns),
+        quick_known ? "More rounds (--rounds), on a machine with nothing else to do,"
+                    : "The arm quickack");
+    return (struct gap_rest){0};
 }
 
 /* Behind full segments a server waits for its congestion window, one round trip at a time; after an
@@ -527,20 +530,19 @@ static struct gap_rest explain_window(const struct rules *rules, const struct ga
     struct lateness late = gap_lateness(rules, gaps, 0);
     bool waits_for_us = quick.known && quick.shorter;
 
-    if (late.kind == LATENESS_PROVEN || !fits_window(rules, gaps))
+    bool shorter = is_short_for_window(rules, gaps);
+    bool longer = gaps->typical_ns > rules->path->high_ns + RELEASE_NS;
+
+    if (shorter || longer)
         rules_want(rules, ARM_QUICKACK);
-    if (late.kind == LATENESS_PROVEN && !quick.known) {
-        tell_window_or_server(rules, gaps);
-        return (struct gap_rest){0};
-    }
+    if ((shorter || longer) && !quick.known)
+        return tell_window_or_server(rules, gaps, false);
     if (late.kind == LATENESS_PROVEN && !waits_for_us)
         return (struct gap_rest){late.affected, gaps->typical_ns, late.at_least_ns, false};
-    if (!waits_for_us && !fits_window(rules, gaps)) {
-        if (quick.known)
-            return rest_of(rules, gaps);
-        tell_window_or_server(rules, gaps);
-        return (struct gap_rest){0};
-    }
+    if (shorter && !waits_for_us)
+        return rest_of(rules, gaps);
+    if (longer && !waits_for_us)
+        return tell_window_or_server(rules, gaps, true);
     /* A congestion window opens with every ACK; a buffer that is full is so again and again. */
     if (waits_for_us && several_waits(rules)) {
         blame_buffer(rules, gaps, &quick);
