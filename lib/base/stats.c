@@ -67,20 +67,33 @@ int64_t stats_quantile(const int64_t *sorted, size_t count, double p)
     return sorted[rank > 0 ? (rank > count ? count : rank) - 1 : 0];
 }
 
-int64_t stats_median(const int64_t *values, size_t count)
+size_t stats_count_from(const int64_t *sorted, size_t count, int64_t least)
+{
+    size_t below = 0;
+    while (below < count && sorted[below] < least)
+        below++;
+    return count - below;
+}
+
+int64_t stats_quantile_of(const int64_t *values, size_t count, double p)
 {
     int64_t small[SAMPLE_MAX];
     int64_t *copy = count <= SAMPLE_MAX ? small : malloc(count * sizeof *copy);
-    int64_t median = 0;
+    int64_t quantile = 0;
 
     if (copy && count) {
         memcpy(copy, values, count * sizeof *copy);
         stats_sort(copy, count);
-        median = stats_quantile(copy, count, 0.5);
+        quantile = stats_quantile(copy, count, p);
     }
     if (copy != small)
         free(copy);
-    return median;
+    return quantile;
+}
+
+int64_t stats_median(const int64_t *values, size_t count)
+{
+    return stats_quantile_of(values, count, 0.5);
 }
 
 struct ranked {

@@ -15,9 +15,12 @@ void stats_sort(int64_t *values, size_t count);
 
 /* The p-quantile (0 ≤ p ≤ 1) of sorted values, nearest rank. count must be above 0. */
 int64_t stats_quantile(const int64_t *sorted, size_t count, double p);
+/* How many of sorted values are `least` or more. */
+size_t stats_count_from(const int64_t *sorted, size_t count, int64_t least);
 
-/* The median of unsorted values; copies them when there are more than 512 (0 when memory is out or
- * count is 0). */
+/* The same quantile, and the median, of unsorted values, which stay as they are; copies them to the
+ * heap when there are more than 512 (0 when memory is out or count is 0). */
+int64_t stats_quantile_of(const int64_t *values, size_t count, double p);
 int64_t stats_median(const int64_t *values, size_t count);
 
 struct stats_shift {

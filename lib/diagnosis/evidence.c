@@ -60,18 +60,15 @@ static void measure_all(struct measures *out, struct arm_rounds rounds, enum mea
     stats_sort(out->sorted, out->count);
 }
 
-static size_t count_from(const struct measures *measures, int64_t ns)
+static int64_t quantile(const struct measures *measures, double p)
 {
-    size_t below = 0;
-    while (below < measures->count && measures->sorted[below] < ns)
-        below++;
-    return measures->count - below;
+    return measures->count ? stats_quantile(measures->sorted, measures->count, p) : 0;
 }
 
 /* The median of the upper `share`. */
 static int64_t upper_median(const struct measures *measures, double share)
 {
-    return measures->count ? stats_quantile(measures->sorted, measures->count, 1 - share / 2) : 0;
+    return quantile(measures, 1 - share / 2);
 }
 
 int64_t evidence_median(struct arm_rounds rounds, enum measure what)
@@ -79,33 +76,39 @@ int64_t evidence_median(struct arm_rounds rounds, enum measure what)
     struct measures measures;
 
     measure_all(&measures, rounds, what);
-    return measures.count ? stats_quantile(measures.sorted, measures.count, 0.5) : 0;
+    return quantile(&measures, 0.5);
+}
+
+int64_t evidence_wakeup_ns(const struct probe_evidence *evidence, double share)
+{
+    struct measures wakeups;
+
+    measure_all(&wakeups, evidence->arms[ARM_BASELINE], MEASURE_WAKEUP);
+    return share >= DELAY_COMMON_SHARE ? upper_median(&wakeups, share) : quantile(&wakeups, 0.9);
 }
 
 struct delay evidence_delay(const struct probe_evidence *evidence, struct arm_rounds rounds,
                             enum measure what)
 {
     int64_t stall_ns = evidence->stall_ns;
-    struct measures measures, wakeups;
+    struct measures measures;
     struct delay delay = {0};
 
     measure_all(&measures, rounds, what);
-    delay.affected = count_from(&measures, stall_ns);
+    delay.affected = stats_count_from(measures.sorted, measures.count, stall_ns);
     if (!delay.affected)
         return delay;
     delay.share = (double)delay.affected / (double)measures.count;
     delay.typical_ns = upper_median(&measures, delay.share);
-    measure_all(&wakeups, evidence->arms[ARM_BASELINE], MEASURE_WAKEUP);
+    int64_t wakeup_ns = evidence_wakeup_ns(evidence, delay.share);
     if (delay.share >= DELAY_COMMON_SHARE) {
         /* Only a machine whose own wake-ups are as slow casts doubt, the same share of them. */
-        delay.present =
-            delay.typical_ns >= DELAY_COMMON_WAKEUPS * upper_median(&wakeups, delay.share);
+        delay.present = delay.typical_ns >= DELAY_COMMON_WAKEUPS * wakeup_ns;
         delay.doubtful = !delay.present;
     } else if (delay.share >= DELAY_SHARE && delay.affected >= AFFECTED_MIN) {
         /* An occasional delay on a machine that is itself late says nothing about the service. */
-        int64_t slow_ns = wakeups.count ? stats_quantile(wakeups.sorted, wakeups.count, 0.9) : 0;
         delay.present =
-            delay.typical_ns >= DELAY_WAKEUPS * slow_ns && slow_ns < stall_ns / DELAY_WAKEUPS;
+            delay.typical_ns >= DELAY_WAKEUPS * wakeup_ns && wakeup_ns < stall_ns / DELAY_WAKEUPS;
     }
     return delay;
 }

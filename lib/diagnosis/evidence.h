@@ -120,6 +120,11 @@ int64_t evidence_measure(const struct round *round, enum measure what);
 /* Its median over some rounds; 0 when there are none. */
 int64_t evidence_median(struct arm_rounds rounds, enum measure what);
 
+/* How late this machine itself wakes up in the baseline, against which a delay in a `share` of the
+ * rounds is held: the median of as many of its slowest wake-ups, or the ninth decile where the
+ * delay is only occasional. */
+int64_t evidence_wakeup_ns(const struct probe_evidence *evidence, double share);
+
 struct delay {
     size_t affected;    /* rounds that have it: at least stall_ns */
     double share;       /* of all rounds */

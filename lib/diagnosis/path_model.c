@@ -47,14 +47,6 @@ int64_t path_model_spread_ns(const struct path_model *path)
     return path->count ? stats_quantile(path->sorted, path->count, 0.9) - path->base_ns : 0;
 }
 
-static size_t count_from(const int64_t *sorted, size_t count, int64_t ns)
-{
-    size_t below = 0;
-    while (below < count && sorted[below] < ns)
-        below++;
-    return count - below;
-}
-
 /* Proven in one of two ways: all rounds are shifted against the control by a stall or more; or
  * enough of them took longer by a stall than anything that the control has seen. */
 struct lateness path_model_lateness(const struct path_model *path, int64_t *values, size_t count,
@@ -63,7 +55,7 @@ struct lateness path_model_lateness(const struct path_model *path, int64_t *valu
     struct lateness out = {.rounds = count};
 
     stats_sort(values, count);
-    out.affected = count_from(values, count, path->base_ns + stall_ns);
+    out.affected = stats_count_from(values, count, path->base_ns + stall_ns);
     if (out.affected < AFFECTED_MIN || (double)out.affected < share * (double)count)
         return out;
     const int64_t *late = values + count - out.affected;
@@ -76,7 +68,7 @@ struct lateness path_model_lateness(const struct path_model *path, int64_t *valu
     out.kind = usual ? LATENESS_PATH : LATENESS_OPEN;
     int64_t limits[] = {path->high_ns, stats_quantile(path->sorted, path->count, 0.9)};
     for (size_t i = 0; i < 2 && out.kind != LATENESS_PROVEN; i++) {
-        size_t beyond = count_from(values, count, limits[i] + stall_ns);
+        size_t beyond = stats_count_from(values, count, limits[i] + stall_ns);
         if (beyond < AFFECTED_MIN || (double)beyond < share * (double)count ||
             chance_of(path, limits[i] + stall_ns, packets, beyond, count) >= BLAME_P_VALUE)
             continue;
@@ -90,7 +82,7 @@ struct lateness path_model_lateness(const struct path_model *path, int64_t *valu
                                                       DIFFERENCE_P_VALUE) >= stall_ns;
     if (shift >= stall_ns) {
         out.kind = LATENESS_PROVEN;
-        out.affected = count_from(values, count, path->base_ns + stall_ns);
+        out.affected = stats_count_from(values, count, path->base_ns + stall_ns);
         out.at_least_ns = shift > out.at_least_ns ? shift : out.at_least_ns;
         out.typical_ns =
             stats_quantile(late, (size_t)(values + count - late), 0.5) - path->typical_ns;

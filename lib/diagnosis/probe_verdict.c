@@ -10,7 +10,6 @@
 #include "base/cleanup.h"
 #include "diagnosis/rules.h"
 #include "diagnosis/verdict_thresholds.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* From the departure of the request to its acknowledgement; a round trip where it rode on the
@@ -29,15 +28,8 @@ static int64_t acknowledged_after_ns(const struct rules *rules, const struct rou
 static void judge_delayed_ack(const struct rules *rules)
 {
     struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
-    int64_t *acks = calloc(baseline.count + 1, sizeof *acks);
-    struct lateness late = {0};
+    struct lateness late = rules_lateness(rules, baseline, acknowledged_after_ns);
 
-    for (size_t i = 0; acks && i < baseline.count; i++)
-        acks[i] = acknowledged_after_ns(rules, &baseline.rounds[i]);
-    if (acks)
-        late = path_model_lateness(rules->path, acks, baseline.count, rules->evidence->stall_ns, 2,
-                                   DELAY_SHARE);
-    free(acks);
     if (late.kind != LATENESS_PROVEN)
         return;
     struct finding *finding =

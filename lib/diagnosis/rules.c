@@ -1,7 +1,9 @@
 #include "diagnosis/rules.h"
 
+#include "base/cleanup.h"
 #include "diagnosis/verdict_thresholds.h"
 #include <stdarg.h>
+#include <stdlib.h>
 
 const char *rules_share(const struct rules *rules, size_t affected, size_t of)
 {
@@ -56,6 +58,19 @@ void rules_inconclusive(const struct rules *rules, const char *format, ...)
 bool rules_found(const struct rules *rules, enum finding_code code)
 {
     return finding_listed(rules->findings, code);
+}
+
+struct lateness rules_lateness(const struct rules *rules, struct arm_rounds rounds,
+                               int64_t (*took_ns)(const struct rules *, const struct round *))
+{
+    cleanup(mem) int64_t *took = calloc(rounds.count + 1, sizeof *took);
+
+    if (!took)
+        return (struct lateness){0};
+    for (size_t i = 0; i < rounds.count; i++)
+        took[i] = took_ns(rules, &rounds.rounds[i]);
+    return path_model_lateness(rules->path, took, rounds.count, rules->evidence->stall_ns, 2,
+                               DELAY_SHARE);
 }
 
 static size_t request_segments(const struct rules *rules, const struct round *round)

@@ -31,6 +31,11 @@ __attribute__((format(printf, 2, 3))) void rules_inconclusive(const struct rules
                                                               const char *format, ...);
 bool rules_found(const struct rules *rules, enum finding_code code);
 
+/* path_model_lateness() of what is taken of each round, an exchange of two packets; none when
+ * memory is out. */
+struct lateness rules_lateness(const struct rules *rules, struct arm_rounds rounds,
+                               int64_t (*took_ns)(const struct rules *, const struct round *));
+
 /* A server's kernel acknowledges what it has received within a delayed ACK, also while the
  * application thinks. An answer that is later than that without an acknowledgement of its request
  * tells of a packet that was lost or held on the way, in either direction. */

@@ -1,6 +1,7 @@
 /* What happens to our own writes: held by Nagle's algorithm, by the peer's window, or otherwise. */
 #include "diagnosis/rules.h"
 
+#include "base/cleanup.h"
 #include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
 #include <stdlib.h>
@@ -16,17 +17,14 @@ struct hold {
 static int64_t ack_excess_ns(const struct rules *rules)
 {
     struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
-    int64_t *acks = calloc(rounds.count + 1, sizeof *acks), excess = 0;
+    cleanup(mem) int64_t *acks = calloc(rounds.count + 1, sizeof *acks);
     size_t count = 0;
 
     for (size_t i = 0; acks && i < rounds.count; i++)
         if (rounds.rounds[i].hold_ns >= rules->evidence->stall_ns &&
             rounds.rounds[i].held_ack_delay_ns != RESULT_UNKNOWN)
             acks[count++] = rounds.rounds[i].held_ack_delay_ns + rules->evidence->rtt_ns;
-    if (count)
-        excess = stats_compare(acks, count, rules->path->sorted, rules->path->count).shift_ns;
-    free(acks);
-    return excess;
+    return count ? stats_compare(acks, count, rules->path->sorted, rules->path->count).shift_ns : 0;
 }
 
 static struct hold hold_of(const struct rules *rules)
@@ -55,7 +53,7 @@ static int64_t whole_round_loses_ns(const struct rules *rules)
 {
     struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
     struct arm_rounds nodelay = rules->evidence->arms[ARM_NODELAY];
-    int64_t *totals = calloc(baseline.count + nodelay.count + 1, sizeof *totals), loses_ns = 0;
+    cleanup(mem) int64_t *totals = calloc(baseline.count + nodelay.count + 1, sizeof *totals);
     size_t held = 0;
 
     if (!totals)
@@ -65,8 +63,7 @@ static int64_t whole_round_loses_ns(const struct rules *rules)
             totals[held++] = baseline.rounds[i].total_ns;
     for (size_t i = 0; i < nodelay.count; i++)
         totals[held + i] = nodelay.rounds[i].total_ns;
-    loses_ns = stats_median(totals, held) - stats_median(totals + held, nodelay.count);
-    free(totals);
+    int64_t loses_ns = stats_median(totals, held) - stats_median(totals + held, nodelay.count);
     return loses_ns > 0 ? loses_ns : 0;
 }
 

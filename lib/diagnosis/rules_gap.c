@@ -51,11 +51,17 @@ static void gaps_free(struct gaps *gaps)
     free(gaps->ns);
 }
 
+/* The median of the upper `share`. */
+static int64_t upper_median(const struct gaps *gaps, double share)
+{
+    return stats_quantile_of(gaps->ns, gaps->count, 1 - share / 2);
+}
+
 #define KIND(kind) (1u << (kind))
 static struct gaps gaps_of(const struct rules *rules, struct arm_rounds rounds, unsigned kinds)
 {
     struct gaps gaps = {.ns = calloc(rounds.count + 1, sizeof(int64_t)), .count = rounds.count};
-    int64_t *affected = calloc(rounds.count + 1, sizeof *affected);
+    cleanup(mem) int64_t *affected = calloc(rounds.count + 1, sizeof *affected);
 
     for (size_t i = 0; gaps.ns && affected && i < rounds.count; i++)
         if (KIND(gap_kind_of(rules, &rounds.rounds[i])) & kinds) {
@@ -64,7 +70,6 @@ static struct gaps gaps_of(const struct rules *rules, struct arm_rounds rounds, 
                 affected[gaps.affected++] = gaps.ns[i];
         }
     gaps.typical_ns = affected ? stats_median(affected, gaps.affected) : 0;
-    free(affected);
     return gaps;
 }
 
@@ -87,7 +92,7 @@ struct release {
 static struct release release_of(const struct rules *rules, struct arm_rounds rounds)
 {
     int64_t least = rules->path->base_ns - RELEASE_NS, most = rules->path->high_ns + RELEASE_NS;
-    int64_t *delays = calloc(rounds.count + 1, sizeof *delays);
+    cleanup(mem) int64_t *delays = calloc(rounds.count + 1, sizeof *delays);
     uint64_t mss = rules->evidence->peer_mss_bytes;
     struct release out = {0};
 
@@ -110,7 +115,6 @@ static struct release release_of(const struct rules *rules, struct arm_rounds ro
         }
     }
     out.ack_delay_ns = delays ? stats_median(delays, out.gaps) : 0;
-    free(delays);
     return out;
 }
 
@@ -139,28 +143,13 @@ struct contrast {
     int64_t removed_ns;
 };
 
-static int64_t upper_median(const struct gaps *gaps, double share)
-{
-    int64_t *sorted = calloc(gaps->count + 1, sizeof *sorted), median = 0;
-
-    for (size_t i = 0; sorted && i < gaps->count; i++)
-        sorted[i] = gaps->ns[i];
-    if (sorted && gaps->count) {
-        stats_sort(sorted, gaps->count);
-        median = stats_quantile(sorted, gaps->count, 1 - share / 2);
-    }
-    free(sorted);
-    return median;
-}
-
 /* By how much the arm's pauses are shorter than the baseline's, of the rounds that have one: where
  * only some do, zeros would outweigh them. 0 when that is not clear. */
 static int64_t shorter_by_ns(const struct gaps *from, const struct gaps *than, int64_t stall_ns)
 {
-    int64_t *ours = calloc(than->count + 1, sizeof *ours);
-    int64_t *theirs = calloc(from->count + 1, sizeof *theirs);
+    cleanup(mem) int64_t *ours = calloc(than->count + 1, sizeof *ours);
+    cleanup(mem) int64_t *theirs = calloc(from->count + 1, sizeof *theirs);
     size_t our_count = 0, their_count = 0;
-    int64_t by_ns = 0;
 
     for (size_t i = 0; ours && i < than->count; i++)
         if (than->ns[i] >= stall_ns)
@@ -168,12 +157,10 @@ static int64_t shorter_by_ns(const struct gaps *from, const struct gaps *than, i
     for (size_t i = 0; theirs && i < from->count; i++)
         if (from->ns[i] >= stall_ns)
             theirs[their_count++] = from->ns[i];
-    if (ours && theirs && our_count >= AFFECTED_MIN && their_count >= AFFECTED_MIN &&
-        stats_compare(theirs, their_count, ours, our_count).p_value < DIFFERENCE_P_VALUE)
-        by_ns = from->typical_ns - than->typical_ns;
-    free(ours);
-    free(theirs);
-    return by_ns;
+    return our_count >= AFFECTED_MIN && their_count >= AFFECTED_MIN &&
+                   stats_compare(theirs, their_count, ours, our_count).p_value < DIFFERENCE_P_VALUE
+               ? from->typical_ns - than->typical_ns
+               : 0;
 }
 
 static struct contrast contrast_of(const struct rules *rules, const struct gaps *baseline,
@@ -184,7 +171,7 @@ static struct contrast contrast_of(const struct rules *rules, const struct gaps 
     struct contrast out = {.known = rounds.count >= ROUNDS_ENOUGH, .count = rounds.count};
     struct gaps gaps = gaps_of(rules, rounds, kinds);
     double share = baseline->count ? (double)baseline->affected / (double)baseline->count : 0;
-    int64_t *own = calloc(rounds.count + 1, sizeof *own);
+    cleanup(mem) int64_t *own = calloc(rounds.count + 1, sizeof *own);
 
     if (out.known && own && gaps.ns && baseline->ns) {
         struct stats_shift less = stats_compare(baseline->ns, baseline->count, gaps.ns, gaps.count);
@@ -206,7 +193,6 @@ static struct contrast contrast_of(const struct rules *rules, const struct gaps 
                 own[out.affected++] = gaps.ns[i];
         out.typical_ns = stats_median(own, out.affected);
     }
-    free(own);
     gaps_free(&gaps);
     return out;
 }
@@ -290,12 +276,11 @@ static void blame_buffer(const struct rules *rules, const struct gaps *gaps,
                          const struct contrast *arm)
 {
     struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
-    int64_t *waits = calloc(rounds.count + 1, sizeof *waits), cost_ns;
+    cleanup(mem) int64_t *waits = calloc(rounds.count + 1, sizeof *waits);
 
     for (size_t i = 0; waits && i < rounds.count; i++)
         waits[i] = rounds.rounds[i].part_ns[RESULT_PART_GAP];
-    cost_ns = waits ? stats_median(waits, rounds.count) : 0;
-    free(waits);
+    int64_t cost_ns = waits ? stats_median(waits, rounds.count) : 0;
     struct finding *finding = rules_add(rules, FINDING_PEER_SEND_BUFFER_LIMITED, RESULT_SIDE_SERVER,
                                         gaps->affected, cost_ns);
     finding->summary = arena_printf(
@@ -344,16 +329,14 @@ static void blame_own_buffer(const struct rules *rules, const struct gaps *gaps)
 static struct lateness gap_lateness(const struct rules *rules, const struct gaps *gaps,
                                     int64_t path_ns)
 {
-    int64_t *values = calloc(gaps->count + 1, sizeof *values);
-    struct lateness late = {0};
+    cleanup(mem) int64_t *values = calloc(gaps->count + 1, sizeof *values);
 
-    for (size_t i = 0; values && i < gaps->count; i++)
+    if (!values)
+        return (struct lateness){0};
+    for (size_t i = 0; i < gaps->count; i++)
         values[i] = path_ns + gaps->ns[i];
-    if (values)
-        late = path_model_lateness(rules->path, values, gaps->count, rules->evidence->stall_ns, 2,
-                                   DELAY_SHARE);
-    free(values);
-    return late;
+    return path_model_lateness(rules->path, values, gaps->count, rules->evidence->stall_ns, 2,
+                               DELAY_SHARE);
 }
 
 /* The server's own: pauses of the baseline that neither the path nor our acknowledgements made. */

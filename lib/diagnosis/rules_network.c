@@ -1,6 +1,7 @@
 /* What the path does: it loses, it varies, and it takes time for every byte. */
 #include "diagnosis/rules.h"
 
+#include "base/cleanup.h"
 #include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
 #include <stdlib.h>
@@ -30,8 +31,8 @@ static void tell_spurious(const struct rules *rules, size_t affected, size_t of)
  * or less a round trip where all met it. */
 static int64_t loss_cost_ns(const struct rules *rules, struct arm_rounds rounds)
 {
-    int64_t *hit = calloc(rounds.count + 1, sizeof *hit);
-    int64_t *spared = calloc(rounds.count + 1, sizeof *spared);
+    cleanup(mem) int64_t *hit = calloc(rounds.count + 1, sizeof *hit);
+    cleanup(mem) int64_t *spared = calloc(rounds.count + 1, sizeof *spared);
     size_t hits = 0, others = 0;
     int64_t cost_ns = 0;
 
@@ -46,8 +47,6 @@ static int64_t loss_cost_ns(const struct rules *rules, struct arm_rounds rounds)
     if (hits)
         cost_ns = stats_median(hit, hits) -
                   (others ? stats_median(spared, others) : rules->path->typical_ns);
-    free(hit);
-    free(spared);
     return cost_ns > 0 ? cost_ns : 0;
 }
 

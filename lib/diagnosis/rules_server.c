@@ -4,9 +4,7 @@
 #include "diagnosis/rules.h"
 
 #include "base/cleanup.h"
-#include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* Whether an HTTP answer says that a proxy is in between, as the beginning of a remedy. */
@@ -64,17 +62,7 @@ static void blame_think(const struct rules *rules, size_t affected, size_t of, i
 
 static struct lateness lateness_of(const struct rules *rules, enum probe_arm arm)
 {
-    struct arm_rounds rounds = rules->evidence->arms[arm];
-    int64_t *waits = calloc(rounds.count + 1, sizeof *waits);
-    struct lateness late = {0};
-
-    for (size_t i = 0; waits && i < rounds.count; i++)
-        waits[i] = rules_wait_ns(rules, &rounds.rounds[i]);
-    if (waits)
-        late = path_model_lateness(rules->path, waits, rounds.count, rules->evidence->stall_ns, 2,
-                                   DELAY_SHARE);
-    free(waits);
-    return late;
+    return rules_lateness(rules, rules->evidence->arms[arm], rules_wait_ns);
 }
 
 static bool blamed_our_hold(const struct rules *rules)
@@ -126,18 +114,10 @@ static int64_t host_delay_ns(const struct probe_evidence *evidence)
 static bool load_explains(const struct rules *rules, int64_t typical_ns, double share)
 {
     const struct probe_evidence *evidence = rules->evidence;
-    struct arm_rounds baseline = evidence->arms[ARM_BASELINE];
-    int64_t *wakeups = calloc(baseline.count + 1, sizeof *wakeups), late_ns = 0, limit_ns;
+    int64_t late_ns = evidence_wakeup_ns(evidence, share);
+    int64_t limit_ns =
+        late_ns * (share >= DELAY_COMMON_SHARE ? DELAY_COMMON_WAKEUPS : DELAY_WAKEUPS);
 
-    for (size_t i = 0; wakeups && i < baseline.count; i++)
-        wakeups[i] = evidence_measure(&baseline.rounds[i], MEASURE_WAKEUP);
-    if (wakeups && baseline.count) {
-        stats_sort(wakeups, baseline.count);
-        late_ns = stats_quantile(wakeups, baseline.count,
-                                 share >= DELAY_COMMON_SHARE ? 1 - share / 2 : 0.9);
-    }
-    free(wakeups);
-    limit_ns = late_ns * (share >= DELAY_COMMON_SHARE ? DELAY_COMMON_WAKEUPS : DELAY_WAKEUPS);
     if (host_delay_ns(evidence) > limit_ns)
         limit_ns = host_delay_ns(evidence);
     if (typical_ns >= limit_ns)
