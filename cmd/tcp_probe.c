@@ -6,6 +6,7 @@
 #include "report_session.h"
 #include "targets.h"
 #include "tcp_probe_options.h"
+#include "tcp_probe_request.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -18,18 +19,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REQUEST_MAX (256 << 20)
 /* With more targets than this, only those that show a delay get the other arms. */
 #define ARMS_FOR_ALL 4
 
 struct probing {
     const struct tcp_probe_options *options;
     struct report *report;
-    struct buf request;
+    struct tcp_probe_request request;
     struct target_list targets;
     struct probe_totals totals;
     struct sock_address source;
-    enum preset_id preset;
     struct probe_plan plan;
     FILE *record;
     bool record_failed;
@@ -37,142 +36,6 @@ struct probing {
     struct report_session_stream stream;
     struct progress progress;
 };
-
-/* ---- what to say ---- */
-
-static int read_request(const char *path, struct buf *out, struct error *error)
-{
-    buf_init_cap(out, REQUEST_MAX);
-    int rc = buf_read_file(out, path);
-
-    if (rc == -EFBIG)
-        return error_set(error, EFBIG, "--send-file %s: more than %d MiB", path, REQUEST_MAX >> 20);
-    if (rc)
-        return error_sys(error, -rc, "--send-file %s", path);
-    if (!out->len_bytes)
-        return error_set(error, EINVAL, "--send-file %s: the file is empty", path);
-    return 0;
-}
-
-/* What the Host header says: the name as the user wrote it, and the port where it is not the
- * usual one. A zone means something on this host only (RFC 6874 section 3). */
-static void host_header(struct buf *out, const struct tcp_probe_options *options,
-                        const struct sock_target *where)
-{
-    const char *host = where->host[0] ? where->host : "localhost";
-    bool literal6 = strchr(host, ':') != NULL;
-
-    if (options->host) {
-        buf_add_str(out, options->host);
-        return;
-    }
-    int bare = (int)(literal6 ? strcspn(host, "%") : strlen(host));
-    buf_printf(out, "%s%.*s%s", literal6 ? "[" : "", bare, host, literal6 ? "]" : "");
-    if (where->port != (options->tls ? 443 : 80))
-        buf_printf(out, ":%d", where->port);
-}
-
-/* The preset that was asked for, or the one of the port, if all targets have the same. */
-static enum preset_id choose_preset(const struct probing *probing)
-{
-    const struct target_list *targets = &probing->targets;
-    enum preset_id preset = PRESET_CONNECT;
-
-    if (probing->options->preset_set)
-        return probing->options->preset;
-    for (size_t i = 0; i < targets->count; i++) {
-        enum preset_id one = preset_by_port(targets->items[i].where.port, probing->options->tls);
-        if (i && one != preset)
-            return PRESET_CONNECT;
-        preset = one;
-    }
-    return preset;
-}
-
-static bool has_blanks(const char *text)
-{
-    return strpbrk(text, " \t\r\n") != NULL;
-}
-
-/* HTTP names the host in each request, so each target has its own. */
-static int compose_requests(struct probing *probing, struct error *error)
-{
-    const struct tcp_probe_options *options = probing->options;
-    const struct preset *preset = preset_at(probing->preset);
-
-    if (options->path[0] != '/' || has_blanks(options->path))
-        return error_set(error, EINVAL, "--path wants a path that starts with / and has no blanks");
-    if (options->host && (!options->host[0] || has_blanks(options->host)))
-        return error_set(error, EINVAL, "--host wants a name without blanks");
-    for (size_t i = 0; i < probing->targets.count; i++) {
-        struct probe_target *target = &probing->targets.items[i];
-        cleanup(buf) struct buf host = {0}, request = {0};
-        host_header(&host, options, &target->where);
-        preset_request(&request, preset, options->path, buf_str(&host));
-        if (request.failed || host.failed)
-            return error_sys(error, ENOMEM, "a request");
-        if (!i)
-            buf_add(&probing->request, request.data, request.len_bytes);
-        if (!preset->compose)
-            return 0;
-        target->request = arena_copy(&probing->report->arena, buf_str(&request));
-        target->request_bytes = request.len_bytes;
-    }
-    return 0;
-}
-
-static int compose_preset(struct probing *probing, struct error *error)
-{
-    const struct tcp_probe_options *options = probing->options;
-    struct probe_plan *plan = &probing->plan;
-    const struct preset *preset;
-
-    probing->preset = choose_preset(probing);
-    preset = preset_at(probing->preset);
-    int rc = compose_requests(probing, error);
-    plan->arms.only_connects = !preset_talks(preset);
-    if (!rc)
-        rc = framing_parse(preset->framing, &probing->plan.transaction.framing, error);
-    if (!rc && preset->greeting)
-        rc = framing_parse(preset->greeting, &probing->plan.transaction.greeting, error);
-    if (!rc && plan->arms.only_connects && (options->until_set || options->split.count))
-        rc = error_set(error, EINVAL,
-                       "%s has no effect, because there is nothing to send: give --send, "
-                       "--send-file or a --preset other than connect",
-                       options->until_set ? "--until" : "--split");
-    return rc;
-}
-
-static int compose(struct probing *probing, struct error *error)
-{
-    const struct tcp_probe_options *options = probing->options;
-    int rc;
-
-    if (options->send)
-        rc = text_unescape(&probing->request, options->send, error);
-    else if (options->send_file)
-        rc = read_request(options->send_file, &probing->request, error);
-    else
-        return compose_preset(probing, error);
-    if (!rc && !probing->request.len_bytes)
-        rc = error_set(error, EINVAL, "--send is empty: there is nothing to ask");
-    if (!rc)
-        rc = framing_parse("line", &probing->plan.transaction.framing, error);
-    return rc;
-}
-
-static int check_split(const struct probing *probing, struct error *error)
-{
-    const struct tcp_probe_split *split = &probing->options->split;
-    size_t sum = 0;
-
-    for (size_t i = 0; i < split->count; i++)
-        sum += split->pieces[i];
-    if (sum > probing->request.len_bytes)
-        return error_set(error, EINVAL, "--split adds up to %zu bytes, but the request has %zu",
-                         sum, probing->request.len_bytes);
-    return 0;
-}
 
 static int check_pcap(const struct probing *probing, struct error *error)
 {
@@ -230,23 +93,9 @@ static void make_plan(struct probing *probing)
 {
     const struct tcp_probe_options *options = probing->options;
     struct probe_plan *plan = &probing->plan;
-    struct transaction_settings *transaction = &plan->transaction;
     struct arm_settings *arms = &plan->arms;
     int64_t now = clock_mono_ns();
 
-    transaction->request = probing->request.data;
-    transaction->request_bytes = probing->request.len_bytes;
-    memcpy(transaction->pieces, options->split.pieces, sizeof transaction->pieces);
-    transaction->piece_count = options->split.count;
-    /* The last piece is what remains, which may be nothing. */
-    size_t sum = 0;
-    for (size_t i = 0; i < transaction->piece_count; i++)
-        sum += transaction->pieces[i];
-    if (transaction->piece_count && sum == transaction->request_bytes)
-        transaction->piece_count--;
-    transaction->gap_ns = options->gap_ns;
-    if (options->until_set)
-        transaction->framing = options->framing;
     arms->by_time = options->duration_set;
     arms->rounds = arms->by_time && !options->rounds_set ? INT64_C(1000000) : options->rounds;
     arms->rounds_given = options->rounds_set;
@@ -258,10 +107,13 @@ static void make_plan(struct probing *probing)
     arms->arms = arms_of(options);
     plan->family = report_session_family(&options->common);
     plan->conn.timeout_ns = options->connect_timeout_ns;
-    transaction->response_timeout_ns = options->response_timeout_ns;
+    plan->conn.tls_later = options->starttls;
+    plan->conn.proxy_protocol = options->proxy_protocol;
+    plan->transaction.response_timeout_ns = options->response_timeout_ns;
+    plan->preamble.timeout_ns = options->response_timeout_ns;
     plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
     arms->stall_ns = options->stall_ns;
-    plan->tls = options->tls ? &options->tls_settings : NULL;
+    plan->tls = options->tls || options->starttls ? &options->tls_settings : NULL;
     plan->parallel = (size_t)options->parallel;
     arms->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
     plan->keep_round = options->common.timeline || common_diagram(&options->common) != LADDER_NONE;
@@ -345,8 +197,9 @@ static void list_parameters(const struct probing *probing)
     char text[FRAMING_DESCRIPTION_MAX];
 
     result_set_text(arena, map, "preset",
-                    options->send || options->send_file ? NULL : preset_at(probing->preset)->name);
-    result_set_integer(arena, map, "request_bytes", (int64_t)probing->request.len_bytes);
+                    probing->request.preset ? probing->request.preset->name : NULL);
+    result_set_integer(arena, map, "request_bytes",
+                       (int64_t)probing->plan.transaction.request_bytes);
     result_set_integer(arena, map, "writes", (int64_t)probing->plan.transaction.piece_count + 1);
     result_set_text(arena, map, "until",
                     framing_describe(text, sizeof text, &probing->plan.transaction.framing));
@@ -357,7 +210,7 @@ static void list_parameters(const struct probing *probing)
     result_set_bool(arena, map, "new_connection", options->new_connection);
     result_set_bool(arena, map, "interventions",
                     (probing->plan.arms.arms & ~(1u << ARM_BASELINE)) != 0);
-    result_set_bool(arena, map, "tls", options->tls);
+    result_set_bool(arena, map, "tls", probing->plan.tls != NULL);
     result_set_integer(arena, map, "stall_ns", options->stall_ns);
 }
 
@@ -455,8 +308,9 @@ static int run_probe(struct probing *probing)
     struct error error = {0};
     const char *command = tcp_probe_command.name;
 
-    if (compose(probing, &error) || check_split(probing, &error) || check_pcap(probing, &error) ||
-        plan_sockets(probing, &error))
+    if (tcp_probe_request_compose(&probing->request, probing->options, &probing->targets,
+                                  &probing->report->arena, &probing->plan, &error) ||
+        check_pcap(probing, &error) || plan_sockets(probing, &error))
         return output_refuse(command, "%s", error.text);
     make_plan(probing);
     list_parameters(probing);
@@ -504,7 +358,7 @@ static int run(struct cli_invocation *invocation)
         status = run_probe(&probing);
     report_session_stream_abandon(&probing.stream);
     thresholds_free(&probing.thresholds);
-    buf_free(&probing.request);
+    tcp_probe_request_free(&probing.request);
     report_free(&report);
     return status;
 }

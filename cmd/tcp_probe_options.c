@@ -2,12 +2,13 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include <ctype.h>
 #include <errno.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PRESET_WORD(ID)                                                                            \
-    {preset_table[PRESET_##ID].name, PRESET_##ID, preset_table[PRESET_##ID].help},
+#define PRESET_WORD(ID, row) {preset_##row.name, PRESET_##ID, preset_##row.help},
 static const struct cli_word presets[] = {PRESET_ROWS(PRESET_WORD){0}};
 
 #define FRAMING_WORD(ID, rules, usage, help) {usage, FRAMING_##ID, help},
@@ -27,6 +28,14 @@ static const struct cli_word arms[] = {
 static int parse_until(const char *text, void *field, struct error *error)
 {
     return framing_parse(text, field, error);
+}
+
+static int check_until(const char *text, void *field, struct error *error)
+{
+    struct framing framing;
+
+    (void)field;
+    return framing_parse(text, &framing, error);
 }
 
 static int parse_split(const char *text, void *field, struct error *error)
@@ -60,6 +69,37 @@ static int check_escapes(const char *text, void *field, struct error *error)
 }
 
 #define OF struct tcp_probe_options
+
+/* Numbers and commas are statuses, anything else an expression. */
+static int parse_expect(const char *text, void *field, struct error *error)
+{
+    struct tcp_probe_expect expect = {0};
+    char *end = NULL;
+    regex_t regex;
+
+    for (const char *p = text; isdigit((unsigned char)*p); p = end + 1) {
+        long status = strtol(p, &end, 10);
+        if (expect.count == EXPECT_STATUSES_MAX || status > 999)
+            return error_set(error, EINVAL, "takes up to %d statuses of three digits",
+                             EXPECT_STATUSES_MAX);
+        expect.statuses[expect.count++] = (int)status;
+        if (*end != ',')
+            break;
+    }
+    if (!end || *end) {
+        int rc = *text ? regcomp(&regex, text, REG_EXTENDED | REG_NOSUB) : REG_BADPAT;
+        if (rc)
+            return error_set(error, EINVAL,
+                             "wants statuses, such as 200,204, or an extended regular expression");
+        regfree(&regex);
+        expect = (struct tcp_probe_expect){.pattern = text};
+    }
+    *(struct tcp_probe_expect *)field = expect;
+    return 0;
+}
+
+static const struct cli_word proxy_versions[] = {
+    {"v1", 1, "one line of text"}, {"v2", 2, "binary"}, {0}};
 
 static int parse_byte(const char *text, int64_t max, int64_t *out, struct error *error)
 {
@@ -164,24 +204,24 @@ static const struct cli_group security = {
          CLI_TEXT(OF, tls_settings.server_name),
          .parse = check_name,
          .value = "NAME",
-         .needs = "tls",
+         .needs = "tls starttls",
          .help = "Request this name, and expect it in the certificate, instead of the target's."},
         {.name = "alpn",
          CLI_PARSED(OF, tls_settings),
          .parse = parse_alpn,
          .value = "NAME[,NAME]",
-         .needs = "tls",
+         .needs = "tls starttls",
          .help = "Offer these protocols, the preferred one first, such as http/1.1. Without this "
                  "option none is offered."},
         {.name = "ca-file",
          CLI_TEXT(OF, tls_settings.ca_file),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
-         .needs = "tls",
+         .needs = "tls starttls",
          .help = "Trust the certificates in FILE (PEM) instead of the system's."},
         {.name = "insecure",
          CLI_FLAG(OF, tls_settings.insecure),
-         .needs = "tls",
+         .needs = "tls starttls",
          .help = "Continue with an invalid certificate, and say what is wrong with it."},
         {0},
     }};
@@ -200,6 +240,7 @@ static const struct cli_group conversation = {
                  "port netkit only connects."},
         {.name = "path",
          CLI_TEXT(OF, path),
+         CLI_GIVEN(OF, path_set),
          .value = "PATH",
          .initial = "/",
          .help = "The path that the http preset requests."},
@@ -208,11 +249,36 @@ static const struct cli_group conversation = {
          .value = "NAME",
          .completes = CLI_COMPLETES_HOST,
          .help = "The Host header of the http preset, instead of the target's name."},
+        {.name = "query",
+         CLI_TEXT(OF, query),
+         .value = "TEXT",
+         .help = "What the preset asks, where it has a choice: a command of Redis."},
+        {.name = "user",
+         CLI_TEXT(OF, user),
+         .value = "NAME",
+         .help = "Log in with this name, where the preset can."},
+        {.name = "password-file",
+         CLI_TEXT(OF, password_file),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .conflicts = "password-fd",
+         .help = "Log in with the password in the first line of FILE; - is standard input."},
+        {.name = "password-fd",
+         CLI_INTEGER(OF, password_fd),
+         CLI_GIVEN(OF, password_fd_set),
+         .value = "N",
+         .max = 1048576,
+         .help = "Log in with the password that is read from this descriptor."},
+        {.name = "database",
+         CLI_TEXT(OF, database),
+         .value = "NAME",
+         .help = "Use this database, where the preset has several."},
         {.name = "send",
          CLI_TEXT(OF, send),
          .parse = check_escapes,
          .conflicts = "send-file",
-         .help = "Send this request, with C escapes: 'PING\\r\\n', '\\x00\\x01'."},
+         .help = "Send this request, with C escapes: 'PING\\r\\n', '\\x00\\x01'. Empty, with "
+                 "--greeting, times what the server says first."},
         {.name = "send-file",
          CLI_TEXT(OF, send_file),
          .value = "FILE",
@@ -226,7 +292,14 @@ static const struct cli_group conversation = {
          .words = framings,
          .completes = CLI_COMPLETES_WORDS,
          .help = "What completes the response. A preset has its own; with --send the default is "
-                 "line."},
+                 "line, or http where the request is one of HTTP/1."},
+        {.name = "expect",
+         CLI_PARSED(OF, expect),
+         .parse = parse_expect,
+         .value = "STATUS[,STATUS]|REGEX",
+         .help = "The answers that are right: statuses of HTTP, SMTP and the like, or an extended "
+                 "regular expression that matches in the first 64 KiB. Others are a finding, "
+                 "unexpected-answer. Without this option the protocol's own errors are."},
         {.name = "split",
          CLI_PARSED(OF, split),
          .parse = parse_split,
@@ -239,6 +312,47 @@ static const struct cli_group conversation = {
          .initial = "0",
          .needs = "split",
          .help = "Wait this long between the writes of --split."},
+        {0},
+    }};
+
+static const struct cli_group opening = {
+    "Before the rounds, on each connection",
+    {
+        {.name = "greeting",
+         CLI_PARSED(OF, greeting),
+         CLI_GIVEN(OF, greeting_set),
+         .parse = parse_until,
+         .value = "WHEN",
+         .words = framings,
+         .completes = CLI_COMPLETES_WORDS,
+         .help = "The server speaks first: wait for this, written as for --until."},
+        {.name = "hello",
+         CLI_ITEM(OF, hellos),
+         .parse = check_escapes,
+         .value = "TEXT",
+         .help = "Say this, with C escapes, and wait for what --hello-until says. May be repeated, "
+                 "to log in step by step."},
+        {.name = "hello-file",
+         CLI_ITEM(OF, hellos),
+         .value = "FILE",
+         .completes = CLI_COMPLETES_FILE,
+         .help = "The same with the contents of FILE."},
+        {.name = "hello-until",
+         CLI_QUALIFIER(TEXT),
+         .parse = check_until,
+         .value = "WHEN",
+         .words = framings,
+         .completes = CLI_COMPLETES_WORDS,
+         .help = "What completes the answer to the --hello before; without it a line does."},
+        {.name = "starttls",
+         CLI_FLAG(OF, starttls),
+         .conflicts = "tls send send-file",
+         .help = "Begin in plain text and change to TLS as the preset's protocol has it."},
+        {.name = "proxy-protocol",
+         CLI_CHOICE(OF, proxy_protocol),
+         .words = proxy_versions,
+         .value = "VERSION",
+         .help = "Begin with the PROXY header of this version, as a load balancer does."},
         {0},
     }};
 
@@ -361,6 +475,7 @@ const struct cli_fragment tcp_probe_fragments[] = {
     {&partners, 0, NULL},
     {&security, 0, NULL},
     {&conversation, 0, NULL},
+    {&opening, 0, NULL},
     {&frequency, 0, NULL},
     {&interventions, 0, NULL},
     {&thresholds, 0, NULL},

@@ -14,6 +14,14 @@ struct tcp_probe_split {
     size_t count; /* 0: the request is one write */
 };
 
+/* --expect: statuses, or a regular expression. */
+#define EXPECT_STATUSES_MAX 16
+struct tcp_probe_expect {
+    int statuses[EXPECT_STATUSES_MAX];
+    size_t count;
+    const char *pattern; /* NULL: statuses, or nothing at all */
+};
+
 struct tcp_probe_options {
     /* targets */
     const char *targets;
@@ -31,7 +39,18 @@ struct tcp_probe_options {
     bool preset_set; /* else the port says which */
     enum preset_id preset;
     const char *path, *host; /* host NULL: the target's name */
-    const char *send;        /* with C escapes that are known to be right */
+    bool path_set;
+    const char *query, *user, *database; /* or NULL */
+    const char *password_file;
+    int64_t password_fd; /* -1: none */
+    bool password_fd_set;
+    bool starttls;
+    int proxy_protocol; /* 0: none, 1, 2 */
+    bool greeting_set;
+    struct framing greeting;
+    struct cli_items hellos; /* --hello and --hello-file, with their --hello-until */
+    struct tcp_probe_expect expect;
+    const char *send; /* with C escapes that are known to be right */
     const char *send_file;
     bool until_set; /* else the preset's own, or a line */
     struct framing framing;

@@ -117,6 +117,19 @@ static void judge_error(const struct rules *rules)
     }
 }
 
+static void judge_answers(const struct rules *rules)
+{
+    const struct probe_evidence *evidence = rules->evidence;
+
+    if (!evidence->unexpected)
+        return;
+    struct finding *finding = rules_add(rules, FINDING_UNEXPECTED_ANSWER, RESULT_SIDE_SERVER,
+                                        evidence->unexpected, RESULT_UNKNOWN);
+    finding->summary = arena_printf(
+        rules->arena, "%u of %u answers were not what was asked for: \"%s\".", evidence->unexpected,
+        evidence->answers, evidence->answer ? evidence->answer : "");
+}
+
 static void judge_rounds(const struct rules *rules)
 {
     rules_hold(rules);
@@ -207,6 +220,7 @@ unsigned probe_verdict(struct arena *arena, const struct probe_evidence *evidenc
         !rules_found(&rules, FINDING_RECEIVE_WINDOW_LIMITED))
         rules_window(&rules, (struct arm_rounds){evidence->unfinished, 1});
     rules_loss(&rules, own.arms[ARM_BASELINE]);
+    judge_answers(&rules);
     if (evidence->error != FINDING_NONE)
         judge_error(&rules);
     return wanted;

@@ -340,6 +340,17 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "The connection ended with FIN, as usual, but in the middle of an answer.", "The server.",
          "Compare the announced length with what is sent, and look for a server that crashes or "
          "closes early."},
+    [FINDING_UNEXPECTED_ANSWER] =
+        {"unexpected-answer", "the answer is not the one that was asked for", FINDING_WARNING,
+         "The answer came, but says of itself that it is no success (an HTTP status of 400 or "
+         "more, "
+         "an error of Redis, an SMTP reply of 4xx or 5xx, a refused login), is not what tcp-probe "
+         "--expect names, or is not of the protocol that was spoken. What was timed is then an "
+         "error path, or another service.",
+         "The server application, or what is asked of it.",
+         "Read the status and the server's log, and let tcp-probe ask what the real client asks "
+         "(--path, --header, --host, --query, --user). Is it the right protocol for this port "
+         "(--preset)? Name other answers that are right with --expect."},
     [FINDING_REGRESSION] =
         {"regression", "slower than in the earlier run", FINDING_WARNING,
          "Rounds take longer than in the run that tcp-probe --baseline names: the Mann-Whitney "

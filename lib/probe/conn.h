@@ -3,8 +3,8 @@
  *
  * Whoever uses it hears of it by the callbacks of struct conn_user, all from the loop's thread and
  * some from within the call that caused them. After `failed` nothing more comes until conn_open()
- * again. Three files: conn_open.c gets the connection, conn_tls.c does the handshake, conn_io.c
- * moves bytes; each calls only those behind it. */
+ * again. Four files: conn_open.c gets the connection, conn_proxy.c says on whose behalf, conn_tls.c
+ * does the handshake, conn_io.c moves bytes; each calls only those behind it. */
 #ifndef PROBE_CONN_H
 #define PROBE_CONN_H
 
@@ -32,6 +32,8 @@ struct conn_settings {
     int traffic_class;                 /* the TOS byte or IPv6 traffic class; -1: as it is */
     const struct conn_option *options;
     size_t option_count;
+    bool tls_later;     /* TLS begins by conn_tls_start(), not at once */
+    int proxy_protocol; /* the PROXY header that every connection begins with: 1, 2; 0: none */
 };
 
 /* What makes one connection different from the others. */
@@ -145,6 +147,11 @@ void conn_open(struct conn *conn, const struct sock_address *addresses, size_t c
 void conn_use(struct conn *conn, const struct conn_user *user, void *owner);
 /* May be called at any time, also twice. */
 void conn_close(struct conn *conn);
+
+/* ---- conn_tls.c */
+
+/* Begins TLS on a connection that stands. Ends in `opened`, again, or in `failed`. */
+void conn_tls_start(struct conn *conn);
 
 /* ---- conn_io.c */
 

@@ -4,8 +4,10 @@
 
 #include "probe/conn.h"
 
-/* conn_tls.c: the handshake on a new connection. Ends in `opened` or `failed`. */
-void conn_tls_begin(struct conn *conn);
+/* conn_proxy.c: writes the PROXY header. 0 or a negative errno. */
+int conn_proxy_header(struct conn *conn);
+
+/* conn_tls.c: the handshake that conn_tls_start() began. */
 void conn_tls_woken(struct conn *conn, uint32_t events);
 
 /* conn_io.c */

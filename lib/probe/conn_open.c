@@ -189,8 +189,14 @@ static void race_ended(void *owner, struct conn_race_attempt *winner)
     conn_race_stop(&conn->race);
     if (!variant->closed_when_open)
         sock_stamps_enable(&conn->sock, SOCK_STAMP_ALL, &conn->opening.stamps, NULL);
-    if (shared->tls) {
-        conn_tls_begin(conn);
+    int rc = shared->settings->proxy_protocol ? conn_proxy_header(conn) : 0;
+    if (rc) {
+        conn_fail(conn, conn_code_of(-rc, FINDING_INCONCLUSIVE), -rc,
+                  "cannot send the PROXY header: %s", strerrordesc_np(-rc));
+        return;
+    }
+    if (shared->tls && !shared->settings->tls_later) {
+        conn_tls_start(conn);
         return;
     }
     const struct conn_input nothing = {.other_ns = RESULT_UNKNOWN};

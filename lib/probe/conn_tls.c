@@ -135,7 +135,7 @@ void conn_tls_woken(struct conn *conn, uint32_t events)
     handshake_step(conn);
 }
 
-void conn_tls_begin(struct conn *conn)
+void conn_tls_start(struct conn *conn)
 {
     struct error error = {0};
 

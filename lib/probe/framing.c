@@ -1,4 +1,4 @@
-#include "probe/framing.h"
+#include "probe/framing_rules.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -8,22 +8,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-struct framing_rules {
-    /* Of a word that ends in ':': takes the value. NULL: the word has none. */
-    int (*parse)(const char *value, struct framing *out, struct error *error);
-    const char *awaits; /* in a message; or else */
-    void (*describe)(char *out, size_t size, const struct framing *framing);
-    void (*begin)(struct framing_reader *reader); /* NULL: zeros will do */
-    /* One of them: each byte, or all at once as framing_feed(). */
-    int (*match)(struct framing_reader *reader, char c, struct error *error);
-    int (*feed)(struct framing_reader *reader, const char *bytes, size_t len_bytes,
-                size_t *used_bytes, struct error *error);
-    int (*closed)(const struct framing_reader *reader); /* NULL: the end is always too early */
-};
-
-/* ---- byte by byte: a line, an SMTP reply, a text ---- */
+/* ---- byte by byte: a line, a text; an SMTP reply ---- */
 
 static int match_line(struct framing_reader *reader, char c, struct error *error)
 {
@@ -31,7 +19,7 @@ static int match_line(struct framing_reader *reader, char c, struct error *error
     return c == '\n';
 }
 
-static const struct framing_rules framing_line = {.awaits = "a line end", .match = match_line};
+const struct framing_rules framing_line = {.awaits = "a line end", .match = match_line};
 
 static void begin_text(struct framing_reader *reader)
 {
@@ -83,28 +71,29 @@ static int match_text(struct framing_reader *reader, char c, struct error *error
     return reader->matched == framing->text_bytes;
 }
 
-static const struct framing_rules framing_text = {
+const struct framing_rules framing_text = {
     .parse = parse_text, .describe = describe_text, .begin = begin_text, .match = match_text};
 
 /* The last line of a reply has a blank, or nothing, after its three digits (RFC 5321 4.2.1). */
-static int match_reply(struct framing_reader *reader, char c, struct error *error)
+static int end_reply_line(struct framing_reader *reader, struct error *error)
 {
-    if (c == '\n') {
-        bool last = reader->column >= 3 && reader->reply[3] != '-';
-        for (int i = 0; i < 3; i++)
-            if (reader->column < 3 || !isdigit((unsigned char)reader->reply[i]))
-                return error_set(error, EPROTO, "not an SMTP reply: no three digits in front");
-        reader->column = 0;
-        memset(reader->reply, 0, sizeof reader->reply);
-        return last;
-    }
-    if (reader->column < sizeof reader->reply)
-        reader->reply[reader->column] = c == '\r' ? ' ' : c;
-    reader->column++;
-    return 0;
+    for (int i = 0; i < 3; i++)
+        if (!isdigit((unsigned char)reader->line[i]))
+            return framing_refuse("a reply with three digits in front", error);
+    return reader->line[3] != '-';
 }
 
-static const struct framing_rules framing_reply = {.awaits = "an SMTP reply", .match = match_reply};
+static void judge_reply(const struct framing_reader *reader, const char *head, size_t head_bytes,
+                        struct framing_answer *out)
+{
+    (void)head, (void)head_bytes;
+    out->known = true;
+    out->status = atoi(reader->line);
+    out->success = out->status < 400;
+}
+
+const struct framing_rules framing_reply = {
+    .awaits = "an SMTP or FTP reply", .line = end_reply_line, .judge = judge_reply};
 
 /* ---- by counting, or by the end ---- */
 
@@ -134,7 +123,7 @@ static int feed_bytes(struct framing_reader *reader, const char *bytes, size_t l
     return reader->seen_bytes == reader->framing->bytes;
 }
 
-static const struct framing_rules framing_bytes = {
+const struct framing_rules framing_bytes = {
     .parse = parse_bytes, .describe = describe_bytes, .feed = feed_bytes};
 
 static int match_nothing(struct framing_reader *reader, char c, struct error *error)
@@ -143,7 +132,7 @@ static int match_nothing(struct framing_reader *reader, char c, struct error *er
     return 1;
 }
 
-static const struct framing_rules framing_nothing = {.awaits = "nothing", .match = match_nothing};
+const struct framing_rules framing_nothing = {.awaits = "nothing", .match = match_nothing};
 
 static int feed_all(struct framing_reader *reader, const char *bytes, size_t len_bytes,
                     size_t *used_bytes, struct error *error)
@@ -159,7 +148,7 @@ static int always_closed(const struct framing_reader *reader)
     return 1;
 }
 
-static const struct framing_rules framing_close = {
+const struct framing_rules framing_close = {
     .awaits = "the server to close", .feed = feed_all, .closed = always_closed};
 
 static int parse_idle(const char *value, struct framing *out, struct error *error)
@@ -183,14 +172,14 @@ static int closed_after_any(const struct framing_reader *reader)
     return reader->seen_bytes > 0;
 }
 
-static const struct framing_rules framing_idle = {
+const struct framing_rules framing_idle = {
     .parse = parse_idle, .describe = describe_idle, .feed = feed_all, .closed = closed_after_any};
 
 /* ---- HTTP ---- */
 
 static void begin_http(struct framing_reader *reader)
 {
-    http_begin(&reader->http);
+    http_begin(&reader->http, reader->framing->no_body);
 }
 
 static int feed_http(struct framing_reader *reader, const char *bytes, size_t len_bytes,
@@ -207,10 +196,28 @@ static int closed_http(const struct framing_reader *reader)
     return http_closed(&reader->http);
 }
 
-static const struct framing_rules framing_http = {.awaits = "a whole HTTP response",
-                                                  .begin = begin_http,
-                                                  .feed = feed_http,
-                                                  .closed = closed_http};
+static void judge_http(const struct framing_reader *reader, const char *head, size_t head_bytes,
+                       struct framing_answer *out)
+{
+    size_t version = sizeof "HTTP/1.1";
+
+    out->known = true;
+    out->status = reader->http.status;
+    out->success = out->status < 400;
+    /* The interim responses are not kept apart, so that the line may be one of theirs. */
+    if (head_bytes > version + 3 && atoi(head + version) == out->status) {
+        out->text = head + version;
+        out->text_bytes -= version;
+    } else {
+        out->text_bytes = 0;
+    }
+}
+
+const struct framing_rules framing_http = {.awaits = "a whole HTTP response",
+                                           .begin = begin_http,
+                                           .feed = feed_http,
+                                           .closed = closed_http,
+                                           .judge = judge_http};
 
 /* ---- all of them ---- */
 
@@ -249,6 +256,11 @@ const char *framing_describe(char *out, size_t size, const struct framing *frami
     return out;
 }
 
+bool framing_has_status(const struct framing *framing)
+{
+    return framing->kind == FRAMING_HTTP || framing->kind == FRAMING_REPLY;
+}
+
 bool framing_awaits(const struct framing *framing)
 {
     return framing->kind != FRAMING_NOTHING;
@@ -267,7 +279,9 @@ void framing_begin(struct framing_reader *reader, const struct framing *framing)
     reader->seen_bytes = 0;
     reader->matched = 0;
     reader->column = 0;
-    memset(reader->reply, 0, sizeof reader->reply);
+    memset(reader->line, 0, sizeof reader->line);
+    if (rules->feed || rules->line)
+        memset(&reader->message, 0, sizeof reader->message);
     if (rules->begin)
         rules->begin(reader);
 }
@@ -282,7 +296,9 @@ int framing_feed(struct framing_reader *reader, const char *bytes, size_t len_by
         return rules->feed(reader, bytes, len_bytes, used_bytes, error);
     for (size_t i = 0; i < len_bytes; i++) {
         reader->seen_bytes++;
-        int rc = rules->match(reader, bytes[i], error);
+        int rc = rules->match                          ? rules->match(reader, bytes[i], error)
+                 : framing_line_byte(reader, bytes[i]) ? rules->line(reader, error)
+                                                       : 0;
         if (rc) {
             *used_bytes = i + 1;
             return rc;
@@ -295,6 +311,19 @@ int framing_closed(const struct framing_reader *reader)
 {
     const struct framing_rules *rules = kinds[reader->framing->kind].rules;
     return rules->closed ? rules->closed(reader) : 0;
+}
+
+void framing_judge(const struct framing_reader *reader, const char *head, size_t head_bytes,
+                   struct framing_answer *out)
+{
+    const struct framing_rules *rules = kinds[reader->framing->kind].rules;
+    size_t line = 0;
+
+    while (line < head_bytes && head[line] != '\r' && head[line] != '\n')
+        line++;
+    *out = (struct framing_answer){.text = head, .text_bytes = line};
+    if (rules->judge)
+        rules->judge(reader, head, head_bytes, out);
 }
 
 const struct http_reader *framing_http_of(const struct framing_reader *reader)

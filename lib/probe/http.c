@@ -1,14 +1,14 @@
 #include "probe/http.h"
 
-#include "base/text.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-void http_begin(struct http_reader *reader)
+void http_begin(struct http_reader *reader, bool no_body)
 {
+    reader->no_body = no_body;
     reader->phase = HTTP_STATUS_LINE;
     reader->line_bytes = reader->header_bytes = 0;
     reader->remaining_bytes = 0;
@@ -18,14 +18,9 @@ void http_begin(struct http_reader *reader)
     reader->server[0] = reader->proxy[0] = '\0';
 }
 
-static int refuse(const struct http_reader *reader, const char *what, struct error *error)
+static int refuse(const char *what, struct error *error)
 {
-    struct buf shown = {0};
-
-    text_escape(&shown, reader->line, reader->line_bytes < 60 ? reader->line_bytes : 60);
-    int rc = error_set(error, EPROTO, "%s: \"%s\"", what, buf_str(&shown));
-    buf_free(&shown);
-    return rc;
+    return error_set(error, EPROTO, "%s", what);
 }
 
 static int status_line(struct http_reader *reader, struct error *error)
@@ -35,7 +30,7 @@ static int status_line(struct http_reader *reader, struct error *error)
     if (strncmp(p, "HTTP/1.", 7) || !isdigit((unsigned char)p[7]) || p[8] != ' ' ||
         !isdigit((unsigned char)p[9]) || !isdigit((unsigned char)p[10]) ||
         !isdigit((unsigned char)p[11]) || (p[12] && p[12] != ' '))
-        return refuse(reader, "not an HTTP/1 status line", error);
+        return refuse("not an HTTP/1 status line", error);
     reader->http_1_0 = p[7] == '0';
     reader->status = (p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0');
     reader->phase = HTTP_HEADERS;
@@ -64,13 +59,13 @@ static int content_length(struct http_reader *reader, const char *value, struct 
 
     for (; isdigit((unsigned char)*p); p++) {
         if (length > (UINT64_MAX - 9) / 10)
-            return refuse(reader, "Content-Length is too large", error);
+            return refuse("Content-Length is too large", error);
         length = length * 10 + (uint64_t)(*p - '0');
     }
     if (p == value || p[strspn(p, " \t")])
-        return refuse(reader, "Content-Length is no number", error);
+        return refuse("Content-Length is no number", error);
     if (reader->has_length && reader->remaining_bytes != length)
-        return refuse(reader, "two different Content-Lengths", error);
+        return refuse("two different Content-Lengths", error);
     reader->has_length = true;
     reader->remaining_bytes = length;
     return 0;
@@ -98,13 +93,13 @@ static int header_line(struct http_reader *reader, struct error *error)
     if (!colon && reader->line_cut)
         return 0;
     if (!colon)
-        return refuse(reader, "a header line without a colon", error);
+        return refuse("a header line without a colon", error);
     const char *value = colon + 1 + strspn(colon + 1, " \t");
     size_t name = (size_t)(colon - reader->line);
     bool length = name == 14 && !strncasecmp(reader->line, "content-length", 14);
     bool coding = name == 17 && !strncasecmp(reader->line, "transfer-encoding", 17);
     if ((length || coding) && reader->line_cut)
-        return refuse(reader, "a line too long to be understood", error);
+        return refuse("a line too long to be understood", error);
     keep_shown(reader, name);
     if (length)
         return content_length(reader, value, error);
@@ -122,11 +117,11 @@ static void headers_end(struct http_reader *reader)
     int status = reader->status;
 
     if (status >= 100 && status < 200 && status != 101) {
-        http_begin(reader); /* an interim response; the real one follows */
+        http_begin(reader, reader->no_body); /* an interim response; the real one follows */
         return;
     }
     reader->close |= reader->http_1_0 && !reader->keep_alive;
-    if (status == 204 || status == 304 || status == 101)
+    if (reader->no_body || status == 204 || status == 304 || status == 101)
         reader->phase = HTTP_DONE;
     else if (reader->chunked)
         reader->phase = HTTP_CHUNK_SIZE;
@@ -145,13 +140,13 @@ static int chunk_size(struct http_reader *reader, struct error *error)
 
     for (; isxdigit((unsigned char)*p); p++) {
         if (size >> 60)
-            return refuse(reader, "a chunk size is too large", error);
+            return refuse("a chunk size is too large", error);
         size = size << 4 |
                (uint64_t)(isdigit((unsigned char)*p) ? *p - '0'
                                                      : tolower((unsigned char)*p) - 'a' + 10);
     }
     if (p == reader->line || (*p && !strchr("; \t", *p)) || (!*p && reader->line_cut))
-        return refuse(reader, "a chunk size is no number", error);
+        return refuse("a chunk size is no number", error);
     reader->remaining_bytes = size;
     reader->phase = size ? HTTP_CHUNK_DATA : HTTP_TRAILERS;
     return 0;
@@ -179,7 +174,7 @@ static int take_line(struct http_reader *reader, struct error *error)
         break;
     case HTTP_CHUNK_END:
         if (reader->line_bytes)
-            return refuse(reader, "a chunk does not end where it should", error);
+            return refuse("a chunk does not end where it should", error);
         reader->phase = HTTP_CHUNK_SIZE;
         break;
     case HTTP_TRAILERS:
@@ -212,7 +207,7 @@ static int feed_line(struct http_reader *reader, char c, struct error *error)
     /* Tell at once that this is some other protocol, rather than wait for a line's end. */
     if (reader->phase == HTTP_STATUS_LINE && reader->line_bytes <= 5 &&
         strncmp(reader->line, "HTTP/", reader->line_bytes))
-        return refuse(reader, "not an HTTP/1 status line", error);
+        return refuse("not an HTTP/1 status line", error);
     return 0;
 }
 

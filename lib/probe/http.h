@@ -1,8 +1,7 @@
 /* Where an HTTP/1.x response ends (RFC 9112 section 6.3), found byte by byte.
  *
  * Feed what arrives; nothing is stored but a short line buffer, so a response of any length costs
- * the same. Hostile input gives -EPROTO, never more memory. Responses are taken to be answers to
- * GET; 1xx responses are read over. */
+ * the same. Hostile input gives -EPROTO, never more memory. 1xx responses are read over. */
 #ifndef PROBE_HTTP_H
 #define PROBE_HTTP_H
 
@@ -34,6 +33,7 @@ struct http_reader {
     bool line_cut;
     size_t header_bytes;
     uint64_t remaining_bytes;
+    bool no_body;
     bool has_length, chunked;
     bool close; /* the server will close after this response */
     bool http_1_0;
@@ -44,7 +44,8 @@ struct http_reader {
     char server[HTTP_SHOWN_MAX], proxy[HTTP_SHOWN_MAX];
 };
 
-void http_begin(struct http_reader *reader);
+/* no_body: it is the answer to HEAD (RFC 9110 section 9.3.2). */
+void http_begin(struct http_reader *reader, bool no_body);
 /* Takes bytes until the response ends. *used_bytes tells how many belonged to it. 1: complete, 0:
  * more to come, -EPROTO: not HTTP, or lengths that contradict each other. */
 int http_feed(struct http_reader *reader, const char *bytes, size_t len_bytes, size_t *used_bytes,

@@ -34,7 +34,7 @@ static void end_trial(struct mtu_trial *trial)
     trial->ended(trial->owner);
 }
 
-static void opened(void *owner, const struct conn_input *input)
+static void preamble_over(void *owner, const struct conn_input *input)
 {
     struct mtu_trial *trial = owner;
 
@@ -48,6 +48,14 @@ static void conversation_failed(void *owner, const struct result_error *error)
     end_trial(owner);
 }
 
+static void opened(void *owner, const struct conn_input *input)
+{
+    static const struct preamble_user user = {.over = preamble_over, .failed = conversation_failed};
+    struct mtu_trial *trial = owner;
+
+    preamble_begin(&trial->preamble, trial->preamble_settings, &trial->conn, input, &user, trial);
+}
+
 static void next_conversation(struct mtu_trial *trial)
 {
     static const struct conn_user user = {.opened = opened, .failed = conversation_failed};
@@ -55,7 +63,7 @@ static void next_conversation(struct mtu_trial *trial)
     uint32_t mss = path_mtu_next(&trial->evidence, &patience_ns);
     const struct conn_variant variant = {
         .mss_bytes = mss == trial->evidence.full_mss ? 0 : (int)mss,
-        .request_follows = !framing_awaits(&trial->transaction.settings->greeting)};
+        .request_follows = !preamble_server_first(trial->preamble_settings)};
 
     abort_connection(&trial->conn);
     transaction_reset(&trial->transaction);
@@ -118,8 +126,8 @@ bool mtu_trial_wanted(const struct transaction *failed, const struct result_erro
 }
 
 int mtu_trial_begin(struct mtu_trial **out, struct transaction *failed,
-                    const struct sock_address *address, int64_t left_ns, void *owner,
-                    void (*ended)(void *owner))
+                    const struct preamble_settings *preamble, const struct sock_address *address,
+                    int64_t left_ns, void *owner, void (*ended)(void *owner))
 {
     static const struct transaction_user user = {
         .done = done, .failed = conversation_failed, .closed = closed};
@@ -131,6 +139,7 @@ int mtu_trial_begin(struct mtu_trial **out, struct transaction *failed,
         return -ENOMEM;
     most_ns = left_ns < most_ns ? left_ns : most_ns;
     trial->evidence = evidence_of(failed);
+    trial->preamble_settings = preamble;
     trial->address = address;
     trial->deadline_ns = most_ns < INT64_MAX - now ? now + most_ns : INT64_MAX;
     trial->owner = owner;
@@ -152,6 +161,7 @@ void mtu_trial_free(struct mtu_trial *trial)
     if (!trial)
         return;
     mtu_trial_stop(trial);
+    preamble_free(&trial->preamble);
     transaction_free(&trial->transaction);
     free(trial);
 }

@@ -5,11 +5,14 @@
 #define PROBE_MTU_TRIAL_H
 
 #include "diagnosis/path_mtu.h"
+#include "probe/preamble.h"
 #include "probe/transaction.h"
 
 struct mtu_trial {
     struct loop_task task; /* the first member: its timer bounds a conversation */
     struct conn conn;
+    const struct preamble_settings *preamble_settings;
+    struct preamble preamble;
     struct transaction transaction;
     struct path_mtu_evidence evidence;
     const struct sock_address *address;
@@ -28,8 +31,8 @@ bool mtu_trial_wanted(const struct transaction *failed, const struct result_erro
  * from here, unless mtu_trial_stop() comes first. The address must stay. Returns -ENOMEM, and
  * begins nothing then. */
 int mtu_trial_begin(struct mtu_trial **out, struct transaction *failed,
-                    const struct sock_address *address, int64_t left_ns, void *owner,
-                    void (*ended)(void *owner));
+                    const struct preamble_settings *preamble, const struct sock_address *address,
+                    int64_t left_ns, void *owner, void (*ended)(void *owner));
 void mtu_trial_stop(struct mtu_trial *trial);
 /* NULL is allowed. Not from within a callback. */
 void mtu_trial_free(struct mtu_trial *trial);

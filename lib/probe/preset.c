@@ -1,42 +1,11 @@
 #include "probe/preset.h"
 
-static void compose_http(struct buf *out, const char *path, const char *host)
-{
-    buf_printf(out, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: netkit\r\nAccept: */*\r\n\r\n",
-               path, host);
-}
-
-const struct preset preset_table[PRESETS] = {
-    [PRESET_CONNECT] = {.name = "connect",
-                        .help = "connect, and send nothing",
-                        .framing = "nothing"},
-    [PRESET_HTTP] = {.name = "http",
-                     PRESET_TLS_PORTS("GET --path with HTTP/1.1, read the whole answer",
-                                      (80, 8000, 8080), (443, 8443)),
-                     .compose = compose_http,
-                     .framing = "http"},
-    [PRESET_REDIS] = {.name = "redis",
-                      PRESET_PORTS("PING", (6379)),
-                      .request = "PING\r\n",
-                      .framing = "line"},
-    [PRESET_MEMCACHED] = {.name = "memcached",
-                          PRESET_PORTS("version", (11211)),
-                          .request = "version\r\n",
-                          .framing = "line"},
-    [PRESET_SMTP] = {.name = "smtp",
-                     PRESET_TLS_PORTS("NOOP, after the greeting", (25, 587), (465)),
-                     .greeting = "reply",
-                     .request = "NOOP\r\n",
-                     .framing = "reply"},
-    [PRESET_ECHO] = {.name = "echo",
-                     PRESET_PORTS("a line that comes back", (7)),
-                     .request = "netkit echo probe: sixty-four bytes out, sixty-four bytes back.\n",
-                     .framing = "bytes:64"},
-};
+#define TABLE_ROW(ID, name) [PRESET_##ID] = &preset_##name,
+static const struct preset *const table[PRESETS] = {PRESET_ROWS(TABLE_ROW)};
 
 const struct preset *preset_at(enum preset_id id)
 {
-    return &preset_table[id];
+    return table[id];
 }
 
 static bool has_port(const uint16_t ports[PRESET_PORTS_MAX], uint16_t port)
@@ -59,14 +28,17 @@ enum preset_id preset_by_port(uint16_t port, bool tls)
 
 bool preset_talks(const struct preset *preset)
 {
-    return preset->request || preset->compose;
+    return preset->request || preset->compose || preset->greets;
 }
 
-void preset_request(struct buf *out, const struct preset *preset, const char *path,
-                    const char *host)
+void preset_request(struct buf *out, const struct preset *preset, const struct preset_ask *ask,
+                    size_t *body_at)
 {
-    if (preset->compose)
-        preset->compose(out, path, host);
-    else if (preset->request)
+    if (preset->compose) {
+        preset->compose(out, ask, body_at);
+        return;
+    }
+    if (preset->request)
         buf_add_str(out, preset->request);
+    *body_at = out->len_bytes;
 }

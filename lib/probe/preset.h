@@ -1,29 +1,49 @@
 /* Ready-made conversations, and the ports where they are usually had.
  *
- * A preset is a name in PRESET_ROWS and a row of preset_table. From these come the words that
- * --preset takes, its help and the completions. */
+ * A preset is a name in PRESET_ROWS and a file in presets/: its row, and what is its protocol's own
+ * (when an answer is complete and what it says of itself, what is said before the rounds). From the
+ * rows come the words that --preset takes, its help and the completions. */
 #ifndef PROBE_PRESET_H
 #define PROBE_PRESET_H
 
 #include "base/buf.h"
+#include "probe/preamble.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define PRESET_ROWS(ROW) ROW(CONNECT) ROW(HTTP) ROW(REDIS) ROW(MEMCACHED) ROW(SMTP) ROW(ECHO)
+#define PRESET_ROWS(ROW)                                                                           \
+    ROW(CONNECT, connect)                                                                          \
+    ROW(HTTP, http)                                                                                \
+    ROW(REDIS, redis)                                                                              \
+    ROW(MEMCACHED, memcached)                                                                      \
+    ROW(SMTP, smtp)                                                                                \
+    ROW(ECHO, echo)
 
 #define PRESET_PORTS_MAX 4
 
+/* Options that only some presets have a use for. */
+enum {
+    PRESET_TAKES_HTTP = 1, /* path, host, and the like */
+    PRESET_TAKES_USER = 2, /* user and password */
+    PRESET_TAKES_DATABASE = 4,
+    PRESET_TAKES_QUERY = 8,
+};
+
 struct preset {
     char name[16];
-    char help[120];
+    char help[160];
     uint16_t ports[PRESET_PORTS_MAX];     /* 0 after the last; over TLS too */
     uint16_t tls_ports[PRESET_PORTS_MAX]; /* only over TLS */
-    const char *greeting; /* what the server says first, as --until writes it; NULL: nothing */
-    const char *request;  /* NULL: none, or composed */
-    /* Appends the request for a path of a host, as the Host header names it. */
-    void (*compose)(struct buf *out, const char *path, const char *host);
+    unsigned takes;                       /* PRESET_TAKES_... */
+    const char *request;                  /* of a round; NULL: none, or composed */
+    /* Appends the request. *body_at: where its body begins, or its length. */
+    void (*compose)(struct buf *out, const struct preset_ask *ask, size_t *body_at);
     const char *framing; /* when the answer is complete, as --until writes it */
+    bool greets;         /* the server speaks first, and a round is waiting for that */
+    /* What is said before the rounds; NULL: nothing. */
+    const struct preamble_rules *preamble;
+    bool starttls; /* and TLS can begin in it */
 };
 
 /* .help and the ports: PRESET_PORTS("PING", (6379)), PRESET_TLS_PORTS("NOOP", (25, 587), (465)). */
@@ -35,17 +55,18 @@ struct preset {
 #define PRESET_LIST(...) __VA_ARGS__
 #define PRESET_TEXT(...) #__VA_ARGS__
 
-#define PRESET_ID(ID) PRESET_##ID,
+#define PRESET_ID(ID, name)  PRESET_##ID,
+#define PRESET_ROW(ID, name) extern const struct preset preset_##name;
 enum preset_id { PRESET_ROWS(PRESET_ID) PRESETS };
-extern const struct preset preset_table[PRESETS];
+PRESET_ROWS(PRESET_ROW)
 
 const struct preset *preset_at(enum preset_id id);
 /* The one that usually answers on a port, over TLS or in plain; PRESET_CONNECT for others. */
 enum preset_id preset_by_port(uint16_t port, bool tls);
-/* Whether anything is said. */
+/* Whether there is a conversation. */
 bool preset_talks(const struct preset *preset);
-/* Appends the request; path and host matter to those that compose it. */
-void preset_request(struct buf *out, const struct preset *preset, const char *path,
-                    const char *host);
+/* Appends the request, and says where its body begins, which is its end when it has none. */
+void preset_request(struct buf *out, const struct preset *preset, const struct preset_ask *ask,
+                    size_t *body_at);
 
 #endif

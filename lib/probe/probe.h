@@ -13,16 +13,20 @@
 #include "probe/arm_schedule.h"
 #include "probe/conn.h"
 #include "probe/fleet.h"
+#include "probe/preamble.h"
 #include "probe/transaction.h"
 #include "result/result.h"
 #include <signal.h>
 
 /* What to do with each target. Memory belongs to the caller and must outlive the run. */
 struct probe_plan {
-    struct arm_settings arms;                /* which rounds */
-    struct transaction_settings transaction; /* of one round; nothing of it with only_connects */
-    struct conn_settings conn;               /* of each connection */
-    const struct tls_settings *tls;          /* NULL: plain TCP */
+    struct arm_settings arms; /* which rounds */
+    struct transaction_settings
+        transaction; /* of one round; nothing of it with only_connects ... */
+    bool greets;     /* ... unless a round is what the server says of its own on a new connection */
+    struct preamble_settings preamble; /* before the rounds of each connection */
+    struct conn_settings conn;         /* of each connection */
+    const struct tls_settings *tls;    /* NULL: plain TCP */
 
     int family;          /* AF_UNSPEC, AF_INET, AF_INET6 */
     int64_t deadline_ns; /* CLOCK_MONOTONIC bound on the run; INT64_MAX: none */

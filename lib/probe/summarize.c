@@ -314,6 +314,9 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .stall_ns = plan->arms.stall_ns,
         .rtt_ns = transaction->min_rtt_ns != RESULT_UNKNOWN ? transaction->min_rtt_ns
                                                             : target->connect_rtt_ns,
+        .answers = target->answers,
+        .unexpected = target->unexpected,
+        .answer = target->unexpected ? target->answer : NULL,
         .http_server = target->http_server,
         .http_proxy = target->http_proxy,
         .resolve_ns = target->resolve_ns,
@@ -369,6 +372,19 @@ static const char *place_of(const struct target *target)
     return arena_copy(target->shared->conn.arena, start);
 }
 
+static const struct result_answer *describe_answer(const struct target *target)
+{
+    struct result_answer *answer =
+        target->answer ? arena_alloc(target->shared->conn.arena, sizeof *answer) : NULL;
+
+    if (answer)
+        *answer = (struct result_answer){.status = target->status ? target->status : RESULT_UNKNOWN,
+                                         .text = target->answer,
+                                         .count = target->answers,
+                                         .unexpected = target->unexpected};
+    return answer;
+}
+
 void summarize(const struct target *target, const struct probe_totals *totals,
                struct result_probe *result, struct summary *summary)
 {
@@ -382,12 +398,13 @@ void summarize(const struct target *target, const struct probe_totals *totals,
         .target = target->asked->name,
         .address = place_of(target),
         .port = target->asked->where.port,
-        .ok = target->failure.code == FINDING_NONE && own.count,
+        .ok = target->failure.code == FINDING_NONE && own.count && !target->unexpected,
         .error = target->failure,
         .resolve_ns = target->resolve_ns,
         .connect_ns = target->connect_ns,
         .tls_ns = target->tls_ns,
         .tls = target->tls,
+        .preamble_ns = target->preamble_ns,
         .rtt_ns = summary->evidence.rtt_ns,
         .syn_retransmits = target->syn_retransmits,
         .rounds = (int64_t)own.count,
@@ -398,6 +415,9 @@ void summarize(const struct target *target, const struct probe_totals *totals,
         .slow_round = target->slow_ns == RESULT_UNKNOWN ? NULL : target->slow_strip,
         .slow_round_ns = target->slow_ns,
     };
+    result->answer = describe_answer(target);
+    if (target->shared->plan->transaction.framing.kind == FRAMING_HTTP)
+        result->http = result->answer;
     break_down(own, result->latency.p50_ns, &result->breakdown);
     bound_parts(&summary->evidence, &result->breakdown);
     for (size_t i = 0; i < own.count; i++)

@@ -12,6 +12,7 @@
 
 #define SMALL_MSS          88 /* the smallest that Linux takes (TCP_MIN_MSS) */
 #define CUT_ROUNDS_MIN     5  /* of a target that was interrupted among others: fewer say nothing */
+#define ANSWER_SHOWN_MAX   120
 #define OWN_PATIENCE_NS    NS_PER_SEC
 #define OWN_PATIENCE_TIMES 10
 
@@ -92,6 +93,7 @@ static void time_over(struct target *target)
 /* ---- connections ---- */
 
 static void round_done(void *owner, const struct round *round);
+static void exchange_failed(void *owner, const struct result_error *error);
 
 static void learn_tls(struct target *target)
 {
@@ -195,19 +197,31 @@ static void another_round(struct target *target)
     transaction_next(&target->transaction);
 }
 
+static void preamble_over(void *owner, const struct conn_input *input)
+{
+    struct target *target = owner;
+
+    if (target->connections == 1 && target->preamble.turns > 1)
+        target->preamble_ns = target->preamble.took_ns;
+    learn_tls(target);
+    first_round(target, input);
+}
+
 static void opened(void *owner, const struct conn_input *input)
 {
+    static const struct preamble_user user = {.over = preamble_over, .failed = exchange_failed};
+    const struct probe_plan *plan = ((struct target *)owner)->shared->plan;
     struct target *target = owner;
 
     learn_connection(target);
     learn_tls(target);
-    if (target->shared->plan->arms.only_connects) {
+    if (plan->arms.only_connects && !plan->greets) {
         connect_round(target);
         return;
     }
     look_at_accept_queue(target);
     target->transaction.rtt_ns = target->connect_rtt_ns;
-    first_round(target, input);
+    preamble_begin(&target->preamble, &plan->preamble, &target->conn, input, &user, target);
 }
 
 static void trial_ended(void *owner)
@@ -233,8 +247,8 @@ static bool try_sizes(struct target *target)
         target_is_local(target) || !mtu_trial_wanted(&target->transaction, &target->failure))
         return false;
     path_control_end(&target->control);
-    return !mtu_trial_begin(&target->trial, &target->transaction, target_address(target), left,
-                            target, trial_ended);
+    return !mtu_trial_begin(&target->trial, &target->transaction, &target->shared->plan->preamble,
+                            target_address(target), left, target, trial_ended);
 }
 
 static void open_failed(void *owner, const struct result_error *error)
@@ -278,14 +292,13 @@ static void open_connection(struct target *target)
     const struct probe_plan *plan = target->shared->plan;
     enum probe_arm arm = target->session.arm;
     bool known = target->connections > 0;
-    const struct conn_variant variant = {.nodelay = arm == ARM_NODELAY || arm == ARM_BOTH,
-                                         .quickack = arm == ARM_QUICKACK || arm == ARM_BOTH,
-                                         .late_ack = arm == ARM_LATE_ACK,
-                                         .mss_bytes = arm == ARM_SMALL_MSS ? SMALL_MSS : 0,
-                                         .request_follows =
-                                             !plan->arms.only_connects &&
-                                             !framing_awaits(&plan->transaction.greeting),
-                                         .closed_when_open = plan->arms.only_connects};
+    const struct conn_variant variant = {
+        .nodelay = arm == ARM_NODELAY || arm == ARM_BOTH,
+        .quickack = arm == ARM_QUICKACK || arm == ARM_BOTH,
+        .late_ack = arm == ARM_LATE_ACK,
+        .mss_bytes = arm == ARM_SMALL_MSS ? SMALL_MSS : 0,
+        .request_follows = !plan->arms.only_connects && !preamble_server_first(&plan->preamble),
+        .closed_when_open = plan->arms.only_connects && !plan->greets};
 
     if (plan->arms.only_connects)
         transaction_mark(&target->conn);
@@ -432,6 +445,23 @@ static void learn_headers(struct target *target)
     target->http_proxy = keep_header(target, http->proxy);
 }
 
+/* Of all answers the first is told, or the first that is not as it should be. */
+static void learn_answer(struct target *target)
+{
+    const struct transaction *transaction = &target->transaction;
+    const struct framing_answer *answer = &transaction->answer;
+    size_t shown = answer->text_bytes < ANSWER_SHOWN_MAX ? answer->text_bytes : ANSWER_SHOWN_MAX;
+    bool first = !target->answers++;
+
+    if (transaction->unexpected ? !target->unexpected++ : first) {
+        cleanup(buf) struct buf text = {0};
+        text_escape(&text, answer->text, shown);
+        target->status = answer->status;
+        if (answer->known || transaction->unexpected)
+            target->answer = arena_copy(target->shared->conn.arena, buf_str(&text));
+    }
+}
+
 static void round_done(void *owner, const struct round *done)
 {
     struct target *target = owner;
@@ -443,8 +473,11 @@ static void round_done(void *owner, const struct round *done)
         return;
     }
     struct round round = *done;
-    if (!target->heard && !target->shared->plan->arms.only_connects)
-        learn_headers(target);
+    if (target->conn.state == CONN_OPEN && !target->conn.variant.closed_when_open) {
+        if (!target->heard)
+            learn_headers(target);
+        learn_answer(target);
+    }
     target->heard = true;
     if (target->transaction.rounds_on_connection > 1)
         target->persists = true;
@@ -511,6 +544,7 @@ int target_create(struct target **out, struct target_shared *shared,
                               .connect_ns = RESULT_UNKNOWN,
                               .connect_rtt_ns = RESULT_UNKNOWN,
                               .tls_ns = RESULT_UNKNOWN,
+                              .preamble_ns = RESULT_UNKNOWN,
                               .slow_ns = RESULT_UNKNOWN};
     if (plan->keep_round) {
         target->strip = calloc(1, sizeof *target->strip);
@@ -539,6 +573,7 @@ void target_free(struct target *target)
 {
     live_capture_forget(target->shared->conn.capture, target->strip);
     arm_stores_free(&target->stores);
+    preamble_free(&target->preamble);
     transaction_free(&target->transaction);
     path_control_free(&target->control);
     mtu_trial_free(target->trial);

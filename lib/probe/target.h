@@ -9,6 +9,7 @@
 #include "probe/fleet.h"
 #include "probe/mtu_trial.h"
 #include "probe/path_control.h"
+#include "probe/preamble.h"
 #include "probe/probe.h"
 #include "probe/transaction.h"
 
@@ -43,6 +44,7 @@ struct target {
     struct sock_address_list addresses;
     struct loop_task rest; /* a timer: between rounds, by --interval */
     struct conn conn;
+    struct preamble preamble; /* on each connection, before its rounds */
     struct transaction transaction;
     struct arm_schedule schedule;
     struct arm_session session;
@@ -63,11 +65,15 @@ struct target {
     int64_t tls_ns;
     const struct result_tls *tls; /* of the first handshake; NULL: there was none */
     const char *tls_rejected;     /* why its certificate would not have been accepted, or NULL */
+    int64_t preamble_ns;          /* of the first connection */
     uint32_t syn_retransmits, slow_connects;
     int64_t connections, closed_between;
     uint32_t accept_queue;   /* connections before the latest one, in the listener's accept queue */
     const char *own_failure; /* what ended netkit's own rounds on persistent connections, or NULL */
     bool heard;              /* a first answer */
+    uint32_t answers, unexpected; /* in all, and those that were no success or not as expected */
+    int status;                   /* of the first unexpected one, or else of the first; 0: none */
+    const char *answer;           /* its words, printable; or NULL */
     const char *http_server, *http_proxy; /* header lines of it, printable, or NULL */
     bool persists;                        /* the server keeps a connection open after an answer */
     unsigned stamps;

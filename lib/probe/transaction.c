@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LOOK_NS      NS_PER_MS        /* between looks at the counters, inside an answer */
 #define LOOK_SLOW_NS (10 * NS_PER_MS) /* before it: only the window matters */
@@ -22,11 +23,26 @@ static void set_timer(struct transaction *transaction)
                transaction->deadline_ns < next ? transaction->deadline_ns : next);
 }
 
+/* What the answer says of itself. Where none was awaited, or its end is the only thing known of it,
+ * that is nothing. */
+static void judge_answer(struct transaction *transaction)
+{
+    const struct transaction_settings *settings = transaction->settings;
+    struct framing_answer *answer = &transaction->answer;
+
+    framing_judge(&transaction->reader, transaction->head, transaction->head_bytes, answer);
+    transaction->unexpected = settings->expected
+                                  ? !settings->expected(settings->expected_context, answer,
+                                                        transaction->head, transaction->head_bytes)
+                                  : answer->known && !answer->success;
+}
+
 static void end_round(struct transaction *transaction)
 {
     struct round round;
     bool good = transaction_round_end(transaction, &round);
 
+    judge_answer(transaction);
     transaction->rounds_on_connection++;
     transaction->retried = false;
     transaction->phase = TRANSACTION_IDLE;
@@ -135,6 +151,7 @@ static void begin_round(struct transaction *transaction)
 
     transaction_round_begin(transaction);
     framing_begin(&transaction->reader, &transaction->settings->framing);
+    transaction->head_bytes = 0;
     transaction->piece = transaction->piece_sent_bytes = transaction->sent_bytes = 0;
     transaction->send_error = 0;
     transaction->answered = false;
@@ -175,8 +192,7 @@ void transaction_next(struct transaction *transaction)
 static void hung_up(struct transaction *transaction, int number)
 {
     const struct conn *conn = transaction->conn;
-    bool round = transaction->phase != TRANSACTION_GREETING;
-    bool complete = round && !number && framing_closed(&transaction->reader);
+    bool complete = !number && framing_closed(&transaction->reader);
 
     if (number && conn_code_of(number, FINDING_NONE) == FINDING_NONE) {
         transaction_failed_here(transaction, "receive", number);
@@ -184,7 +200,7 @@ static void hung_up(struct transaction *transaction, int number)
         transaction->bare_ends += conn->tls.ssl && !conn->tls.closed;
         round_read(&transaction->builder, RESULT_UNKNOWN, conn->returned_real_ns, 0);
         end_round(transaction);
-    } else if (round && transaction->answered) {
+    } else if (transaction->answered) {
         end_round(transaction);
     } else {
         transaction_peer_ended(transaction, number);
@@ -221,6 +237,15 @@ static void wait_for_more(struct transaction *transaction, bool first)
     set_timer(transaction);
 }
 
+static void keep_head(struct transaction *transaction, const char *bytes, size_t len_bytes)
+{
+    size_t room = transaction->head_room - transaction->head_bytes;
+    size_t kept = len_bytes < room ? len_bytes : room;
+
+    memcpy(transaction->head + transaction->head_bytes, bytes, kept);
+    transaction->head_bytes += kept;
+}
+
 /* Bytes of an answer, or all of it, perhaps before the request is out. */
 static void take_answer(struct transaction *transaction, const struct conn_input *input)
 {
@@ -238,6 +263,7 @@ static void take_answer(struct transaction *transaction, const struct conn_input
     }
     bool first = !transaction_round_heard(transaction);
     int rc = framing_feed(&transaction->reader, input->bytes, input->len_bytes, &used, &error);
+    keep_head(transaction, input->bytes, rc < 0 ? input->len_bytes : used);
     transaction_round_read(transaction, input);
     if (rc < 0) {
         transaction_misunderstood(transaction, &error);
@@ -253,31 +279,13 @@ static void take_answer(struct transaction *transaction, const struct conn_input
         wait_for_more(transaction, first);
 }
 
-static void take_greeting(struct transaction *transaction, const struct conn_input *input)
-{
-    struct error error = {0};
-    size_t used = 0;
-    int rc = framing_feed(&transaction->reader, input->bytes, input->len_bytes, &used, &error);
-
-    if (rc < 0) {
-        transaction_misunderstood(transaction, &error);
-        return;
-    }
-    transaction->surplus_bytes += (int64_t)(input->len_bytes - used);
-    if (rc)
-        begin_round(transaction);
-    else if (input->closed)
-        hung_up(transaction, 0);
-}
-
 static void receive(struct transaction *transaction)
 {
     struct conn *conn = transaction->conn;
-    bool greeting = transaction->phase == TRANSACTION_GREETING;
     struct conn_input input;
 
     /* A gap inside the answer ends here, perhaps. Before anything has come there is none. */
-    if (!greeting && (transaction_round_heard(transaction) || !request_over(transaction)))
+    if (transaction_round_heard(transaction) || !request_over(transaction))
         transaction_round_look(transaction);
     ssize_t got = conn_read(conn, &input);
     if (got == -EAGAIN)
@@ -289,9 +297,7 @@ static void receive(struct transaction *transaction)
     }
     if (input.other_ns != RESULT_UNKNOWN)
         round_notice(&transaction->builder, input.other_ns);
-    if (greeting)
-        take_greeting(transaction, &input);
-    else if (!framing_awaits(&transaction->settings->framing))
+    if (!framing_awaits(&transaction->settings->framing))
         return;
     else if (input.arrival_count)
         take_answer(transaction, &input);
@@ -362,24 +368,19 @@ void transaction_first(struct transaction *transaction, const struct conn_input 
                                           .woken = woken,
                                           .wrote = transaction_round_wrote,
                                           .stamped = transaction_round_stamped};
-    const struct transaction_settings *settings = transaction->settings;
     struct conn *conn = transaction->conn;
 
     conn_use(conn, &user, transaction);
     conn_quickack(conn);
     transaction->rounds_on_connection = 0;
-    if (!framing_awaits(&settings->greeting)) {
+    if (transaction->request_bytes) {
         transaction->surplus_bytes += (int64_t)input->len_bytes;
         begin_round(transaction);
         return;
     }
-    framing_begin(&transaction->reader, &settings->greeting);
-    transaction->phase = TRANSACTION_GREETING;
-    transaction->look_ns = INT64_MAX;
-    transaction->deadline_ns = later_by(clock_mono_ns(), transaction_timeout_ns(transaction));
-    set_timer(transaction);
-    if (conn_watch(conn, EPOLLIN) && (input->len_bytes || input->closed))
-        take_greeting(transaction, input);
+    begin_round(transaction);
+    if (transaction->phase == TRANSACTION_RECEIVING && (input->len_bytes || input->closed))
+        take_answer(transaction, input);
 }
 
 void transaction_init(struct transaction *transaction, const struct transaction_settings *settings,
@@ -394,10 +395,19 @@ void transaction_init(struct transaction *transaction, const struct transaction_
                                         .patience_ns = INT64_MAX,
                                         .rtt_ns = RESULT_UNKNOWN,
                                         .min_rtt_ns = RESULT_UNKNOWN};
+    transaction->head_room = sizeof transaction->kept;
+    if (settings->head_bytes > transaction->head_room)
+        transaction->head = malloc(settings->head_bytes);
+    if (transaction->head)
+        transaction->head_room = settings->head_bytes;
+    else
+        transaction->head = transaction->kept;
 }
 
 void transaction_free(struct transaction *transaction)
 {
+    if (transaction->head != transaction->kept)
+        free(transaction->head);
     free(transaction->unfinished);
     round_free(&transaction->builder);
 }

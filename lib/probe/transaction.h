@@ -11,8 +11,10 @@
 #include "probe/framing.h"
 
 #define TRANSACTION_PIECES_MAX 32
+#define TRANSACTION_HEAD_MIN   200
 
-/* What is said and heard. Memory is the caller's and must outlive the run. */
+/* What is said and heard. Without a request a round is what the server says of its own on a new
+ * connection. Memory is the caller's and must outlive the run. */
 struct transaction_settings {
     const char *request;
     size_t request_bytes;
@@ -20,7 +22,11 @@ struct transaction_settings {
     size_t piece_count;
     int64_t gap_ns; /* pause between those writes */
     struct framing framing;
-    struct framing greeting; /* what the server says first; nothing: it does not */
+    size_t head_bytes; /* of an answer that are kept, at most; TRANSACTION_HEAD_MIN at least */
+    /* Whether an answer is what the user expects (--expect); NULL: what its protocol calls one. */
+    bool (*expected)(const void *context, const struct framing_answer *answer, const char *head,
+                     size_t head_bytes);
+    const void *expected_context;
     int64_t response_timeout_ns;
 };
 
@@ -35,7 +41,6 @@ struct transaction_user {
 
 enum transaction_phase {
     TRANSACTION_IDLE,
-    TRANSACTION_GREETING,
     TRANSACTION_SENDING, /* until the kernel has taken the whole piece */
     TRANSACTION_PAUSING, /* between pieces, by gap_ns */
     TRANSACTION_RECEIVING,
@@ -65,6 +70,11 @@ struct transaction {
     struct clock_pair clocks; /* as they stood to each other before the round */
     struct framing_reader reader;
     struct round_builder builder;
+    char kept[TRANSACTION_HEAD_MIN];
+    char *head; /* the beginning of the answer: `kept`, or allocated where more was wanted */
+    size_t head_bytes, head_room;
+    struct framing_answer answer; /* of the round that is over, what it says of itself ... */
+    bool unexpected;              /* ... and that it is no success, or not what the user expects */
     /* What TCP_INFO said at the end of the last round, if nothing has happened since. */
     struct {
         bool known;
@@ -85,8 +95,7 @@ struct transaction {
 void transaction_init(struct transaction *transaction, const struct transaction_settings *settings,
                       struct conn *conn, const struct transaction_user *user, void *owner);
 void transaction_free(struct transaction *transaction);
-/* The connection stands, and the server has said this much: waits for the greeting, if there is to
- * be one, and has the first exchange. */
+/* The connection stands, and the server has said this much: has the first exchange. */
 void transaction_first(struct transaction *transaction, const struct conn_input *input);
 /* Another one on the same connection. */
 void transaction_next(struct transaction *transaction);

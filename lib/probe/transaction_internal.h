@@ -4,7 +4,7 @@
 
 #include "probe/transaction.h"
 
-/* How long an answer, or a greeting, is waited for. */
+/* How long an answer is waited for. */
 static inline int64_t transaction_timeout_ns(const struct transaction *transaction)
 {
     int64_t timeout_ns = transaction->settings->response_timeout_ns;
@@ -29,7 +29,7 @@ void transaction_failed_here(struct transaction *transaction, const char *what, 
 /* The peer ended the connection, by EOF (number 0) or an error. */
 void transaction_peer_ended(struct transaction *transaction, int number);
 void transaction_timed_out(struct transaction *transaction);
-/* The greeting or the answer breaks the protocol. */
+/* The answer breaks the protocol. */
 void transaction_misunderstood(struct transaction *transaction, const struct error *error);
 
 #endif

@@ -95,6 +95,11 @@ void transaction_round_begin(struct transaction *transaction)
                 transaction->peer_mss, transaction->latest.counters);
     transaction->latest.known = false;
     transaction->base_bytes = conn->sock.bytes_sent;
+    /* What the server says of its own is timed from the moment at which we can hear it. */
+    if (!transaction->request_bytes) {
+        int64_t now = clock_real_ns();
+        round_write(&transaction->builder, now, now, 0);
+    }
 }
 
 void transaction_round_wrote(void *owner)
@@ -174,7 +179,7 @@ bool transaction_round_end(struct transaction *transaction, struct round *out)
 
 void transaction_abandon(struct transaction *transaction)
 {
-    if (transaction->phase == TRANSACTION_IDLE || transaction->phase == TRANSACTION_GREETING)
+    if (transaction->phase == TRANSACTION_IDLE)
         return;
     transaction_round_look(transaction);
     conn_take_stamps(transaction->conn);

@@ -37,6 +37,7 @@ const struct report_field report_connect_fields[] = {
     {"rtt_ns", "round trip", FIELD_DURATION, PLACE(result_probe, rtt_ns)},
     {"syn_retransmits", "SYNs retransmitted", FIELD_INTEGER, PLACE(result_probe, syn_retransmits)},
     {"tls_ns", "TLS", FIELD_DURATION, PLACE(result_probe, tls_ns)},
+    {"preamble_ns", "preamble", FIELD_DURATION, PLACE(result_probe, preamble_ns)},
     END,
 };
 
@@ -47,6 +48,19 @@ const struct report_field report_tls_fields[] = {
     {"round_trips", NULL, FIELD_INTEGER, PLACE(result_tls, round_trips)},
     {"resumed", NULL, FIELD_BOOL, PLACE(result_tls, resumed)},
     {"verified", NULL, FIELD_BOOL, PLACE(result_tls, verified)},
+    END,
+};
+
+static const struct report_field http_fields[] = {
+    {"status", NULL, FIELD_INTEGER, PLACE(result_answer, status)},
+    END,
+};
+
+static const struct report_field answer_fields[] = {
+    {"status", NULL, FIELD_INTEGER, PLACE(result_answer, status)},
+    {"text", NULL, FIELD_TEXT, PLACE(result_answer, text)},
+    {"count", NULL, FIELD_INTEGER, PLACE(result_answer, count)},
+    {"unexpected", NULL, FIELD_INTEGER, PLACE(result_answer, unexpected)},
     END,
 };
 
@@ -78,6 +92,8 @@ const struct report_field report_probe_fields[] = {
     {"arms", NULL, ARRAY(result_probe, arms, arm_count, report_arm_fields)},
     {"tcp_info", NULL, FIELD_MAP, PLACE(result_probe, tcp_info)},
     {"tls", NULL, POINTER(result_probe, tls, report_tls_fields)},
+    {"http", NULL, POINTER(result_probe, http, http_fields)},
+    {"answer", NULL, POINTER(result_probe, answer, answer_fields)},
     {"failed_rounds", "failed", FIELD_INTEGER, PLACE(result_probe, failed_rounds)},
     {"connections", "connections", FIELD_INTEGER, PLACE(result_probe, connections)},
     {"wire", "on the wire", OBJECT(result_probe, wire, report_latency_fields)},

@@ -92,6 +92,27 @@ static void show_tls(struct paint *paint, const struct result_tls *tls)
     paint_newline(paint);
 }
 
+/* An HTTP status, or what the server says of itself. */
+static void show_answer(struct paint *paint, const struct result_probe *probe)
+{
+    const struct result_answer *answer = probe->answer;
+    cleanup(buf) struct buf line = {0}, shown = {0};
+
+    if (!answer || (!answer->text[0] && answer->status == RESULT_UNKNOWN))
+        return;
+    buf_printf(&line, "answer %s%s", probe->http ? "HTTP " : "", answer->text);
+    if (!answer->text[0])
+        buf_printf(&line, "%" PRId64, answer->status);
+    if (answer->unexpected)
+        buf_printf(&line, " (%" PRId64 " of %" PRId64 " unexpected)", answer->unexpected,
+                   answer->count);
+    paint_printable(&shown, buf_str(&line), paint->style->unicode);
+    paint->out->failed |= line.failed || shown.failed;
+    paint_to(paint, PAINT_INDENT);
+    paint_put(paint, answer->unexpected ? PAINT_YELLOW : PAINT_DIM, buf_str(&shown));
+    paint_newline(paint);
+}
+
 static void latency_row(struct paint *paint, const char *label, const struct result_latency *row)
 {
     int column = LABEL_COLUMN;
@@ -279,6 +300,7 @@ void show_probe(struct paint *paint, const struct result_probe *probe)
     show_header(paint, probe);
     show_phases(paint, probe);
     show_tls(paint, probe->tls);
+    show_answer(paint, probe);
     if (probe->rounds > 0) {
         paint_newline(paint);
         show_percentiles(paint, probe);

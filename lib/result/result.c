@@ -285,6 +285,7 @@ static void forget(struct result *result)
         result->probe.connect_ns = RESULT_UNKNOWN;
         result->probe.rtt_ns = RESULT_UNKNOWN;
         result->probe.tls_ns = RESULT_UNKNOWN;
+        result->probe.preamble_ns = RESULT_UNKNOWN;
         result->probe.syn_retransmits = RESULT_UNKNOWN;
         result->probe.slow_round_ns = RESULT_UNKNOWN;
         result->probe.latency = no_latency;

@@ -169,6 +169,14 @@ struct result_tls {
     bool verified; /* the certificate is good, for this name */
 };
 
+/* What the answers were: the first, or the first that was not as it should be. */
+struct result_answer {
+    int64_t status;     /* the protocol's number, such as HTTP's; RESULT_UNKNOWN: none */
+    const char *text;   /* its words, printable */
+    int64_t count;      /* of answers */
+    int64_t unexpected; /* of these: no success, or not what the user expects */
+};
+
 struct trace_strip; /* trace/trace.h: the renderer of ladders knows it */
 
 struct result_probe {
@@ -180,6 +188,9 @@ struct result_probe {
     int64_t resolve_ns, connect_ns, rtt_ns;
     int64_t tls_ns;               /* the TLS handshake; RESULT_UNKNOWN without TLS */
     const struct result_tls *tls; /* NULL without TLS */
+    int64_t preamble_ns;          /* greeting, login and the like; RESULT_UNKNOWN: there is none */
+    const struct result_answer *answer; /* NULL: there was none, or it says nothing of itself */
+    const struct result_answer *http;   /* the same, of HTTP */
     int64_t syn_retransmits;
     int64_t rounds;        /* measured ones that completed, of the baseline */
     int64_t failed_rounds; /* measured ones that did not */

@@ -44,6 +44,13 @@ static void feed(const struct framing *framing, const uint8_t *bytes, size_t siz
     end->closed = end->rc < 0 ? 0 : framing_closed(&reader);
     if (framing->kind == FRAMING_HTTP && end->rc >= 0)
         end->http = reader.http;
+    if (end->rc == 1) {
+        struct framing_answer answer;
+        framing_judge(&reader, (const char *)bytes, size < 200 ? size : 200, &answer);
+        FUZZ_PROMISE(!answer.text_bytes ||
+                     (answer.text >= (const char *)bytes &&
+                      answer.text + answer.text_bytes <= (const char *)bytes + size));
+    }
 }
 
 static void compare(const struct end *a, const struct end *b)
@@ -84,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* Letters, so that seeds can be written by hand. */
     static const char letters[] = "hlrtb";
     const char *letter = memchr(letters, data[0], sizeof letters - 1);
-    framing.kind = kinds[letter ? (size_t)(letter - letters) : data[0] % 5u];
+    framing.kind = letter ? kinds[letter - letters] : (enum framing_kind)(data[0] % FRAMING_KINDS);
     uint32_t seed = data[1];
     data += 2, size -= 2;
     if (framing.kind == FRAMING_TEXT) {

@@ -81,6 +81,93 @@ static void completes(const char *kind, const char *text)
         check_all(kind, text, len, 0, len);
 }
 
+/* What a complete answer says of itself. */
+static struct framing_answer judged(const char *kind, const char *text)
+{
+    static struct framing_reader reader;
+    struct framing framing;
+    struct framing_answer answer;
+
+    assert_int_equal(framing_parse(kind, &framing, NULL), 0);
+    assert_int_equal(feed(&framing, text, strlen(text), 3, 5, &reader).rc, 1);
+    framing_judge(&reader, text, strlen(text), &answer);
+    return answer;
+}
+
+static void succeeds(const char *kind, const char *text, int status)
+{
+    struct framing_answer answer = judged(kind, text);
+    completes(kind, text);
+    assert_true(answer.known && answer.success && answer.status == status);
+}
+
+static void fails(const char *kind, const char *text, int status, const char *words)
+{
+    struct framing_answer answer = judged(kind, text);
+    completes(kind, text);
+    assert_true(answer.known && !answer.success && answer.status == status);
+    assert_int_equal(answer.text_bytes, strlen(words));
+    assert_memory_equal(answer.text, words, strlen(words));
+}
+
+static void a_redis_reply_has_a_type_and_a_length(void **state)
+{
+    (void)state;
+    succeeds("redis", "+PONG\r\n", 0);
+    succeeds("redis", ":12\r\n", 0);
+    succeeds("redis", "$5\r\na\r\nbc\r\n", 0);
+    succeeds("redis", "$-1\r\n", 0);
+    succeeds("redis", "$0\r\n\r\n", 0);
+    succeeds("redis", "*-1\r\n", 0);
+    succeeds("redis", "*0\r\n", 0);
+    succeeds("redis", "*2\r\n$1\r\nx\r\n*2\r\n:1\r\n-no\r\n", 0);
+    succeeds("redis", "%1\r\n+a\r\n~2\r\n#t\r\n_\r\n", 0);
+    fails("redis", "-NOAUTH Authentication required.\r\n", 0, "-NOAUTH Authentication required.");
+    check("redis", "HTTP/1.1 400 Bad Request\r\n", -EPROTO, 1);
+    check("redis", "$5x\r\n", -EPROTO, 5);
+    check("redis", "$99999999999999999999\r\n", -EPROTO, 23);
+    check("redis", "*3\r\n:1\r\n:2\r\n", 0, 12);
+}
+
+static void memcached_answers_in_lines(void **state)
+{
+    (void)state;
+    succeeds("memcached", "VERSION 1.6.18\r\n", 0);
+    succeeds("memcached", "VALUE k 0 5\r\nhello\r\nEND\r\n", 0);
+    succeeds("memcached", "STAT pid 1\r\nSTAT uptime 2\r\nEND\r\n", 0);
+    succeeds("memcached", "42\r\n", 0);
+    fails("memcached", "ERROR\r\n", 0, "ERROR");
+    fails("memcached", "SERVER_ERROR out of memory\r\n", 0, "SERVER_ERROR out of memory");
+    check("memcached", "-ERR unknown command\r\n", -EPROTO, 22);
+}
+
+static void answers_say_whether_they_are_a_success(void **state)
+{
+    (void)state;
+    succeeds("reply", "250-a\r\n250 b\r\n", 250);
+    fails("reply", "530 5.7.0 log in\r\n", 530, "530 5.7.0 log in");
+    succeeds("http", "HTTP/1.1 204 No Content\r\n\r\n", 204);
+    succeeds("http", "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", 302);
+    fails("http", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", 404, "404 Not Found");
+    /* The interim answer is not the answer. */
+    fails("http", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n", 500,
+          "");
+    assert_false(judged("line", "500\n").known);
+}
+
+static void the_answer_to_head_ends_at_its_header(void **state)
+{
+    static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n";
+    static struct framing_reader reader;
+    const struct framing framing = {.kind = FRAMING_HTTP, .no_body = true};
+    (void)state;
+    for (size_t largest = 0; largest < 12; largest++) {
+        struct end end = feed(&framing, text, sizeof text - 1, largest, 3, &reader);
+        assert_int_equal(end.rc, 1);
+        assert_int_equal(end.used, sizeof text - 1);
+    }
+}
+
 static void bytes_are_counted(void **state)
 {
     (void)state;
@@ -401,6 +488,10 @@ static void descriptions_fit_their_buffer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_redis_reply_has_a_type_and_a_length),
+        cmocka_unit_test(memcached_answers_in_lines),
+        cmocka_unit_test(answers_say_whether_they_are_a_success),
+        cmocka_unit_test(the_answer_to_head_ends_at_its_header),
         cmocka_unit_test(bytes_are_counted),
         cmocka_unit_test(a_line_ends_with_its_newline),
         cmocka_unit_test(text_is_found_across_pieces_and_false_starts),

@@ -70,11 +70,14 @@ static void a_probe(void **state)
     struct result_probe *probe = &report_add(&report, RESULT_PROBE)->probe;
     static const struct result_tls tls = {.version = "TLSv1.3", .cipher = "a cipher", .alpn = "h2",
                                           .round_trips = 40, .resumed = true, .verified = false};
+    static const struct result_answer answer = {404, "404 Not Found", 51, 50};
     static struct result_arm arm = {"baseline", 41, 42, 43};
     (void)state;
     probe->target = "name:1", probe->address = "127.0.0.1", probe->port = 2, probe->ok = false;
     probe->error = (struct result_error){FINDING_CONNECTION_RESET, ECONNRESET, "it broke"};
     probe->resolve_ns = 3, probe->connect_ns = 4, probe->rtt_ns = 5, probe->tls_ns = 6;
+    probe->preamble_ns = 7;
+    probe->answer = probe->http = &answer;
     probe->tls = &tls, probe->syn_retransmits = 7, probe->rounds = 8, probe->failed_rounds = 9;
     probe->connections = 10, probe->latency = (struct result_latency){11, 12, 13, 14, 15};
     probe->wire = (struct result_latency){16, 17, 18, 19, 20};
@@ -92,7 +95,7 @@ static void a_probe(void **state)
         {"target": "name:1", "address": "127.0.0.1", "port": 2, "ok": false,
          "error": {"code": "connection-reset", "errno": "ECONNRESET", "message": "it broke"},
          "connect": {"resolve_ns": 3, "connect_ns": 4, "rtt_ns": 5, "syn_retransmits": 7,
-                     "tls_ns": 6},
+                     "tls_ns": 6, "preamble_ns": 7},
          "rounds": 8,
          "latency": {"min_ns": 11, "p50_ns": 12, "p90_ns": 13, "p99_ns": 14, "max_ns": 15},
          "breakdown": {"other_min_ns": 121, "other_max_ns": 221, "send_hold_min_ns": 122,
@@ -108,6 +111,8 @@ static void a_probe(void **state)
          "tcp_info": {"mss": 31},
          "tls": {"version": "TLSv1.3", "cipher": "a cipher", "alpn": "h2", "round_trips": 40,
                  "resumed": true, "verified": false},
+         "http": {"status": 404},
+         "answer": {"status": 404, "text": "404 Not Found", "count": 51, "unexpected": 50},
          "failed_rounds": 9, "connections": 10,
          "wire": {"min_ns": 16, "p50_ns": 17, "p90_ns": 18, "p99_ns": 19, "max_ns": 20},
          "histogram": [{"from_ns": 0, "to_ns": 1, "count": 30}], "slow_round_ns": 32,

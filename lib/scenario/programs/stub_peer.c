@@ -303,10 +303,13 @@ AGENT_CALL(stub_peer_serve)
 
 void stub_peer_request(const struct stub_peer_plan *plan, struct buf *out)
 {
+    size_t body_at;
+
     if (plan->request)
         buf_add(out, plan->request, plan->request_bytes);
     else
-        preset_request(out, preset_at(plan->ask), "/", "server");
+        preset_request(out, preset_at(plan->ask),
+                       &(struct preset_ask){.path = "/", .host = "server"}, &body_at);
 }
 
 static int read_answer(struct sock *sock, const struct framing *framing, int64_t deadline_ns,

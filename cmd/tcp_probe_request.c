@@ -1,0 +1,374 @@
+#include "tcp_probe_request.h"
+
+#include "base/text.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REQUEST_MAX  (256 << 20)
+#define PASSWORD_MAX 1024
+#define EXPECT_BYTES (64 * 1024)
+
+struct composing {
+    struct tcp_probe_request *request;
+    const struct tcp_probe_options *options;
+    struct target_list *targets;
+    struct arena *arena;
+    struct probe_plan *plan;
+    size_t body_at; /* of the request */
+};
+
+/* ---- files ---- */
+
+static int read_file(const char *option, const char *path, size_t max, struct buf *out,
+                     struct error *error)
+{
+    buf_init_cap(out, max);
+    int rc = buf_read_file(out, path);
+
+    if (rc == -EFBIG)
+        return error_set(error, EFBIG, "--%s %s: more than %zu bytes", option, path, max);
+    if (rc)
+        return error_sys(error, -rc, "--%s %s", option, path);
+    if (!out->len_bytes)
+        return error_set(error, EINVAL, "--%s %s: the file is empty", option, path);
+    return 0;
+}
+
+/* The first line is the password, so that an editor's line end does no harm. */
+static int read_password(struct composing *composing, struct error *error)
+{
+    const struct tcp_probe_options *options = composing->options;
+    struct buf *password = &composing->request->password;
+    char path[32];
+    int rc;
+
+    if (!options->password_file && !options->password_fd_set)
+        return 0;
+    snprintf(path, sizeof path, "/dev/fd/%d", (int)options->password_fd);
+    if (options->password_fd_set && fcntl((int)options->password_fd, F_GETFD) < 0)
+        return error_sys(error, errno, "--password-fd %d", (int)options->password_fd);
+    if (options->password_fd_set)
+        rc = read_file("password-fd", path, PASSWORD_MAX, password, error);
+    else
+        rc = read_file("password-file",
+                       strcmp(options->password_file, "-") ? options->password_file : "/dev/stdin",
+                       PASSWORD_MAX, password, error);
+    if (rc)
+        return rc;
+    char *line = (char *)buf_str(password);
+    line[strcspn(line, "\r\n")] = '\0';
+    if (strlen(line) < strcspn(line, "\r\n"))
+        return error_set(error, EINVAL, "the password has a zero byte");
+    composing->request->ask.password = line;
+    return 0;
+}
+
+/* ---- the preset and its request ---- */
+
+/* What the Host header says: the name as the user wrote it, and the port where it is not the
+ * usual one. A zone means something on this host only (RFC 6874 section 3). */
+static void host_header(struct buf *out, const struct tcp_probe_options *options,
+                        const struct sock_target *where)
+{
+    const char *host = where->host[0] ? where->host : "localhost";
+    bool literal6 = strchr(host, ':') != NULL;
+
+    if (options->host) {
+        buf_add_str(out, options->host);
+        return;
+    }
+    int bare = (int)(literal6 ? strcspn(host, "%") : strlen(host));
+    buf_printf(out, "%s%.*s%s", literal6 ? "[" : "", bare, host, literal6 ? "]" : "");
+    if (where->port != (options->tls ? 443 : 80))
+        buf_printf(out, ":%d", where->port);
+}
+
+/* The preset that was asked for, or the one of the port, if all targets have the same. */
+static const struct preset *choose_preset(const struct composing *composing)
+{
+    const struct target_list *targets = composing->targets;
+    const struct tcp_probe_options *options = composing->options;
+    enum preset_id preset = PRESET_CONNECT;
+
+    if (options->preset_set)
+        return preset_at(options->preset);
+    for (size_t i = 0; i < targets->count; i++) {
+        enum preset_id one = preset_by_port(targets->items[i].where.port, options->tls);
+        if (i && one != preset)
+            return preset_at(PRESET_CONNECT);
+        preset = one;
+    }
+    return preset_at(preset);
+}
+
+static bool has_blanks(const char *text)
+{
+    return strpbrk(text, " \t\r\n") != NULL;
+}
+
+/* Options that the chosen way has no use for are mistakes. */
+static int check_takes(const struct composing *composing, struct error *error)
+{
+    const struct tcp_probe_options *options = composing->options;
+    const struct preset *preset = composing->request->preset;
+    const struct {
+        const char *option;
+        bool given;
+        unsigned takes;
+    } some[] = {
+        {"path", options->path_set, PRESET_TAKES_HTTP},
+        {"host", options->host != NULL, PRESET_TAKES_HTTP},
+        {"query", options->query != NULL, PRESET_TAKES_QUERY},
+        {"user", options->user != NULL, PRESET_TAKES_USER},
+        {"password-file", options->password_file != NULL, PRESET_TAKES_USER},
+        {"password-fd", options->password_fd_set, PRESET_TAKES_USER},
+        {"database", options->database != NULL, PRESET_TAKES_DATABASE},
+        {"until", options->until_set && preset && !preset_talks(preset), 0},
+        {"split", options->split.count && preset && !preset_talks(preset), 0},
+        {"expect",
+         (options->expect.count || options->expect.pattern) && preset && !preset_talks(preset), 0}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(some); i++) {
+        if (!some[i].given || (preset && some[i].takes & preset->takes))
+            continue;
+        if (!preset)
+            return error_set(error, EINVAL, "--%s has no effect on --send and --send-file",
+                             some[i].option);
+        if (preset == preset_at(PRESET_CONNECT))
+            return error_set(error, EINVAL,
+                             "--%s has no effect, because there is nothing to send: give --send, "
+                             "--send-file or a --preset other than connect",
+                             some[i].option);
+        return error_set(error, EINVAL, "--%s has no effect on the preset %s", some[i].option,
+                         preset->name);
+    }
+    if (options->starttls && !(preset && preset->starttls))
+        return error_set(error, EINVAL, "--starttls wants a preset whose protocol has it: smtp");
+    return 0;
+}
+
+/* HTTP names the host in each request, so each target has its own. */
+static int compose_requests(struct composing *composing, struct error *error)
+{
+    const struct tcp_probe_options *options = composing->options;
+    struct tcp_probe_request *request = composing->request;
+    const struct preset *preset = request->preset;
+
+    if (options->path[0] != '/' || has_blanks(options->path))
+        return error_set(error, EINVAL, "--path wants a path that starts with / and has no blanks");
+    if (options->host && (!options->host[0] || has_blanks(options->host)))
+        return error_set(error, EINVAL, "--host wants a name without blanks");
+    for (size_t i = 0; i < composing->targets->count; i++) {
+        struct probe_target *target = &composing->targets->items[i];
+        cleanup(buf) struct buf host = {0}, bytes = {0};
+        struct preset_ask ask = request->ask;
+        host_header(&host, options, &target->where);
+        ask.host = buf_str(&host);
+        preset_request(&bytes, preset, &ask, &composing->body_at);
+        if (bytes.failed || host.failed)
+            return error_sys(error, ENOMEM, "a request");
+        if (!i)
+            buf_add(&request->bytes, bytes.data, bytes.len_bytes);
+        if (!(preset->takes & PRESET_TAKES_HTTP))
+            return 0;
+        target->request = arena_copy(composing->arena, buf_str(&bytes));
+        target->request_bytes = bytes.len_bytes;
+    }
+    return 0;
+}
+
+static int compose_preset(struct composing *composing, struct error *error)
+{
+    const struct tcp_probe_options *options = composing->options;
+    const struct preset *preset = composing->request->preset;
+    struct probe_plan *plan = composing->plan;
+
+    composing->request->ask.path = options->path;
+    composing->request->ask.query = options->query;
+    composing->request->ask.user = options->user;
+    composing->request->ask.database = options->database;
+    int rc = compose_requests(composing, error);
+    plan->greets = preset->greets;
+    plan->arms.only_connects = preset->greets || !preset_talks(preset);
+    plan->preamble.rules = preset->preamble;
+    return rc ? rc : framing_parse(preset->framing, &plan->transaction.framing, error);
+}
+
+/* ---- a request of the user's own ---- */
+
+/* The request's first line ends in HTTP/1.x. */
+static bool is_http_request(const struct buf *request)
+{
+    const char *line = request->data;
+    size_t length = 0;
+
+    while (length < request->len_bytes && line[length] != '\r' && line[length] != '\n')
+        length++;
+    return length > 9 && !memcmp(line + length - 9, " HTTP/1.", 8);
+}
+
+/* Without a request a round is the greeting. */
+static int compose_greeting(struct composing *composing, struct error *error)
+{
+    const struct tcp_probe_options *options = composing->options;
+    struct probe_plan *plan = composing->plan;
+
+    if (!options->greeting_set)
+        return error_set(error, EINVAL,
+                         "--send is empty: there is nothing to ask. To time what the server says "
+                         "first, give --greeting, too");
+    if (options->hellos.count || options->until_set)
+        return error_set(error, EINVAL, "--%s wants a request: --send is empty",
+                         options->until_set ? "until" : "hello");
+    plan->greets = plan->arms.only_connects = true;
+    plan->transaction.framing = options->greeting;
+    return 0;
+}
+
+static int compose_own(struct composing *composing, struct error *error)
+{
+    const struct tcp_probe_options *options = composing->options;
+    struct buf *bytes = &composing->request->bytes;
+    int rc = options->send ? text_unescape(bytes, options->send, error)
+                           : read_file("send-file", options->send_file, REQUEST_MAX, bytes, error);
+
+    composing->body_at = bytes->len_bytes;
+    if (rc)
+        return rc;
+    if (!bytes->len_bytes)
+        return compose_greeting(composing, error);
+    return framing_parse(is_http_request(bytes) ? "http" : "line",
+                         &composing->plan->transaction.framing, error);
+}
+
+/* ---- the whole conversation ---- */
+
+static int add_hellos(struct composing *composing, struct error *error)
+{
+    const struct cli_items *items = &composing->options->hellos;
+    struct preamble_settings *preamble = &composing->plan->preamble;
+    struct preamble_hello *hellos = arena_alloc(composing->arena, items->count * sizeof *hellos);
+
+    for (size_t i = 0; i < items->count && hellos; i++) {
+        const struct cli_item *item = &items->items[i];
+        const struct cli_qualifier *until = cli_item_find(item, "hello-until");
+        cleanup(buf) struct buf bytes = {0};
+        int rc = strcmp(item->option->name, "hello-file")
+                     ? text_unescape(&bytes, item->text, error)
+                     : read_file("hello-file", item->text, REQUEST_MAX, &bytes, error);
+        if (!rc)
+            rc = framing_parse(until ? until->text : "line", &hellos[i].until, error);
+        if (rc)
+            return rc;
+        char *copy = arena_alloc(composing->arena, bytes.len_bytes);
+        if (!copy)
+            return error_sys(error, ENOMEM, "--hello");
+        hellos[i].bytes = memcpy(copy, bytes.data, bytes.len_bytes);
+        hellos[i].len_bytes = bytes.len_bytes;
+    }
+    preamble->hellos = hellos;
+    preamble->hello_count = hellos ? items->count : 0;
+    return 0;
+}
+
+static bool is_expected(const void *context, const struct framing_answer *answer, const char *head,
+                        size_t head_bytes)
+{
+    const struct tcp_probe_request *request = context;
+    const struct tcp_probe_expect *expect = request->expect;
+    regmatch_t whole = {.rm_eo = (regoff_t)head_bytes};
+
+    if (request->has_pattern)
+        return !regexec(&request->pattern, head_bytes ? head : "", 1, &whole, REG_STARTEND);
+    for (size_t i = 0; i < expect->count; i++)
+        if (expect->statuses[i] == answer->status)
+            return true;
+    return false;
+}
+
+static int add_expectation(struct composing *composing, struct error *error)
+{
+    struct transaction_settings *transaction = &composing->plan->transaction;
+    const struct tcp_probe_expect *expect = &composing->options->expect;
+    struct tcp_probe_request *request = composing->request;
+
+    if (!expect->count && !expect->pattern)
+        return 0;
+    if (expect->count && !framing_has_status(&transaction->framing))
+        return error_set(error, EINVAL,
+                         "--expect: there is no status in what --until waits for; give an "
+                         "expression");
+    request->expect = expect;
+    if (expect->pattern && regcomp(&request->pattern, expect->pattern, REG_EXTENDED | REG_NEWLINE))
+        return error_set(error, EINVAL, "--expect wants a regular expression");
+    request->has_pattern = expect->pattern != NULL;
+    transaction->head_bytes = expect->pattern ? EXPECT_BYTES : 0;
+    transaction->expected = is_expected;
+    transaction->expected_context = request;
+    return 0;
+}
+
+/* The pieces of --split; the last is what remains, which may be nothing. */
+static int split(struct composing *composing, struct error *error)
+{
+    struct transaction_settings *transaction = &composing->plan->transaction;
+    const struct tcp_probe_split *split = &composing->options->split;
+    size_t sum = 0;
+
+    for (size_t i = 0; i < split->count; i++)
+        sum += split->pieces[i];
+    if (sum > transaction->request_bytes)
+        return error_set(error, EINVAL, "--split adds up to %zu bytes, but the request has %zu",
+                         sum, transaction->request_bytes);
+    memcpy(transaction->pieces, split->pieces, sizeof transaction->pieces);
+    transaction->piece_count = split->count;
+    if (split->count && sum == transaction->request_bytes)
+        transaction->piece_count--;
+    transaction->gap_ns = composing->options->gap_ns;
+    return 0;
+}
+
+int tcp_probe_request_compose(struct tcp_probe_request *request,
+                              const struct tcp_probe_options *options, struct target_list *targets,
+                              struct arena *arena, struct probe_plan *plan, struct error *error)
+{
+    struct composing composing = {request, options, targets, arena, plan, 0};
+    bool own = options->send || options->send_file;
+
+    if (!own)
+        request->preset = choose_preset(&composing);
+    int rc = check_takes(&composing, error);
+    if (!rc)
+        rc = read_password(&composing, error);
+    if (!rc)
+        rc = own ? compose_own(&composing, error) : compose_preset(&composing, error);
+    if (!rc)
+        rc = add_hellos(&composing, error);
+    if (rc)
+        return rc;
+    if (options->until_set)
+        plan->transaction.framing = options->framing;
+    if (options->greeting_set && !plan->greets)
+        plan->preamble.greeting = options->greeting;
+    plan->preamble.ask = &request->ask;
+    plan->preamble.starttls = options->starttls;
+    plan->transaction.request = request->bytes.data;
+    plan->transaction.request_bytes = request->bytes.len_bytes;
+    plan->transaction.framing.no_body =
+        request->bytes.len_bytes > 5 && !memcmp(request->bytes.data, "HEAD ", 5);
+    rc = split(&composing, error);
+    return rc ? rc : add_expectation(&composing, error);
+}
+
+void tcp_probe_request_free(struct tcp_probe_request *request)
+{
+    if (request->has_pattern)
+        regfree(&request->pattern);
+    if (request->password.data)
+        explicit_bzero(request->password.data, request->password.len_bytes);
+    buf_free(&request->password);
+    buf_free(&request->bytes);
+}

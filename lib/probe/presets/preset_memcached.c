@@ -1,0 +1,54 @@
+/* memcached's text protocol (its doc/protocol.txt). */
+#include "probe/framing_rules.h"
+#include "probe/preset.h"
+
+#include "base/cleanup.h"
+#include <ctype.h>
+#include <string.h>
+
+/* Lines that are a whole response, and those of which more follow, until END. */
+static const char *const whole[] = {
+    "VERSION ", "OK",   "STORED", "NOT_STORED",   "EXISTS", "NOT_FOUND", "DELETED",     "TOUCHED",
+    "RESET",    "BUSY", "ERROR",  "CLIENT_ERROR", "END",    "BLOCKED",   "SERVER_ERROR"};
+static const char *const parts[] = {"VALUE ", "STAT "};
+
+static bool starts_with_any(const struct framing_reader *reader, const char *const *words,
+                            size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (framing_line_starts(reader, words[i]))
+            return true;
+    return false;
+}
+
+/* What is stored may be any bytes: its lines are read over, so that one of them may end it too
+ * early only if it reads like a response. */
+static int end_line(struct framing_reader *reader, struct error *error)
+{
+    if (starts_with_any(reader, parts, ARRAY_SIZE(parts))) {
+        reader->message.parts++;
+        return 0;
+    }
+    if (starts_with_any(reader, whole, ARRAY_SIZE(whole)) ||
+        (!reader->message.parts && isdigit((unsigned char)reader->line[0]))) /* of incr and decr */
+        return 1;
+    return reader->message.parts ? 0 : framing_refuse("a response of memcached", error);
+}
+
+static void judge(const struct framing_reader *reader, const char *head, size_t head_bytes,
+                  struct framing_answer *out)
+{
+    (void)head, (void)head_bytes;
+    out->known = true;
+    out->success = !framing_line_starts(reader, "ERROR") &&
+                   !framing_line_starts(reader, "CLIENT_ERROR") &&
+                   !framing_line_starts(reader, "SERVER_ERROR");
+}
+
+const struct framing_rules framing_memcached = {
+    .awaits = "a response of memcached", .line = end_line, .judge = judge};
+
+const struct preset preset_memcached = {.name = "memcached",
+                                        PRESET_PORTS("version", (11211)),
+                                        .request = "version\r\n",
+                                        .framing = "memcached"};
