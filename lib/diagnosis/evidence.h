@@ -57,12 +57,13 @@ struct arm_rounds {
     X(COUNT, processors)                                                                           \
     X(TEXT, http_server) /* the answer's header line "Server: ...", or NULL */                     \
     X(TEXT, http_proxy)  /* the first that a proxy adds: "Via: ..." or "X-Cache: ...", or NULL */  \
-    X(COUNT, control_lost) /* handshakes of the control that needed a second SYN, or none did */   \
-    X(COUNT, answers)      /* of all rounds, also those that warm up */                            \
-    X(COUNT, unexpected)   /* of these: no success, or not what the user expects */                \
-    X(TEXT, answer)        /* the first unexpected one says, or NULL */                            \
-    X(TIME, stall_ns)      /* the shortest delay that is worth a finding */                        \
-    X(TIME, rtt_ns)        /* smallest seen */                                                     \
+    X(COUNT, surplus_bytes) /* came beyond the end of answers or of the greeting */                \
+    X(COUNT, control_lost)  /* handshakes of the control that needed a second SYN, or none did */  \
+    X(COUNT, answers)       /* of all rounds, also those that warm up */                           \
+    X(COUNT, unexpected)    /* of these: no success, or not what the user expects */               \
+    X(TEXT, answer)         /* the first unexpected one says, or NULL */                           \
+    X(TIME, stall_ns)       /* the shortest delay that is worth a finding */                       \
+    X(TIME, rtt_ns)         /* smallest seen */                                                    \
     X(TIME, resolve_ns)                                                                            \
     X(TIME, fallback_ns)      /* how long addresses tried before kept us from the one that won */  \
     X(TEXT, fallback)         /* what became of the others; NULL: there were none */               \

@@ -130,8 +130,52 @@ static void judge_answers(const struct rules *rules)
         evidence->answers, evidence->answer ? evidence->answer : "");
 }
 
+static const char *surplus(const struct rules *rules)
+{
+    uint32_t bytes = rules->evidence->surplus_bytes;
+    return arena_printf(rules->arena, "%u byte%s", bytes, bytes == 1 ? "" : "s");
+}
+
+/* An answer that is there sooner than the path lets one come was on its way before the request.
+ * Then the rounds are not what they seem, and no time of theirs says anything. */
+static bool answers_overlap(const struct rules *rules)
+{
+    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
+    size_t early = 0;
+
+    for (size_t i = 0; i < rounds.count; i++)
+        early += rounds.rounds[i].wire_ns != RESULT_UNKNOWN &&
+                 rounds.rounds[i].wire_ns < rules->path->base_ns - RELEASE_NS;
+    if (!rules->evidence->surplus_bytes || early < AFFECTED_MIN)
+        return false;
+    rules_inconclusive(
+        rules,
+        "%s the answer began sooner than this path lets one come (%s), and %s came beyond the end "
+        "of answers: what was taken for an answer is the rest of the one before, or was sent "
+        "without being asked for. Let --until fit the protocol.",
+        rules_share(rules, early, rounds.count), arena_duration(rules->arena, rules->path->base_ns),
+        surplus(rules));
+    return true;
+}
+
+/* Rounds that end before the server has said all are short, whatever the rest of an answer does. */
+static void judge_surplus(const struct rules *rules)
+{
+    if (!rules->evidence->surplus_bytes || finding_verdict(rules->findings) != FINDING_NONE)
+        return;
+    rules_inconclusive(
+        rules,
+        "Nothing stands out up to where an answer ends by --until, but %s came beyond that and "
+        "belong to no round. A stall in the rest of an answer is not seen: let --until fit the "
+        "whole of it (http, bytes:N, text:STR or idle:DUR). Only what the server sends without "
+        "being asked for, such as notifications, may stay out.",
+        surplus(rules));
+}
+
 static void judge_rounds(const struct rules *rules)
 {
+    if (answers_overlap(rules))
+        return;
     rules_hold(rules);
     rules_answer(rules);
     rules_bandwidth(rules);
@@ -223,5 +267,6 @@ unsigned probe_verdict(struct arena *arena, const struct probe_evidence *evidenc
     judge_answers(&rules);
     if (evidence->error != FINDING_NONE)
         judge_error(&rules);
+    judge_surplus(&rules);
     return wanted;
 }

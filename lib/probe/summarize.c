@@ -308,6 +308,9 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .local = target_is_local(target),
         .runnable = target->load_looks ? target->runnable / target->load_looks : 0,
         .processors = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN),
+        .surplus_bytes =
+            (uint32_t)(transaction->surplus_bytes < UINT32_MAX ? transaction->surplus_bytes
+                                                               : UINT32_MAX),
         .control_lost = (uint32_t)target->control.lost,
         .control_ns = target->control.rtts_ns,
         .control_count = target->control.count,
