@@ -153,15 +153,23 @@ void evidence_path(const struct probe_evidence *evidence, struct path_model *pat
         path->typical_ns = rtt_ns;
 }
 
+bool evidence_measured_by_pause(const struct round *round, uint32_t mss_bytes)
+{
+    int64_t took_ns = round->segment_ns * (int64_t)(round->gap_release_bytes / mss_bytes);
+
+    return round->gap_ns > LINK_TIMES * round->segment_ns && 2 * took_ns >= round->gap_ns;
+}
+
 /* Of an arm's rounds the middle one: a host that was late lets segments follow each other quickly.
  */
-static int64_t arm_segment_ns(struct arm_rounds rounds)
+static int64_t arm_segment_ns(struct arm_rounds rounds, uint32_t mss_bytes)
 {
     int64_t known[ROUNDS_MAX];
     size_t count = 0;
 
     for (size_t i = 0; i < rounds.count && count < ROUNDS_MAX; i++)
-        if (rounds.rounds[i].segment_ns != RESULT_UNKNOWN)
+        if (rounds.rounds[i].segment_ns != RESULT_UNKNOWN &&
+            !(mss_bytes && evidence_measured_by_pause(&rounds.rounds[i], mss_bytes)))
             known[count++] = rounds.rounds[i].segment_ns;
     return count ? stats_median(known, count) : RESULT_UNKNOWN;
 }
@@ -201,11 +209,13 @@ int64_t evidence_segment_ns(const struct probe_evidence *evidence)
     int64_t least = RESULT_UNKNOWN;
 
     for (int arm = 0; arm < PROBE_ARMS; arm++) {
-        int64_t ns = arm == ARM_SMALL_MSS ? RESULT_UNKNOWN : arm_segment_ns(evidence->arms[arm]);
+        int64_t ns = arm == ARM_SMALL_MSS
+                         ? RESULT_UNKNOWN
+                         : arm_segment_ns(evidence->arms[arm], evidence->peer_mss_bytes);
         if (ns != RESULT_UNKNOWN && (least == RESULT_UNKNOWN || ns < least))
             least = ns;
     }
-    if (least != RESULT_UNKNOWN && least >= evidence->stall_ns &&
+    if (least != RESULT_UNKNOWN && least >= ROUND_PAUSE_NS &&
         pauses_with_small_segments(evidence, least))
         return RESULT_UNKNOWN;
     return least;

@@ -63,6 +63,7 @@ struct arm_rounds {
     X(COUNT, unexpected)    /* of these: no success, or not what the user expects */               \
     X(TEXT, answer)         /* the first unexpected one says, or NULL */                           \
     X(TIME, stall_ns)       /* the shortest delay that is worth a finding */                       \
+    X(TIME, interval_ns)    /* between rounds, as the user wants it */                             \
     X(TIME, rtt_ns)         /* smallest seen */                                                    \
     X(TIME, resolve_ns)                                                                            \
     X(TIME, fallback_ns)      /* how long addresses tried before kept us from the one that won */  \
@@ -106,6 +107,9 @@ struct probe_evidence {
 #define EVIDENCE_CONTROL_MAX 512
 void evidence_path(const struct probe_evidence *evidence, struct path_model *path,
                    int64_t samples[EVIDENCE_CONTROL_MAX]);
+
+/* Whether all that a round knows of a segment's time is one long pause before many of them. */
+bool evidence_measured_by_pause(const struct round *round, uint32_t mss_bytes);
 
 /* How long a full segment takes on this path: the quickest at which they follow each other in any
  * arm; RESULT_UNKNOWN when no two did. */

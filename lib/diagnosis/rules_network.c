@@ -134,14 +134,6 @@ void rules_jitter(const struct rules *rules, const struct lateness *late)
 
 /* ---- bandwidth ---- */
 
-/* Whether all that is known of a segment's time is one long pause before many of them. */
-static bool measured_by_pause(const struct round *round, uint32_t mss)
-{
-    int64_t took_ns = round->segment_ns * (int64_t)(round->gap_release_bytes / mss);
-
-    return round->gap_ns > LINK_TIMES * round->segment_ns && 2 * took_ns >= round->gap_ns;
-}
-
 /* Of a few segments that are far apart, the link's time for each and a server's pauses look alike,
  * until tiny segments tell. */
 static bool may_be_pauses(const struct rules *rules)
@@ -152,7 +144,7 @@ static bool may_be_pauses(const struct rules *rules)
 
     for (size_t i = 0; i < rounds.count; i++)
         small += rounds.rounds[i].received_bytes <= few;
-    if (rules->segment_ns < rules->evidence->stall_ns || 2 * small <= rounds.count)
+    if (rules->segment_ns < ROUND_PAUSE_NS || 2 * small <= rounds.count)
         return false;
     rules_want(rules, ARM_SMALL_MSS);
     if (rules->evidence->arms[ARM_SMALL_MSS].count >= ROUNDS_ENOUGH)
@@ -176,7 +168,7 @@ void rules_bandwidth(const struct rules *rules)
     for (size_t i = 0; i < rounds.count && mss && rules->segment_ns != RESULT_UNKNOWN; i++) {
         const struct round *round = &rounds.rounds[i];
         if (round->segment_ns == RESULT_UNKNOWN || round->retransmits || round->out_of_order ||
-            measured_by_pause(round, mss))
+            evidence_measured_by_pause(round, mss))
             continue;
         int64_t ns = rules->segment_ns * (int64_t)(round->received_bytes / mss);
         if (ns < rules->evidence->stall_ns || affected == 256)
