@@ -11,10 +11,16 @@
 enum cork { CORK_NO, CORK_YES, CORK_PERHAPS };
 
 /* How long the peer kept us waiting at the longest, without the round trip of the first byte. The
- * kernel's timer for a cork is a retransmission timeout: 200 ms and a round trip. */
+ * kernel's timer for a cork is a retransmission timeout: 200 ms and a round trip. A cork lets full
+ * segments go, so what comes after it is less than one. */
 static bool is_cork_time(const struct rules *rules, const struct round *round)
 {
+    uint32_t mss = rules->evidence->peer_mss_bytes;
     int64_t trip_ns = rules->path->typical_ns;
+
+    if (mss && round->wait_after_bytes && round->wait_ns == round->gap_ns &&
+        round->gap_release_bytes >= mss)
+        return false;
     int64_t wait_ns =
         round->wait_after_bytes ? round->wait_ns : rules_wait_ns(rules, round) - trip_ns;
 
