@@ -253,6 +253,20 @@ static bool blame_accept(const struct rules *rules, const struct lateness *late)
     return true;
 }
 
+/* Whether what came late may be the rest of the answer before; on a path that is so short, the time
+ * at which the others came does not tell. Then says so. */
+static bool rest_explains(const struct rules *rules, int64_t late_ns)
+{
+    if (!rules->evidence->surplus_bytes || rules->path->base_ns > RELEASE_NS)
+        return false;
+    rules_inconclusive(
+        rules,
+        "Answers were %s late, but %u bytes came beyond the end of answers: what was late may be "
+        "the rest of the answer before. Let --until fit the protocol.",
+        arena_duration(rules->arena, late_ns), rules->evidence->surplus_bytes);
+    return true;
+}
+
 void rules_answer(const struct rules *rules)
 {
     struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
@@ -293,7 +307,8 @@ void rules_answer(const struct rules *rules)
     if (rest.affected > affected)
         affected = rest.affected;
     int64_t longer_ns = before_ns > rest.typical_ns ? before_ns : rest.typical_ns;
-    if (!affected || load_explains(rules, longer_ns, (double)affected / (double)baseline.count))
+    if (!affected || load_explains(rules, longer_ns, (double)affected / (double)baseline.count) ||
+        rest_explains(rules, longer_ns))
         return;
     blame_think(rules, affected, baseline.count, before_ns, rest.typical_ns,
                 at_least_ns + rest.at_least_ns);

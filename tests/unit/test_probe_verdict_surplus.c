@@ -84,13 +84,29 @@ static void what_is_found_stays(void **state)
     assert_null(found(FINDING_INCONCLUSIVE));
 }
 
+/* Where the path is too short to tell an early answer, a late one is nobody's fault. */
+static void late_answers_of_a_short_path(void **state)
+{
+    static const struct {
+        int64_t rtt_ns;
+        enum finding_code verdict;
+    } cases[] = {{RELEASE_NS, FINDING_INCONCLUSIVE}, {RELEASE_NS + 1, FINDING_SERVER_THINK_TIME}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct probe_evidence evidence = evidence_of(
+            &(struct service){.rtt_ns = cases[i].rtt_ns, .think_ns = 40 * MS}, ROUNDS, ROUNDS);
+        evidence.surplus_bytes = 2000;
+        diagnose(&evidence);
+        expect_verdict(cases[i].verdict);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(answers_that_overlap),
-        TEST(a_few_early_answers_prove_nothing),
-        TEST(what_was_not_timed_is_not_ok),
-        TEST(what_is_found_stays),
+        TEST(answers_that_overlap),         TEST(a_few_early_answers_prove_nothing),
+        TEST(what_was_not_timed_is_not_ok), TEST(what_is_found_stays),
+        TEST(late_answers_of_a_short_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
