@@ -206,9 +206,12 @@ static void warn_of_stall(const struct rules *rules, const struct finding *stall
 static void judge_persistence(const struct rules *rules, const struct probe_evidence *evidence)
 {
     struct finding_list list = {0};
-    const struct rules persistent = {rules->arena,      evidence, rules->path,
-                                     rules->segment_ns, &list,    rules->wanted};
+    struct rules persistent = *rules;
     bool clean = !rules->findings->count;
+
+    persistent.evidence = evidence;
+    persistent.findings = &list;
+    persistent.reused = (struct arm_rounds){0};
 
     if (rules_found(rules, FINDING_NAGLE_DELAYED_ACK) || !evidence->persists)
         return;
@@ -254,7 +257,14 @@ unsigned probe_verdict(struct arena *arena, const struct probe_evidence *evidenc
     unsigned wanted = 0;
 
     evidence_path(evidence, &path, samples);
-    const struct rules rules = {arena, &own, &path, evidence_segment_ns(&own), findings, &wanted};
+    const struct rules rules = {.arena = arena,
+                                .evidence = &own,
+                                .path = &path,
+                                .segment_ns = evidence_segment_ns(&own),
+                                .findings = findings,
+                                .reused = evidence->new_connections ? evidence->arms[ARM_BASELINE]
+                                                                    : (struct arm_rounds){0},
+                                .wanted = &wanted};
 
     judge_connect(&rules);
     judge_rounds(&rules);

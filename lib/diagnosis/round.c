@@ -154,6 +154,7 @@ static void note_gap(struct round_builder *builder, int64_t gap_ns, int64_t arri
     if (gap_ns <= round->gap_ns)
         return;
     round->gap_ns = gap_ns;
+    round->flight_ms = (uint32_t)((arrived_ns - builder->flight_ns + NS_PER_MS - 1) / NS_PER_MS);
     round->gap_after_bytes = round->received_bytes;
     round->gap_release_bytes = bytes;
     round->gap_watched = builder->looked_since_arrival;
@@ -196,7 +197,7 @@ static void begin_answer(struct round_builder *builder, int64_t at)
     int64_t noticed_ns = builder->noticed_ns == RESULT_UNKNOWN ? at : builder->noticed_ns;
     int64_t gap = at_least_zero(at - noticed_ns);
 
-    builder->first_arrival_ns = at;
+    builder->first_arrival_ns = builder->flight_ns = at;
     if (gap < ROUND_PAUSE_NS)
         return;
     builder->last_arrival_ns = builder->noticed_ns;
@@ -233,11 +234,16 @@ void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t retur
     } else {
         int64_t gap = at_least_zero(at - builder->last_arrival_ns);
         if (gap >= ROUND_PAUSE_NS) {
-            builder->gaps_ns += opens_window(builder, gap) ? 0 : gap;
+            bool opens = opens_window(builder, gap);
+            builder->gaps_ns += opens ? 0 : gap;
             round->pauses++;
+            /* Less than half a round trip is how paced segments follow each other. */
+            round->window_pauses += opens && gap >= builder->rtt_ns / 2;
         }
         if (gap >= HOLD_FLOOR_NS)
             note_gap(builder, gap, at, bytes);
+        if (gap >= ROUND_PAUSE_NS && gap >= builder->rtt_ns / 2)
+            builder->flight_ns = at;
         note_segment_time(builder, gap, bytes);
         if (gap > round->wait_ns) {
             round->wait_ns = gap;

@@ -58,9 +58,13 @@
     X(BOOL, gap_watched)         /* our ACKs were watched during the gap */                        \
     X(BYTES, gap_after_bytes)    /* this much of the answer had come before it */                  \
     X(BYTES, gap_release_bytes)  /* this much came at once when it ended */                        \
-    X(COUNT, pauses)             /* gaps that are long enough to be one */                         \
-    X(STAMP, segment_ns)   /* the quickest that full segments followed each other, or unknown */   \
-    X(COUNT, accept_queue) /* connections before ours in the listener's accept queue, if known */  \
+    /* From the first byte since the pause before it, of half a round trip or more, to its end,    \
+     * rounded up; 0: unknown. */                                                                  \
+    X(COUNT, flight_ms)                                                                            \
+    X(COUNT, pauses)        /* gaps that are long enough to be one */                              \
+    X(COUNT, window_pauses) /* of these, about a round trip, behind full segments */               \
+    X(STAMP, segment_ns)    /* the quickest that full segments followed each other, or unknown */  \
+    X(COUNT, accept_queue)  /* connections before ours in the listener's accept queue, if known */ \
     X(COUNT, retransmits)                                                                          \
     X(COUNT, spurious)     /* of these, the peer had the data already (DSACK) */                   \
     X(COUNT, out_of_order) /* segments of the answer that came out of order */                     \
@@ -118,6 +122,7 @@ struct round_builder {
     int64_t first_entered_ns;
     int64_t noticed_ns; /* the last arrival that was no part of the answer */
     int64_t first_arrival_ns, last_arrival_ns, last_returned_ns;
+    int64_t flight_ns; /* the first arrival since a pause of half a round trip */
     int64_t gaps_ns;
     /* Our pure ACKs: the counter at the last look, and the window of the last increase. */
     bool acks_known;

@@ -1,6 +1,7 @@
 /* What the rules of tcp-probe's verdict share. A rule reads the evidence, and appends a finding or
  * nothing. rules_client.c has those of our own writes; rules_server.c those of the time before the
- * answer, and rules_cork.c and rules_gap.c of what may be behind it; rules_network.c those of the
+ * answer, and rules_cork.c, rules_gap.c and
+ * rules_slow_start.c of what may be behind it; rules_network.c those of the
  * path; probe_verdict.c the others and their order. */
 #ifndef DIAGNOSIS_RULES_H
 #define DIAGNOSIS_RULES_H
@@ -13,6 +14,7 @@ struct rules {
     const struct path_model *path;
     int64_t segment_ns;            /* evidence_segment_ns() */
     struct finding_list *findings; /* so far */
+    struct arm_rounds reused;      /* on persistent connections, where the user's are new ones */
     unsigned *wanted;              /* bits 1 << enum probe_arm: arms that would decide */
 };
 
@@ -63,6 +65,21 @@ struct gap_rest {
     bool before;                     /* behind what was no part of the answer (TLS's tickets) */
 };
 struct gap_rest rules_gap(const struct rules *rules);
+
+/* What is known of a sender's congestion window before each round. */
+enum window_age {
+    WINDOW_IN_USE,  /* it has long grown beyond its first size */
+    WINDOW_NEW,     /* new connections: it has that size */
+    WINDOW_RESTED,  /* idle for a retransmission timeout: it has that size again (RFC 2861) */
+    WINDOW_UNKNOWN, /* it may have: some rounds rested or met loss, or an old recording */
+};
+enum window_age rules_window_age(const struct rules *rules);
+
+/* Network: a message that took several round trips because the sender's window had to open first.
+ * Doubtful: it pauses as if it did, but on connections in use as well. */
+enum slow_start { SLOW_START_NOT_SEEN, SLOW_START_TOLD, SLOW_START_DOUBTFUL };
+enum slow_start rules_slow_start_answer(const struct rules *rules);
+bool rules_slow_start_request(const struct rules *rules);
 
 /* Network: loss, jitter and bandwidth. */
 void rules_loss(const struct rules *rules, struct arm_rounds rounds);

@@ -192,7 +192,7 @@ void rules_hold(const struct rules *rules)
                            "Small writes were held for %s until an acknowledgement came, yet "
                            "TCP_NODELAY does not change that.",
                            arena_duration(rules->arena, delay.typical_ns));
-    } else {
+    } else if (!rules_slow_start_request(rules)) {
         struct finding *finding = rules_add(rules, FINDING_CONGESTION_WINDOW_LIMITED,
                                             RESULT_SIDE_NETWORK, delay.affected, delay.typical_ns);
         finding->summary = arena_printf(

@@ -95,6 +95,16 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "The network, or no one.",
          "Reuse connections so that the window is open, look for loss, and check whether "
          "tcp_slow_start_after_idle shrinks the window between requests."},
+    [FINDING_SLOW_START_ROUND_TRIPS] =
+        {"slow-start-round-trips", "a message took several round trips in slow start", FINDING_INFO,
+         "A sender begins with a congestion window of about ten segments (RFC 6928), and may send "
+         "more only as acknowledgements come in: twice as much with every round trip. A larger "
+         "message takes several of them on a new connection, and, on Linux, again on one that was "
+         "idle for a retransmission timeout.",
+         "The network's length, or no one.",
+         "Reuse connections; at the sender, keep the window while they rest "
+         "(net.ipv4.tcp_slow_start_after_idle=0) or begin with a larger one (ip route change ... "
+         "initcwnd N); make the message smaller (compression), or shorten the way."},
     [FINDING_PACING_LIMITED] =
         {"pacing-limited", "the kernel's pacing spreads the segments", FINDING_INFO,
          "Segments left at the pacing rate (SO_MAX_PACING_RATE, or a congestion control that "

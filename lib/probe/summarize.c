@@ -315,6 +315,7 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .control_ns = target->control.rtts_ns,
         .control_count = target->control.count,
         .stall_ns = plan->arms.stall_ns,
+        .interval_ns = plan->arms.interval_ns,
         .rtt_ns = transaction->min_rtt_ns != RESULT_UNKNOWN ? transaction->min_rtt_ns
                                                             : target->connect_rtt_ns,
         .answers = target->answers,

@@ -28,7 +28,7 @@ LATE_WIRE_MS = 5
 
 
 class Case:
-    """right: "code side" of findings of which one must be made, or nothing: nobody is blamed.
+    """right: "code side" ("none": nobody's) of findings of which one must be made, or nothing: nobody is blamed.
     Findings of the network are no blame where the path has what they say. unsure: it may also say
     that it can't tell."""
 
@@ -90,6 +90,36 @@ CASES = [
          never="server-think-time"),
     Case("a pause behind more than an initial window", "--delay 10ms", "w:16000 s:60 w:16000",
          "--until bytes:32000", "server-think-time server", never="congestion-window-limited"),
+    Case("a pause behind an initial window", "--delay 25ms", "w:14480 s:20 w:20000",
+         "--until bytes:34480 -n 15", "server-think-time server", never="congestion-window-limited", unsure=True),
+    Case("a pause behind more segments", "--delay 25ms", "w:28960 s:20 w:10000",
+         "--until bytes:38960 -n 15", "server-think-time server", never="congestion-window-limited", unsure=True),
+    Case("a round trip behind an initial window", "--delay 25ms", "w:14480 s:50 w:20000",
+         "--until bytes:34480 -n 15", "inconclusive none",
+         never="congestion-window-limited slow-start-round-trips server-think-time"),
+    Case("a pause before segments that come together", "--delay 25ms", "w:4344 s:30 w:5000",
+         "--until bytes:9344 --interval 300ms -n 12", "server-think-time server",
+         never="congestion-window-limited bandwidth-limited", unsure=True),
+    Case("answers that overlap", "--delay 10ms", "w:100 s:40 w:100", "--until bytes:100 -n 20",
+         "inconclusive none", never=f"server-think-time {NAGLE}"),
+    Case("what is left of an answer stalls", "--delay 10ms", "nagle w:100 w:100", "--until bytes:100 -n 20",
+         "inconclusive none", never=f"server-think-time {NAGLE}"),
+    Case("slow start", "--delay 25ms", "w:60000", "--until bytes:60000 --new-connection -n 12",
+         "slow-start-round-trips network|congestion-window-limited network", never="server-think-time"),
+    Case("slow start after a rest", "--delay 25ms", "w:60000",
+         "--until bytes:60000 --interval 500ms -n 12",
+         "slow-start-round-trips network|congestion-window-limited network", never="server-think-time"),
+    Case("no slow start on a connection in use", "--delay 25ms", "w:60000", "--until bytes:60000 -n 15",
+         never="slow-start-round-trips server-think-time"),
+    Case("pauses like slow start's", "--delay 25ms", "w:14480 s:50 w:28960 s:50 w:28960",
+         "--until bytes:72400 --new-connection -n 12", "inconclusive none",
+         never="slow-start-round-trips server-think-time"),
+    Case("a request in slow start", "--delay 25ms", "w:100", "--until bytes:100 --new-connection -n 12",
+         "slow-start-round-trips network|congestion-window-limited network", never="server-think-time",
+         request=100000),
+    Case("a large request over a slow link", "--delay 25ms --rate 1M", "w:100",
+         "--until bytes:100 --interval 400ms -n 10", never="slow-start-round-trips server-think-time",
+         request=100000),
     Case("a pause behind full segments", "--delay 5ms", "w:2896 s:50 w:2896", "--until bytes:5792",
          "server-think-time server", never="congestion-window-limited bandwidth-limited"),
     Case("a pause between two segments", "--delay 10ms", "w:1448 s:50 w:1448",
@@ -147,7 +177,7 @@ class PathCases(unittest.TestCase):
             self.assertNotIn(finding["code"], case.never, told)
             if finding["cost_ns"] is not None and "at_least_ns" in finding["evidence"]:
                 self.assertLessEqual(finding["evidence"]["at_least_ns"], finding["cost_ns"] + 1, told)
-        made = {(f["code"], f["side"]) for f in findings}
+        made = {(f["code"], f["side"] or "none") for f in findings}
         unsure = any(f["code"] == "inconclusive" for f in findings)
         if case.right and not (case.unsure and unsure) and not made & set(case.right):
             # A wire that this machine served late decides nothing: that is said, and counted.

@@ -237,6 +237,34 @@ static void gap_of(int64_t rtt_us)
     leaves(10, 1);
 }
 
+/* Ten segments, a round trip of nothing, and more of them: how a window opens. */
+static void flights_and_the_pauses_between(void **state)
+{
+    (void)state;
+    begin(50000);
+    write_at(0, 10);
+    leaves(10, 5);
+    read_at(50000, 50010, 5 * MSS);
+    read_at(60000, 60010, 5 * MSS); /* less than half a round trip later: the same flight */
+    read_at(100000, 100010, 20 * MSS);
+    read_at(130000, 130010, 40 * MSS);
+    read_at(230000, 230010, 40 * MSS); /* too long for a window that opens */
+    struct round round = end();
+    assert_int_equal(round.pauses, 4);
+    assert_int_equal(round.window_pauses, 2);
+    assert_int_equal(round.gap_ns, 100 * MS);
+    assert_int_equal(round.flight_ms, 100);
+    begin(50000);
+    write_at(0, 10);
+    leaves(10, 5);
+    read_at(50000, 50010, 5 * MSS);
+    read_at(60000, 60010, 5 * MSS);
+    read_at(99001, 100010, 20 * MSS);
+    round = end();
+    assert_int_equal(round.window_pauses, 1);
+    assert_int_equal(round.flight_ms, 50); /* from the first byte on, rounded up */
+}
+
 static void a_gap_and_the_window_of_our_ack(void **state)
 {
     (void)state;
@@ -555,6 +583,7 @@ int main(void)
         cmocka_unit_test(stamps_of_other_rounds_are_ignored),
         cmocka_unit_test(without_stamps_nothing_is_guessed),
         cmocka_unit_test(a_late_ack_that_held_nothing_is_only_noted),
+        cmocka_unit_test(flights_and_the_pauses_between),
         cmocka_unit_test(a_gap_and_the_window_of_our_ack),
         cmocka_unit_test(a_gap_without_an_ack_of_ours),
         cmocka_unit_test(an_ack_before_the_gap_is_not_the_gaps),
