@@ -361,6 +361,19 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "Read the status and the server's log, and let tcp-probe ask what the real client asks "
          "(--path, --header, --host, --query, --user). Is it the right protocol for this port "
          "(--preset)? Name other answers that are right with --expect."},
+    [FINDING_EARLY_ANSWER_RESET] =
+        {"early-answer-reset", "an answer before the whole request was read, and then RST",
+         FINDING_ERROR,
+         "The server answered while the request was still coming (a 413 to an upload, a redirect, "
+         "a 401) and closed without reading the rest, so its kernel sent RST instead of FIN. The "
+         "client's write then fails with ECONNRESET or EPIPE, and most clients stop there: they "
+         "report a reset and never look at the answer. Linux keeps what had arrived before the "
+         "RST for a client that reads all the same; other systems throw it away (RFC 9112 section "
+         "9.6).",
+         "The server.",
+         "Read the rest of the request and throw it away, or close in two steps (a lingering "
+         "close): shutdown(SHUT_WR), read until the client closes or a time is up, and only then "
+         "close. A client should read after a failed write, or ask first (Expect: 100-continue)."},
     [FINDING_REGRESSION] =
         {"regression", "slower than in the earlier run", FINDING_WARNING,
          "Rounds take longer than in the run that tcp-probe --baseline names: the Mann-Whitney "

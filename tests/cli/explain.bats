@@ -34,7 +34,8 @@ load helpers
         synack-retransmission slow-resolve address-fallback high-rtt connection-refused \
         connection-reset connect-timeout host-unreachable network-unreachable \
         accept-queue-overflow syn-queue-overflow close-wait-leak half-open peer-aborted \
-        no-response response-truncated pacing-limited stall-when-persistent inconclusive; do
+        no-response response-truncated early-answer-reset pacing-limited stall-when-persistent \
+        inconclusive; do
         run "$NETKIT" explain "$code"
         assert_status 0
         assert_has "What to do"
