@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 """Small clients and servers with one habit each, good and bad: programs_bad.py HABIT HOST PORT."""
+import fcntl
 import os
 import signal
 import socket
+import struct
 import sys
+import termios
 import time
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -83,6 +86,79 @@ def read_request(conn):
             break
         got += chunk
     return got
+
+
+TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+def is_upload(request):
+    return request.startswith(b"POST")
+
+
+def refuses_early(host, port):
+    """Refuses an upload by its head, and closes with the body unread."""
+    listener = listen(host, port)
+    while True:
+        conn, _ = listener.accept()
+        conn.sendall(TOO_LARGE if is_upload(read_request(conn)) else ANSWER)
+        conn.close()
+
+
+def refuses_early_and_lingers(host, port):
+    """The same, and throws the body away before it closes."""
+    listener = listen(host, port)
+    while True:
+        conn, _ = listener.accept()
+        conn.sendall(TOO_LARGE if is_upload(read_request(conn)) else ANSWER)
+        conn.shutdown(socket.SHUT_WR)
+        while conn.recv(65536):
+            pass
+        conn.close()
+
+
+def refuses_early_and_waits(host, port):
+    """Refuses an upload, and neither reads on nor closes."""
+    listener = listen(host, port)
+    held = []
+    while True:
+        conn, _ = listener.accept()
+        conn.sendall(TOO_LARGE if is_upload(read_request(conn)) else ANSWER)
+        held.append(conn)
+
+
+def read_upload(conn):
+    got = read_request(conn)
+    length = int(got.lower().partition(b"content-length:")[2].partition(b"\r")[0] or 0)
+    left = length - len(got.partition(b"\r\n\r\n")[2])
+    while left > 0:
+        left -= len(conn.recv(65536))
+    return got
+
+
+def answers_and_aborts(host, port, wait):
+    """Reads and answers, with more than a hundred segments, waits, and closes with SO_LINGER 0."""
+    listener = listen(host, port)
+    body = b"x" * 400000
+    while True:
+        conn, _ = listener.accept()
+        if read_upload(conn):
+            conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            wait(conn)
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        conn.close()
+
+
+def aborts(host, port):
+    """As soon as the client has everything (SIOCOUTQ)."""
+    def wait(conn):
+        while struct.unpack("i", fcntl.ioctl(conn, termios.TIOCOUTQ, b"\0" * 4))[0]:
+            time.sleep(0.001)
+    answers_and_aborts(host, port, wait)
+
+
+def aborts_at_the_end(host, port):
+    """When the client has closed."""
+    answers_and_aborts(host, port, lambda conn: conn.recv(1))
 
 
 def forks(host, port, reaps):

@@ -211,6 +211,37 @@ class Servers(Case):
         self.assertEqual(report["verdict"], "response-truncated")
         self.assertEqual(result["observed"]["answer_bytes"], 0)
 
+    def test_early_answers(self):
+        for family in (4, 6):
+            common = (f"-{family}", "--port", "8000", "--timeout", "5s", "--server")
+            result, report = self.one(1, "linger-test", "early-answer", *common,
+                                      self.server("refuses_early", family))
+            self.assertEqual(report["verdict"], "early-answer-reset")
+            self.assertEqual(report["findings"][0]["side"], "server")
+            self.assertIn(result["observed"]["write"], ("EPIPE", "ECONNRESET"))
+            self.assertGreater(result["observed"]["answer_bytes"], 0)
+            self.assertIs(result["observed"]["whole_request_acknowledged"], False)
+            result, _ = self.one(0, "linger-test", "early-answer", *common,
+                                 self.server("refuses_early_and_lingers", family))
+            self.assertIs(result["observed"]["whole_request_acknowledged"], True)
+        result, report = self.one(1, "linger-test", "early-answer", "--port", "8000", "--server",
+                                  self.server("refuses_early_and_waits", 4))
+        self.assertEqual(report["verdict"], "no-response")
+
+    def test_an_abort_is_seen_behind_a_hundred_segments(self):
+        for family in (4, 6):
+            for scenario in ("answered", "early-answer"):
+                result, report = self.one(1, "linger-test", scenario, f"-{family}", "--port",
+                                          "8000", "--server", self.server("aborts", family))
+                self.assertEqual(report["verdict"], "connection-reset")
+                self.assertEqual(result["observed"]["reset_cause"], "linger-zero")
+                self.assertEqual(result["observed"]["ended_by"], "server RST")
+
+    def test_an_abort_after_the_client_has_closed_costs_nothing(self):
+        result, _ = self.one(0, "linger-test", "answered", "--port", "8000", "--server",
+                             self.server("aborts_at_the_end", 4))
+        self.assertEqual(result["observed"]["ended_by"], "client FIN, server RST")
+
     def test_servers_of_which_nothing_can_be_said(self):
         for command, why in (("exit 3", "exit status 3"), ("sleep 100", "did not listen"),
                              (f"exec {PYTHON} -m http.server 9000", "did not listen")):

@@ -59,6 +59,9 @@ int stub_peer_point_parse(const char *text, struct stub_peer_point *out, struct 
 
 struct peer_connection {
     bool open;
+    bool lingering; /* answered; what still comes is thrown away */
+    bool in_body;   /* of an HTTP request, which is not kept */
+    struct framing_reader body;
     char request[REQUEST_MAX];
     size_t used;
     int64_t read_bytes, written_bytes;
@@ -72,17 +75,24 @@ struct server {
     char response[RESPONSE_MAX];
 };
 
-static void stop_at_point(struct server *server)
+static void mark(struct server *server, const char *text)
 {
     struct trace_event event = {
-        .at_real_ns = clock_real_ns(), .kind = TRACE_MARK, .side = TRACE_WIRE, .text = "point"};
+        .at_real_ns = clock_real_ns(), .kind = TRACE_MARK, .side = TRACE_WIRE};
+
+    snprintf(event.text, sizeof event.text, "%s", text);
+    trace_append(server->self->recorder.trace, &event);
+}
+
+static void stop_at_point(struct server *server)
+{
     sigset_t resume;
     int number;
 
     if (server->reached)
         return;
     server->reached = true;
-    trace_append(server->self->recorder.trace, &event);
+    mark(server, "point");
     sigemptyset(&resume);
     sigaddset(&resume, SIGUSR1);
     sigwait(&resume, &number);
@@ -95,19 +105,28 @@ static void stop_if_at(struct server *server, enum stub_peer_when when, int64_t 
         stop_at_point(server);
 }
 
-/* The length of the first whole request in the text, 0 while it is not complete. */
+/* The length of the head of an HTTP request, 0 while it is not complete. */
 static size_t http_length(const char *text, size_t bytes)
 {
     const char *end = memmem(text, bytes, "\r\n\r\n", 4);
-    size_t body = 0;
+    return end ? (size_t)(end - text) + 4 : 0;
+}
 
-    if (!end)
-        return 0;
-    for (const char *line = text; line < end; line = strstr(line, "\r\n") + 2)
-        if (!strncasecmp(line, "content-length:", 15))
-            body = strtoul(line + 15, NULL, 10);
-    size_t whole = (size_t)(end - text) + 4 + (body < REQUEST_MAX ? body : REQUEST_MAX);
-    return bytes >= whole ? whole : 0;
+static bool http_has(const char *head, size_t bytes, const char *header)
+{
+    const char *line = memmem(head, bytes, "\r\n", 2);
+
+    for (; line; line = memmem(line, bytes - (size_t)(line - head), "\r\n", 2)) {
+        line += 2;
+        if (!strncasecmp(line, header, strlen(header)))
+            return true;
+    }
+    return false;
+}
+
+static bool http_has_body(const char *head, size_t bytes)
+{
+    return http_has(head, bytes, "content-length:") || http_has(head, bytes, "transfer-encoding:");
 }
 
 static size_t line_length(const char *text, size_t bytes)
@@ -142,11 +161,13 @@ static size_t request_length(enum preset_id protocol, const char *text, size_t b
                                       : bytes;
 }
 
-static size_t http_response(char *out)
+static size_t http_response(char *out, bool head_only)
 {
     int head = snprintf(out, RESPONSE_MAX,
                         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n",
                         BODY_BYTES);
+    if (head_only)
+        return (size_t)head;
     memset(out + head, 'x', BODY_BYTES);
     for (int i = 79; i < BODY_BYTES; i += 80)
         out[head + i] = '\n';
@@ -166,16 +187,17 @@ static const char *response_to(struct server *server, const char *request, size_
     if (plan->serve == PRESET_ECHO)
         return request;
     bool ping = memmem(request, bytes, "PING", 4) || memmem(request, bytes, "ping", 4);
-    *out_bytes = plan->serve == PRESET_HTTP ? http_response(server->response)
-                                            : (size_t)snprintf(server->response, RESPONSE_MAX,
-                                                               "+%s\r\n", ping ? "PONG" : "OK");
+    *out_bytes =
+        plan->serve == PRESET_HTTP
+            ? http_response(server->response, !strncmp(request, "HEAD ", 5))
+            : (size_t)snprintf(server->response, RESPONSE_MAX, "+%s\r\n", ping ? "PONG" : "OK");
     return server->response;
 }
 
 static int64_t response_point(const struct server *server, size_t bytes)
 {
     int64_t amount = server->job.point.amount;
-    return amount ? amount : (int64_t)(bytes + 1) / 2;
+    return amount ? amount : (int64_t)bytes / 2;
 }
 
 static bool write_out(struct server *server, int slot, const char *bytes, size_t len)
@@ -187,15 +209,17 @@ static bool write_out(struct server *server, int slot, const char *bytes, size_t
     size_t first = stop < (int64_t)len ? (size_t)(stop > 0 ? stop : 0) : len;
 
     for (size_t done = 0; done < len;) {
+        if (pointed && done >= first)
+            stop_at_point(server);
         size_t most = done < first ? first - done : len - done;
         ssize_t wrote = sock_write(sock, bytes + done, most, MSG_NOSIGNAL);
         if (wrote < 0)
             return false;
         done += (size_t)wrote;
         connection->written_bytes += wrote;
-        if (pointed && done >= first)
-            stop_at_point(server);
     }
+    if (pointed && stop <= (int64_t)len)
+        stop_at_point(server);
     return true;
 }
 
@@ -203,6 +227,48 @@ static void close_connection(struct server *server, int slot)
 {
     sock_close(&server->self->slots[FIRST_SLOT + slot]);
     server->connections[slot].open = false;
+}
+
+/* Reads an HTTP request's body by the rules of a response's, which are the same once a length or
+ * chunks are announced. *used: so many of the bytes. Whether it is over: what makes no sense is. */
+static bool body_ends(struct peer_connection *connection, const char *bytes, size_t len,
+                      size_t *used)
+{
+    int rc = framing_feed(&connection->body, bytes, len, used, NULL);
+
+    *used = rc < 0 ? len : *used;
+    connection->in_body = !rc;
+    return rc != 0;
+}
+
+/* The head is here. Whether it announces a body, which is still to come. */
+static bool begin_body(struct server *server, int slot, size_t head)
+{
+    static const struct framing framing = {.kind = FRAMING_HTTP};
+    static const char status[] = "HTTP/1.1 200 OK", go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct peer_connection *connection = &server->connections[slot];
+    const char *text = connection->request, *headers = memmem(text, head, "\r\n", 2);
+    size_t used;
+
+    if (server->job.plan->serve != PRESET_HTTP || server->job.plan->raw ||
+        !http_has_body(text, head))
+        return false;
+    if (http_has(text, head, "expect: 100-continue"))
+        sock_write(&server->self->slots[FIRST_SLOT + slot], go_on, strlen(go_on), MSG_NOSIGNAL);
+    framing_begin(&connection->body, &framing);
+    framing_feed(&connection->body, status, strlen(status), &used, NULL);
+    return !body_ends(connection, headers, head - (size_t)(headers - text), &used);
+}
+
+/* Takes what belongs to a body out of the buffer. Whether the request is complete with it. */
+static bool take_body(struct peer_connection *connection, size_t head)
+{
+    size_t used = 0, rest = connection->used - head;
+    bool whole = rest && body_ends(connection, connection->request + head, rest, &used);
+
+    memmove(connection->request + head, connection->request + head + used, rest - used);
+    connection->used -= used;
+    return whole;
 }
 
 static void answer_requests(struct server *server, int slot)
@@ -214,6 +280,9 @@ static void answer_requests(struct server *server, int slot)
            (length = request_length(server->job.plan->serve, connection->request,
                                     connection->used)) > 0) {
         size_t bytes;
+        if ((connection->in_body || begin_body(server, slot, length)) &&
+            !take_body(connection, length))
+            return;
         stop_if_at(server, STUB_PEER_WHEN_REQUEST, 0);
         const char *response = response_to(server, connection->request, length, &bytes);
         if (!write_out(server, slot, response, bytes)) {
@@ -225,18 +294,81 @@ static void answer_requests(struct server *server, int slot)
     }
 }
 
+/* Whether the scenario wants the connections that come now to end with RST. */
+static bool is_resetting(void)
+{
+    sigset_t pending;
+    return !sigpending(&pending) && sigismember(&pending, SIGUSR1);
+}
+
+/* Takes a request's head and nothing else out of the kernel. Its length, 0: not complete yet. */
+static size_t take_head(struct server *server, int slot)
+{
+    struct peer_connection *connection = &server->connections[slot];
+    struct sock *sock = &server->self->slots[FIRST_SLOT + slot];
+    char *end = connection->request + connection->used;
+    ssize_t seen = sock_read(sock, end, REQUEST_MAX - connection->used, MSG_PEEK);
+    size_t whole = connection->used + (size_t)(seen > 0 ? seen : 0);
+    size_t head = http_length(connection->request, whole);
+
+    if (seen <= 0 || (!head && whole == REQUEST_MAX)) {
+        close_connection(server, slot);
+        return 0;
+    }
+    sock_read(sock, end, (head ? head : whole) - connection->used, 0);
+    connection->used = head ? head : whole;
+    return head;
+}
+
+/* Answers when the head is read, and the first byte of a body is there. */
+static void answer_early(struct server *server, int slot)
+{
+    static const char ok[] =
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n";
+    const struct stub_peer_plan *plan = server->job.plan;
+    struct peer_connection *connection = &server->connections[slot];
+    struct sock *sock = &server->self->slots[FIRST_SLOT + slot];
+
+    if (!connection->in_body) {
+        size_t head = take_head(server, slot);
+        if (!head)
+            return;
+        connection->in_body = http_has_body(connection->request, head) &&
+                              !http_has(connection->request, head, "expect: 100-continue");
+        if (connection->in_body)
+            return;
+    } else {
+        mark(server, "body");
+    }
+    sock_write(sock, plan->raw ? plan->raw : ok, plan->raw ? plan->raw_bytes : strlen(ok),
+               MSG_NOSIGNAL);
+    if (connection->in_body && is_resetting()) {
+        close_connection(server, slot);
+        return;
+    }
+    sock_shutdown(sock, SHUT_WR);
+    connection->lingering = true;
+}
+
 static void read_requests(struct server *server, int slot)
 {
     struct peer_connection *connection = &server->connections[slot];
     struct sock *sock = &server->self->slots[FIRST_SLOT + slot];
+
+    if (server->job.early && !connection->lingering) {
+        answer_early(server, slot);
+        return;
+    }
+    connection->used = connection->lingering ? 0 : connection->used;
     size_t room = sizeof connection->request - 1 - connection->used;
     ssize_t got =
         room ? sock_read(sock, connection->request + connection->used, room, 0) : -ENOBUFS;
-
     if (got <= 0) {
         close_connection(server, slot);
         return;
     }
+    if (connection->lingering)
+        return;
     connection->used += (size_t)got;
     connection->request[connection->used] = '\0';
     connection->read_bytes += got;
@@ -312,6 +444,37 @@ void stub_peer_request(const struct stub_peer_plan *plan, struct buf *out)
                        &(struct preset_ask){.path = "/", .host = "server"}, &body_at);
 }
 
+static void add_upload(struct buf *out)
+{
+    static const char zeros[65536];
+
+    buf_printf(out,
+               "POST / HTTP/1.1\r\nHost: server\r\nContent-Type: application/octet-stream\r\n"
+               "Content-Length: %lld\r\n\r\n",
+               (long long)STUB_PEER_UPLOAD_BYTES);
+    for (int64_t left = STUB_PEER_UPLOAD_BYTES; left > 0; left -= (int64_t)sizeof zeros)
+        buf_add(out, zeros, sizeof zeros);
+}
+
+/* As most clients do: to the end, whatever comes meanwhile. */
+static void write_request(struct sock *sock, const char *bytes, int64_t deadline_ns,
+                          struct stub_peer_written *written)
+{
+    while (written->bytes < written->of) {
+        int64_t left_ns = deadline_ns - clock_mono_ns();
+        int ready = sock_poll(sock, POLLOUT, left_ns > 0 ? left_ns : 0);
+        ssize_t wrote = ready <= 0 ? ready
+                                   : sock_write(sock, bytes + written->bytes,
+                                                (size_t)(written->of - written->bytes),
+                                                MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (wrote <= 0 && wrote != -EAGAIN) {
+            written->rc = wrote ? (int)wrote : -ETIME;
+            return;
+        }
+        written->bytes += wrote > 0 ? wrote : 0;
+    }
+}
+
 static int read_answer(struct sock *sock, const struct framing *framing, int64_t deadline_ns,
                        struct act_reply *reply)
 {
@@ -346,14 +509,18 @@ AGENT_CALL(stub_peer_ask)
 
     memcpy(&question, act->data, sizeof question);
     const struct stub_peer_plan *plan = question.plan;
-    stub_peer_request(plan, &text);
+    if (question.upload)
+        add_upload(&text);
+    else
+        stub_peer_request(plan, &text);
     if (!plan->request)
         framing_parse(preset_at(plan->ask)->framing, &framing, NULL);
-    size_t bytes = text.len_bytes * (size_t)question.share / 1000;
-    ssize_t wrote = sock_write(sock, text.data, bytes, MSG_NOSIGNAL);
-    if (wrote < 0)
-        return wrote;
-    if (question.share < 1000 || question.no_answer)
-        return 0;
-    return read_answer(sock, &framing, deadline_ns, reply);
+    struct stub_peer_written written = {.of = (int64_t)text.len_bytes / (question.half ? 2 : 1)};
+    write_request(sock, text.data, deadline_ns, &written);
+    memcpy(reply->data, &written, sizeof written);
+    if (question.half || question.no_answer)
+        return written.rc;
+    int rc = read_answer(sock, &framing, deadline_ns, reply);
+    /* A socket whose write has failed only reads to its end. */
+    return rc <= 0 && written.rc && written.rc != -ETIME ? written.rc : rc;
 }

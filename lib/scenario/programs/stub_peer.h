@@ -48,21 +48,35 @@ struct stub_peer_job {
     struct stub_peer_point point;
     uint16_t port;
     bool deaf; /* reads nothing */
+    /* Answers an HTTP request before it has read its body, which it has seen coming ("body" is
+     * marked then), and closes: reading on first, or, once it has got SIGUSR1, at once, with RST. */
+    bool early;
 };
 AGENT_CALL(stub_peer_serve);
 
 /* The bytes of a whole request. */
 void stub_peer_request(const struct stub_peer_plan *plan, struct buf *out);
 
-/* Asks on slot 0, connected before: writes `share` of 1000 of the request, and reads the answer
- * when that is all. Returns 1: a whole answer came, 0: the peer ended before, -errno; -ETIME within
- * act->timeout_ns. reply->bytes: of the answer. */
+/* Asks on slot 0, connected before: writes the request, and reads the answer when that is all, or
+ * when no more can be written. Returns 1: a whole answer came, 0: the peer
+ * ended before, -errno; -ETIME within act->timeout_ns. reply->bytes: of the answer; reply->data: a
+ * struct stub_peer_written. */
 struct stub_peer_question {
     const struct stub_peer_plan *plan;
-    int share;
+    bool half;      /* write half of the request, and read nothing */
     bool no_answer; /* leave the answer unread */
+    bool upload;    /* with a body of STUB_PEER_UPLOAD_BYTES, by HTTP */
 };
 AGENT_CALL(stub_peer_ask);
+
+/* More than the kernels take while the application does not read, and than nginx accepts. */
+#define STUB_PEER_UPLOAD_BYTES (INT64_C(2) << 20)
+
+struct stub_peer_written {
+    int64_t bytes; /* that our kernel took */
+    int64_t of;
+    int rc; /* 0, or why it took no more; -ETIME: it was full for act->timeout_ns */
+};
 
 /* Puts a job or a question into an act. */
 #define STUB_PEER_ACT(function_, value)                                                            \

@@ -106,12 +106,13 @@ bool sut_listens(struct testbed *bed, struct sut *sut)
     return false;
 }
 
-struct act_reply sut_ask(struct testbed *bed, struct agent *client, int share, bool no_answer)
+struct act_reply sut_ask(struct testbed *bed, struct agent *client,
+                         const struct stub_peer_question *asked)
 {
-    struct stub_peer_question question = {
-        .plan = &sut_request(bed)->peer, .share = share, .no_answer = no_answer};
-    struct act *act = &STUB_PEER_ACT(stub_peer_ask, question);
+    struct stub_peer_question question = *asked;
 
+    question.plan = &sut_request(bed)->peer;
+    struct act *act = &STUB_PEER_ACT(stub_peer_ask, question);
     act->timeout_ns = ANSWER_NS;
     return agent_do(client, act);
 }
@@ -124,14 +125,14 @@ static void wait_listening(struct testbed *bed, uint16_t port)
         testbed_fail(bed, "netkit's server does not listen on port %d", port);
 }
 
-void sut_start_client(struct testbed *bed, struct sut *sut, struct stub_peer_point point, bool deaf)
+void sut_start_client(struct testbed *bed, struct sut *sut, const struct stub_peer_job *wanted)
 {
-    const struct sut_request *request = sut_request(bed);
-    struct stub_peer_job job = {
-        .plan = &request->peer, .point = point, .port = request->port, .deaf = deaf};
+    struct stub_peer_job job = *wanted;
 
+    job.plan = &sut_request(bed)->peer;
+    job.port = sut_request(bed)->port;
     agent_begin(testbed_server(bed), &STUB_PEER_ACT(stub_peer_serve, job));
-    wait_listening(bed, request->port);
+    wait_listening(bed, job.port);
     sut_start(bed, sut);
 }
 

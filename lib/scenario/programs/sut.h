@@ -68,11 +68,15 @@ void sut_observe_end(struct testbed *bed, const struct sut *sut);
 /* Ends it: SIGTERM, and SIGKILL a second later. */
 void sut_stop(struct testbed *bed, struct sut *sut);
 
-/* The peer as a client, which is connected, asks a server (stub_peer_ask). */
-struct act_reply sut_ask(struct testbed *bed, struct agent *client, int share, bool no_answer);
-/* The peer as a server listens, and the program is started as its client. */
-void sut_start_client(struct testbed *bed, struct sut *sut, struct stub_peer_point point,
-                      bool deaf);
+/* The peer as a client, which is connected, asks a server (stub_peer_ask): SUT_ASK(bed, client,
+ * .half = true). The plan is filled in. */
+struct act_reply sut_ask(struct testbed *bed, struct agent *client,
+                         const struct stub_peer_question *question);
+#define SUT_ASK(bed, client, ...)                                                                  \
+    sut_ask(bed, client, &(const struct stub_peer_question){__VA_ARGS__})
+/* The peer as a server listens (stub_peer_serve; plan and port are filled in), and the program is
+ * started as its client. */
+void sut_start_client(struct testbed *bed, struct sut *sut, const struct stub_peer_job *job);
 
 /* What its processes are at this moment. */
 struct sut_census {

@@ -3,54 +3,104 @@
  * Nothing is right or wrong about who closes first. What is checked is what costs the other side
  * data or the program descriptors: a response that an RST destroys, a CLOSE-WAIT that never ends.
  * The rest is reported: FIN or RST, who sends it first, who gets TIME-WAIT. */
-#include "scenario/programs/sut.h"
+#include "scenario/programs/sut_close.h"
 
-#include <poll.h>
+#include "packet/packet.h"
 #include <string.h>
-
-#define LOOK_NS (10 * NS_PER_MS)
-/* More than any server reads of a request that it has already answered. */
-#define EXCESS_BYTES 65536
 
 /* ---- How the connection ended ---- */
 
-static bool sent_by(const char *flags, bool client, const char *flag)
+/* The next segment of TCP that a host sent on the connection and that arrived, from *at on; NULL:
+ * there is none. The list of flags in the result is cut, the trace is not. */
+static const struct trace_event *next_sent(const struct testbed *bed, int64_t connection,
+                                           size_t *at)
 {
-    return *flags == (client ? 'C' : 'S') && strstr(flags, flag) && !strstr(flags, " x");
+    while (*at < bed->event_count) {
+        const struct trace_event *event = &bed->events[(*at)++];
+        const struct trace_segment *segment = &event->segment;
+        if (event->kind == TRACE_SEGMENT && segment->protocol == TRACE_TCP &&
+            event->connection == connection && segment->fate != TRACE_MADE &&
+            segment->departed_real_ns != CLOCK_NONE)
+            return event;
+    }
+    return NULL;
 }
 
-static bool resets(const struct testbed *bed, bool client)
+/* What a host's end of the connection sent to end it, in the order of first times. */
+struct ending {
+    bool client;
+    uint16_t flag;
+    const char *name;
+    int place; /* from 1; 0: it was not sent */
+};
+
+enum { CLIENT_FIN, CLIENT_RST, SERVER_FIN, SERVER_RST, ENDINGS };
+
+/* Of a connection, before the program was stopped. */
+static void find_endings(const struct testbed *bed, int64_t connection, int64_t stopped_real_ns,
+                         struct ending *endings)
 {
-    for (size_t i = 0; bed->subject && i < bed->subject->flags.count; i++)
-        if (sent_by(bed->subject->flags.items[i], client, "RST"))
-            return true;
-    return false;
+    static const struct ending kinds[ENDINGS] = {{true, SEGMENT_FIN, "client FIN", 0},
+                                                 {true, SEGMENT_RST, "client RST", 0},
+                                                 {false, SEGMENT_FIN, "server FIN", 0},
+                                                 {false, SEGMENT_RST, "server RST", 0}};
+    const struct trace_event *event;
+    int place = 0;
+
+    memcpy(endings, kinds, sizeof kinds);
+    for (size_t at = 0;
+         (event = next_sent(bed, connection, &at)) && event->at_real_ns < stopped_real_ns;)
+        for (size_t i = 0; i < ENDINGS; i++)
+            if (endings[i].client == event->segment.from_client &&
+                (event->segment.flags & endings[i].flag) && !endings[i].place)
+                endings[i].place = ++place;
 }
 
 /* "client FIN, server FIN", "server RST", "nothing"; *first_out is who was first. */
-static const char *how_ended(struct testbed *bed, const char **first_out)
+static const char *how_ended(struct testbed *bed, const struct ending *endings,
+                             const char **first_out)
 {
-    static const struct {
-        bool client;
-        const char *name, *flag;
-    } ends[] = {{true, "client", "FIN"},
-                {true, "client", "RST"},
-                {false, "server", "FIN"},
-                {false, "server", "RST"}};
     const char *text = NULL;
-    bool said[4] = {false};
 
     *first_out = NULL;
-    for (size_t i = 0; bed->subject && i < bed->subject->flags.count; i++)
-        for (size_t k = 0; k < 4; k++) {
-            if (said[k] || !sent_by(bed->subject->flags.items[i], ends[k].client, ends[k].flag))
+    for (int place = 1; place <= ENDINGS; place++)
+        for (size_t i = 0; i < ENDINGS; i++) {
+            if (endings[i].place != place)
                 continue;
-            said[k] = true;
-            *first_out = *first_out ? *first_out : ends[k].name;
-            text = arena_printf(bed->arena, "%s%s%s %s", text ? text : "", text ? ", " : "",
-                                ends[k].name, ends[k].flag);
+            if (place == 1)
+                *first_out = endings[i].client ? "client" : "server";
+            text = arena_printf(bed->arena, "%s%s%s", text ? text : "", text ? ", " : "",
+                                endings[i].name);
         }
     return text ? text : "nothing";
+}
+
+static uint32_t later(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) > 0 ? a : b;
+}
+
+bool sut_close_all_acknowledged(const struct testbed *bed)
+{
+    const struct trace_event *event;
+    uint32_t end = 0, acknowledged = 0;
+    bool began = false, answered = false;
+
+    for (size_t at = 0; bed->subject && (event = next_sent(bed, bed->subject->number, &at));) {
+        const struct trace_segment *segment = &event->segment;
+        uint32_t next = segment->sequence + segment->payload_bytes;
+        if (segment->flags & SEGMENT_RST)
+            continue;
+        if (segment->from_client) {
+            end = began ? later(next, end) : next;
+            began = true;
+        } else if (segment->flags & SEGMENT_ACK) {
+            acknowledged =
+                answered ? later(segment->acknowledgement, acknowledged) : segment->acknowledgement;
+            answered = true;
+        }
+    }
+    return began && answered && (int32_t)(acknowledged - end) >= 0;
 }
 
 static bool was_in_time_wait(const struct result_texts *states)
@@ -61,163 +111,86 @@ static bool was_in_time_wait(const struct result_texts *states)
     return false;
 }
 
-/* Ends the run, and observes that. False: the run failed. */
-static bool finish_and_observe(struct testbed *bed, struct sut *sut)
+/* ---- Why it was reset ---- */
+
+static const struct {
+    const char *word, *text;
+} reset_causes[] = {
+    [RESET_NONE] = {NULL, "it did not"},
+    [RESET_UNREAD] = {"unread", "it closed with bytes unread"},
+    [RESET_LINGER_ZERO] = {"linger-zero", "it closed with SO_LINGER on and time 0"},
+    [RESET_AFTER_CLOSE] = {"after-close", "it had closed, and more bytes came"},
+    [RESET_OTHER] = {"other", "no counter of its kernel says why"},
+};
+
+const char *reset_cause_text(enum reset_cause cause)
 {
+    return reset_causes[cause].text;
+}
+
+/* TCPAbortOnClose counts closes with bytes unread; TCPAbortOnData closes with SO_LINGER 0, and data
+ * that came after a plain close, of which there was a FIN before (net/ipv4/tcp.c, tcp_input.c). */
+static enum reset_cause cause_of(const struct ending *fin, const struct ending *reset,
+                                 int64_t on_close, int64_t on_data)
+{
+    if (!reset->place)
+        return RESET_NONE;
+    if (on_close > 0)
+        return RESET_UNREAD;
+    if (on_data <= 0)
+        return RESET_OTHER;
+    return fin->place && fin->place < reset->place ? RESET_AFTER_CLOSE : RESET_LINGER_ZERO;
+}
+
+/* Of the first RST of the program's host on a connection that carried anything. */
+static struct sut_ending find_ending(const struct testbed *bed, int64_t stopped_real_ns,
+                                     int64_t on_close, int64_t on_data)
+{
+    const struct result_connection_list *list = &bed->result->connections;
+    bool client = sut_request(bed)->host == LAB_CLIENT;
+    struct sut_ending ending = {RESET_NONE, false};
+    struct ending endings[ENDINGS];
+
+    for (size_t i = 0; i < list->count && ending.cause == RESET_NONE; i++) {
+        if (!list->items[i].payload_bytes.client && !list->items[i].payload_bytes.server)
+            continue;
+        find_endings(bed, list->items[i].number, stopped_real_ns, endings);
+        const struct ending *fin = &endings[client ? CLIENT_FIN : SERVER_FIN],
+                            *reset = &endings[client ? CLIENT_RST : SERVER_RST],
+                            *peer = &endings[client ? SERVER_FIN : CLIENT_FIN];
+        ending.cause = cause_of(fin, reset, on_close, on_data);
+        ending.peer_was_done = peer->place && peer->place < reset->place;
+    }
+    return ending;
+}
+
+bool sut_close_finish(struct testbed *bed, struct sut *sut, struct sut_ending *out)
+{
+    enum lab_host host = sut_request(bed)->host;
+    struct ending endings[ENDINGS];
     const char *first;
 
+    int64_t on_close = testbed_counter(bed, host, "TcpExt TCPAbortOnClose");
+    int64_t on_data = testbed_counter(bed, host, "TcpExt TCPAbortOnData");
     sut_has_ended(bed, sut, 0);
+    int64_t stopped_real_ns = clock_real_ns();
     sut_stop(bed, sut);
     testbed_finish(bed);
     if (testbed_failed(bed))
         return false;
-    const char *how = how_ended(bed, &first);
+    find_endings(bed, bed->subject ? bed->subject->number : 0, stopped_real_ns, endings);
+    const char *how = how_ended(bed, endings, &first);
+    *out = find_ending(bed, stopped_real_ns, on_close, on_data);
     const char *time_wait_at = was_in_time_wait(&bed->result->client_states)   ? "client"
                                : was_in_time_wait(&bed->result->server_states) ? "server"
                                                                                : "nobody";
     testbed_observe(bed, TEXT("ended_by", how), TEXT("first", first),
+                    TEXT("reset_cause", reset_causes[out->cause].word),
                     TEXT("time_wait_at", time_wait_at));
     sut_observe_end(bed, sut);
     testbed_summarize(bed, TEXT("ended by", how), TEXT("TIME-WAIT at", time_wait_at));
     return true;
 }
-
-/* ---- A server of the user's ---- */
-
-/* Shuts the client's half down, and reads to the end. */
-static struct act_reply read_to_end(struct testbed *bed)
-{
-    DO(testbed_client(bed), ACT_SHUTDOWN, .number = SHUT_WR);
-    DO(testbed_client(bed), ACT_OPTION, .text = "SO_RCVTIMEO=5s");
-    return DO(testbed_client(bed), ACT_READ_ALL);
-}
-
-static bool connect_to_server(struct testbed *bed, struct sut *sut)
-{
-    if (!sut_listens(bed, sut))
-        return false;
-    struct act_reply reply = DO(testbed_client(bed), ACT_CONNECT, .port = sut_request(bed)->port);
-    if (reply.rc)
-        sut_decline(bed, "cannot connect to the server: %s", act_rc_name(reply.rc, "0"));
-    return !testbed_failed(bed);
-}
-
-/* The client closes; waits until the server's socket is gone or in TIME-WAIT, or the patience is
- * over. Ends the run. False: it failed. */
-static bool close_client(struct testbed *bed, struct sut *sut)
-{
-    const struct sut_request *request = sut_request(bed);
-    int64_t end_ns = clock_mono_ns() + request->patience_ns;
-    struct sut_sockets sockets;
-
-    DO(testbed_client(bed), ACT_CLOSE);
-    do {
-        sockets = sut_sockets(bed, request->port);
-    } while (sut_sockets_open(&sockets) && !sut_has_ended(bed, sut, LOOK_NS) &&
-             clock_mono_ns() < end_ns && !testbed_failed(bed));
-    if (!finish_and_observe(bed, sut))
-        return false;
-    int64_t close_wait = sockets.by_state[TCP_CLOSE_WAIT];
-    testbed_check_integer(bed, "close_wait", 0, close_wait);
-    if (close_wait)
-        testbed_blame(bed, FINDING_CLOSE_WAIT_LEAK,
-                      "The client had closed, and the server's descriptor was still open "
-                      "%lld s later: CLOSE-WAIT.",
-                      (long long)(request->patience_ns / NS_PER_SEC));
-    testbed_summarize(bed, INTEGER("CLOSE-WAIT", close_wait));
-    return true;
-}
-
-static void play_answered(struct testbed *bed)
-{
-    struct sut sut;
-
-    if (!connect_to_server(bed, &sut))
-        return;
-    struct act_reply answer = sut_ask(bed, testbed_client(bed), 1000, false);
-    bool ended_first = DO(testbed_client(bed), ACT_POLL, .number = POLLIN).rc > 0;
-    if (!close_client(bed, &sut))
-        return;
-    testbed_observe(bed, BOOL("closes_after_answer", ended_first));
-    testbed_check_bool(bed, "whole_answer", true, answer.rc == 1);
-    testbed_observe(bed, INTEGER("answer_bytes", answer.bytes));
-    testbed_check_bool(bed, "server_resets", false, resets(bed, false));
-    testbed_blame(bed, FINDING_CONNECTION_RESET,
-                  "The server ended the connection with RST, or gave no whole response.");
-}
-
-static const struct scenario answered = {
-    .name = "answered",
-    .title = "a client asks, reads the whole response, and closes",
-    .play = play_answered,
-};
-
-static void play_half_closed(struct testbed *bed)
-{
-    struct sut sut;
-
-    if (!connect_to_server(bed, &sut))
-        return;
-    sut_ask(bed, testbed_client(bed), 1000, true);
-    struct act_reply answer = read_to_end(bed);
-    if (!close_client(bed, &sut))
-        return;
-    testbed_check_text(bed, "read_to_end", "EOF", act_rc_name(answer.rc, "EOF"));
-    testbed_check_range(bed, "answer_bytes", 1, INT64_MAX, answer.bytes);
-    testbed_blame(bed, FINDING_RESPONSE_TRUNCATED,
-                  "The client shut down its half of the connection after the request, and got no "
-                  "whole response: the server takes end of file for the end of the connection.");
-}
-
-static const struct scenario half_closed = {
-    .name = "half-closed",
-    .title = "a client shuts down its half after the request, and waits for the response",
-    .play = play_half_closed,
-};
-
-/* A server that closes with bytes unread resets, and what of its response is still under way is
- * lost. Whether the response survives is what counts; the RST itself is what Linux does. */
-static void play_unread_bytes(struct testbed *bed)
-{
-    struct sut sut;
-
-    if (!connect_to_server(bed, &sut))
-        return;
-    struct act_reply answer = sut_ask(bed, testbed_client(bed), 1000, false);
-    DO(testbed_client(bed), ACT_WRITE_ALL, .bytes = EXCESS_BYTES, .flags = MSG_NOSIGNAL);
-    struct act_reply end = read_to_end(bed);
-    if (!close_client(bed, &sut))
-        return;
-    testbed_check_bool(bed, "whole_answer", true, answer.rc == 1);
-    testbed_observe(bed, TEXT("read_to_end", act_rc_name(end.rc, "EOF")),
-                    BOOL("server_resets", resets(bed, false)));
-    if (resets(bed, false))
-        testbed_explain(
-            bed, "The server closed with bytes unread, so its kernel sent RST: a client that reads "
-                 "slowly would lose the end of the response. Read to the end, or "
-                 "shutdown(SHUT_WR) and read, before close.");
-    testbed_blame(bed, FINDING_RESPONSE_TRUNCATED, "The client got no whole response.");
-}
-
-static const struct scenario unread_bytes = {
-    .name = "unread-bytes",
-    .title = "a client sends more than the server reads",
-    .play = play_unread_bytes,
-};
-
-static void play_silent(struct testbed *bed)
-{
-    struct sut sut;
-
-    if (connect_to_server(bed, &sut))
-        close_client(bed, &sut);
-}
-
-static const struct scenario silent = {
-    .name = "silent",
-    .title = "a client connects, sends nothing, and closes",
-    .play = play_silent,
-};
 
 /* ---- A client of the user's ---- */
 
@@ -225,25 +198,27 @@ static const struct scenario silent = {
 static void play_kept_open(struct testbed *bed)
 {
     const struct sut_request *request = sut_request(bed);
-    struct stub_peer_point never = {.when = STUB_PEER_WHEN_TIME, .amount = INT64_MAX};
+    struct stub_peer_job job = {.point = {.when = STUB_PEER_WHEN_TIME, .amount = INT64_MAX}};
+    struct sut_ending ending;
     struct sut sut;
 
-    sut_start_client(bed, &sut, never, false);
+    sut_start_client(bed, &sut, &job);
     if (sut_has_ended(bed, &sut, request->patience_ns))
         testbed_saw(bed, "seen c>s:fin", 300 * NS_PER_MS);
     if (!testbed_failed(bed) && !testbed_saw(bed, "seen c>s:syn", 0))
         sut_decline(bed, "the client never connected (%s)", sut_end_text(bed, &sut));
-    if (!finish_and_observe(bed, &sut))
+    if (!sut_close_finish(bed, &sut, &ending))
         return;
     testbed_check_bool(bed, "ended", true, sut.ended);
-    testbed_check_bool(bed, "client_resets", false, resets(bed, true));
+    testbed_check_bool(bed, "client_resets", false, ending.cause != RESET_NONE);
     if (!sut.ended)
         testbed_blame(bed, FINDING_PROGRAM_FAILED,
                       "The client had its response, and was still running when the time was up "
                       "(--timeout).");
     testbed_blame(bed, FINDING_PEER_ABORTED,
-                  "The client ended the connection with RST: it closed with bytes unread, or with "
-                  "SO_LINGER zero. What the server had sent last is lost.");
+                  "The client ended the connection with RST: %s. What the server had sent last is "
+                  "lost.",
+                  reset_cause_text(ending.cause));
     testbed_summarize(bed, TEXT("client", sut_end_text(bed, &sut)));
 }
 
@@ -253,11 +228,6 @@ static const struct scenario kept_open = {
     .play = play_kept_open,
 };
 
-/* ---- The sets ---- */
-
-static const struct scenario *const servers[] = {&answered, &half_closed, &unread_bytes, &silent,
-                                                 NULL};
 static const struct scenario *const clients[] = {&kept_open, NULL};
 
-const struct scenario_set sut_close_servers = {.command = "linger-test", .items = servers};
 const struct scenario_set sut_close_clients = {.command = "linger-test", .items = clients};

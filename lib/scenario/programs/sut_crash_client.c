@@ -227,7 +227,7 @@ static void play_crash(struct testbed *bed)
     int64_t after_ns = RESULT_UNKNOWN;
     struct sut sut;
 
-    sut_start_client(bed, &sut, point, way->deaf);
+    sut_start_client(bed, &sut, &(const struct stub_peer_job){.point = point, .deaf = way->deaf});
     wait_for_point(bed, &sut, point);
     struct sut_sockets sockets = sut_sockets(bed, sut_request(bed)->port);
     testbed_from_here(bed);

@@ -36,7 +36,7 @@ static struct agent *connect_client(struct testbed *bed)
 static bool responds(struct testbed *bed)
 {
     struct agent *client = connect_client(bed);
-    bool whole = sut_ask(bed, client, 1000, false).rc == 1;
+    bool whole = SUT_ASK(bed, client).rc == 1;
 
     DO(client, ACT_CLOSE);
     agent_signal(client, SIGKILL);
@@ -58,7 +58,7 @@ static void crash_mid_request(struct testbed *bed)
 {
     struct agent *client = connect_client(bed);
 
-    sut_ask(bed, client, 500, false);
+    SUT_ASK(bed, client, .half = true);
     agent_signal(client, SIGKILL);
 }
 
@@ -67,7 +67,7 @@ static void crash_mid_response(struct testbed *bed)
 {
     struct agent *client = connect_client(bed);
 
-    sut_ask(bed, client, 1000, true);
+    SUT_ASK(bed, client, .no_answer = true);
     DO(client, ACT_POLL, .number = POLLIN, .timeout_ns = ANSWER_NS);
     agent_signal(client, SIGKILL);
 }
@@ -76,7 +76,7 @@ static void vanish(struct testbed *bed)
 {
     struct agent *client = connect_client(bed);
 
-    sut_ask(bed, client, 500, false);
+    SUT_ASK(bed, client, .half = true);
     struct act_socket socket = testbed_socket_of(bed, LAB_CLIENT, 0, sut_request(bed)->port);
     testbed_fault(bed, "drop \"tcp port %d\"", sock_address_port(&socket.entry.local));
     agent_signal(client, SIGKILL);
