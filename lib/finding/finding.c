@@ -434,7 +434,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "The program, which waits without a time limit.",
          "Give every wait a limit: a timeout for each request (poll with a timeout, SO_RCVTIMEO, "
          "the library's own), TCP_USER_TIMEOUT for data that is not acknowledged, keepalive "
-         "(SO_KEEPALIVE with TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT) for idle connections."},
+         "(SO_KEEPALIVE with TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT) for idle connections. "
+         "Keepalive is silent while data are unacknowledged, and TCP_USER_TIMEOUT while none are."},
     [FINDING_TRUNCATION_ACCEPTED] =
         {"truncation-accepted", "the program takes a truncated answer for a complete one",
          FINDING_ERROR,

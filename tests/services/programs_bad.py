@@ -70,6 +70,81 @@ def resets(host, port):
     conn.close()
 
 
+def asks(host, port, options):
+    """Waits without a limit of its own for an answer to a request."""
+    conn = connect(host, port)
+    for level, option, value in options:
+        conn.setsockopt(level, option, value)
+    try:
+        conn.sendall(REQUEST)
+        read_all(conn)
+    finally:
+        sys.exit(1)
+
+
+def asks_with_keepalive(host, port):
+    asks(host, port, ((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+                      (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1),
+                      (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
+                      (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)))
+
+
+def asks_with_user_timeout(host, port):
+    asks(host, port, ((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1500),))
+
+
+def writes_and_goes(host, port):
+    with connect(host, port) as conn:
+        conn.sendall(REQUEST)
+
+
+def read_answer(conn):
+    """netkit's answer has 64 KiB of body."""
+    left = 65536
+    while left > 0 and (chunk := conn.recv(65536)):
+        left -= len(chunk)
+    return left <= 0
+
+
+def asks_again(host, port):
+    """On the same connection, when the answer is late."""
+    conn = connect(host, port)
+    conn.sendall(REQUEST)
+    conn.settimeout(0.5)
+    while True:
+        try:
+            sys.exit(not read_answer(conn))
+        except TimeoutError:
+            conn.sendall(REQUEST)
+
+
+def gives_up_and_reconnects(host, port):
+    for _ in range(20):
+        try:
+            with socket.create_connection((host, port), timeout=1) as conn:
+                conn.sendall(REQUEST)
+                sys.exit(not read_answer(conn))
+        except OSError:
+            pass
+    sys.exit(1)
+
+
+def gives_up(host, port):
+    """And calls that a success."""
+    try:
+        with socket.create_connection((host, port), timeout=1) as conn:
+            conn.sendall(REQUEST)
+            read_answer(conn)
+    except OSError:
+        pass
+
+
+def uploads_and_then_reads(host, port):
+    conn = connect(host, port)
+    conn.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + bytes(3000000))
+    sys.exit(not conn.recv(65536).startswith(b"HTTP/1.1 200"))
+
+
 # Servers.
 
 def listen(host, port):

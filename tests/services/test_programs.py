@@ -80,9 +80,65 @@ class Clients(Case):
             self.assertIs(result["observed"]["noticed"], False)
             self.assertIsNone(result["observed"]["exit_status"])
 
-    def test_nothing_is_lost_in_a_pause(self):
-        result, _ = self.one(0, "crash-sim", "network-pause", "--client",
-                             f"{need('curl')} -s -o /dev/null http://{{host}}:{{port}}/")
+    def test_what_is_in_flight_decides_what_helps(self):
+        """Keepalive is silent while data are unacknowledged, TCP_USER_TIMEOUT while none are."""
+        for family in "46":
+            for habit, sending, receiving in (("asks_with_keepalive", False, True),
+                                              ("asks_with_user_timeout", True, False)):
+                results, report = self.results(
+                    1, "crash-sim", "host-crash-sending", "host-crash-receiving", f"-{family}",
+                    "--client", self.client(habit), "--timeout", "12s")
+                self.assertEqual(report["verdict"], "dead-peer-unnoticed")
+                seen = {name: result["observed"] for name, result in results.items()}
+                self.assertIs(seen["host-crash-sending"]["noticed"], sending, habit)
+                self.assertIs(seen["host-crash-receiving"]["noticed"], receiving, habit)
+                self.assertGreater(seen["host-crash-sending"]["unacknowledged_bytes"], 0)
+                self.assertEqual(seen["host-crash-receiving"]["unacknowledged_bytes"], 0)
+                self.assertIs(seen["host-crash-receiving"]["sent_afterwards"], False)
+                remedy = report["findings"][0]["remedy"]
+                self.assertIn("keepalive is silent" if receiving else "SO_KEEPALIVE", remedy)
+
+    def test_what_was_never_acknowledged_was_not_delivered(self):
+        result, report = self.one(1, "crash-sim", "host-crash-sending", "--client",
+                                  self.client("writes_and_goes"))
+        self.assertEqual(report["verdict"], "dead-peer-unnoticed")
+        self.assertIs(result["observed"]["claims_success"], True)
+
+    def test_a_pause_says_what_the_client_did(self):
+        curl = f"{need('curl')} -s -o /dev/null http://{{host}}:{{port}}/"
+        for command, did in ((curl, "waited"), (self.client("asks_again"), "sent-again"),
+                             (self.client("gives_up_and_reconnects"), "reconnected")):
+            for family in "46":
+                result, _ = self.one(0, "crash-sim", "network-pause", f"-{family}", "--client",
+                                     command)
+                self.assertEqual(result["observed"]["survived_by"], did)
+                self.assertEqual(result["observed"]["exit_status"], 0)
+        result, report = self.one(1, "crash-sim", "network-pause", "--client",
+                                  self.client("gives_up"))
+        self.assertIsNone(result["observed"]["survived_by"])
+        self.assertEqual(report["verdict"], "truncation-accepted")
+
+    def test_an_early_answer_that_is_reset(self):
+        """curl reads what has come when a write fails; the other one does not."""
+        curl = f"{need('curl')} -s -o /dev/null -H Expect: --data-binary @{self.folder}/body " \
+               "http://{host}:{port}/"
+        with open(os.path.join(self.folder, "body"), "wb") as file:
+            file.write(bytes(3000000))
+        for family in "46":
+            result, _ = self.one(0, "linger-test", "early-answer", f"-{family}", "--client", curl)
+            self.assertIs(result["observed"]["uploads"], True)
+            result, report = self.one(1, "linger-test", "early-answer", f"-{family}", "--client",
+                                      self.client("uploads_and_then_reads"))
+            self.assertEqual(report["verdict"], "early-answer-reset")
+            self.assertEqual(report["findings"][0]["side"], "client")
+        result, _ = self.one(0, "linger-test", "early-answer", "--client",
+                             f"{need('curl')} -s http://{{host}}:{{port}}/")
+        self.assertIs(result["observed"]["uploads"], False)
+
+    def test_uploads_are_read_whole(self):
+        curl = f"{need('curl')} -s -o /dev/null -T - http://{{host}}:{{port}}/"
+        result, _ = self.one(0, "linger-test", "kept-open", "--client",
+                             f"head -c 300000 /dev/zero | {curl}")
         self.assertEqual(result["observed"]["exit_status"], 0)
 
     def test_half_an_answer_is_no_answer(self):

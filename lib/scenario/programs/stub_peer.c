@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -71,16 +72,20 @@ struct server {
     struct agent_self *self;
     struct stub_peer_job job;
     struct peer_connection connections[CONNECTIONS];
-    bool reached;
+    bool reached, told;
     char response[RESPONSE_MAX];
 };
 
-static void mark(struct server *server, const char *text)
+__attribute__((format(printf, 2, 3))) static void mark(struct server *server, const char *format,
+                                                       ...)
 {
     struct trace_event event = {
         .at_real_ns = clock_real_ns(), .kind = TRACE_MARK, .side = TRACE_WIRE};
+    va_list args;
 
-    snprintf(event.text, sizeof event.text, "%s", text);
+    va_start(args, format);
+    vsnprintf(event.text, sizeof event.text, format, args);
+    va_end(args);
     trace_append(server->self->recorder.trace, &event);
 }
 
@@ -122,11 +127,6 @@ static bool http_has(const char *head, size_t bytes, const char *header)
             return true;
     }
     return false;
-}
-
-static bool http_has_body(const char *head, size_t bytes)
-{
-    return http_has(head, bytes, "content-length:") || http_has(head, bytes, "transfer-encoding:");
 }
 
 static size_t line_length(const char *text, size_t bytes)
@@ -200,6 +200,14 @@ static int64_t response_point(const struct server *server, size_t bytes)
     return amount ? amount : (int64_t)bytes / 2;
 }
 
+/* How much of a response is still to be written at the point, or of the first one after it. */
+static void tell_rest(struct server *server, size_t bytes)
+{
+    if (!server->told)
+        mark(server, STUB_PEER_REST "%zu", bytes);
+    server->told = true;
+}
+
 static bool write_out(struct server *server, int slot, const char *bytes, size_t len)
 {
     struct sock *sock = &server->self->slots[FIRST_SLOT + slot];
@@ -208,9 +216,13 @@ static bool write_out(struct server *server, int slot, const char *bytes, size_t
     int64_t stop = pointed ? response_point(server, len) - connection->written_bytes : INT64_MAX;
     size_t first = stop < (int64_t)len ? (size_t)(stop > 0 ? stop : 0) : len;
 
+    if (server->reached)
+        tell_rest(server, len);
     for (size_t done = 0; done < len;) {
-        if (pointed && done >= first)
+        if (pointed && done >= first) {
+            tell_rest(server, len - done);
             stop_at_point(server);
+        }
         size_t most = done < first ? first - done : len - done;
         ssize_t wrote = sock_write(sock, bytes + done, most, MSG_NOSIGNAL);
         if (wrote < 0)
@@ -218,8 +230,10 @@ static bool write_out(struct server *server, int slot, const char *bytes, size_t
         done += (size_t)wrote;
         connection->written_bytes += wrote;
     }
-    if (pointed && stop <= (int64_t)len)
+    if (pointed && stop <= (int64_t)len) {
+        tell_rest(server, 0);
         stop_at_point(server);
+    }
     return true;
 }
 
@@ -241,23 +255,37 @@ static bool body_ends(struct peer_connection *connection, const char *bytes, siz
     return rc != 0;
 }
 
-/* The head is here. Whether it announces a body, which is still to come. */
-static bool begin_body(struct server *server, int slot, size_t head)
+/* Whether the head announces a body that is still to come. */
+static bool announces_body(struct peer_connection *connection, size_t head)
 {
     static const struct framing framing = {.kind = FRAMING_HTTP};
-    static const char status[] = "HTTP/1.1 200 OK", go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    struct peer_connection *connection = &server->connections[slot];
+    static const char status[] = "HTTP/1.1 200 OK";
     const char *text = connection->request, *headers = memmem(text, head, "\r\n", 2);
     size_t used;
 
-    if (server->job.plan->serve != PRESET_HTTP || server->job.plan->raw ||
-        !http_has_body(text, head))
+    if (!http_has(text, head, "content-length:") && !http_has(text, head, "transfer-encoding:"))
         return false;
-    if (http_has(text, head, "expect: 100-continue"))
-        sock_write(&server->self->slots[FIRST_SLOT + slot], go_on, strlen(go_on), MSG_NOSIGNAL);
     framing_begin(&connection->body, &framing);
     framing_feed(&connection->body, status, strlen(status), &used, NULL);
     return !body_ends(connection, headers, head - (size_t)(headers - text), &used);
+}
+
+static bool waits_for_continue(const struct peer_connection *connection, size_t head)
+{
+    return http_has(connection->request, head, "expect: 100-continue");
+}
+
+static bool begin_body(struct server *server, int slot, size_t head)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct peer_connection *connection = &server->connections[slot];
+
+    if (server->job.plan->serve != PRESET_HTTP || server->job.plan->raw ||
+        !announces_body(connection, head))
+        return false;
+    if (waits_for_continue(connection, head))
+        sock_write(&server->self->slots[FIRST_SLOT + slot], go_on, strlen(go_on), MSG_NOSIGNAL);
+    return true;
 }
 
 /* Takes what belongs to a body out of the buffer. Whether the request is complete with it. */
@@ -333,8 +361,8 @@ static void answer_early(struct server *server, int slot)
         size_t head = take_head(server, slot);
         if (!head)
             return;
-        connection->in_body = http_has_body(connection->request, head) &&
-                              !http_has(connection->request, head, "expect: 100-continue");
+        connection->in_body =
+            announces_body(connection, head) && !waits_for_continue(connection, head);
         if (connection->in_body)
             return;
     } else {

@@ -27,6 +27,10 @@ struct stub_peer_point {
     int64_t amount; /* bytes, or nanoseconds */
 };
 
+/* A mark in the trace: so many bytes of a response were still to be written at the point, or of the
+ * first one after it. */
+#define STUB_PEER_REST "rest "
+
 /* What the peer serves or asks. Bytes live longer than the runs. */
 struct stub_peer_plan {
     enum preset_id serve; /* HTTP, redis or echo; for `raw` PRESET_CONNECT */
@@ -49,7 +53,8 @@ struct stub_peer_job {
     uint16_t port;
     bool deaf; /* reads nothing */
     /* Answers an HTTP request before it has read its body, which it has seen coming ("body" is
-     * marked then), and closes: reading on first, or, once it has got SIGUSR1, at once, with RST. */
+     * marked then), and closes: reading on first, or, once it has got SIGUSR1, at once, with RST.
+     */
     bool early;
 };
 AGENT_CALL(stub_peer_serve);

@@ -335,9 +335,13 @@ static int count_socket(void *context, const struct sock_diag_entry *entry)
         sockets->by_state[entry->state]++;
     sockets->orphans +=
         !entry->inode && entry->state != TCP_TIME_WAIT && entry->state != TCP_SYN_RECV;
-    if (entry->state == TCP_ESTABLISHED && entry->inode) {
+    if (entry->state == TCP_LISTEN)
+        return 0;
+    sockets->unacknowledged += entry->wqueue;
+    if (entry->state == TCP_ESTABLISHED && entry->inode && !sockets->sending) {
         sockets->inode = entry->inode;
         sockets->local_port = sock_address_port(&entry->local);
+        sockets->sending = entry->wqueue > 0;
     }
     return 0;
 }
@@ -355,14 +359,25 @@ static AGENT_CALL(take_sockets)
     return rc;
 }
 
-struct sut_sockets sut_sockets(struct testbed *bed, uint16_t port)
+static struct sut_sockets sockets_of(struct testbed *bed, enum lab_host host, uint16_t port)
 {
-    enum lab_host host = sut_request(bed)->host;
     struct sut_sockets sockets = {0};
 
     LOOK(bed, host, "sock_diag", &sockets, take_sockets, .port = host == LAB_CLIENT ? 0 : port,
          .number = host == LAB_CLIENT ? port : 0);
     return sockets;
+}
+
+struct sut_sockets sut_sockets(struct testbed *bed, uint16_t port)
+{
+    return sockets_of(bed, sut_request(bed)->host, port);
+}
+
+int64_t sut_peer_unacknowledged(struct testbed *bed)
+{
+    const struct sut_request *request = sut_request(bed);
+    enum lab_host peer = request->host == LAB_CLIENT ? LAB_SERVER : LAB_CLIENT;
+    return sockets_of(bed, peer, request->port).unacknowledged;
 }
 
 int64_t sut_sockets_open(const struct sut_sockets *sockets)

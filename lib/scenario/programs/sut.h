@@ -96,10 +96,14 @@ void sut_thaw(struct testbed *bed);
 struct sut_sockets {
     int64_t by_state[SUT_STATES]; /* by the kernel's number */
     int64_t orphans;              /* that no descriptor refers to */
-    uint32_t inode;               /* of one that is ESTABLISHED; 0: there is none */
-    uint16_t local_port;          /* of that one */
+    int64_t unacknowledged;       /* bytes in their send queues, sent or not */
+    uint32_t inode;      /* of one that is ESTABLISHED, with such bytes if one has; 0: none is */
+    uint16_t local_port; /* of that one */
+    bool sending;        /* that one has such bytes */
 };
 struct sut_sockets sut_sockets(struct testbed *bed, uint16_t port);
+/* What the other host's kernel, the peer's, has not had acknowledged yet. */
+int64_t sut_peer_unacknowledged(struct testbed *bed);
 /* How many of them are of connections that are not over: neither closed nor in TIME-WAIT. */
 int64_t sut_sockets_open(const struct sut_sockets *sockets);
 
