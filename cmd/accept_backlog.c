@@ -250,6 +250,8 @@ static const struct cli_example examples[] = {
      "In a pipeline: exit with status 1 if any listener loses connections or makes them wait."},
     {"netkit accept-backlog --listener :8080 --interval 10ms --format ndjson",
      "Print a line of JSON for each sample, then the findings."},
+    {"netkit accept-backlog --listener :8080 --try-connections",
+     "See whether a new connection releases exactly one of those that wait."},
     {"netkit accept-backlog sweep --backlog 0-5,128",
      "How many connections does this kernel queue for each backlog?"},
     {"netkit accept-backlog accept-queue-full --diagram",

@@ -73,6 +73,7 @@ static int open_probe(struct watch *watch, struct error *error)
         .pid = watch->options->pid,
         .all = watch->options->all,
         .family = report_session_family(watch->common),
+        .tries = watch->options->tries,
     };
 
     return listener_probe_open(&watch->probe, &choice, error);
@@ -102,6 +103,7 @@ static void list_parameters(const struct watch *watch)
     result_set_texts(arena, map, "listeners", options->listeners.words, options->listeners.count);
     result_set_integer(arena, map, "pid", options->pid ? options->pid : RESULT_UNKNOWN);
     result_set_bool(arena, map, "all_listeners", options->all);
+    result_set_bool(arena, map, "try_connections", options->tries);
     result_set_integer(arena, map, "interval_ns", options->interval_ns);
     result_set_integer(arena, map, "duration_ns", watch->until_ns - watch->started_ns);
     result_set_integer(arena, map, "timeout_ns",
@@ -403,6 +405,12 @@ const struct cli_group backlog_live_group = {
          CLI_FLAG(OF, all),
          .conflicts = "listener",
          .help = "Watch every listener of this network namespace."},
+        {.name = "try-connections",
+         CLI_FLAG(OF, tries),
+         .needs = "listener pid all-listeners",
+         .help = "Where connections wait and nothing moves, open up to eight of netkit's own, to "
+                 "see whether each releases exactly one that had been waiting. They send nothing, "
+                 "and stay open until the watch ends. Without this option netkit only looks on."},
         {.name = "interval",
          CLI_DURATION(OF, interval_ns),
          .min = NS_PER_MS,

@@ -7,7 +7,7 @@
 struct backlog_live_options {
     struct cli_list listeners;
     int64_t pid;
-    bool all;
+    bool all, tries;
     int64_t interval_ns, duration_ns;
     bool duration_set;
 };

@@ -70,6 +70,7 @@ void listener_watch_begin(struct listener_watch *watch)
 {
     *watch = (struct listener_watch){.half_open_last = RESULT_UNKNOWN,
                                      .half_open_max = RESULT_UNKNOWN,
+                                     .gone_max = RESULT_UNKNOWN,
                                      .drops_last = RESULT_UNKNOWN,
                                      .closed_ns = RESULT_UNKNOWN,
                                      .per_column = 1};
@@ -281,6 +282,8 @@ bool listener_watch_feed(struct listener_watch *watch, const struct listener_sam
     watch->limit = sample->limit;
     watch->queue_last = sample->queue;
     watch->last_ns = sample->at_ns;
+    if (sample->gone > watch->gone_max)
+        watch->gone_max = sample->gone;
     watch->samples++;
     return true;
 }

@@ -25,6 +25,7 @@
 #define DIAGNOSIS_LISTENER_H
 
 #include "base/clock.h"
+#include "diagnosis/listener_cause.h"
 #include "result/result.h"
 
 enum listener_counter {
@@ -59,6 +60,7 @@ struct listener_sample {
     int64_t at_ns;        /* CLOCK_MONOTONIC */
     int64_t queue, limit; /* of the accept queue */
     int64_t half_open;    /* RESULT_UNKNOWN: not counted this time */
+    int64_t gone;         /* of the queue, whose clients have closed; or RESULT_UNKNOWN */
     int64_t drops;        /* the listener's counter; RESULT_UNKNOWN */
     /* The namespace's, read before and after this sample was taken: what rose at this listener
      * between two samples also rose from the first one's `before` to the second one's `after`. */
@@ -89,6 +91,7 @@ struct listener_watch {
     int64_t first_ns, last_ns;
     int64_t queue_first, queue_last, queue_max, limit, limit_first;
     int64_t half_open_last, half_open_max;
+    int64_t gone_max;                /* RESULT_UNKNOWN */
     int64_t drops_first, drops_last; /* the listener's counter */
     int64_t drops_most;              /* at this listener, of those that ListenDrops counts */
     int64_t overflows_most;          /* at this listener */
@@ -107,6 +110,8 @@ struct listener_watch {
     struct result_chart chart;
     int64_t per_column; /* samples */
     int64_t closed_ns;  /* when the listener was found gone; RESULT_UNKNOWN */
+    struct listener_looks looks;
+    struct listener_tries tries;
 };
 
 void listener_watch_begin(struct listener_watch *watch);

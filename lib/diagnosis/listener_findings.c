@@ -211,6 +211,26 @@ static const char *accept_rate(struct conclusion *c)
                         (double)accepted->most / seconds);
 }
 
+/* Of a queue that the application does not drain: which of the causes, and what to do about it. */
+static void say_cause(struct conclusion *c, struct finding *finding)
+{
+    const struct listener_looks *looks = &c->watch->looks;
+    struct arena *arena = &c->report->arena;
+    struct listener_cause cause =
+        listener_cause_of(looks, &c->watch->tries, accepted_none(c), arena);
+
+    c->out->cause = cause.code;
+    if (c->out->gone > 0)
+        finding->summary = arena_printf(
+            arena, "%s Up to %" PRId64 " of those in the queue were of clients that had gone.",
+            finding->summary, c->out->gone);
+    if (cause.text)
+        finding->summary = arena_printf(arena, "%s %s", finding->summary, cause.text);
+    if (cause.remedy)
+        finding->remedy = cause.remedy;
+    listener_cause_evidence(looks, &c->watch->tries, cause.code, &finding->evidence, arena);
+}
+
 static void say_slow(struct conclusion *c, struct finding *finding, const char *start)
 {
     struct arena *arena = &c->report->arena;
@@ -229,6 +249,7 @@ static void say_slow(struct conclusion *c, struct finding *finding, const char *
     finding->remedy = "Let the application accept faster: call accept() in a loop until EAGAIN, do "
                       "nothing slow between two calls, use more processes (SO_REUSEPORT), and look "
                       "for what blocks it. Only then consider a longer backlog.";
+    say_cause(c, finding);
 }
 
 static void say_bursts(struct conclusion *c, struct finding *finding, const char *start)
@@ -346,6 +367,7 @@ static void examine_waiting(struct conclusion *c)
                                         "For %s connections waited in the queue, up to %" PRId64
                                         " of them, and it was never seen to shrink.",
                                         duration(c, watch->still_ns), watch->queue_max);
+    say_cause(c, finding);
 }
 
 /* ---- the SYN queue ---- */
@@ -514,6 +536,7 @@ static void fill_in(struct conclusion *c)
     out->watched_ns = watch->last_ns - watch->first_ns;
     out->limit = watch->limit;
     out->alone = c->context->alone;
+    out->gone = watch->gone_max;
     out->accept_queue =
         (struct result_queue){watch->queue_last, watch->queue_max, listener_capacity(watch->limit),
                               watch->samples, watch->full_samples};
@@ -583,6 +606,11 @@ void listener_conclude(struct listener_watch *watch, const struct listener_conte
         add_note(&c, arena_printf(&report->arena,
                                   "listen() was called again: the limit was %" PRId64 " at first.",
                                   watch->limit_first));
+    if (watch->tries.begun)
+        add_note(&c, arena_printf(&report->arena,
+                                  "%" PRId64 " of the connections that arrived were netkit's own "
+                                  "(--try-connections).",
+                                  watch->tries.begun));
     if (watch->full_samples && !c.accept_overflow && !out->drops.most)
         add_note(&c, "The accept queue was full at times, but nothing was dropped then.");
     say_whether_ok(&c, first_finding);

@@ -163,7 +163,9 @@
       "Share of the drops that must point to one cause, burst or slow application",                \
       "a few may belong to the other")                                                             \
     X(LISTENER_FILLED_SHARE, SHARE, 0.25, "Share of its limit above which a queue is filling",     \
-      "an application that keeps up drains it further")
+      "an application that keeps up drains it further")                                         \
+    X(LISTENER_LOOKS_LEAST, COUNT, 5, "Looks at the processes that a cause needs",                 \
+      "one may meet a process in an odd moment")
 
 /* Of the lab's wire. */
 #define EXCHANGE_THRESHOLDS(X)                                                                     \

@@ -11,6 +11,11 @@
  * Half-open connections belong to an address and port. Where several sockets share them
  * (SO_REUSEPORT) they can't be told apart: each of these has RESULT_UNKNOWN.
  *
+ * Where something waits in the queue from one sample to the next, the processes that hold the
+ * socket are looked at, too (diagnosis/listener_cause.h). Nothing is sent to them, unless `tries`
+ * asks for connections of our own: at most eight a listener, which wait in its queue until the
+ * probe is closed.
+ *
  * One thread at a time. Sockets that begin to listen during the watch join it. */
 #ifndef PROBE_LISTENER_PROBE_H
 #define PROBE_LISTENER_PROBE_H
@@ -24,6 +29,7 @@ struct listener_choice {
     int64_t pid; /* 0: no process */
     bool all;
     int family; /* AF_UNSPEC: both */
+    bool tries; /* connect where connections wait, to see what that changes */
 };
 
 struct listener_probe;

@@ -75,15 +75,39 @@ const struct listener_known *listener_census_find(const struct listener_census *
                          : NULL;
 }
 
+/* ---- one listener ---- */
+
+int listener_look_up(struct listener_probe *probe, const struct listener_socket *socket,
+                     struct sock_diag_entry *out)
+{
+    *out = (struct sock_diag_entry){.local = socket->local,
+                                    .remote = {.any = {.sa_family = socket->local.any.sa_family}},
+                                    .interface = socket->interface,
+                                    .cookie = socket->cookie};
+    int rc = sock_diag_refresh(probe->diag, out, NULL);
+    return rc ? rc : out->state == TCP_LISTEN ? 0 : -ENOENT;
+}
+
 /* ---- rules ---- */
 
-static bool same_place(const struct sock_address *a, const struct sock_address *b)
+bool listener_same_address(const struct sock_address *a, const struct sock_address *b)
 {
-    if (sock_family(a) != sock_family(b) || sock_address_port(a) != sock_address_port(b))
+    if (sock_family(a) != sock_family(b))
         return false;
     return sock_family(a) == AF_INET6
                ? !memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr)
                : a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+}
+
+bool listener_is_wildcard(const struct sock_address *address)
+{
+    return sock_family(address) == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr)
+                                            : address->v4.sin_addr.s_addr == INADDR_ANY;
+}
+
+static bool same_place(const struct sock_address *a, const struct sock_address *b)
+{
+    return sock_address_port(a) == sock_address_port(b) && listener_same_address(a, b);
 }
 
 static int add_rule(struct listener_rules *rules, const struct listener_rule *rule,

@@ -2,6 +2,7 @@
 #include "probe/listener_probe_internal.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/units.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define COUNTERS_MAX (32 << 10) /* some 5 KiB on Linux 6 */
 
@@ -31,7 +33,7 @@ void listener_files_close(struct listener_files *files)
 }
 
 /* The kernel makes the text anew at each read from the start. NULL: it could not be read. */
-static const char *read_whole(int fd, char *out, size_t size_bytes)
+const char *listener_file_read(int fd, char *out, size_t size_bytes)
 {
     size_t len = 0;
 
@@ -51,8 +53,8 @@ void listener_files_read(const struct listener_files *files, struct listener_cou
 {
     static _Thread_local char netstat[COUNTERS_MAX], snmp[COUNTERS_MAX];
 
-    listener_counters_read(out, read_whole(files->netstat, netstat, sizeof netstat),
-                           read_whole(files->snmp, snmp, sizeof snmp));
+    listener_counters_read(out, listener_file_read(files->netstat, netstat, sizeof netstat),
+                           listener_file_read(files->snmp, snmp, sizeof snmp));
 }
 
 static int64_t read_setting(const char *path)
@@ -61,7 +63,7 @@ static int64_t read_setting(const char *path)
     int64_t value;
     cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (!read_whole(fd, text, sizeof text))
+    if (!listener_file_read(fd, text, sizeof text))
         return RESULT_UNKNOWN;
     text[strcspn(text, " \t\n")] = '\0';
     return units_parse_integer(text, &value) ? RESULT_UNKNOWN : value;
@@ -166,6 +168,15 @@ void listener_process_name(int64_t pid, char *out, size_t size_bytes)
 
     snprintf(path, sizeof path, "/proc/%" PRId64 "/comm", pid);
     cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    read_whole(fd, out, size_bytes);
+    listener_file_read(fd, out, size_bytes);
     out[strcspn(out, "\n")] = '\0';
+}
+
+/* ---- what it costs ---- */
+
+int64_t listener_cpu_ns(void)
+{
+    struct timespec time;
+
+    return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) ? 0 : clock_from_timespec(time);
 }

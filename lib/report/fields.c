@@ -395,6 +395,8 @@ const struct report_field report_listener_fields[] = {
     {"wait_ns", NULL, FIELD_DURATION, PLACE(result_listener, wait_ns)},
     {"binds", NULL, FIELD_TEXT, PLACE(result_listener, binds)},
     {"setting", NULL, FIELD_TEXT, PLACE(result_listener, setting)},
+    {"cause", NULL, FIELD_TEXT, PLACE(result_listener, cause)},
+    {"gone", NULL, FIELD_INTEGER, PLACE(result_listener, gone)},
     {"alone", NULL, FIELD_BOOL, PLACE(result_listener, alone)},
     {"closed_ns", NULL, FIELD_DURATION, PLACE(result_listener, closed_ns)},
     {"counters", NULL, FIELD_MAP, PLACE(result_listener, counters)},

@@ -129,6 +129,27 @@ static bool all_are(const struct report *report, enum result_type type)
     return true;
 }
 
+/* Blocks of listeners that would be alike are one, with a row for each of the others. */
+static int show_results(struct paint *paint, const struct report *report, const struct about *about,
+                        struct error *error)
+{
+    cleanup(mem) size_t *first = NULL;
+    bool joined = !paint->style->verbose && !paint->style->quiet;
+    int rc = join_listeners(&first, report, about, error);
+
+    for (size_t i = 0; !rc && i < report->result_count; i++) {
+        const struct result *result = report->results[i];
+        bool listener = result->type == RESULT_LISTENER;
+        if (listener &&
+            (!shows_listener(paint, report, &result->listener) || (joined && first[i] != i)))
+            continue;
+        show_result(paint, about_result(about, result), result, !paint->out->len_bytes);
+        if (listener && joined)
+            rc = show_joined(paint, report, first, i, error);
+    }
+    return rc;
+}
+
 int report_render_text(struct buf *out, const struct report *report,
                        const struct report_style *style, struct error *error)
 {
@@ -144,12 +165,10 @@ int report_render_text(struct buf *out, const struct report *report,
     if (rc)
         return rc;
     many = many || show_scenarios(&paint, report);
-    for (size_t i = 0; i < report->result_count && !many; i++) {
-        const struct result *result = report->results[i];
-        if (result->type == RESULT_LISTENER && !shows_listener(&paint, report, &result->listener))
-            continue;
-        show_result(&paint, about_result(&about, result), result, !out->len_bytes);
-    }
+    if (!many)
+        rc = show_results(&paint, report, &about, error);
+    if (rc)
+        return rc;
     show_summary(&paint, report);
     show_findings(&paint, about_rest(&about), report->command ? report->command : "netkit", NULL);
     if (several && !many && !style->quiet) {

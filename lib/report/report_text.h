@@ -64,6 +64,13 @@ void show_listener(struct paint *paint, const struct result_listener *listener);
 /* Whether it has a block of its own: with something to tell, and always among few or verbosely. */
 bool shows_listener(const struct paint *paint, const struct report *report,
                     const struct result_listener *listener);
+/* Of each result the first listener whose block would differ in names and numbers only, else
+ * itself. The caller frees them. -ENOMEM. */
+int join_listeners(size_t **out, const struct report *report, const struct about *about,
+                   struct error *error);
+/* Behind the block of a listener: a row for each that was joined to it. -ENOMEM. */
+int show_joined(struct paint *paint, const struct report *report, const size_t *first, size_t index,
+                struct error *error);
 /* After the blocks: the others, the fullest as a row each, and what the counters of the namespace
  * rose by. Quietly nothing. */
 int show_listeners(struct paint *paint, const struct report *report, struct error *error);

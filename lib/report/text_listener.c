@@ -49,6 +49,16 @@ static bool put_bounds(struct paint *paint, const struct result_bounds *bounds)
     return least || most;
 }
 
+/* Clients that have gone wait for accept() like the others. */
+static void show_gone(struct paint *paint, const struct result_listener *listener)
+{
+    if (listener->gone == RESULT_UNKNOWN || listener->gone <= 0)
+        return;
+    paint_label(paint, VALUE_COLUMN, "clients gone");
+    paint_printf(paint, PAINT_PLAIN, "%" PRId64 " of those queued, at most", listener->gone);
+    paint_newline(paint);
+}
+
 static void show_bounds(struct paint *paint, const char *name, const struct result_bounds *bounds,
                         int64_t watched_ns)
 {
@@ -104,12 +114,77 @@ void show_listener(struct paint *paint, const struct result_listener *listener)
     paint_right(paint, PAINT_DIM, buf_str(&right), paint->width);
     paint_newline(paint);
     show_queue(paint, "accept queue", &listener->accept_queue);
+    show_gone(paint, listener);
     show_queue(paint, "half-open", &listener->half_open);
     show_bounds(paint, "arrived", &listener->arrived, listener->watched_ns);
     show_bounds(paint, "accepted", &listener->accepted, listener->watched_ns);
     if (listener->drops.most)
         show_bounds(paint, "dropped", &listener->drops, 0);
     show_chart(paint, listener);
+}
+
+/* ---- alike ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && !strcmp(a, b));
+}
+
+static bool same_findings(struct about_list a, struct about_list b)
+{
+    for (size_t i = 0; i < a.count && a.count == b.count; i++)
+        if (a.entries[i].finding->code != b.entries[i].finding->code)
+            return false;
+    return a.count == b.count;
+}
+
+static bool has_notes_of(const struct result_listener *x, const struct result_listener *y)
+{
+    for (size_t i = 0; i < y->note_count; i++) {
+        bool found = false;
+        for (size_t j = 0; j < x->note_count; j++)
+            found |= same_text(x->notes[j], y->notes[i]);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+/* Their blocks would differ in names and numbers only. */
+static bool are_alike(const struct about *about, const struct result *a, const struct result *b)
+{
+    const struct result_listener *x = &a->listener, *y = &b->listener;
+
+    return !x->ok && !y->ok && has_notes_of(x, y) && x->error.code == y->error.code &&
+           same_text(x->binds, y->binds) && same_text(x->setting, y->setting) &&
+           same_text(x->cause, y->cause) &&
+           same_findings(about_result(about, a), about_result(about, b));
+}
+
+static size_t find_alike(const struct report *report, const struct about *about,
+                         const size_t *first, size_t index)
+{
+    const struct result *result = report->results[index];
+
+    for (size_t i = 0; i < index; i++)
+        if (first[i] == i && report->results[i]->type == RESULT_LISTENER &&
+            are_alike(about, report->results[i], result))
+            return i;
+    return index;
+}
+
+int join_listeners(size_t **out, const struct report *report, const struct about *about,
+                   struct error *error)
+{
+    size_t *first = calloc(report->result_count + 1, sizeof *first);
+
+    if (!first)
+        return error_sys(error, ENOMEM, "cannot write the report");
+    for (size_t i = 0; i < report->result_count; i++)
+        first[i] =
+            report->results[i]->type == RESULT_LISTENER ? find_alike(report, about, first, i) : i;
+    *out = first;
+    return 0;
 }
 
 /* ---- many ---- */
@@ -171,6 +246,14 @@ static const struct report_field queue_columns[] = {
 static const struct ranked_table queue_table = {"nothing unusual at", NULL, queue_columns,
                                                 PAINT_PLAIN, ROWS_MAX};
 
+static const struct report_field joined_columns[] = {
+    RANKED_COUNT("queued", result_listener, accept_queue.most),
+    RANKED_COUNT("of", result_listener, accept_queue.capacity),
+    RANKED_COUNT("half-open", result_listener, half_open.most),
+    RANKED_COUNT("gone", result_listener, gone),
+    RANKED_COUNT("dropped", result_listener, drops.most),
+    {0}};
+
 static struct ranked_row row_of(const struct result_listener *listener, size_t order)
 {
     const struct result_queue *queue = &listener->accept_queue;
@@ -181,6 +264,27 @@ static struct ranked_row row_of(const struct result_listener *listener, size_t o
                                              ? (double)queue->most / (double)queue->capacity
                                              : (double)queue->most,
                                .order = order};
+}
+
+int show_joined(struct paint *paint, const struct report *report, const size_t *first, size_t index,
+                struct error *error)
+{
+    cleanup(mem) struct ranked_row *rows = calloc(report->result_count + 1, sizeof *rows);
+    char name[64];
+    size_t count = 0;
+
+    if (!rows)
+        return error_sys(error, ENOMEM, "cannot write the report");
+    for (size_t i = index + 1; i < report->result_count; i++)
+        if (first[i] == index)
+            rows[count++] = row_of(&report->results[i]->listener, i);
+    if (!count)
+        return 0;
+    snprintf(name, sizeof name, "the same at %zu more", count);
+    paint_newline(paint);
+    const struct ranked_table table = {name, NULL, joined_columns, PAINT_PLAIN, ROWS_MAX};
+    show_ranked(paint, &table, rows, count);
+    return 0;
 }
 
 static void show_quiet_ones(struct paint *paint, size_t count, const char *more, const char *what)

@@ -268,7 +268,7 @@ static void forget_listener(struct result_listener *listener)
 {
     listener->port = listener->pid = listener->uid = RESULT_UNKNOWN;
     listener->watched_ns = listener->limit = RESULT_UNKNOWN;
-    listener->wait_ns = listener->closed_ns = RESULT_UNKNOWN;
+    listener->wait_ns = listener->closed_ns = listener->gone = RESULT_UNKNOWN;
     listener->accept_queue = listener->half_open = no_queue;
     listener->drops = listener->overflows = listener->arrived = listener->accepted = no_bounds;
 }

@@ -569,6 +569,9 @@ struct result_listener {
     int64_t wait_ns;                        /* for accept(), on the average, at least */
     const char *binds;   /* "backlog", "somaxconn", "tcp_max_syn_backlog", "application"; or NULL */
     const char *setting; /* what to change; or NULL */
+    const char *cause;   /* of "application": "stopped", "descriptors", "edge-triggered", "busy",
+                            "waiting"; NULL: not known */
+    int64_t gone;        /* of the accept queue at most, whose clients had closed or reset them */
     bool alone;          /* no other socket of the namespace listens */
     int64_t closed_ns;   /* after this much of the watch it was gone; RESULT_UNKNOWN: it is not */
     struct result_map counters;              /* of the namespace, by how much each rose */

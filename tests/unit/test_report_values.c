@@ -276,6 +276,7 @@ static void a_listener(void **state)
     listener->arrived = (struct result_bounds){20, 21};
     listener->accepted = (struct result_bounds){22, 23};
     listener->wait_ns = 24, listener->binds = "backlog", listener->setting = "the setting";
+    listener->cause = "the cause", listener->gone = 32;
     listener->alone = true, listener->closed_ns = 25;
     result_set_integer(&report.arena, &listener->counters, "ListenDrops", 26);
     listener->chart = &column, listener->chart_count = 1;
@@ -287,7 +288,8 @@ static void a_listener(void **state)
          "half_open": {"last": 11, "max": 12, "capacity": 13, "samples": 14, "full_samples": 15},
          "drops": {"min": 16, "max": 17}, "overflows": {"min": 18, "max": 19},
          "arrived": {"min": 20, "max": 21}, "accepted": {"min": 22, "max": 23}, "wait_ns": 24,
-         "binds": "backlog", "setting": "the setting", "alone": true, "closed_ns": 25,
+         "binds": "backlog", "setting": "the setting", "cause": "the cause",
+         "gone": 32, "alone": true, "closed_ns": 25,
          "counters": {"ListenDrops": 26}, "chart": [{"queue": 30, "drops": 31}],
          "notes": ["a note"]}));
 }

@@ -1,6 +1,7 @@
 /* accept(2) itself: without descriptors, without a connection, and behind edge-triggered epoll. */
 #include "scenario/backlog/backlog.h"
 
+#include "base/wait.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -157,10 +158,7 @@ static AGENT_CALL(do_accept_elsewhere)
         return -errno;
     if (!act->flags)
         return readable(helper_pipe, 10000) ? 0 : -ETIME;
-    int64_t end_ns = clock_mono_ns() + 10 * NS_PER_SEC;
-    while (!backlog_sleeps(helper) && clock_mono_ns() < end_ns)
-        poll(NULL, 0, 1);
-    return backlog_sleeps(helper) ? 0 : -ETIME;
+    return wait_until(backlog_sleeps(helper), clock_mono_ns() + 10 * NS_PER_SEC) ? 0 : -ETIME;
 }
 
 /* The port of the peer whose connection it got, and the process's end. */

@@ -1,10 +1,10 @@
 /* How much fits: the backlog against the number of connections that are queued. */
 #include "scenario/backlog/backlog.h"
 
+#include "base/wait.h"
 #include "diagnosis/backlog_model.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -75,29 +75,30 @@ struct decided {
     int64_t queue, overflows;
 };
 
+static AGENT_CALL(look_once)
+{
+    struct act ask = {.verb = ACT_COUNTER, .text = "TcpExt ListenOverflows"};
+    struct decided decided = {.overflows = agent_self_counter(self, &ask, reply)};
+    struct sock_tcp_info info;
+
+    int rc = sock_tcp_info(self->slots[0].fd, &info);
+    if (rc)
+        return rc;
+    decided.queue = info.unacked;
+    memcpy(reply->data, &decided, sizeof decided);
+    return decided.queue > act->number      ? QUEUED
+           : decided.overflows > act->bytes ? DROPPED
+                                            : UNDECIDED;
+}
+
 /* Waits until the listener (slot 0) has more than `number` in its queue or ListenOverflows is above
  * `bytes`, whichever comes, or the timeout. */
 static AGENT_CALL(do_decide)
 {
-    int64_t end_ns = clock_mono_ns() + act->timeout_ns;
-    struct act ask = {.verb = ACT_COUNTER, .text = "TcpExt ListenOverflows"};
-    struct decided decided;
-    struct sock_tcp_info info;
+    int64_t rc;
 
-    do {
-        decided.overflows = agent_self_counter(self, &ask, reply);
-        int rc = sock_tcp_info(self->slots[0].fd, &info);
-        if (rc)
-            return rc;
-        decided.queue = info.unacked;
-        memcpy(reply->data, &decided, sizeof decided);
-        if (decided.queue > act->number)
-            return QUEUED;
-        if (decided.overflows > act->bytes)
-            return DROPPED;
-        poll(NULL, 0, 1);
-    } while (clock_mono_ns() < end_ns);
-    return UNDECIDED;
+    wait_until((rc = look_once(self, act, reply)) != UNDECIDED, clock_mono_ns() + act->timeout_ns);
+    return rc;
 }
 
 /* ---- sweep ---- */

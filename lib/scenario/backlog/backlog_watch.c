@@ -2,10 +2,10 @@
 #include "scenario/backlog/backlog.h"
 
 #include "base/cleanup.h"
+#include "base/wait.h"
 #include "scenario/engine/agent_self.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -223,20 +223,26 @@ void backlog_give_up_if(struct testbed *bed, bool now)
     watch_of(bed)->gave_up |= now;
 }
 
+static int64_t field_now(struct testbed *bed, uint16_t port, size_t offset)
+{
+    struct backlog_survey now = survey(bed, LAB_SERVER, port, false);
+    int64_t value;
+
+    memcpy(&value, (const char *)&now + offset, sizeof value);
+    return value;
+}
+
 bool backlog_await_field(struct testbed *bed, uint16_t port, size_t offset, int64_t value)
 {
     struct backlog_watch *watch = watch_of(bed);
-    int64_t end_ns = clock_mono_ns() + TESTBED_LIMIT_NS, seen;
+    bool met = false;
 
-    while (!testbed_failed(bed) && !watch->gave_up) {
-        struct backlog_survey now = survey(bed, LAB_SERVER, port, false);
-        memcpy(&seen, (const char *)&now + offset, sizeof seen);
-        if (seen == value)
-            return true;
-        watch->gave_up = clock_mono_ns() >= end_ns;
-        poll(NULL, 0, 1);
-    }
-    return false;
+    if (watch->gave_up)
+        return false;
+    if (!wait_until(testbed_failed(bed) || (met = field_now(bed, port, offset) == value),
+                    clock_mono_ns() + TESTBED_LIMIT_NS))
+        watch->gave_up = true;
+    return met;
 }
 
 bool backlog_await(struct testbed *bed, const char *condition)
