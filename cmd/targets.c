@@ -130,11 +130,29 @@ static void append_addresses(struct collecting *collecting, const struct probe_t
     sock_address_list_free(&list);
 }
 
+static int parse_target(struct collecting *collecting, struct probe_target *out, const char *text,
+                        const char *port, struct error *error)
+{
+    struct url url;
+
+    if (!collecting->sources->urls || !url_is(text))
+        return sock_target_parse(&out->where, text, port, 0, error);
+    if (port)
+        return error_set(error, EINVAL, "a URL has its port in it: nothing can follow it");
+    int rc = url_parse(&url, text, collecting->arena, error);
+    if (rc)
+        return rc;
+    out->where = url.where;
+    out->scheme = url.scheme;
+    out->path = url.path;
+    return 0;
+}
+
 static int add_target(struct collecting *collecting, const char *text, const char *port,
                       struct error *error)
 {
     struct probe_target target = {0};
-    int rc = sock_target_parse(&target.where, text, port, 0, error);
+    int rc = parse_target(collecting, &target, text, port, error);
 
     collecting->out->asked++;
     if (rc)
@@ -157,10 +175,24 @@ static void add_or_misname(struct collecting *collecting, const char *text, cons
         misname(collecting, text, error.text);
 }
 
-/* "host:port", or "host port", with blanks around; what follows # is a comment. */
+/* What follows # is a comment; inside a URL it has to stand behind a blank. */
+static void cut_comment(char *line)
+{
+    bool url = false;
+
+    for (char *p = line; *p; p++) {
+        url = *p != ' ' && *p != '\t' && (url || !strncmp(p, "://", 3));
+        if (*p == '\r' || *p == '\n' || (*p == '#' && !url)) {
+            *p = '\0';
+            return;
+        }
+    }
+}
+
+/* "host:port", "host port" or a URL, with blanks around. */
 static void add_line(struct collecting *collecting, char *line)
 {
-    line[strcspn(line, "#\r\n")] = '\0';
+    cut_comment(line);
     char *rest = NULL;
     const char *first = strtok_r(line, " \t", &rest), *second = strtok_r(NULL, " \t", &rest);
 
@@ -204,7 +236,8 @@ static int read_file(struct collecting *collecting, const char *path, struct err
 static bool host_and_port(const char *const *args, size_t count)
 {
     struct sock_target whole;
-    return count == 2 && !strchr(args[1], ':') && sock_target_parse(&whole, args[0], NULL, 0, NULL);
+    return count == 2 && !strchr(args[1], ':') && !url_is(args[0]) &&
+           sock_target_parse(&whole, args[0], NULL, 0, NULL);
 }
 
 static void keep_items(struct collecting *collecting)
@@ -228,7 +261,8 @@ static int collect_targets(struct collecting *collecting, struct error *error)
     if (!rc && !count && !sources->file)
         rc = error_set(
             error, EINVAL,
-            "no target: give host:port, [v6]:port, :port, host and port, or --targets FILE");
+            "no target: give host:port, [v6]:port, :port, host and port%s, or --targets FILE",
+            sources->urls ? ", a URL" : "");
     if (!rc && sources->two_words && host_and_port(args, count) && !sources->file)
         return add_target(collecting, args[0], args[1], error);
     if (!rc && count == 1 && !sources->file)

@@ -9,6 +9,7 @@ struct target_sources {
     const char *const *args;
     size_t arg_count;
     bool two_words;          /* two arguments may be a host and its port */
+    bool urls;               /* http://host/path is one, too */
     const char *file;        /* --targets; NULL: none */
     struct cli_list resolve; /* --resolve: host:port:address */
     bool all_addresses;

@@ -113,7 +113,7 @@ static void make_plan(struct probing *probing)
     plan->preamble.timeout_ns = options->response_timeout_ns;
     plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
     arms->stall_ns = options->stall_ns;
-    plan->tls = options->tls || options->starttls ? &options->tls_settings : NULL;
+    plan->tls = probing->request.tls || options->starttls ? &options->tls_settings : NULL;
     plan->parallel = (size_t)options->parallel;
     arms->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
     plan->keep_round = options->common.timeline || common_diagram(&options->common) != LADDER_NONE;
@@ -344,6 +344,7 @@ static int run(struct cli_invocation *invocation)
     const struct target_sources sources = {.args = invocation->args,
                                            .arg_count = invocation->arg_count,
                                            .two_words = true,
+                                           .urls = true,
                                            .file = options->targets,
                                            .resolve = options->resolve,
                                            .all_addresses = options->all_addresses,
@@ -396,7 +397,8 @@ const struct cli_command tcp_probe_command = {
     .summary = "time a live service part by part, and say which side causes each delay",
     .description = description,
     .positional = {.name = "TARGET",
-                   .help = "host:port, [v6]:port, :port for this host, or two words: host port",
+                   .help = "host:port, [v6]:port, :port for this host, http://host/path or "
+                           "https://host/path, or two words: host port",
                    .min = 0,
                    .max = 0,
                    .completes = CLI_COMPLETES_HOST},

@@ -198,30 +198,26 @@ static const struct cli_group security = {
     {
         {.name = "tls",
          CLI_FLAG(OF, tls),
-         .help = "Use TLS 1.2 or 1.3. The handshake is timed separately, and the certificate must "
-                 "be valid."},
+         .help = "Use TLS 1.2 or 1.3, as a URL of https does without this option. The handshake is "
+                 "timed separately, and the certificate must be valid."},
         {.name = "sni",
          CLI_TEXT(OF, tls_settings.server_name),
          .parse = check_name,
          .value = "NAME",
-         .needs = "tls starttls",
          .help = "Request this name, and expect it in the certificate, instead of the target's."},
         {.name = "alpn",
          CLI_PARSED(OF, tls_settings),
          .parse = parse_alpn,
          .value = "NAME[,NAME]",
-         .needs = "tls starttls",
          .help = "Offer these protocols, the preferred one first, such as http/1.1. Without this "
                  "option none is offered."},
         {.name = "ca-file",
          CLI_TEXT(OF, tls_settings.ca_file),
          .value = "FILE",
          .completes = CLI_COMPLETES_FILE,
-         .needs = "tls starttls",
          .help = "Trust the certificates in FILE (PEM) instead of the system's."},
         {.name = "insecure",
          CLI_FLAG(OF, tls_settings.insecure),
-         .needs = "tls starttls",
          .help = "Continue with an invalid certificate, and say what is wrong with it."},
         {0},
     }};
@@ -249,6 +245,21 @@ static const struct cli_group conversation = {
          .value = "NAME",
          .completes = CLI_COMPLETES_HOST,
          .help = "The Host header of the http preset, instead of the target's name."},
+        {.name = "method",
+         CLI_TEXT(OF, method),
+         .value = "METHOD",
+         .help = "The method of the http preset, instead of GET, or POST with --data."},
+        {.name = "header",
+         CLI_LIST(OF, headers),
+         .value = "'NAME: VALUE'",
+         .help = "Add this header to the request of the http preset, in place of its own of that "
+                 "name. 'NAME:' leaves one out, 'NAME;' has no value. May be repeated."},
+        {.name = "data",
+         CLI_TEXT(OF, data),
+         .value = "TEXT|@FILE",
+         .help = "Send this body with the http preset, with POST unless --method says otherwise, "
+                 "its length, and the type of a form unless --header says otherwise. TEXT is sent "
+                 "as it is, without escapes, FILE byte for byte; @- is standard input."},
         {.name = "query",
          CLI_TEXT(OF, query),
          .value = "TEXT",
@@ -306,12 +317,17 @@ static const struct cli_group conversation = {
          .value = "N[,N]",
          .help = "Split the request into writes of these sizes and one more for the rest, to act "
                  "like a client that does so."},
+        {.name = "split-body",
+         CLI_FLAG(OF, split_body),
+         .conflicts = "split",
+         .help = "Write the header of an HTTP request and its body separately, as many client "
+                 "libraries do."},
         {.name = "gap",
          CLI_DURATION(OF, gap_ns),
          .max = INT64_C(60000000000),
          .initial = "0",
-         .needs = "split",
-         .help = "Wait this long between the writes of --split."},
+         .needs = "split split-body",
+         .help = "Wait this long between the writes of --split or --split-body."},
         {0},
     }};
 

@@ -40,6 +40,9 @@ struct tcp_probe_options {
     enum preset_id preset;
     const char *path, *host; /* host NULL: the target's name */
     bool path_set;
+    const char *method, *data; /* of HTTP; or NULL */
+    struct cli_list headers;
+    bool split_body;                     /* header and body in a write each */
     const char *query, *user, *database; /* or NULL */
     const char *password_file;
     int64_t password_fd; /* -1: none */

@@ -1,5 +1,8 @@
 #include "tcp_probe_request.h"
 
+#include "option_file.h"
+#include "tcp_probe_http.h"
+
 #include "base/text.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +11,7 @@
 #include <unistd.h>
 
 #define REQUEST_MAX  (256 << 20)
+#define REQUESTS_MAX ((size_t)1 << 30) /* of all targets together */
 #define PASSWORD_MAX 1024
 #define EXPECT_BYTES (64 * 1024)
 
@@ -17,25 +21,9 @@ struct composing {
     struct target_list *targets;
     struct arena *arena;
     struct probe_plan *plan;
-    size_t body_at; /* of the request */
 };
 
 /* ---- files ---- */
-
-static int read_file(const char *option, const char *path, size_t max, struct buf *out,
-                     struct error *error)
-{
-    buf_init_cap(out, max);
-    int rc = buf_read_file(out, path);
-
-    if (rc == -EFBIG)
-        return error_set(error, EFBIG, "--%s %s: more than %zu bytes", option, path, max);
-    if (rc)
-        return error_sys(error, -rc, "--%s %s", option, path);
-    if (!out->len_bytes)
-        return error_set(error, EINVAL, "--%s %s: the file is empty", option, path);
-    return 0;
-}
 
 /* The first line is the password, so that an editor's line end does no harm. */
 static int read_password(struct composing *composing, struct error *error)
@@ -51,11 +39,10 @@ static int read_password(struct composing *composing, struct error *error)
     if (options->password_fd_set && fcntl((int)options->password_fd, F_GETFD) < 0)
         return error_sys(error, errno, "--password-fd %d", (int)options->password_fd);
     if (options->password_fd_set)
-        rc = read_file("password-fd", path, PASSWORD_MAX, password, error);
+        rc = option_file_read("password-fd", path, PASSWORD_MAX, password, error);
     else
-        rc = read_file("password-file",
-                       strcmp(options->password_file, "-") ? options->password_file : "/dev/stdin",
-                       PASSWORD_MAX, password, error);
+        rc = option_file_read("password-file", options->password_file, PASSWORD_MAX, password,
+                              error);
     if (rc)
         return rc;
     char *line = (char *)buf_str(password);
@@ -68,24 +55,6 @@ static int read_password(struct composing *composing, struct error *error)
 
 /* ---- the preset and its request ---- */
 
-/* What the Host header says: the name as the user wrote it, and the port where it is not the
- * usual one. A zone means something on this host only (RFC 6874 section 3). */
-static void host_header(struct buf *out, const struct tcp_probe_options *options,
-                        const struct sock_target *where)
-{
-    const char *host = where->host[0] ? where->host : "localhost";
-    bool literal6 = strchr(host, ':') != NULL;
-
-    if (options->host) {
-        buf_add_str(out, options->host);
-        return;
-    }
-    int bare = (int)(literal6 ? strcspn(host, "%") : strlen(host));
-    buf_printf(out, "%s%.*s%s", literal6 ? "[" : "", bare, host, literal6 ? "]" : "");
-    if (where->port != (options->tls ? 443 : 80))
-        buf_printf(out, ":%d", where->port);
-}
-
 /* The preset that was asked for, or the one of the port, if all targets have the same. */
 static const struct preset *choose_preset(const struct composing *composing)
 {
@@ -96,7 +65,10 @@ static const struct preset *choose_preset(const struct composing *composing)
     if (options->preset_set)
         return preset_at(options->preset);
     for (size_t i = 0; i < targets->count; i++) {
-        enum preset_id one = preset_by_port(targets->items[i].where.port, options->tls);
+        const struct probe_target *target = &targets->items[i];
+        enum preset_id one = target->scheme
+                                 ? PRESET_HTTP
+                                 : preset_by_port(target->where.port, composing->request->tls);
         if (i && one != preset)
             return preset_at(PRESET_CONNECT);
         preset = one;
@@ -107,6 +79,63 @@ static const struct preset *choose_preset(const struct composing *composing)
 static bool has_blanks(const char *text)
 {
     return strpbrk(text, " \t\r\n") != NULL;
+}
+
+/* ---- URLs and TLS ---- */
+
+/* All targets of a run are spoken to in the same way, so what one URL implies holds for all. */
+static int check_urls(struct composing *composing, struct error *error)
+{
+    const struct tcp_probe_options *options = composing->options;
+    const struct target_list *targets = composing->targets;
+    size_t of_scheme[URL_HTTPS + 1] = {0};
+
+    for (size_t i = 0; i < targets->count; i++) {
+        of_scheme[targets->items[i].scheme]++;
+        if (options->path_set && targets->items[i].path)
+            return error_set(error, EINVAL, "--path and a URL that has a path");
+    }
+    composing->request->tls = options->tls || of_scheme[URL_HTTPS];
+    if (of_scheme[URL_NONE] == targets->count)
+        return 0;
+    if (options->send || options->send_file)
+        return error_set(error, EINVAL,
+                         "--send and --send-file have no use for a URL: give host:port");
+    if (options->preset_set && options->preset != PRESET_HTTP)
+        return error_set(error, EINVAL, "a URL is asked for by the preset http, not by %s",
+                         preset_at(options->preset)->name);
+    if (of_scheme[URL_HTTP] && composing->request->tls)
+        return error_set(error, EINVAL,
+                         of_scheme[URL_HTTPS]
+                             ? "URLs of http and of https have to be probed in two runs"
+                             : "--tls and a URL of http: write https");
+    if (of_scheme[URL_HTTPS] && of_scheme[URL_NONE] && !options->tls)
+        return error_set(error, EINVAL,
+                         "a URL of https and a target without TLS: give --tls if both have it");
+    if (choose_preset(composing) != preset_at(PRESET_HTTP))
+        return error_set(error, EINVAL,
+                         "a URL and a target on another port: give --preset http if both speak it");
+    return 0;
+}
+
+static int check_tls(const struct composing *composing, struct error *error)
+{
+    const struct tls_settings *tls = &composing->options->tls_settings;
+    const struct {
+        const char *option;
+        bool given;
+    } some[] = {{"sni", tls->server_name != NULL},
+                {"alpn", tls->alpn_bytes > 0},
+                {"ca-file", tls->ca_file != NULL},
+                {"insecure", tls->insecure}};
+
+    if (composing->request->tls || composing->options->starttls)
+        return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(some); i++)
+        if (some[i].given)
+            return error_set(error, EINVAL, "--%s needs --tls, --starttls or a URL of https",
+                             some[i].option);
+    return 0;
 }
 
 /* Options that the chosen way has no use for are mistakes. */
@@ -121,12 +150,16 @@ static int check_takes(const struct composing *composing, struct error *error)
     } some[] = {
         {"path", options->path_set, PRESET_TAKES_HTTP},
         {"host", options->host != NULL, PRESET_TAKES_HTTP},
+        {"method", options->method != NULL, PRESET_TAKES_HTTP},
+        {"header", options->headers.count > 0, PRESET_TAKES_HTTP},
+        {"data", options->data != NULL, PRESET_TAKES_HTTP},
         {"query", options->query != NULL, PRESET_TAKES_QUERY},
         {"user", options->user != NULL, PRESET_TAKES_USER},
         {"password-file", options->password_file != NULL, PRESET_TAKES_USER},
         {"password-fd", options->password_fd_set, PRESET_TAKES_USER},
         {"database", options->database != NULL, PRESET_TAKES_DATABASE},
         {"until", options->until_set && preset && !preset_talks(preset), 0},
+        {"split-body", options->split_body && preset, PRESET_TAKES_HTTP},
         {"split", options->split.count && preset && !preset_talks(preset), 0},
         {"expect",
          (options->expect.count || options->expect.pattern) && preset && !preset_talks(preset), 0}};
@@ -150,34 +183,53 @@ static int check_takes(const struct composing *composing, struct error *error)
     return 0;
 }
 
-/* HTTP names the host in each request, so each target has its own. */
+/* Of one target. */
+static int compose_request(const struct composing *composing, const struct probe_target *target,
+                           struct buf *out, size_t *body_at, struct error *error)
+{
+    const struct tcp_probe_request *request = composing->request;
+    struct preset_ask ask = request->ask;
+    cleanup(buf) struct buf host = {0};
+
+    tcp_probe_http_host(&host, composing->options, &target->where, request->tls);
+    ask.host = buf_str(&host);
+    if (target->path)
+        ask.path = target->path;
+    preset_request(out, request->preset, &ask, body_at);
+    return out->failed || host.failed ? error_sys(error, ENOMEM, "a request") : 0;
+}
+
+/* HTTP names the host in each request, so each target has its own; the first one's is the plan's.
+ */
 static int compose_requests(struct composing *composing, struct error *error)
 {
     const struct tcp_probe_options *options = composing->options;
     struct tcp_probe_request *request = composing->request;
-    const struct preset *preset = request->preset;
+    struct target_list *targets = composing->targets;
+    int rc;
 
     if (options->path[0] != '/' || has_blanks(options->path))
         return error_set(error, EINVAL, "--path wants a path that starts with / and has no blanks");
     if (options->host && (!options->host[0] || has_blanks(options->host)))
         return error_set(error, EINVAL, "--host wants a name without blanks");
-    for (size_t i = 0; i < composing->targets->count; i++) {
-        struct probe_target *target = &composing->targets->items[i];
-        cleanup(buf) struct buf host = {0}, bytes = {0};
-        struct preset_ask ask = request->ask;
-        host_header(&host, options, &target->where);
-        ask.host = buf_str(&host);
-        preset_request(&bytes, preset, &ask, &composing->body_at);
-        if (bytes.failed || host.failed)
-            return error_sys(error, ENOMEM, "a request");
-        if (!i)
-            buf_add(&request->bytes, bytes.data, bytes.len_bytes);
-        if (!(preset->takes & PRESET_TAKES_HTTP))
-            return 0;
-        target->request = arena_copy(composing->arena, buf_str(&bytes));
+    if (options->data && request->data.len_bytes > REQUESTS_MAX / (targets->count + 1))
+        return error_set(error, EINVAL, "--data: %zu bytes are too much for %zu targets",
+                         request->data.len_bytes, targets->count);
+    rc = targets->count ? compose_request(composing, targets->items, &request->bytes,
+                                          &composing->plan->transaction.body_at, error)
+                        : 0;
+    for (size_t i = 1; i < targets->count && !rc && request->preset->takes & PRESET_TAKES_HTTP;
+         i++) {
+        struct probe_target *target = &targets->items[i];
+        cleanup(buf) struct buf bytes = {0};
+        rc = compose_request(composing, target, &bytes, &target->body_at, error);
+        char *copy = rc ? NULL : arena_alloc(composing->arena, bytes.len_bytes);
+        if (!copy)
+            return rc ? rc : error_sys(error, ENOMEM, "the requests");
+        target->request = memcpy(copy, bytes.data, bytes.len_bytes);
         target->request_bytes = bytes.len_bytes;
     }
-    return 0;
+    return rc;
 }
 
 static int compose_preset(struct composing *composing, struct error *error)
@@ -190,7 +242,10 @@ static int compose_preset(struct composing *composing, struct error *error)
     composing->request->ask.query = options->query;
     composing->request->ask.user = options->user;
     composing->request->ask.database = options->database;
-    int rc = compose_requests(composing, error);
+    int rc =
+        tcp_probe_http_ask(&composing->request->ask, &composing->request->data, options, error);
+    if (!rc)
+        rc = compose_requests(composing, error);
     plan->greets = preset->greets;
     plan->arms.only_connects = preset->greets || !preset_talks(preset);
     plan->preamble.rules = preset->preamble;
@@ -208,6 +263,14 @@ static bool is_http_request(const struct buf *request)
     while (length < request->len_bytes && line[length] != '\r' && line[length] != '\n')
         length++;
     return length > 9 && !memcmp(line + length - 9, " HTTP/1.", 8);
+}
+
+/* Where the body of an HTTP request begins; the end of any other. */
+static size_t own_body_at(const struct buf *request)
+{
+    const char *end =
+        is_http_request(request) ? memmem(request->data, request->len_bytes, "\r\n\r\n", 4) : NULL;
+    return end ? (size_t)(end + 4 - request->data) : request->len_bytes;
 }
 
 /* Without a request a round is the greeting. */
@@ -232,12 +295,13 @@ static int compose_own(struct composing *composing, struct error *error)
 {
     const struct tcp_probe_options *options = composing->options;
     struct buf *bytes = &composing->request->bytes;
-    int rc = options->send ? text_unescape(bytes, options->send, error)
-                           : read_file("send-file", options->send_file, REQUEST_MAX, bytes, error);
+    int rc = options->send
+                 ? text_unescape(bytes, options->send, error)
+                 : option_file_read("send-file", options->send_file, REQUEST_MAX, bytes, error);
 
-    composing->body_at = bytes->len_bytes;
     if (rc)
         return rc;
+    composing->plan->transaction.body_at = own_body_at(bytes);
     if (!bytes->len_bytes)
         return compose_greeting(composing, error);
     return framing_parse(is_http_request(bytes) ? "http" : "line",
@@ -258,7 +322,7 @@ static int add_hellos(struct composing *composing, struct error *error)
         cleanup(buf) struct buf bytes = {0};
         int rc = strcmp(item->option->name, "hello-file")
                      ? text_unescape(&bytes, item->text, error)
-                     : read_file("hello-file", item->text, REQUEST_MAX, &bytes, error);
+                     : option_file_read("hello-file", item->text, REQUEST_MAX, &bytes, error);
         if (!rc)
             rc = framing_parse(until ? until->text : "line", &hellos[i].until, error);
         if (rc)
@@ -318,6 +382,14 @@ static int split(struct composing *composing, struct error *error)
     const struct tcp_probe_split *split = &composing->options->split;
     size_t sum = 0;
 
+    transaction->gap_ns = composing->options->gap_ns;
+    if (composing->options->split_body) {
+        if (transaction->body_at >= transaction->request_bytes)
+            return error_set(error, EINVAL, "--split-body: the request has no body (give --data)");
+        transaction->pieces[0] = TRANSACTION_HEADER;
+        transaction->piece_count = 1;
+        return 0;
+    }
     for (size_t i = 0; i < split->count; i++)
         sum += split->pieces[i];
     if (sum > transaction->request_bytes)
@@ -327,7 +399,6 @@ static int split(struct composing *composing, struct error *error)
     transaction->piece_count = split->count;
     if (split->count && sum == transaction->request_bytes)
         transaction->piece_count--;
-    transaction->gap_ns = composing->options->gap_ns;
     return 0;
 }
 
@@ -335,12 +406,16 @@ int tcp_probe_request_compose(struct tcp_probe_request *request,
                               const struct tcp_probe_options *options, struct target_list *targets,
                               struct arena *arena, struct probe_plan *plan, struct error *error)
 {
-    struct composing composing = {request, options, targets, arena, plan, 0};
+    struct composing composing = {request, options, targets, arena, plan};
     bool own = options->send || options->send_file;
 
+    int rc = check_urls(&composing, error);
     if (!own)
         request->preset = choose_preset(&composing);
-    int rc = check_takes(&composing, error);
+    if (!rc && targets->count)
+        rc = check_tls(&composing, error);
+    if (!rc)
+        rc = check_takes(&composing, error);
     if (!rc)
         rc = read_password(&composing, error);
     if (!rc)
@@ -371,4 +446,5 @@ void tcp_probe_request_free(struct tcp_probe_request *request)
         explicit_bzero(request->password.data, request->password.len_bytes);
     buf_free(&request->password);
     buf_free(&request->bytes);
+    buf_free(&request->data);
 }

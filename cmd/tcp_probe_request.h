@@ -11,7 +11,8 @@
 struct tcp_probe_request {
     const struct preset *preset; /* NULL: the request is the user's own */
     struct preset_ask ask;
-    struct buf bytes, password;
+    bool tls; /* by --tls or by a URL */
+    struct buf bytes, data, password;
     struct preamble_hello *hellos;
     const struct tcp_probe_expect *expect;
     regex_t pattern;

@@ -149,6 +149,7 @@ int mtu_trial_begin(struct mtu_trial **out, struct transaction *failed,
     transaction_init(&trial->transaction, failed->settings, &trial->conn, &user, trial);
     trial->transaction.request = failed->request;
     trial->transaction.request_bytes = failed->request_bytes;
+    trial->transaction.body_at = failed->body_at;
     abort_connection(conn);
     transaction_reset(failed);
     *out = trial;

@@ -14,6 +14,11 @@
 /* What the user asks of a preset. Memory is the caller's and must outlive the run. */
 struct preset_ask {
     const char *path, *host;
+    const char *method;         /* of HTTP; NULL: GET, or POST with data */
+    const char *const *headers; /* HTTP's lines of the user's own, "Name: value" */
+    size_t header_count;
+    const char *data; /* HTTP's body; NULL: none */
+    size_t data_bytes;
     const char *query;           /* NULL: the preset's own */
     const char *user, *password; /* or NULL */
     const char *database;        /* or NULL */

@@ -15,6 +15,7 @@
 #include "probe/fleet.h"
 #include "probe/preamble.h"
 #include "probe/transaction.h"
+#include "probe/url.h"
 #include "result/result.h"
 #include <signal.h>
 
@@ -40,9 +41,12 @@ struct probe_plan {
 struct probe_target {
     const char *name; /* for messages */
     struct sock_target where;
+    enum url_scheme scheme;           /* URL_NONE: it is host and port */
+    const char *path;                 /* of a URL; or NULL */
     const struct sock_address *fixed; /* instead of asking the resolver; NULL: ask */
     const char *request;              /* instead of the plan's, as HTTP's Host wants it; or NULL */
     size_t request_bytes;
+    size_t body_at; /* where the body begins in it */
 };
 
 struct probe_round {

@@ -561,6 +561,7 @@ int target_create(struct target **out, struct target_shared *shared,
     if (asked->request) {
         target->transaction.request = asked->request;
         target->transaction.request_bytes = asked->request_bytes;
+        target->transaction.body_at = asked->body_at;
     }
     arm_schedule_begin(&target->schedule, &plan->arms);
     target->schedule.outlook = shared->outlook;

@@ -69,6 +69,8 @@ static size_t piece_size(const struct transaction *transaction)
     if (transaction->single_write || transaction->piece >= settings->piece_count)
         return left;
     size_t size = settings->pieces[transaction->piece];
+    if (size == TRANSACTION_HEADER)
+        size = transaction->body_at;
     return size < left ? size : left;
 }
 
@@ -392,6 +394,7 @@ void transaction_init(struct transaction *transaction, const struct transaction_
                                         .owner = owner,
                                         .request = settings->request,
                                         .request_bytes = settings->request_bytes,
+                                        .body_at = settings->body_at,
                                         .patience_ns = INT64_MAX,
                                         .rtt_ns = RESULT_UNKNOWN,
                                         .min_rtt_ns = RESULT_UNKNOWN};

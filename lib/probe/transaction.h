@@ -11,6 +11,7 @@
 #include "probe/framing.h"
 
 #define TRANSACTION_PIECES_MAX 32
+#define TRANSACTION_HEADER     SIZE_MAX /* as a piece: what stands before the body */
 #define TRANSACTION_HEAD_MIN   200
 
 /* What is said and heard. Without a request a round is what the server says of its own on a new
@@ -18,6 +19,7 @@
 struct transaction_settings {
     const char *request;
     size_t request_bytes;
+    size_t body_at;                        /* where its body begins, or its length */
     size_t pieces[TRANSACTION_PIECES_MAX]; /* sizes of the writes; the rest goes in a last one */
     size_t piece_count;
     int64_t gap_ns; /* pause between those writes */
@@ -52,7 +54,7 @@ struct transaction {
     const struct transaction_user *user;
     void *owner;
     const char *request;
-    size_t request_bytes;
+    size_t request_bytes, body_at;
     bool single_write;   /* the request in one piece, whatever the settings */
     bool keep_info;      /* `info` is wanted of each round */
     int64_t patience_ns; /* for an answer, if that is less than the settings' */

@@ -32,11 +32,54 @@ refused() { # message, then the arguments
 
 @test "what does not go together is refused" {
     refused "--preset and --send cannot be combined" --preset redis --send x :80
-    refused "--gap needs --split" --gap 5ms :80
+    refused "--gap needs --split or --split-body" --gap 5ms :80
     refused "--no-interventions and --arms cannot be combined" --no-interventions --arms baseline :80
     refused "--pcap keeps the packets of a single target" --pcap x.pcap :80 :81
     refused "--pcap - and the report cannot share standard output" --pcap - :80
     refused "--ipv6 and --ipv4 cannot be combined" -46 :80
+}
+
+@test "a URL that cannot be asked for is refused" {
+    refused "a URL with a user name is not understood" http://user:secret@host/
+    [[ $stderr != *secret* ]]
+    refused "'http://h/#here': a fragment (#...) is not sent to a server" http://h/#here
+    refused "'ftp://h/': only URLs of http and https are understood" ftp://h/
+    refused "'http://h/a b': a URL has no blanks and only ASCII" 'http://h/a b'
+    refused "'http://:80/': the host is missing" http://:80/
+    refused "'http://::1/': an IPv6 address needs brackets" http://::1/
+    refused "'http://h:x/': the port is not a number" http://h:x/
+    refused "'h:65536': the port must be from 1 to 65535" http://h:65536/
+    refused "URLs of http and of https have to be probed in two runs" http://h/ https://h/
+    refused "--tls and a URL of http: write https" --tls http://h/
+    refused "a URL of https and a target without TLS" https://h/ :80
+    refused "a URL and a target on another port" http://h/ :6379
+    refused "a URL is asked for by the preset http, not by redis" --preset redis http://h/
+    refused "--send and --send-file have no use for a URL" --send x http://h/
+    refused "--path and a URL that has a path" --path /a http://h/b
+}
+
+@test "TLS options need TLS" {
+    refused "--insecure needs --tls, --starttls or a URL of https" --insecure :80
+    refused "--ca-file needs --tls" --ca-file x http://h/
+    refused "--sni needs --tls" --sni h :80
+    refused "--alpn needs --tls" --alpn h2 :80
+}
+
+@test "what HTTP is asked is checked" {
+    refused "--header 'x': wants 'Name: value'" --header x :80
+    refused "--header ': x': wants 'Name: value'" --header ': x' :80
+    refused "--header 'A: b\\r\\nC: d': a header is one line" --header $'A: b\r\nC: d' :80
+    refused "--header 'Transfer-Encoding: chunked': the body is sent as it is" \
+        --header 'Transfer-Encoding: chunked' :80
+    refused "--method wants a word" --method 'GET /' :80
+    refused "--method CONNECT makes a tunnel" --method CONNECT :80
+    refused "--data /dev/null: the file is empty" --data @/dev/null :80
+    refused "--data /no/such: No such file or directory" --data @/no/such :80
+    refused "--data has no effect on the preset redis" --data x :6379
+    refused "--header has no effect on --send" --send x --header A:b :80
+    refused "--split-body: the request has no body" --split-body :80
+    refused "--split-body: the request has no body" --split-body --send 'GET / HTTP/1.1\r\n\r\n' :80
+    refused "--split-body and --split cannot be combined" --split-body --split 1 --data x :80
 }
 
 @test "--until and --split say what they want" {

@@ -39,6 +39,50 @@ static void http_asks_as_it_is_told(void **state)
     assert_string_equal(request.data + request.len_bytes - 4, "\r\n\r\n");
 }
 
+static void assert_request(const struct preset_ask *ask, const char *expected, size_t body_bytes)
+{
+    cleanup(buf) struct buf request = {0};
+    size_t body_at;
+
+    preset_request(&request, preset_at(PRESET_HTTP), ask, &body_at);
+    assert_string_equal(buf_str(&request), expected);
+    assert_int_equal(request.len_bytes - body_at, body_bytes);
+}
+
+static void http_headers_are_replaced_left_out_and_added(void **state)
+{
+    const char *const headers[] = {"accept: text/html", "User-Agent:", "Host:   other",
+                                   "X-Empty;",          "X-Twice: 1",  "X-Twice: 2"};
+    (void)state;
+    assert_request(&(struct preset_ask){.path = "/",
+                                        .host = "h",
+                                        .method = "PATCH",
+                                        .headers = headers,
+                                        .header_count = sizeof headers / sizeof *headers},
+                   "PATCH / HTTP/1.1\r\nContent-Length: 0\r\naccept: text/html\r\nHost: other\r\n"
+                   "X-Empty:\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n",
+                   0);
+}
+
+static void http_data_is_a_post_with_its_length(void **state)
+{
+    static const char *const typed[] = {"Content-Type: text/plain"};
+    struct preset_ask ask = {.path = "/", .host = "h", .data = "a=b", .data_bytes = 3};
+    (void)state;
+    assert_request(&ask,
+                   "POST / HTTP/1.1\r\nHost: h\r\nUser-Agent: netkit\r\nAccept: */*\r\n"
+                   "Content-Length: 3\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n"
+                   "a=b",
+                   3);
+    ask.method = "PUT";
+    ask.headers = typed;
+    ask.header_count = 1;
+    assert_request(&ask,
+                   "PUT / HTTP/1.1\r\nHost: h\r\nUser-Agent: netkit\r\nAccept: */*\r\n"
+                   "Content-Length: 3\r\nContent-Type: text/plain\r\n\r\na=b",
+                   3);
+}
+
 static void each_port_belongs_to_one_preset(void **state)
 {
     (void)state;
@@ -76,6 +120,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_preset_is_whole),
         cmocka_unit_test(http_asks_as_it_is_told),
+        cmocka_unit_test(http_headers_are_replaced_left_out_and_added),
+        cmocka_unit_test(http_data_is_a_post_with_its_length),
         cmocka_unit_test(each_port_belongs_to_one_preset),
         cmocka_unit_test(ports_have_their_usual_preset),
     };

@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+"""HTTP as people send it: URLs, methods, header lines and bodies, against servers that note what
+they were asked."""
+
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from test_conversation import FEW, Server, place, probe  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import FAMILIES, families  # noqa: E402
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+def requests(connection):
+    """Header and body of each request."""
+    pending = b""
+    while True:
+        while b"\r\n\r\n" not in pending:
+            if not (data := connection.recv(65536)):
+                return
+            pending += data
+        header, pending = pending.split(b"\r\n\r\n", 1)
+        header = header.decode()
+        length = 0
+        for line in header.split("\r\n")[1:]:
+            name, value = line.split(":", 1)
+            if name.lower() == "content-length":
+                length = int(value)
+        while len(pending) < length:
+            pending += connection.recv(65536)
+        body, pending = pending[:length], pending[length:]
+        yield header, body
+
+
+class Noting:
+    """A habit that answers each request alike and keeps what came."""
+
+    def __init__(self, answer=OK):
+        self.answer = answer
+        self.heard = []
+
+    def __call__(self, connection):
+        for header, body in requests(connection):
+            self.heard.append((header, body))
+            connection.sendall(self.answer)
+
+
+def url(server, family, path="/"):
+    return f"http://{place(server, family)}{path}"
+
+
+class Requests(unittest.TestCase):
+    def ask(self, *options, path="/", answer=OK, family=socket.AF_INET):
+        habit = Noting(answer)
+        with Server(habit, family) as server:
+            _, result = probe(server, *FEW, *options, target=url(server, family, path))
+        self.assertTrue(result["ok"], result)
+        self.assertEqual(result["rounds"], 6)
+        self.assertEqual(len(habit.heard), 6)
+        self.assertEqual(len(set(habit.heard)), 1)
+        return habit.heard[0]
+
+    def test_a_url_says_what_to_ask(self):
+        for family in families():
+            with self.subTest(family=family):
+                header, body = self.ask(path="/a/b?c=d", family=FAMILIES[family])
+                lines = header.split("\r\n")
+                self.assertEqual(lines[0], "GET /a/b?c=d HTTP/1.1")
+                self.assertRegex(lines[1], r"^Host: (127\.0\.0\.1|\[::1\]):\d+$")
+                self.assertEqual(body, b"")
+
+    def test_a_url_without_a_path_takes_the_option(self):
+        header, _ = self.ask("--path", "/here", path="")
+        self.assertTrue(header.startswith("GET /here HTTP/1.1\r\n"), header)
+
+    def test_header_lines(self):
+        header, _ = self.ask("--header", "X-One: 1", "--header", "Accept:",
+                             "--header", "host: elsewhere")  # fmt: skip
+        self.assertIn("\r\nX-One: 1", header)
+        self.assertIn("\r\nhost: elsewhere", header)
+        self.assertNotIn("Host:", header)
+        self.assertNotIn("Accept", header)
+
+    def test_data_is_a_post_and_not_unescaped(self):
+        header, body = self.ask("--data", r"a\n=b")
+        self.assertTrue(header.startswith("POST / HTTP/1.1\r\n"), header)
+        self.assertIn("Content-Type: application/x-www-form-urlencoded", header)
+        self.assertEqual(body, rb"a\n=b")
+
+    def test_a_file_is_sent_byte_for_byte(self):
+        data = bytes(range(256)) * 20
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            header, body = self.ask("--method", "PUT", "--data", "@" + file.name)
+        self.assertTrue(header.startswith("PUT / HTTP/1.1\r\n"), header)
+        self.assertEqual(body, data)
+
+    def test_answers_without_a_body_end_at_the_header(self):
+        length = b"Content-Length: 5\r\n\r\n"
+        self.ask("--method", "HEAD", answer=b"HTTP/1.1 200 OK\r\n" + length)
+        self.ask(answer=b"HTTP/1.1 204 No Content\r\n\r\n")
+        self.ask(answer=b"HTTP/1.1 304 Not Modified\r\n" + length)
+
+    def test_header_and_body_in_two_writes(self):
+        def noting(connection):
+            while data := connection.recv(65536):
+                pieces.append(data)
+                if data.endswith(b"body"):
+                    connection.sendall(OK)
+
+        ways = (["--preset", "http", "--data", "body"],
+                ["--send", r"PUT / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody"])  # fmt: skip
+        for way in ways:
+            pieces = []
+            with self.subTest(way=way), Server(noting) as server:
+                report, _ = probe(server, *FEW, *way, "--split-body", "--gap", "20ms")
+                self.assertEqual(report["parameters"]["writes"], 2)
+                self.assertEqual(pieces[1::2], [b"body"] * 6)
+                self.assertTrue(all(piece.endswith(b"\r\n\r\n") for piece in pieces[::2]))
+
+
+class Targets(unittest.TestCase):
+    def test_urls_beside_each_other(self):
+        for family in families():
+            family = FAMILIES[family]
+            habits = Noting(), Noting()
+            with Server(habits[0], family) as one, Server(habits[1], family) as other, \
+                 tempfile.NamedTemporaryFile("w", suffix=".txt") as file:  # fmt: skip
+                file.write(f"# two\n{url(one, family, '/one')} # the first\n"
+                           f"  {url(other, family, '/other')}\nhttp://h/#no\n")  # fmt: skip
+                file.flush()
+                report, _ = probe(one, *FEW, "--targets", file.name,
+                                  target=url(one, family, "/third"))  # fmt: skip
+            results = {result["target"]: result for result in report["results"]}
+            self.assertEqual(len(results), 4, results)
+            self.assertFalse(results["http://h/#no"]["ok"])
+            asked = {header.split()[1] for header, _ in habits[0].heard}
+            self.assertEqual(asked, {"/one", "/third"})
+            self.assertEqual({header.split()[1] for header, _ in habits[1].heard}, {"/other"})
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        unittest.main(verbosity=2)
