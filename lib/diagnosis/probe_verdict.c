@@ -161,8 +161,13 @@ static bool answers_overlap(const struct rules *rules)
 /* Rounds that end before the server has said all are short, whatever the rest of an answer does. */
 static void judge_surplus(const struct rules *rules)
 {
-    if (!rules->evidence->surplus_bytes || finding_verdict(rules->findings) != FINDING_NONE)
+    if (!rules->evidence->surplus_bytes)
         return;
+    for (size_t i = 0; i < rules->findings->count; i++) {
+        const struct finding *finding = &rules->findings->items[i];
+        if (finding->severity >= FINDING_WARNING && finding->side != RESULT_SIDE_NETWORK)
+            return;
+    }
     rules_inconclusive(
         rules,
         "Nothing stands out up to where an answer ends by --until, but %s came beyond that and "

@@ -71,7 +71,7 @@ enum window_age {
     WINDOW_IN_USE,  /* it has long grown beyond its first size */
     WINDOW_NEW,     /* new connections: it has that size */
     WINDOW_RESTED,  /* idle for a retransmission timeout: it has that size again (RFC 2861) */
-    WINDOW_UNKNOWN, /* it may have: some rounds rested or met loss, or an old recording */
+    WINDOW_UNKNOWN, /* it may have, after loss, or an old recording does not say */
 };
 enum window_age rules_window_age(const struct rules *rules);
 

@@ -26,13 +26,13 @@ enum window_age rules_window_age(const struct rules *rules)
     if (evidence->interval_ns == RESULT_UNKNOWN)
         return WINDOW_UNKNOWN;
     for (size_t i = 0; i < rounds.count; i++) {
-        bool is_lossy = rounds.rounds[i].retransmits || rounds.rounds[i].out_of_order;
-        lossy += is_lossy;
-        idle += !is_lossy && rested(rules, &rounds.rounds[i]);
+        const struct round *round = &rounds.rounds[i];
+        lossy += round->retransmits > round->spurious || round->out_of_order;
+        idle += rested(rules, round);
     }
     if (is_share((int64_t)idle, (int64_t)rounds.count, DELAY_COMMON_SHARE))
         return WINDOW_RESTED;
-    return idle + lossy >= AFFECTED_MIN ? WINDOW_UNKNOWN : WINDOW_IN_USE;
+    return lossy >= AFFECTED_MIN ? WINDOW_UNKNOWN : WINDOW_IN_USE;
 }
 
 /* Round trips that slow start needs at the most for so many bytes. */

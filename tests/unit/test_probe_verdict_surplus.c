@@ -60,6 +60,12 @@ static void what_was_not_timed_is_not_ok(void **state)
     diagnose(&evidence);
     expect_verdict(FINDING_INCONCLUSIVE);
     assert_non_null(strstr(findings.items[0].summary, "1 byte "));
+    /* What the path does is no reason to be silent about it. */
+    evidence.syn_retransmits = evidence.slow_connects = 1;
+    diagnose(&evidence);
+    assert_non_null(found(FINDING_SYN_RETRANSMISSION));
+    assert_non_null(found(FINDING_INCONCLUSIVE));
+    evidence.syn_retransmits = evidence.slow_connects = 0;
     evidence.surplus_bytes = 0;
     diagnose(&evidence);
     expect_verdict(FINDING_NONE);
