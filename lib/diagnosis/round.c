@@ -68,12 +68,20 @@ void round_clear(struct round *round)
 #undef CLEAR
 }
 
+void round_first(struct round_builder *builder)
+{
+    builder->write_count = 0;
+}
+
 void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_bytes,
                  uint32_t peer_mss_bytes, struct round_counters before)
 {
     builder->rtt_ns = rtt_ns;
     builder->peer_mss_bytes = peer_mss_bytes;
     builder->mss_bytes = mss_bytes;
+    for (int i = 0; i < ROUND_STAMP_KINDS; i++)
+        builder->earlier_stamp_ns[i] =
+            builder->write_count ? last_write(builder)->stamp_ns[i] : RESULT_UNKNOWN;
     builder->write_count = 0;
     builder->before = before;
     builder->zero_window = false;
@@ -108,8 +116,10 @@ void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint
 {
     uint64_t start = 0;
 
-    if (!end_bytes || end_bytes > builder->round.sent_bytes)
+    if (end_bytes > builder->round.sent_bytes)
         return;
+    if (!end_bytes)
+        builder->earlier_stamp_ns[kind] = at_ns;
     /* Writes that the kernel merged share the last one's stamp; the byte asked for may also lie
      * inside a write that was extended beyond the table's end. The stamp belongs to the write
      * whose range holds the byte, and to those before it that have none. */
@@ -277,16 +287,17 @@ static uint64_t start_of(const struct round_builder *builder, uint32_t index)
 }
 
 /* The newest acknowledgement of bytes before the held ones that came in before they left (with a
- * little slack: both stamps are taken on the way of one incoming segment). */
+ * little slack: both stamps are taken on the way of one incoming segment). The round before counts
+ * for its last byte, if the kernel said when that was sent. */
 static void note_release(struct round_builder *builder, uint32_t held, int64_t left_ns)
 {
     struct round *round = &builder->round;
 
-    for (uint32_t i = held; i-- > 0;) {
-        const struct round_write *earlier_write = peek_at(builder, i);
-        int64_t acked = earlier_write->stamp_ns[ROUND_ACKED];
-        int64_t sent = earlier_write->stamp_ns[ROUND_SENT];
-        if (acked == RESULT_UNKNOWN || acked > left_ns + HOLD_FLOOR_NS)
+    for (uint32_t i = held + 1; i-- > 0;) {
+        const int64_t *stamps = i ? peek_at(builder, i - 1)->stamp_ns : builder->earlier_stamp_ns;
+        int64_t acked = stamps[ROUND_ACKED], sent = stamps[ROUND_SENT];
+        if (acked == RESULT_UNKNOWN || acked > left_ns + HOLD_FLOOR_NS ||
+            (!i && sent == RESULT_UNKNOWN))
             continue;
         round->hold_after_ack_ns = left_ns - acked;
         if (sent != RESULT_UNKNOWN)

@@ -117,6 +117,8 @@ struct round_builder {
     struct round_write few[ROUND_WRITES_FEW];
     struct round_write *more; /* those after the few, allocated when there are any */
     uint32_t write_count;
+    /* Of the byte before the first one: an answer that came early leaves it unacknowledged. */
+    int64_t earlier_stamp_ns[ROUND_STAMP_KINDS];
     struct round_counters before;
     bool zero_window;
     int64_t first_entered_ns;
@@ -133,6 +135,8 @@ struct round_builder {
     struct round round;
 };
 
+/* A new connection: what the builder knows of an earlier one doesn't count. */
+void round_first(struct round_builder *builder);
 /* rtt_ns: the smallest round trip of the connection so far; mss_bytes: of our segments, and of the
  * peer's (0: unknown). */
 void round_begin(struct round_builder *builder, int64_t rtt_ns, uint32_t mss_bytes,
@@ -143,8 +147,8 @@ void round_free(struct round_builder *builder);
  * last one is extended. */
 void round_write(struct round_builder *builder, int64_t entered_ns, int64_t returned_ns,
                  uint64_t end_bytes);
-/* A kernel stamp for the byte before end_bytes. Those of other rounds (end_bytes beyond what was
- * written, or 0) are ignored. */
+/* A kernel stamp for the byte before end_bytes; 0 is the last byte of the round before. Stamps of
+ * bytes beyond what was written are ignored. */
 void round_stamp(struct round_builder *builder, enum round_stamp_kind kind, uint64_t end_bytes,
                  int64_t at_ns);
 /* Whether the kernel has acknowledged the last byte written: no stamp of this round is to come. */

@@ -375,6 +375,7 @@ void transaction_first(struct transaction *transaction, const struct conn_input 
     conn_use(conn, &user, transaction);
     conn_quickack(conn);
     transaction->rounds_on_connection = 0;
+    round_first(&transaction->builder);
     if (transaction->request_bytes) {
         transaction->surplus_bytes += (int64_t)input->len_bytes;
         begin_round(transaction);

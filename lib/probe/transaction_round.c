@@ -125,10 +125,10 @@ void transaction_round_stamped(void *owner, const struct sock_stamp *stamp)
     int64_t end = stamp->offset + 1 - transaction->base_bytes;
 
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-        if (stamp->kind != kinds[i].from || end <= 0)
+        if (stamp->kind != kinds[i].from || end < 0)
             continue;
         round_stamp(&transaction->builder, kinds[i].to, (uint64_t)end, stamp->real_ns);
-        if (strip)
+        if (strip && end)
             timestamping_record_stamp(strip, kinds[i].trace, stamp->real_ns, (uint64_t)end, 0);
     }
 }

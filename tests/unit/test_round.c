@@ -40,6 +40,7 @@ static void begin(int64_t rtt_us)
 
     memset(&builder, 0x5a, sizeof builder); /* what was there before does not matter */
     builder.more = owned;
+    round_first(&builder);
     round_begin(&builder, rtt_us * US, MSS, MSS, none);
 }
 
@@ -121,6 +122,50 @@ static void a_write_that_an_ack_released(void **state)
     assert_part(round, NETWORK, 100);
     assert_part(round, SERVER, 90);
     assert_part(round, WAKEUP, 50);
+}
+
+/* The answer came before the server had all of the request: the rest of it is not acknowledged when
+ * the next request is written. */
+static void a_write_that_waited_for_the_ack_of_the_round_before(void **state)
+{
+    (void)state;
+    begin(100);
+    write_at(0, 10);
+    leaves(10, 1);
+    write_at(20, 30);
+    stamp(ROUND_ACKED, 10, 200);
+    leaves(30, 201);
+    read_at(200, 250, 7);
+    end();
+    round_begin(&builder, 100 * US, MSS, MSS, none);
+    write_at(300, 10);
+    stamp(ROUND_ACKED, 0, 41201);
+    leaves(10, 41203);
+    read_at(41400, 41450, 7);
+    struct round round = end();
+    assert_int_equal(round.hold_ns, 40903 * US);
+    assert_true(round.hold_small);
+    assert_int_equal(round.hold_after_ack_ns, 2 * US);
+    assert_int_equal(round.held_ack_delay_ns, 40900 * US);
+}
+
+static void nothing_is_known_before_the_first_round_of_a_connection(void **state)
+{
+    (void)state;
+    begin(100);
+    write_at(0, 10);
+    leaves(10, 1);
+    read_at(200, 250, 7);
+    end();
+    round_first(&builder);
+    round_begin(&builder, 100 * US, MSS, MSS, none);
+    write_at(300, 10);
+    stamp(ROUND_ACKED, 0, 41201);
+    leaves(10, 41203);
+    read_at(41400, 41450, 7);
+    struct round round = end();
+    assert_true(round.hold_after_ack_ns == NONE);
+    assert_true(round.held_ack_delay_ns == NONE);
 }
 
 static void a_hold_that_no_ack_released(void **state)
@@ -576,6 +621,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_ordinary_round),
         cmocka_unit_test(a_write_that_an_ack_released),
+        cmocka_unit_test(a_write_that_waited_for_the_ack_of_the_round_before),
+        cmocka_unit_test(nothing_is_known_before_the_first_round_of_a_connection),
         cmocka_unit_test(a_hold_that_no_ack_released),
         cmocka_unit_test(what_takes_long_but_is_full_is_not_small),
         cmocka_unit_test(merged_writes_share_the_last_ones_stamps),
