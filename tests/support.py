@@ -1,5 +1,5 @@
 """What the tests and measurements in Python share: the programs that they try, what they say when
-they cannot run or cannot decide, private namespaces, and a busy machine.
+they cannot run or cannot decide, ports, private namespaces, and a busy machine.
 
 Importing it makes the modules beside the tests importable: fixture, certificates, routers, lab."""
 
@@ -23,6 +23,8 @@ MUST_RUN = os.environ.get("NETKIT_TESTS_MUST_RUN") == "1"
 SKIPPED = 77
 INSIDE = "NETKIT_TEST_INSIDE"
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+# A listening socket, in the tables of /proc/net.
+LISTEN = "0A"
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 # The environment variables that ctest sets, and where a build has what they name.
@@ -155,6 +157,32 @@ def has_ipv6():
 
 def families():
     return (4, 6) if has_ipv6() else (4,)
+
+
+def free_port():
+    """A port that is free for both families, or None if the first that was tried is not."""
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(socket.socket(socket.AF_INET))
+        first.bind(("127.0.0.1", 0))
+        port = first.getsockname()[1]
+        if has_ipv6():
+            second = stack.enter_context(socket.socket(socket.AF_INET6))
+            second.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                second.bind(("::1", port))
+            except OSError:
+                return None
+        return port
+
+
+def listeners(port):
+    """How many sockets listen on that port, by the kernel's tables."""
+    count = 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(FileNotFoundError), open(table, encoding="ascii") as lines:
+            for fields in map(str.split, list(lines)[1:]):
+                count += fields[3] == LISTEN and int(fields[1].rsplit(":", 1)[1], 16) == port
+    return count
 
 
 def enter_namespaces(*more):

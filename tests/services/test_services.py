@@ -9,7 +9,6 @@ with the reason; NETKIT_TESTS_MUST_RUN=1 makes it a failure. NETKIT names the bi
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,41 +17,15 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support import LOOPBACK, families, find_programs, has_ipv6, need, skip  # noqa: E402
+from support import LOOPBACK, families, find_programs, free_port, listeners, need, skip  # noqa: E402
 
 import certificates  # noqa: E402
 
 find_programs("NETKIT")
 STARTS = 5
 PYTHON = "/usr/bin/python3"
-LISTEN = "0A"
 # Milliseconds: Linux delays an ACK for 40 to 200, and Nagle's share can be a little less.
 DELAYED_ACK = (30, 210)
-
-
-def free_port():
-    with contextlib.ExitStack() as stack:
-        first = stack.enter_context(socket.socket(socket.AF_INET))
-        first.bind(("127.0.0.1", 0))
-        port = first.getsockname()[1]
-        if has_ipv6():
-            second = stack.enter_context(socket.socket(socket.AF_INET6))
-            second.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            try:
-                second.bind(("::1", port))
-            except OSError:
-                return None
-        return port
-
-
-def listeners(port):
-    """How many sockets listen on that port, by the kernel's tables."""
-    count = 0
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(FileNotFoundError), open(table, encoding="ascii") as lines:
-            for fields in map(str.split, list(lines)[1:]):
-                count += fields[3] == LISTEN and int(fields[1].rsplit(":", 1)[1], 16) == port
-    return count
 
 
 @contextlib.contextmanager
