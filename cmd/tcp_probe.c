@@ -108,6 +108,8 @@ static void make_plan(struct probing *probing)
     plan->family = report_session_family(&options->common);
     plan->conn.timeout_ns = options->connect_timeout_ns;
     plan->conn.tls_later = options->starttls;
+    plan->idle.max_ns = options->idle_max_ns;
+    plan->idle.keepalive_ns = options->idle_keepalive_ns;
     plan->conn.proxy_protocol = options->proxy_protocol;
     plan->transaction.response_timeout_ns = options->response_timeout_ns;
     plan->preamble.timeout_ns = options->response_timeout_ns;

@@ -64,6 +64,7 @@ struct tcp_probe_options {
     int64_t rounds, warmup;
     bool new_connection;
     int64_t interval_ns;
+    int64_t idle_max_ns, idle_keepalive_ns; /* 0: not tried; 0: by what is found */
     bool duration_set;
     int64_t duration_ns;
     /* interventions */

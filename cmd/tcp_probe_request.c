@@ -158,6 +158,8 @@ static int check_takes(const struct composing *composing, struct error *error)
         {"password-file", options->password_file != NULL, PRESET_TAKES_USER},
         {"password-fd", options->password_fd_set, PRESET_TAKES_USER},
         {"database", options->database != NULL, PRESET_TAKES_DATABASE},
+        {"idle-limit", options->idle_max_ns && preset && (preset->greets || !preset_talks(preset)),
+         0},
         {"until", options->until_set && preset && !preset_talks(preset), 0},
         {"split-body", options->split_body && preset, PRESET_TAKES_HTTP},
         {"split", options->split.count && preset && !preset_talks(preset), 0},

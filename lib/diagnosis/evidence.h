@@ -62,9 +62,22 @@ struct arm_rounds {
     X(COUNT, answers)       /* of all rounds, also those that warm up */                           \
     X(COUNT, unexpected)    /* of these: no success, or not what the user expects */               \
     X(TEXT, answer)         /* the first unexpected one says, or NULL */                           \
-    X(TIME, stall_ns)       /* the shortest delay that is worth a finding */                       \
-    X(TIME, interval_ns)    /* between rounds, as the user wants it */                             \
-    X(TIME, rtt_ns)         /* smallest seen */                                                    \
+    /* Connections that the peer ended while they were idle: between rounds, after how long, how   \
+     */                                                                                            \
+    /* (enum idle_end); and what leaving some idle on purpose found (idle_search.h). */            \
+    X(COUNT, idle_closes)                                                                          \
+    X(TIME, idle_close_ns)                                                                         \
+    X(COUNT, idle_close)                                                                           \
+    X(TIME, idle_tried_ns) /* 0: nothing was tried */                                              \
+    X(TIME, idle_kept_ns)                                                                          \
+    X(TIME, idle_dropped_ns) /* 0: none was dropped */                                             \
+    X(COUNT, idle_end)                                                                             \
+    X(BOOL, idle_varies)                                                                           \
+    X(TIME, idle_keepalive_ns)   /* 0: not tried */                                                \
+    X(COUNT, idle_keepalive_end) /* 1: it kept the connection, 2: it did not */                    \
+    X(TIME, stall_ns)            /* the shortest delay that is worth a finding */                  \
+    X(TIME, interval_ns)         /* between rounds, as the user wants it */                        \
+    X(TIME, rtt_ns)              /* smallest seen */                                               \
     X(TIME, resolve_ns)                                                                            \
     X(TIME, fallback_ns)      /* how long addresses tried before kept us from the one that won */  \
     X(TEXT, fallback)         /* what became of the others; NULL: there were none */               \

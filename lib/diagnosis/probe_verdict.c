@@ -280,6 +280,7 @@ unsigned probe_verdict(struct arena *arena, const struct probe_evidence *evidenc
         rules_window(&rules, (struct arm_rounds){evidence->unfinished, 1});
     rules_loss(&rules, own.arms[ARM_BASELINE]);
     judge_answers(&rules);
+    rules_idle(&rules);
     if (evidence->error != FINDING_NONE)
         judge_error(&rules);
     judge_surplus(&rules);

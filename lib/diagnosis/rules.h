@@ -86,4 +86,7 @@ void rules_loss(const struct rules *rules, struct arm_rounds rounds);
 void rules_jitter(const struct rules *rules, const struct lateness *late);
 void rules_bandwidth(const struct rules *rules);
 
+/* rules_idle.c: connections that were dropped while nothing was said. */
+void rules_idle(const struct rules *rules);
+
 #endif

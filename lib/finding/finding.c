@@ -350,17 +350,31 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "The connection ended with FIN, as usual, but in the middle of an answer.", "The server.",
          "Compare the announced length with what is sent, and look for a server that crashes or "
          "closes early."},
+    [FINDING_IDLE_CLOSE] =
+        {"idle-close", "an idle connection is dropped", FINDING_INFO,
+         "A connection without traffic was ended by the server, or forgotten by something between: "
+         "a balancer, a firewall, a NAT. With FIN or RST the client learns of it when it happens, "
+         "or "
+         "with its next request; in silence the next request is sent into the void until a "
+         "timeout.",
+         "Whoever ends it; but the client has to cope.",
+         "Let the client's pool close idle connections earlier than that, and repeat a request "
+         "that "
+         "finds a closed one. Against a NAT or firewall that forgets, set SO_KEEPALIVE with "
+         "TCP_KEEPIDLE below the limit, if tcp-probe --idle-limit says that it keeps the "
+         "connection; "
+         "and TCP_USER_TIMEOUT, so that silence is noticed."},
     [FINDING_UNEXPECTED_ANSWER] =
         {"unexpected-answer", "the answer is not the one that was asked for", FINDING_WARNING,
          "The answer came, but says of itself that it is no success (an HTTP status of 400 or "
-         "more, "
-         "an error of Redis, an SMTP reply of 4xx or 5xx, a refused login), is not what tcp-probe "
+         "more, an error of Redis, an SMTP reply of 4xx or 5xx, a refused login), is not what "
+         "tcp-probe "
          "--expect names, or is not of the protocol that was spoken. What was timed is then an "
          "error path, or another service.",
          "The server application, or what is asked of it.",
-         "Read the status and the server's log, and let tcp-probe ask what the real client asks "
-         "(--path, --header, --host, --query, --user). Is it the right protocol for this port "
-         "(--preset)? Name other answers that are right with --expect."},
+         "Read the status and the server's log, and ask what the real client asks (tcp-probe "
+         "--path, --host, --query, --user). Is it the right protocol for this port (tcp-probe "
+         "--preset)? Name other answers that are right with tcp-probe --expect."},
     [FINDING_EARLY_ANSWER_RESET] =
         {"early-answer-reset", "an answer before the whole request was read, and then RST",
          FINDING_ERROR,

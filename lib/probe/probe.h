@@ -13,6 +13,7 @@
 #include "probe/arm_schedule.h"
 #include "probe/conn.h"
 #include "probe/fleet.h"
+#include "probe/idle_trial.h"
 #include "probe/preamble.h"
 #include "probe/transaction.h"
 #include "probe/url.h"
@@ -27,6 +28,7 @@ struct probe_plan {
     bool greets;     /* ... unless a round is what the server says of its own on a new connection */
     struct preamble_settings preamble; /* before the rounds of each connection */
     struct conn_settings conn;         /* of each connection */
+    struct idle_settings idle;         /* tried after the rounds */
     const struct tls_settings *tls;    /* NULL: plain TCP */
 
     int family;          /* AF_UNSPEC, AF_INET, AF_INET6 */

@@ -189,7 +189,7 @@ static void list_notes(const struct target *target, const struct probe_totals *t
     };
     struct arena *arena = target->shared->conn.arena;
     const struct transaction *transaction = &target->transaction;
-    const char *notes[14];
+    const char *notes[16];
 
     if (target->connections && target->shared->plan->arms.only_connects)
         notes[result->note_count++] = "Only connecting was timed; no request was sent. --preset or "
@@ -198,7 +198,12 @@ static void list_notes(const struct target *target, const struct probe_totals *t
     for (size_t i = 0; i < ARRAY_SIZE(stamps) && talked; i++)
         if (!(target->stamps & stamps[i].kind))
             notes[result->note_count++] = stamps[i].lacking;
-    if (target->closed_between && !target->persists)
+    if (target->idle && target->idle->failure)
+        notes[result->note_count++] = arena_printf(
+            arena, "The search for the idle limit ended early: %s.", target->idle->failure);
+    if (target->closed_idle)
+        ; /* a finding of its own */
+    else if (target->closed_between && !target->persists)
         notes[result->note_count++] = "The server closes the connection after each answer: every "
                                       "round is the first of its connection.";
     else if (target->closed_between)
@@ -280,6 +285,22 @@ static uint32_t buffer_set(const struct conn_settings *settings, const char *nam
     return 0;
 }
 
+static void add_idle(const struct idle_trial *trial, struct probe_evidence *evidence)
+{
+    if (!trial)
+        return;
+    const struct idle_search *search = &trial->search;
+    evidence->idle_tried_ns = search->max_ns;
+    evidence->idle_kept_ns = search->kept_ns;
+    evidence->idle_dropped_ns = search->dropped_ns == INT64_MAX ? 0 : search->dropped_ns;
+    evidence->idle_end = search->end;
+    evidence->idle_varies = search->varies;
+    if (trial->keepalive != IDLE_KEEPALIVE_UNTRIED) {
+        evidence->idle_keepalive_ns = trial->keepalive_ns;
+        evidence->idle_keepalive_end = trial->keepalive;
+    }
+}
+
 void summary_evidence(const struct target *target, struct summary *summary)
 {
     const struct probe_plan *plan = target->shared->plan;
@@ -318,6 +339,9 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .interval_ns = plan->arms.interval_ns,
         .rtt_ns = transaction->min_rtt_ns != RESULT_UNKNOWN ? transaction->min_rtt_ns
                                                             : target->connect_rtt_ns,
+        .idle_closes = (uint32_t)target->closed_idle,
+        .idle_close_ns = target->idle_close_ns,
+        .idle_close = target->idle_close,
         .answers = target->answers,
         .unexpected = target->unexpected,
         .answer = target->unexpected ? target->answer : NULL,
@@ -339,6 +363,7 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .error_message = target->failure.message,
         .unfinished = target->own_failure ? NULL : transaction->unfinished,
     };
+    add_idle(target->idle, evidence);
     for (size_t arm = 0; arm < PROBE_ARMS; arm++)
         evidence->arms[arm] = take_rounds(summary, arm, &target->stores.arms[arm]);
 }
@@ -389,6 +414,25 @@ static const struct result_answer *describe_answer(const struct target *target)
     return answer;
 }
 
+static const struct result_idle *describe_idle(struct arena *arena,
+                                               const struct probe_evidence *evidence)
+{
+    struct result_idle *idle = evidence->idle_tried_ns ? arena_alloc(arena, sizeof *idle) : NULL;
+    bool tried = evidence->idle_keepalive_ns > 0;
+
+    if (idle)
+        *idle = (struct result_idle){
+            .tried_ns = evidence->idle_tried_ns,
+            .kept_ns = evidence->idle_kept_ns ? evidence->idle_kept_ns : RESULT_UNKNOWN,
+            .dropped_ns = evidence->idle_dropped_ns ? evidence->idle_dropped_ns : RESULT_UNKNOWN,
+            .end = idle_end_name((enum idle_end)evidence->idle_end),
+            .keepalive_ns = tried ? evidence->idle_keepalive_ns : RESULT_UNKNOWN,
+            .keepalive = !tried                                                 ? NULL
+                         : evidence->idle_keepalive_end == IDLE_KEEPALIVE_KEEPS ? "keeps"
+                                                                                : "does-not-keep"};
+    return idle;
+}
+
 void summarize(const struct target *target, const struct probe_totals *totals,
                struct result_probe *result, struct summary *summary)
 {
@@ -420,6 +464,7 @@ void summarize(const struct target *target, const struct probe_totals *totals,
         .slow_round_ns = target->slow_ns,
     };
     result->answer = describe_answer(target);
+    result->idle = describe_idle(arena, &summary->evidence);
     if (target->shared->plan->transaction.framing.kind == FRAMING_HTTP)
         result->http = result->answer;
     break_down(own, result->latency.p50_ns, &result->breakdown);

@@ -13,6 +13,7 @@
 #define SMALL_MSS          88 /* the smallest that Linux takes (TCP_MIN_MSS) */
 #define CUT_ROUNDS_MIN     5  /* of a target that was interrupted among others: fewer say nothing */
 #define ANSWER_SHOWN_MAX   120
+#define IDLE_CLOSE_MIN_NS  (100 * NS_PER_MS)
 #define OWN_PATIENCE_NS    NS_PER_SEC
 #define OWN_PATIENCE_TIMES 10
 
@@ -81,11 +82,37 @@ static int64_t time_left_ns(const struct target *target)
     return left_ns > 0 ? left_ns : 0;
 }
 
+static void idle_ended(void *owner)
+{
+    end_target(owner, TARGET_DONE);
+}
+
+static void close_connection(struct target *target)
+{
+    conn_close(&target->conn);
+    transaction_reset(&target->transaction);
+}
+
+/* All rounds are done. */
+static void rounds_over(struct target *target)
+{
+    const struct probe_plan *plan = target->shared->plan;
+
+    if (plan->idle.max_ns && arm_stores_measured(&target->stores)) {
+        close_connection(target);
+        path_control_end(&target->control);
+        if (!idle_trial_begin(&target->idle, &plan->idle, &plan->preamble, &target->transaction,
+                              target_address(target), target, idle_ended))
+            return;
+    }
+    end_target(target, TARGET_DONE);
+}
+
 static void time_over(struct target *target)
 {
     target->session.rounds = target->schedule.fresh_left = 0;
     if (arm_stores_measured(&target->stores))
-        end_target(target, TARGET_DONE);
+        rounds_over(target);
     else
         target_failed(target, FINDING_INCONCLUSIVE, 0, IN_WARMUP, "--duration");
 }
@@ -317,8 +344,8 @@ static void rest(struct target *target)
     int64_t left = time_left_ns(target), interval = target->shared->plan->arms.interval_ns;
     int64_t now = clock_mono_ns(), pause = left < interval ? left : interval;
 
-    conn_unwatch(&target->conn);
-    transaction_reset(&target->transaction);
+    if (target->conn.state == CONN_OPEN)
+        transaction_rest(&target->transaction);
     loop_timer(target->shared->conn.loop, &target->rest,
                pause < INT64_MAX - now ? now + pause : INT64_MAX);
 }
@@ -334,12 +361,6 @@ static void rested(struct loop_task *task, uint32_t events)
         open_connection(target);
     else
         another_round(target);
-}
-
-static void close_connection(struct target *target)
-{
-    conn_close(&target->conn);
-    transaction_reset(&target->transaction);
 }
 
 static void next_round(struct target *target)
@@ -361,7 +382,7 @@ static void next_session(struct target *target)
     target_control_load(target);
     if (own_rounds_are_moot(target) || !arm_schedule_next(&target->schedule, &target->stores,
                                                           time_left_ns(target), &target->session)) {
-        end_target(target, TARGET_DONE);
+        rounds_over(target);
         return;
     }
     if (target->session.continues) {
@@ -512,12 +533,34 @@ static void exchange_failed(void *owner, const struct result_error *error)
         end_target(target, TARGET_DONE);
 }
 
+/* A server that closes after each answer does so at once; one that waits for another request gives
+ * up later. Where the end was seen only when the connection was used, it came during the rest. */
+static void note_idle_close(struct target *target)
+{
+    const struct transaction *transaction = &target->transaction;
+    int64_t rtt_ns = target->connect_rtt_ns == RESULT_UNKNOWN ? 0 : target->connect_rtt_ns;
+    bool seen = transaction->left_after_ns != RESULT_UNKNOWN;
+    bool on_use = !seen && (transaction->ended_by == ECONNRESET || transaction->ended_by == EPIPE);
+
+    if (!target->shared->plan->arms.interval_ns || (!seen && !on_use) ||
+        (seen && transaction->left_after_ns < IDLE_CLOSE_MIN_NS + 2 * rtt_ns))
+        return;
+    if (target->closed_idle++)
+        return;
+    target->idle_close_ns =
+        seen ? transaction->left_after_ns : clock_mono_ns() - transaction->rested_from_ns;
+    target->idle_close = on_use                       ? IDLE_RST_ON_USE
+                         : transaction->left_by_reset ? IDLE_RST
+                                                      : IDLE_FIN;
+}
+
 /* The server closed, or reset, an idle connection before it answered anything. */
 static void exchange_closed(void *owner)
 {
     struct target *target = owner;
 
     target->closed_between++;
+    note_idle_close(target);
     /* A server that never keeps a connection cannot be warmed up, and every round is a first one.
      */
     if (!target->persists)
@@ -578,6 +621,7 @@ void target_free(struct target *target)
     transaction_free(&target->transaction);
     path_control_free(&target->control);
     mtu_trial_free(target->trial);
+    idle_trial_free(target->idle);
     free(target->strip);
     sock_address_list_free(&target->addresses);
     free(target);
@@ -597,6 +641,11 @@ void target_cut_short(struct target *target, bool interrupted)
     target->cut_short = !interrupted;
     if (target->trial) { /* its failure is known */
         trial_ended(target);
+        return;
+    }
+    if (target->idle) { /* the rounds are done */
+        idle_trial_stop(target->idle);
+        end_target(target, TARGET_DONE);
         return;
     }
     transaction_abandon(&target->transaction);

@@ -50,6 +50,7 @@ struct target {
     struct arm_session session;
     struct path_control control;
     struct mtu_trial *trial; /* of a conversation that failed; NULL: none */
+    struct idle_trial *idle; /* after the rounds; NULL: none */
     int64_t started_ns;
     bool finished;
     bool cut_short; /* by the run's deadline */
@@ -68,6 +69,9 @@ struct target {
     int64_t preamble_ns;          /* of the first connection */
     uint32_t syn_retransmits, slow_connects;
     int64_t connections, closed_between;
+    /* Of these: while it was idle between two rounds, the first time after how long, and how. */
+    int64_t closed_idle, idle_close_ns;
+    enum idle_end idle_close;
     uint32_t accept_queue;   /* connections before the latest one, in the listener's accept queue */
     const char *own_failure; /* what ended netkit's own rounds on persistent connections, or NULL */
     bool heard;              /* a first answer */

@@ -182,10 +182,12 @@ static bool closed_meanwhile(struct transaction *transaction)
 
 void transaction_next(struct transaction *transaction)
 {
-    if (transaction->rounds_on_connection && closed_meanwhile(transaction))
+    if (transaction->rounds_on_connection && closed_meanwhile(transaction)) {
+        transaction->ended_by = 0;
         transaction->user->closed(transaction->owner);
-    else
+    } else {
         begin_round(transaction);
+    }
 }
 
 /* ---- the answer ---- */
@@ -346,15 +348,39 @@ static void timer(struct transaction *transaction)
     set_timer(transaction);
 }
 
+void transaction_rest(struct transaction *transaction)
+{
+    transaction_reset(transaction);
+    transaction->rested_from_ns = clock_mono_ns();
+    transaction->left_after_ns = RESULT_UNKNOWN;
+    conn_watch(transaction->conn, EPOLLRDHUP);
+}
+
+/* Both directions are closed at once only by a reset: we have not closed ours. */
+static void note_departure(struct transaction *transaction, uint32_t events)
+{
+    const struct transaction_user *user = transaction->user;
+
+    if (!(events & (EPOLLRDHUP | EPOLLHUP)))
+        return;
+    transaction->left_after_ns = clock_mono_ns() - transaction->rested_from_ns;
+    transaction->left_by_reset = events & EPOLLHUP;
+    conn_unwatch(transaction->conn);
+    if (user->left)
+        user->left(transaction->owner, transaction->left_by_reset);
+}
+
 static void woken(void *owner, uint32_t events)
 {
     struct transaction *transaction = owner;
 
     if (!events)
         timer(transaction);
+    else if (transaction->phase == TRANSACTION_IDLE)
+        note_departure(transaction, events);
     else if (events & EPOLLOUT && transaction->phase == TRANSACTION_SENDING)
         send_pieces(transaction);
-    else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && transaction->phase != TRANSACTION_IDLE)
+    else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         receive(transaction);
 }
 
@@ -398,6 +424,7 @@ void transaction_init(struct transaction *transaction, const struct transaction_
                                         .body_at = settings->body_at,
                                         .patience_ns = INT64_MAX,
                                         .rtt_ns = RESULT_UNKNOWN,
+                                        .left_after_ns = RESULT_UNKNOWN,
                                         .min_rtt_ns = RESULT_UNKNOWN};
     transaction->head_room = sizeof transaction->kept;
     if (settings->head_bytes > transaction->head_room)

@@ -39,6 +39,8 @@ struct transaction_user {
     void (*failed)(void *owner, const struct result_error *error);
     /* The server had closed the idle connection, so there was no exchange. */
     void (*closed)(void *owner);
+    /* The peer ended the connection during a rest; may be NULL. */
+    void (*left)(void *owner, bool by_reset);
 };
 
 enum transaction_phase {
@@ -66,8 +68,13 @@ struct transaction {
     int64_t base_bytes;                /* stream offset of the round's first byte */
     size_t piece, piece_sent_bytes, sent_bytes;
     int send_error; /* errno: the peer takes no more of the request */
-    bool answered;  /* the answer was complete before the request was out */
-    bool retried;   /* once after the server closed between rounds */
+    int ended_by;   /* of `closed`: the errno, 0 when the peer closed */
+    /* The connection's rest, between two exchanges. */
+    int64_t rested_from_ns;
+    int64_t left_after_ns; /* that the peer was seen to end it; or RESULT_UNKNOWN */
+    bool left_by_reset;
+    bool answered; /* the answer was complete before the request was out */
+    bool retried;  /* once after the server closed between rounds */
     int64_t rounds_on_connection;
     struct clock_pair clocks; /* as they stood to each other before the round */
     struct framing_reader reader;
@@ -101,6 +108,8 @@ void transaction_free(struct transaction *transaction);
 void transaction_first(struct transaction *transaction, const struct conn_input *input);
 /* Another one on the same connection. */
 void transaction_next(struct transaction *transaction);
+/* The connection rests until transaction_next(): when the peer ends it meanwhile is noted. */
+void transaction_rest(struct transaction *transaction);
 /* Gives up where it is: `unfinished` is what is known then. */
 void transaction_abandon(struct transaction *transaction);
 /* How much of what was sent on the connection (since offset `from_bytes` of the stream) the peer's

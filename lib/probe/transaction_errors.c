@@ -44,6 +44,7 @@ void transaction_peer_ended(struct transaction *transaction, int number)
         number = transaction->send_error;
     if (!got && transaction->rounds_on_connection && !transaction->retried) {
         transaction->retried = true;
+        transaction->ended_by = number;
         transaction->user->closed(transaction->owner);
         return;
     }

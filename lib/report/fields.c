@@ -64,6 +64,16 @@ static const struct report_field answer_fields[] = {
     END,
 };
 
+static const struct report_field idle_fields[] = {
+    {"tried_ns", NULL, FIELD_DURATION, PLACE(result_idle, tried_ns)},
+    {"kept_ns", NULL, FIELD_DURATION, PLACE(result_idle, kept_ns)},
+    {"dropped_ns", NULL, FIELD_DURATION, PLACE(result_idle, dropped_ns)},
+    {"end", NULL, FIELD_TEXT, PLACE(result_idle, end)},
+    {"keepalive_ns", NULL, FIELD_DURATION, PLACE(result_idle, keepalive_ns)},
+    {"keepalive", NULL, FIELD_TEXT, PLACE(result_idle, keepalive)},
+    END,
+};
+
 const struct report_field report_arm_fields[] = {
     {"name", "", FIELD_TEXT, PLACE(result_arm, name)},
     {"rounds", "rounds", FIELD_INTEGER, PLACE(result_arm, rounds)},
@@ -94,6 +104,7 @@ const struct report_field report_probe_fields[] = {
     {"tls", NULL, POINTER(result_probe, tls, report_tls_fields)},
     {"http", NULL, POINTER(result_probe, http, http_fields)},
     {"answer", NULL, POINTER(result_probe, answer, answer_fields)},
+    {"idle", NULL, POINTER(result_probe, idle, idle_fields)},
     {"failed_rounds", "failed", FIELD_INTEGER, PLACE(result_probe, failed_rounds)},
     {"connections", "connections", FIELD_INTEGER, PLACE(result_probe, connections)},
     {"wire", "on the wire", OBJECT(result_probe, wire, report_latency_fields)},

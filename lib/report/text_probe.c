@@ -113,6 +113,28 @@ static void show_answer(struct paint *paint, const struct result_probe *probe)
     paint_newline(paint);
 }
 
+static void show_idle(struct paint *paint, const struct result_idle *idle)
+{
+    if (!idle)
+        return;
+    paint_to(paint, PAINT_INDENT);
+    paint_put(paint, PAINT_DIM, "idle ");
+    if (idle->kept_ns != RESULT_UNKNOWN) {
+        paint_put(paint, PAINT_DIM, "kept for ");
+        paint_duration(paint, PAINT_PLAIN, idle->kept_ns);
+    }
+    if (idle->dropped_ns != RESULT_UNKNOWN) {
+        paint_put(paint, PAINT_DIM,
+                  idle->kept_ns != RESULT_UNKNOWN ? ", gone after " : "gone after ");
+        paint_duration(paint, PAINT_PLAIN, idle->dropped_ns);
+        paint_printf(paint, PAINT_DIM, " (%s)", idle->end);
+    }
+    if (idle->keepalive)
+        paint_printf(paint, PAINT_DIM, ", keepalive %s",
+                     strcmp(idle->keepalive, "keeps") ? "does not keep it" : "keeps it");
+    paint_newline(paint);
+}
+
 static void latency_row(struct paint *paint, const char *label, const struct result_latency *row)
 {
     int column = LABEL_COLUMN;
@@ -301,6 +323,7 @@ void show_probe(struct paint *paint, const struct result_probe *probe)
     show_phases(paint, probe);
     show_tls(paint, probe->tls);
     show_answer(paint, probe);
+    show_idle(paint, probe->idle);
     if (probe->rounds > 0) {
         paint_newline(paint);
         show_percentiles(paint, probe);

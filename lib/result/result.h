@@ -177,6 +177,16 @@ struct result_answer {
     int64_t unexpected; /* of these: no success, or not what the user expects */
 };
 
+/* For how long an idle connection was kept. */
+struct result_idle {
+    int64_t tried_ns;      /* the longest that was tried */
+    int64_t kept_ns;       /* the longest after which it still answered; RESULT_UNKNOWN: none */
+    int64_t dropped_ns;    /* the shortest after which it was gone; RESULT_UNKNOWN: none was */
+    const char *end;       /* "fin", "rst", "rst-on-use", "silence"; NULL: none was */
+    int64_t keepalive_ns;  /* that was tried against it; RESULT_UNKNOWN: none was */
+    const char *keepalive; /* "keeps", "does-not-keep"; or NULL */
+};
+
 struct trace_strip; /* trace/trace.h: the renderer of ladders knows it */
 
 struct result_probe {
@@ -191,6 +201,7 @@ struct result_probe {
     int64_t preamble_ns;          /* greeting, login and the like; RESULT_UNKNOWN: there is none */
     const struct result_answer *answer; /* NULL: there was none, or it says nothing of itself */
     const struct result_answer *http;   /* the same, of HTTP */
+    const struct result_idle *idle;     /* NULL: not tried */
     int64_t syn_retransmits;
     int64_t rounds;        /* measured ones that completed, of the baseline */
     int64_t failed_rounds; /* measured ones that did not */

@@ -71,6 +71,7 @@ static void a_probe(void **state)
     static const struct result_tls tls = {.version = "TLSv1.3", .cipher = "a cipher", .alpn = "h2",
                                           .round_trips = 40, .resumed = true, .verified = false};
     static const struct result_answer answer = {404, "404 Not Found", 51, 50};
+    static const struct result_idle idle = {61, 62, 63, "fin", 64, "keeps"};
     static struct result_arm arm = {"baseline", 41, 42, 43};
     (void)state;
     probe->target = "name:1", probe->address = "127.0.0.1", probe->port = 2, probe->ok = false;
@@ -78,6 +79,7 @@ static void a_probe(void **state)
     probe->resolve_ns = 3, probe->connect_ns = 4, probe->rtt_ns = 5, probe->tls_ns = 6;
     probe->preamble_ns = 7;
     probe->answer = probe->http = &answer;
+    probe->idle = &idle;
     probe->tls = &tls, probe->syn_retransmits = 7, probe->rounds = 8, probe->failed_rounds = 9;
     probe->connections = 10, probe->latency = (struct result_latency){11, 12, 13, 14, 15};
     probe->wire = (struct result_latency){16, 17, 18, 19, 20};
@@ -113,6 +115,8 @@ static void a_probe(void **state)
                  "resumed": true, "verified": false},
          "http": {"status": 404},
          "answer": {"status": 404, "text": "404 Not Found", "count": 51, "unexpected": 50},
+         "idle": {"tried_ns": 61, "kept_ns": 62, "dropped_ns": 63, "end": "fin",
+                  "keepalive_ns": 64, "keepalive": "keeps"},
          "failed_rounds": 9, "connections": 10,
          "wire": {"min_ns": 16, "p50_ns": 17, "p90_ns": 18, "p99_ns": 19, "max_ns": 20},
          "histogram": [{"from_ns": 0, "to_ns": 1, "count": 30}], "slow_round_ns": 32,
