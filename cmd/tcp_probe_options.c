@@ -263,7 +263,9 @@ static const struct cli_group conversation = {
         {.name = "query",
          CLI_TEXT(OF, query),
          .value = "TEXT",
-         .help = "What the preset asks, where it has a choice: a command of Redis."},
+         .help =
+             "What the preset asks, where it has a choice: a command of Redis, or a name of DNS "
+             "and perhaps a type behind it ('example.org MX')."},
         {.name = "user",
          CLI_TEXT(OF, user),
          .value = "NAME",

@@ -246,6 +246,8 @@ static int compose_preset(struct composing *composing, struct error *error)
     composing->request->ask.database = options->database;
     int rc =
         tcp_probe_http_ask(&composing->request->ask, &composing->request->data, options, error);
+    if (!rc && preset->check)
+        rc = preset->check(&composing->request->ask, error);
     if (!rc)
         rc = compose_requests(composing, error);
     plan->greets = preset->greets;

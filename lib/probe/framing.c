@@ -74,13 +74,20 @@ static int match_text(struct framing_reader *reader, char c, struct error *error
 const struct framing_rules framing_text = {
     .parse = parse_text, .describe = describe_text, .begin = begin_text, .match = match_text};
 
-/* The last line of a reply has a blank, or nothing, after its three digits (RFC 5321 4.2.1). */
+/* The last line of a reply has a blank, or nothing, after its three digits (RFC 5321 4.2.1). Lines
+ * between it and a first one with a hyphen may be any text in FTP (RFC 959 4.2). */
 static int end_reply_line(struct framing_reader *reader, struct error *error)
 {
-    for (int i = 0; i < 3; i++)
-        if (!isdigit((unsigned char)reader->line[i]))
-            return framing_refuse("a reply with three digits in front", error);
-    return reader->line[3] != '-';
+    const char *line = reader->line;
+    int digits = 0;
+
+    while (digits < 3 && isdigit((unsigned char)line[digits]))
+        digits++;
+    if (digits == 3 && (line[3] == ' ' || !line[3]))
+        return 1;
+    if (!reader->message.parts++ && (digits < 3 || line[3] != '-'))
+        return framing_refuse("a reply with three digits in front", error);
+    return 0;
 }
 
 static void judge_reply(const struct framing_reader *reader, const char *head, size_t head_bytes,
@@ -258,7 +265,8 @@ const char *framing_describe(char *out, size_t size, const struct framing *frami
 
 bool framing_has_status(const struct framing *framing)
 {
-    return framing->kind == FRAMING_HTTP || framing->kind == FRAMING_REPLY;
+    return framing->kind == FRAMING_HTTP || framing->kind == FRAMING_REPLY ||
+           framing->kind == FRAMING_DNS;
 }
 
 bool framing_awaits(const struct framing *framing)

@@ -17,7 +17,12 @@
     ROW(REPLY, reply, "reply", "an SMTP or FTP reply: the line \"NNN text\"")                      \
     ROW(HTTP, http, "http", "an HTTP/1 response, by its length or its chunks")                     \
     ROW(REDIS, redis, "redis", "a Redis reply of any type")                                        \
-    ROW(MEMCACHED, memcached, "memcached", "a memcached response of the text protocol")
+    ROW(MEMCACHED, memcached, "memcached", "a memcached response of the text protocol")            \
+    ROW(IMAP, imap, "imap", "an IMAP response to a command, as far as its tagged line")            \
+    ROW(POP3, pop3, "pop3", "a POP3 response of one line")                                         \
+    ROW(POP3_LINES, pop3_lines, "pop3-lines", "a POP3 response of lines, up to the lone dot")      \
+    ROW(SSH, ssh, "ssh", "the line in which an SSH server names its version")                      \
+    ROW(DNS, dns, "dns", "a DNS response over TCP")
 
 #define FRAMING_KIND(ID, rules, usage, help) FRAMING_##ID,
 enum framing_kind { FRAMING_ROWS(FRAMING_KIND) FRAMING_KINDS };
@@ -65,6 +70,12 @@ struct framing_reader {
             uint64_t parts;      /* messages, or values, that came or are still to come */
             bool refused;        /* one of them was an error */
         } message;
+        /* Bytes that a line announces, and that are no lines. */
+        struct {
+            uint64_t announced_bytes, left_bytes;
+            int state;   /* of what looks like an announcement */
+            bool inside; /* a line goes on behind them */
+        } literal;
     };
 };
 

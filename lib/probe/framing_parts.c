@@ -33,6 +33,24 @@ bool framing_line_starts(const struct framing_reader *reader, const char *words)
     return !strncmp(reader->line, words, strlen(words));
 }
 
+void framing_show_last_line(const struct framing_reader *reader, const char *head,
+                            size_t head_bytes, struct framing_answer *out)
+{
+    size_t end = head_bytes, start;
+
+    if (head_bytes != reader->seen_bytes) {
+        out->text = reader->line;
+        out->text_bytes = strlen(reader->line);
+        return;
+    }
+    while (end && (head[end - 1] == '\n' || head[end - 1] == '\r'))
+        end--;
+    for (start = end; start && head[start - 1] != '\n';)
+        start--;
+    out->text = head + start;
+    out->text_bytes = end - start;
+}
+
 /* ---- messages ---- */
 
 /* The bytes that a header or the beginning of a body still takes. */

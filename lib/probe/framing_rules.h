@@ -43,6 +43,9 @@ int framing_feed_messages(struct framing_reader *reader, const struct framing_me
 bool framing_line_byte(struct framing_reader *reader, char c);
 /* Whether that begins with the words. */
 bool framing_line_starts(const struct framing_reader *reader, const char *words);
+/* For judge(): the text is the answer's last line. `head` may be cut; then the line's beginning. */
+void framing_show_last_line(const struct framing_reader *reader, const char *head,
+                            size_t head_bytes, struct framing_answer *out);
 /* The protocol is another one: -EPROTO. */
 int framing_refuse(const char *what, struct error *error);
 

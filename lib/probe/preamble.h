@@ -61,6 +61,9 @@ struct preamble_rules {
 int preamble_await(struct preamble_talk *talk, const char *until);
 /* Whether the answer says that it is no success: `error` then says so. */
 bool preamble_refused(const struct preamble_talk *talk, struct error *error);
+/* Logging in with lines of text: the name fits in one, and name and password are both there, or
+ * neither; where `lone_user`, the name alone will do. -EINVAL otherwise. */
+int preamble_check_login(const struct preset_ask *ask, bool lone_user, struct error *error);
 
 /* ---- preamble.c */
 

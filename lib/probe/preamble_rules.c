@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include <ctype.h>
 #include <errno.h>
 
 #define QUOTE_MAX 120
@@ -23,4 +24,25 @@ bool preamble_refused(const struct preamble_talk *talk, struct error *error)
                 answer->text_bytes < QUOTE_MAX ? answer->text_bytes : QUOTE_MAX);
     error_set(error, EACCES, "%s", buf_str(&shown));
     return true;
+}
+
+static bool is_one_line(const char *text)
+{
+    for (; *text; text++)
+        if (iscntrl((unsigned char)*text))
+            return false;
+    return true;
+}
+
+int preamble_check_login(const struct preset_ask *ask, bool lone_user, struct error *error)
+{
+    if (ask->password && !ask->user)
+        return error_set(error, EINVAL, "a password wants --user, too");
+    if (!ask->user)
+        return 0;
+    if (!*ask->user || !is_one_line(ask->user))
+        return error_set(error, EINVAL, "--user wants a name without control characters");
+    if (!ask->password && !lone_user)
+        return error_set(error, EINVAL, "--user wants --password-file or --password-fd, too");
+    return 0;
 }

@@ -18,6 +18,11 @@
     ROW(REDIS, redis)                                                                              \
     ROW(MEMCACHED, memcached)                                                                      \
     ROW(SMTP, smtp)                                                                                \
+    ROW(IMAP, imap)                                                                                \
+    ROW(POP3, pop3)                                                                                \
+    ROW(FTP, ftp)                                                                                  \
+    ROW(SSH, ssh)                                                                                  \
+    ROW(DNS, dns)                                                                                  \
     ROW(ECHO, echo)
 
 #define PRESET_PORTS_MAX 4
@@ -36,7 +41,9 @@ struct preset {
     uint16_t ports[PRESET_PORTS_MAX];     /* 0 after the last; over TLS too */
     uint16_t tls_ports[PRESET_PORTS_MAX]; /* only over TLS */
     unsigned takes;                       /* PRESET_TAKES_... */
-    const char *request;                  /* of a round; NULL: none, or composed */
+    /* -EINVAL: the user asks for what it has no words for. NULL: it has for all of it. */
+    int (*check)(const struct preset_ask *ask, struct error *error);
+    const char *request; /* of a round; NULL: none, or composed */
     /* Appends the request. *body_at: where its body begins, or its length. */
     void (*compose)(struct buf *out, const struct preset_ask *ask, size_t *body_at);
     const char *framing; /* when the answer is complete, as --until writes it */

@@ -191,7 +191,10 @@ static void list_notes(const struct target *target, const struct probe_totals *t
     const struct transaction *transaction = &target->transaction;
     const char *notes[16];
 
-    if (target->connections && target->shared->plan->arms.only_connects)
+    if (target->connections && target->shared->plan->greets)
+        notes[result->note_count++] = "Nothing was sent: a round is the wait for what the server "
+                                      "says first on a new connection.";
+    else if (target->connections && target->shared->plan->arms.only_connects)
         notes[result->note_count++] = "Only connecting was timed; no request was sent. --preset or "
                                       "--send makes it a conversation.";
     bool talked = target->connections && !target->shared->plan->arms.only_connects;

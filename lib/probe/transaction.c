@@ -273,7 +273,8 @@ static void take_answer(struct transaction *transaction, const struct conn_input
         transaction_misunderstood(transaction, &error);
         return;
     }
-    transaction->surplus_bytes += (int64_t)(input->len_bytes - used);
+    if (transaction->request_bytes) /* else the server goes on as it likes */
+        transaction->surplus_bytes += (int64_t)(input->len_bytes - used);
     transaction->answered = rc;
     if (rc && request_over(transaction))
         end_round(transaction);

@@ -106,6 +106,12 @@ static void ports_have_their_usual_preset(void **state)
     assert_int_equal(preset_by_port(11211, false), PRESET_MEMCACHED);
     assert_int_equal(preset_by_port(25, false), PRESET_SMTP);
     assert_int_equal(preset_by_port(7, false), PRESET_ECHO);
+    assert_int_equal(preset_by_port(143, false), PRESET_IMAP);
+    assert_int_equal(preset_by_port(993, true), PRESET_IMAP);
+    assert_int_equal(preset_by_port(995, true), PRESET_POP3);
+    assert_int_equal(preset_by_port(21, false), PRESET_FTP);
+    assert_int_equal(preset_by_port(22, false), PRESET_SSH);
+    assert_int_equal(preset_by_port(853, true), PRESET_DNS);
     assert_int_equal(preset_by_port(443, false), PRESET_CONNECT);
     assert_int_equal(preset_by_port(0, false), PRESET_CONNECT);
     assert_int_equal(preset_by_port(80, true), PRESET_HTTP);

@@ -1,0 +1,94 @@
+/* POP3 (RFC 1939), with STLS (RFC 2595) and CAPA (RFC 2449). */
+#include "probe/framing_rules.h"
+#include "probe/preset.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- a response: one line, or lines up to a dot ---- */
+
+static int first_line(struct framing_reader *reader, struct error *error)
+{
+    if (framing_line_starts(reader, "-ERR"))
+        return 1;
+    if (!framing_line_starts(reader, "+OK"))
+        return framing_refuse("a response of POP3", error);
+    reader->message.parts = 1;
+    return 0;
+}
+
+static int end_line(struct framing_reader *reader, struct error *error)
+{
+    int rc = first_line(reader, error);
+    return rc < 0 ? rc : 1;
+}
+
+static int end_line_of_some(struct framing_reader *reader, struct error *error)
+{
+    return reader->message.parts ? !strcmp(reader->line, ".") : first_line(reader, error);
+}
+
+static void judge(const struct framing_reader *reader, const char *head, size_t head_bytes,
+                  struct framing_answer *out)
+{
+    (void)reader;
+    out->known = head_bytes > 0;
+    out->success = head_bytes && *head == '+';
+}
+
+const struct framing_rules framing_pop3 = {
+    .awaits = "a response of POP3", .line = end_line, .judge = judge};
+
+const struct framing_rules framing_pop3_lines = {
+    .awaits = "a whole response of POP3", .line = end_line_of_some, .judge = judge};
+
+/* ---- STLS, USER, PASS ---- */
+
+enum { GREETING, STLS, HANDSHAKE, USER, PASS, DONE };
+
+static int log_in(struct preamble_talk *talk, struct error *error)
+{
+    const struct preset_ask *ask = talk->ask;
+
+    if (preamble_refused(talk, error))
+        return -EACCES;
+    switch (talk->step) {
+    case GREETING:
+        return preamble_await(talk, "pop3");
+    case HANDSHAKE:
+        return PREAMBLE_TLS;
+    case STLS:
+        if (talk->starttls) {
+            buf_add_str(talk->say, "STLS\r\n");
+            return preamble_await(talk, "pop3");
+        }
+        talk->step = USER;
+        break;
+    case PASS:
+        buf_printf(talk->say, "PASS %s\r\n", ask->password);
+        return preamble_await(talk, "pop3");
+    default:
+        break;
+    }
+    if (talk->step != USER || !ask->user)
+        return PREAMBLE_OVER;
+    buf_printf(talk->say, "USER %s\r\n", ask->user);
+    return preamble_await(talk, "pop3");
+}
+
+static const struct preamble_rules preamble = {.next = log_in, .server_first = true};
+
+static int check(const struct preset_ask *ask, struct error *error)
+{
+    return preamble_check_login(ask, false, error);
+}
+
+/* CAPA, because NOOP is for those who have logged in. */
+const struct preset preset_pop3 = {.name = "pop3",
+                                   PRESET_TLS_PORTS("CAPA, after the greeting", (110), (995)),
+                                   .takes = PRESET_TAKES_USER,
+                                   .check = check,
+                                   .request = "CAPA\r\n",
+                                   .framing = "pop3-lines",
+                                   .preamble = &preamble,
+                                   .starttls = true};
