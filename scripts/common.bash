@@ -47,6 +47,12 @@ needs_tests='
      iperf3      command:iperf3           iperf3          iperf3            iperf3          iperf3          iperf
      certificates command:openssl         openssl         openssl           openssl         openssl         openssl
      memcached   command:memcached        memcached       memcached         memcached       memcached       memcached
+     dovecot     command:dovecot          dovecot-imapd+dovecot-pop3d dovecot   dovecot         dovecot+dovecot-pop3d dovecot
+     vsftpd      command:vsftpd           vsftpd          vsftpd            vsftpd          vsftpd          vsftpd
+     dropbear    command:dropbear         dropbear-bin    dropbear          dropbear        dropbear        dropbear
+     sshd        command:sshd             openssh-server  openssh-server    openssh         openssh-server  openssh-server
+     dnsmasq     command:dnsmasq          dnsmasq-base    dnsmasq           dnsmasq         dnsmasq         dnsmasq
+     named       command:named            bind9           bind              bind            bind            bind
      mandoc      command:mandoc           mandoc          mandoc            mandoc          mandoc          mandoc
      shellcheck  command:shellcheck       shellcheck      ShellCheck        shellcheck      shellcheck      ShellCheck
      tshark      command:tshark           tshark          wireshark-cli     wireshark-cli   tshark          wireshark

@@ -43,6 +43,7 @@ struct arm_rounds {
     X(TEXT, connection)       /* "a:p > b:p" of one of the connections, or NULL */                 \
     X(BOOL, new_connections)  /* the user asked for one connection a round: `fresh` has them */    \
     X(BOOL, persists)         /* the server keeps a connection open after an answer */             \
+    X(BOOL, greets)           /* a round is what the server says first: nothing was asked */       \
     X(BOOL, interventions)    /* arms beside the baseline were to be run */                        \
     X(BOOL, stamps_queued)    /* the kernel gave SCHED stamps */                                   \
     X(BOOL, stamps_acked)     /* the kernel gave ACK stamps */                                     \

@@ -24,6 +24,18 @@ static const char *tell_proxy(const struct rules *rules)
     return "";
 }
 
+static const char *tell_before(const struct rules *rules, size_t affected, size_t of,
+                               int64_t before_ns)
+{
+    return arena_printf(rules->arena,
+                        rules->evidence->greets
+                            ? "In %zu of %zu rounds the connection stood, and the server began to "
+                              "speak only %s later; TCP did not hold it."
+                            : "In %zu of %zu rounds the server had the whole request and began to "
+                              "answer only %s later; TCP did not hold the answer.",
+                        affected, of, arena_duration(rules->arena, before_ns));
+}
+
 static void blame_think(const struct rules *rules, size_t affected, size_t of, int64_t before_ns,
                         int64_t inside_ns, int64_t at_least_ns)
 {
@@ -32,10 +44,7 @@ static void blame_think(const struct rules *rules, size_t affected, size_t of, i
 
     finding->summary =
         !inside_ns
-            ? arena_printf(rules->arena,
-                           "In %zu of %zu rounds the server had the whole request and began to "
-                           "answer only %s later; TCP did not hold the answer.",
-                           affected, of, arena_duration(rules->arena, before_ns))
+            ? tell_before(rules, affected, of, before_ns)
             : arena_printf(rules->arena,
                            "In %zu of %zu rounds the server paused %s inside its answer%s%s; "
                            "acknowledging at once does not shorten the pause.",
@@ -48,7 +57,12 @@ static void blame_think(const struct rules *rules, size_t affected, size_t of, i
         rules_prove(rules, finding, "at_least_ns", at_least_ns);
     rules_prove(rules, finding, "before_answer_ns", before_ns);
     rules_prove(rules, finding, "inside_answer_ns", inside_ns);
-    if (before_ns + inside_ns >= DELAYED_ACK_MIN_NS && before_ns + inside_ns <= DELAYED_ACK_MAX_NS)
+    if (rules->evidence->greets)
+        finding->remedy = "Look at what the server does with a connection before it speaks: it "
+                          "looks up the client's name or asks a block list (DNS), waits on purpose "
+                          "against spam, or accepts late. Its log and strace -f -T tell.";
+    else if (before_ns + inside_ns >= DELAYED_ACK_MIN_NS &&
+             before_ns + inside_ns <= DELAYED_ACK_MAX_NS)
         finding->remedy = arena_printf(
             rules->arena,
             "%sLook into the server for that time: its log, a profile, strace -f -T. If it is a "

@@ -320,6 +320,7 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .fresh_quickack = take_rounds(summary, PROBE_ARMS + 1, &target->stores.fresh_quickack),
         .persists =
             target->persists && !(target->own_failure && !target->stores.arms[ARM_BASELINE].count),
+        .greets = plan->greets,
         .interventions = (plan->arms.arms & ~(1u << ARM_BASELINE)) != 0,
         .stamps_queued = target->stamps & SOCK_STAMP_SCHED,
         .stamps_acked = target->stamps & SOCK_STAMP_ACK,

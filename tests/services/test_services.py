@@ -1,70 +1,19 @@
 #!/usr/bin/python3
-"""tcp-probe against real servers of the distribution, with the habits that they are known for.
+"""tcp-probe against real servers of the distribution, with the habits that they are known for."""
 
-Each server runs as whoever runs this, with its files in a temporary directory and on a free port
-of loopback, and is waited for by its listening socket. A server that is not installed is a skip
-with the reason; NETKIT_TESTS_MUST_RUN=1 makes it a failure. NETKIT names the binary.
-"""
-
-import contextlib
 import json
 import os
 import subprocess
 import sys
-import tempfile
-import time
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support import LOOPBACK, families, find_programs, free_port, listeners, need, skip  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from service import LOOPBACK, Service, addresses, families, need, running, skip  # noqa: E402
 
-import certificates  # noqa: E402
-
-find_programs("NETKIT")
-STARTS = 5
 PYTHON = "/usr/bin/python3"
 # Milliseconds: Linux delays an ACK for 40 to 200, and Nagle's share can be a little less.
 DELAYED_ACK = (30, 210)
-
-
-@contextlib.contextmanager
-def running(make_command, sockets):
-    """Runs make_command(directory, port) until that many sockets listen on the port, gives the
-    port. The port was free a moment before; whoever takes it in between makes for another try."""
-    for attempt in range(STARTS):
-        port = free_port()
-        if port is None:
-            continue
-        with tempfile.TemporaryDirectory(prefix="netkit-service-") as directory:
-            log = os.path.join(directory, "log")
-            with open(log, "w", encoding="utf-8") as output:
-                process = subprocess.Popen(
-                    make_command(directory, port), stdout=output, stderr=output, cwd=directory
-                )
-            try:
-                if listens(process, port, sockets):
-                    yield port
-                    return
-                with open(log, encoding="utf-8", errors="replace") as text:
-                    trouble = text.read()
-            finally:
-                process.terminate()
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-    raise AssertionError(f"{process.args[0]} did not start in {STARTS} tries: {trouble}")
-
-
-def listens(process, port, sockets):
-    end = time.monotonic() + 30
-    while process.poll() is None and time.monotonic() < end:
-        if listeners(port) >= sockets:
-            return process.poll() is None
-        time.sleep(0.01)
-    return False
 
 
 def http_server(family, *options):
@@ -151,31 +100,7 @@ def nginx(program, certificate=None, version=None):
     return command
 
 
-def addresses():
-    return [LOOPBACK[family] for family in families()]
-
-
-class Services(unittest.TestCase):
-    maxDiff = None
-
-    def probe(self, family, port, *options):
-        address = LOOPBACK[family]
-        target = f"[{address}]:{port}" if family == 6 else f"{address}:{port}"
-        ended = subprocess.run(
-            [os.environ["NETKIT"], "tcp-probe", "--json", *options, target],
-            capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
-        self.assertEqual(ended.returncode, 0, ended.stderr + ended.stdout)
-        report = json.loads(ended.stdout)
-        result = report["results"][0]
-        self.assertTrue(result["ok"], ended.stdout)
-        self.assertIsNone(result["error"], ended.stdout)
-        self.assertGreater(result["rounds"], 0)
-        return report
-
-    def findings(self, report, code):
-        return [f for f in report["findings"] if f["code"] == code]
-
+class Services(Service):
     def is_ok(self, report):
         self.assertEqual(report["verdict"], "ok", json.dumps(report, indent=1))
         self.assertEqual(self.findings(report, "nagle-delayed-ack"), [])
@@ -209,13 +134,6 @@ class Services(unittest.TestCase):
                     report["verdict"], ("ok", "stall-when-persistent"), json.dumps(report, indent=1)
                 )
                 self.assertEqual(self.findings(report, "nagle-delayed-ack"), [])
-
-    def certificate(self):
-        if not certificates.available():
-            skip("openssl is not installed")
-        directory = tempfile.TemporaryDirectory(prefix="netkit-service-")
-        self.addCleanup(directory.cleanup)
-        return certificates.make(directory.name, "service")
 
     def over_tls(self, family, port, certificate, version, *options):
         report = self.probe(family, port, "--tls", "--ca-file", certificate, *options)

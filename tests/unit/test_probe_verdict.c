@@ -90,6 +90,19 @@ static void think_time_on_new_connections(void **state)
     assert_int_equal(findings.count, 1);
 }
 
+/* Nothing was asked: no word of a request. */
+static void a_greeting_that_is_late(void **state)
+{
+    struct service service = {LOOPBACK, .think_ns = 40 * MS};
+    (void)state;
+    struct probe_evidence evidence = on_new_connections(&service, 20);
+    evidence.greets = true;
+    diagnose(&evidence);
+    expect_verdict(FINDING_SERVER_THINK_TIME);
+    assert_null(strstr(found(FINDING_SERVER_THINK_TIME)->summary, "request"));
+    assert_null(strstr(found(FINDING_SERVER_THINK_TIME)->remedy, "request"));
+}
+
 static void a_request_in_two_writes(void **state)
 {
     (void)state;
@@ -300,6 +313,7 @@ int main(void)
         TEST(two_writes_on_new_connections),
         TEST(tickets_on_new_connections),
         TEST(think_time_on_new_connections),
+        TEST(a_greeting_that_is_late),
         TEST(a_request_in_two_writes),
         TEST(late_only_behind_our_hold),
         TEST(a_server_that_thinks),
