@@ -263,13 +263,14 @@ static const struct cli_group conversation = {
         {.name = "query",
          CLI_TEXT(OF, query),
          .value = "TEXT",
-         .help =
-             "What the preset asks, where it has a choice: a command of Redis, or a name of DNS "
-             "and perhaps a type behind it ('example.org MX')."},
+         .help = "What the preset asks, where it has a choice: a command of Redis, a statement of "
+                 "SQL, or a name of DNS and perhaps a type behind it ('example.org MX')."},
         {.name = "user",
          CLI_TEXT(OF, user),
          .value = "NAME",
-         .help = "Log in with this name, where the preset can."},
+         .help =
+             "Log in with this name, where the preset can. postgres and mysql take your name on "
+             "this machine without it; ldap wants the name of an entry."},
         {.name = "password-file",
          CLI_TEXT(OF, password_file),
          .value = "FILE",

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -180,9 +181,12 @@ static int check_takes(const struct composing *composing, struct error *error)
         return error_set(error, EINVAL, "--%s has no effect on the preset %s", some[i].option,
                          preset->name);
     }
-    if (options->starttls && !(preset && preset->starttls))
-        return error_set(error, EINVAL, "--starttls wants a preset whose protocol has it: smtp");
-    return 0;
+    if (!options->starttls || (preset && preset->starttls))
+        return 0;
+    cleanup(buf) struct buf names = {0};
+    preset_name_starttls(&names);
+    return error_set(error, EINVAL, "--starttls wants a preset whose protocol has it: %s",
+                     buf_str(&names));
 }
 
 /* Of one target. */
@@ -234,6 +238,13 @@ static int compose_requests(struct composing *composing, struct error *error)
     return rc;
 }
 
+/* As the clients of databases do it; NULL: this user has no name. */
+static const char *login_name(struct arena *arena)
+{
+    const struct passwd *entry = getpwuid(geteuid());
+    return entry ? arena_copy(arena, entry->pw_name) : NULL;
+}
+
 static int compose_preset(struct composing *composing, struct error *error)
 {
     const struct tcp_probe_options *options = composing->options;
@@ -242,7 +253,9 @@ static int compose_preset(struct composing *composing, struct error *error)
 
     composing->request->ask.path = options->path;
     composing->request->ask.query = options->query;
-    composing->request->ask.user = options->user;
+    composing->request->ask.user = options->user        ? options->user
+                                   : preset->login_name ? login_name(composing->arena)
+                                                        : NULL;
     composing->request->ask.database = options->database;
     int rc =
         tcp_probe_http_ask(&composing->request->ask, &composing->request->data, options, error);

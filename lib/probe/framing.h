@@ -22,7 +22,11 @@
     ROW(POP3, pop3, "pop3", "a POP3 response of one line")                                         \
     ROW(POP3_LINES, pop3_lines, "pop3-lines", "a POP3 response of lines, up to the lone dot")      \
     ROW(SSH, ssh, "ssh", "the line in which an SSH server names its version")                      \
-    ROW(DNS, dns, "dns", "a DNS response over TCP")
+    ROW(DNS, dns, "dns", "a DNS response over TCP")                                                \
+    ROW(POSTGRES, postgres, "postgres", "PostgreSQL to be ready for the next query")               \
+    ROW(MYSQL, mysql, "mysql", "a packet or a result set of MySQL")                                \
+    ROW(LDAP, ldap, "ldap", "a result of LDAP")                                                    \
+    ROW(MQTT, mqtt, "mqtt", "CONNACK or PINGRESP of MQTT")
 
 #define FRAMING_KIND(ID, rules, usage, help) FRAMING_##ID,
 enum framing_kind { FRAMING_ROWS(FRAMING_KIND) FRAMING_KINDS };
@@ -51,7 +55,7 @@ bool framing_awaits(const struct framing *framing);
 int64_t framing_silence_ns(const struct framing *framing);
 
 #define FRAMING_LINE_MAX  64
-#define FRAMING_START_MAX 16
+#define FRAMING_START_MAX 64
 
 struct framing_reader {
     const struct framing *framing;
@@ -69,6 +73,8 @@ struct framing_reader {
             uint64_t left_bytes; /* of the body: still to come */
             uint64_t parts;      /* messages, or values, that came or are still to come */
             bool refused;        /* one of them was an error */
+            uint32_t phase;      /* the kind's own */
+            uint8_t sequence;    /* of the last one, where the protocol counts them */
         } message;
         /* Bytes that a line announces, and that are no lines. */
         struct {
@@ -84,7 +90,8 @@ struct framing_answer {
     bool known;   /* the protocol has words for success and failure */
     bool success; /* where it is known */
     int status;   /* the protocol's number for it, such as HTTP's; 0: none */
-    /* The words, in the beginning of the answer: not printable as they are. */
+    /* The words, in the beginning of the answer (not printable as they are), or what the protocol
+     * calls that number. */
     const char *text;
     size_t text_bytes;
 };

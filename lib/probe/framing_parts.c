@@ -77,8 +77,7 @@ static int header_byte(struct framing_reader *reader, const struct framing_messa
                        char c, struct error *error)
 {
     keep_start(reader, &c, 1);
-    int rc = messages->header(reader->message.start, reader->message.start_bytes,
-                              &reader->message.left_bytes, error);
+    int rc = messages->header(reader, &reader->message.left_bytes, error);
     if (rc <= 0)
         return !rc && reader->message.start_bytes == FRAMING_START_MAX
                    ? error_set(error, EPROTO, "the header of a message does not end")

@@ -26,9 +26,9 @@ FRAMING_ROWS(FRAMING_RULES)
 
 /* Messages with a header that says how long they are. */
 struct framing_messages {
-    /* Of a header's first bytes: 0, more of it has to come; -EPROTO; or how long it is, and how
-     * much of a body follows. A header has at most FRAMING_START_MAX bytes. */
-    int (*header)(const uint8_t *start, size_t bytes, uint64_t *body_bytes, struct error *error);
+    /* Of a header's first bytes, reader->message.start: 0, more of it has to come; -EPROTO; or how
+     * long it is, and how much of a body follows. It has at most FRAMING_START_MAX bytes. */
+    int (*header)(const struct framing_reader *reader, uint64_t *body_bytes, struct error *error);
     /* A message is over; reader->message.start has its header and what fits of its body, and
      * .parts counts it. 1: the answer is complete. */
     int (*over)(struct framing_reader *reader, struct error *error);

@@ -188,10 +188,29 @@ static bool say_on(struct preamble *preamble)
     return conn_watch(conn, EPOLLIN);
 }
 
+/* The answer that was awaited is complete. */
+static void answered(struct preamble *preamble, const struct conn_input *rest)
+{
+    struct preamble_talk *talk = &preamble->talk;
+
+    talk->heard = buf_str(&preamble->heard);
+    talk->heard_bytes = preamble->heard.len_bytes;
+    framing_judge(&preamble->reader, talk->heard, talk->heard_bytes, &talk->answer);
+    next_turn(preamble, rest);
+}
+
+/* The server has closed, which may complete its answer. */
+static void closed(struct preamble *preamble)
+{
+    if (framing_closed(&preamble->reader))
+        answered(preamble, &(struct conn_input){.closed = true});
+    else
+        hung_up(preamble, 0);
+}
+
 static void hear(struct preamble *preamble, const struct conn_input *input)
 {
     size_t room = PREAMBLE_HEARD_MAX - preamble->heard.len_bytes;
-    struct preamble_talk *talk = &preamble->talk;
     struct conn_input rest = *input;
     struct error error = {0};
     size_t used = 0;
@@ -204,12 +223,9 @@ static void hear(struct preamble *preamble, const struct conn_input *input)
     } else if (rc) {
         rest.bytes += used;
         rest.len_bytes -= used;
-        talk->heard = buf_str(&preamble->heard);
-        talk->heard_bytes = preamble->heard.len_bytes;
-        framing_judge(&preamble->reader, talk->heard, talk->heard_bytes, &talk->answer);
-        next_turn(preamble, &rest);
+        answered(preamble, &rest);
     } else if (input->closed) {
-        hung_up(preamble, 0);
+        closed(preamble);
     }
 }
 
@@ -235,14 +251,17 @@ static void next_turn(struct preamble *preamble, const struct conn_input *input)
     buf_reset(&preamble->say);
     preamble->said_bytes = 0;
     talk->say = &preamble->say;
+    talk->secure = preamble->conn->tls.ssl != NULL;
     int rc = ++preamble->turns > PREAMBLE_TURNS_MAX ? -ELOOP : ask_rules(preamble, &error);
-    buf_reset(&preamble->heard);
-    talk->heard = NULL;
     if (rc >= 0 && preamble->say.failed)
         rc = -ENOMEM;
     if (rc < 0) {
         refuse(preamble, rc, &error);
-    } else if (rc == PREAMBLE_OVER) {
+        return;
+    }
+    buf_reset(&preamble->heard);
+    talk->heard = NULL;
+    if (rc == PREAMBLE_OVER) {
         over(preamble, input);
     } else if (rc == PREAMBLE_TLS) {
         start_tls(preamble, input);
@@ -276,8 +295,10 @@ static void woken(void *owner, uint32_t events)
     if (got == -EAGAIN)
         return;
     conn_quickack(preamble->conn);
-    if (got <= 0)
+    if (got < 0)
         hung_up(preamble, (int)-got);
+    else if (!got)
+        closed(preamble);
     else if (input.len_bytes || input.closed)
         hear(preamble, &input);
 }

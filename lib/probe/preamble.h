@@ -31,6 +31,7 @@ struct preset_ask {
 struct preamble_talk {
     const struct preset_ask *ask;
     bool starttls; /* TLS is to begin in it */
+    bool secure;   /* TLS has begun */
     int step;      /* counts the turns that are over; the preset may set it */
     void *state;   /* the preset's own, zeroed */
     /* The answer to the turn before, as far as PREAMBLE_HEARD_MAX; NULL: there was none. */

@@ -26,6 +26,23 @@ enum preset_id preset_by_port(uint16_t port, bool tls)
     return PRESET_CONNECT;
 }
 
+void preset_name_starttls(struct buf *out)
+{
+    const char *last = NULL, *comma = "";
+
+    for (int id = 0; id < PRESETS; id++) {
+        const struct preset *preset = preset_at((enum preset_id)id);
+        if (!preset->starttls)
+            continue;
+        if (last) {
+            buf_printf(out, "%s%s", comma, last);
+            comma = ", ";
+        }
+        last = preset->name;
+    }
+    buf_printf(out, "%s%s", *comma ? " or " : "", last ? last : "none");
+}
+
 bool preset_talks(const struct preset *preset)
 {
     return preset->request || preset->compose || preset->greets;

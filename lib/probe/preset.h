@@ -23,6 +23,10 @@
     ROW(FTP, ftp)                                                                                  \
     ROW(SSH, ssh)                                                                                  \
     ROW(DNS, dns)                                                                                  \
+    ROW(POSTGRES, postgres)                                                                        \
+    ROW(MYSQL, mysql)                                                                              \
+    ROW(LDAP, ldap)                                                                                \
+    ROW(MQTT, mqtt)                                                                                \
     ROW(ECHO, echo)
 
 #define PRESET_PORTS_MAX 4
@@ -50,7 +54,8 @@ struct preset {
     bool greets;         /* the server speaks first, and a round is waiting for that */
     /* What is said before the rounds; NULL: nothing. */
     const struct preamble_rules *preamble;
-    bool starttls; /* and TLS can begin in it */
+    bool starttls;   /* and TLS can begin in it */
+    bool login_name; /* without --user, the user's name on this machine logs in */
 };
 
 /* .help and the ports: PRESET_PORTS("PING", (6379)), PRESET_TLS_PORTS("NOOP", (25, 587), (465)). */
@@ -70,6 +75,8 @@ PRESET_ROWS(PRESET_ROW)
 const struct preset *preset_at(enum preset_id id);
 /* The one that usually answers on a port, over TLS or in plain; PRESET_CONNECT for others. */
 enum preset_id preset_by_port(uint16_t port, bool tls);
+/* Appends the names of those in which TLS can begin: "a, b or c". */
+void preset_name_starttls(struct buf *out);
 /* Whether there is a conversation. */
 bool preset_talks(const struct preset *preset);
 /* Appends the request, and says where its body begins, which is its end when it has none. */

@@ -46,7 +46,7 @@ complete_bash() {
 @test "bash: values of choices, in each way of writing them" {
     assert_equal "$(complete_bash netkit tcp-probe --preset re)" "redis"
     assert_equal "$(complete_bash netkit tcp-probe --preset = re)" "redis"
-    assert_equal "$(complete_bash netkit tcp-probe --preset =)" "connect dns echo ftp http imap memcached pop3 redis smtp ssh"
+    assert_equal "$(complete_bash netkit tcp-probe --preset =)" "connect dns echo ftp http imap ldap memcached mqtt mysql pop3 postgres redis smtp ssh"
     assert_equal "$(complete_bash netkit tcp-probe --preset=re)" "--preset=redis"
     assert_equal "$(complete_bash netkit tcp-probe --diagram = s)" "svg"
     assert_equal "$(complete_bash netkit tcp-probe --color '')" "always auto never"

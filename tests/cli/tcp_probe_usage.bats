@@ -82,6 +82,17 @@ refused() { # message, then the arguments
     refused "--split-body and --split cannot be combined" --split-body --split 1 --data x :80
 }
 
+@test "logins say what they want" {
+    local password=$BATS_TEST_TMPDIR/password
+    echo secret >"$password"
+    refused "--user has no effect on the preset echo" --preset echo --user x :80
+    refused "--password-file $password.none" --preset mysql --password-file "$password.none" :80
+    refused "LDAP's simple bind wants a name and a password" --preset ldap --user cn=x :80
+    refused "LDAP's simple bind wants a name and a password" --preset ldap --password-file "$password" :80
+    refused "MQTT has no password without a user" --preset mqtt --password-file "$password" :80
+    refused "--starttls wants a preset whose protocol has it: smtp, " --preset http --starttls :80
+}
+
 @test "--until and --split say what they want" {
     refused "--until 'never': wants nothing, line, bytes:N" \
         --until never :80

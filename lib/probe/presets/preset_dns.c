@@ -100,9 +100,11 @@ static void compose(struct buf *out, const struct preset_ask *ask, size_t *body_
 
 /* ---- the response ---- */
 
-static int read_header(const uint8_t *start, size_t bytes, uint64_t *body_bytes,
+static int read_header(const struct framing_reader *reader, uint64_t *body_bytes,
                        struct error *error)
 {
+    const uint8_t *start = reader->message.start;
+    size_t bytes = reader->message.start_bytes;
     size_t length = bytes >= LENGTH_BYTES ? (size_t)start[0] << 8 | start[1] : HEADER_BYTES;
 
     /* The bit of a response is one that no text has. */
