@@ -53,6 +53,10 @@ needs_tests='
      sshd        command:sshd             openssh-server  openssh-server    openssh         openssh-server  openssh-server
      dnsmasq     command:dnsmasq          dnsmasq-base    dnsmasq           dnsmasq         dnsmasq         dnsmasq
      named       command:named            bind9           bind              bind            bind            bind
+     postgres    postgres:                postgresql      postgresql-server postgresql    postgresql      postgresql-server
+     mariadb     command:mariadbd         mariadb-server  mariadb-server    mariadb         mariadb         mariadb
+     slapd       command:slapd            slapd           openldap-servers  openldap        openldap        openldap2
+     mosquitto   command:mosquitto        mosquitto       mosquitto         mosquitto       mosquitto       mosquitto
      mandoc      command:mandoc           mandoc          mandoc            mandoc          mandoc          mandoc
      shellcheck  command:shellcheck       shellcheck      ShellCheck        shellcheck      shellcheck      ShellCheck
      tshark      command:tshark           tshark          wireshark-cli     wireshark-cli   tshark          wireshark
@@ -82,6 +86,7 @@ is_met() # the second column of a row
         int LLVMFuzzerTestOneInput(const char *data, unsigned long size) { return !data && size; }'
     case $1 in
     command:*) PATH=$PATH:/usr/sbin:/sbin command -v "$what" >/dev/null ;;
+    postgres:) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null ;;
     module:*) command -v pkg-config >/dev/null && pkg-config --exists "$what" ;;
     python:*) "$python" -c "import $what" >/dev/null 2>&1 ;;
     compiles:) compiles 'int main(void) { return 0; }' cc ;;
@@ -218,7 +223,9 @@ install_with_apt()
         [ "$package" != compiler-rt ] || package=$(clang_runtime)
         [ -z "$package" ] || wanted+=("$package")
         case $package in
-        redis-server | nginx | memcached | iperf3) servers+=("$package") ;;
+        redis-server | nginx | memcached | iperf3 | postgresql | slapd | mosquitto)
+            servers+=("$package") ;;
+        mariadb-server) servers+=(mariadb) ;;
         esac
     done
     if [ ${#servers[@]} -eq 0 ]; then

@@ -203,9 +203,16 @@ static void answered(struct preamble *preamble, const struct conn_input *rest)
 static void closed(struct preamble *preamble)
 {
     if (framing_closed(&preamble->reader))
-        answered(preamble, &(struct conn_input){.closed = true});
+        answered(preamble, &(struct conn_input){.bytes = "", .closed = true});
     else
         hung_up(preamble, 0);
+}
+
+/* The first that it says is an alert of TLS. */
+static bool wants_tls(const struct preamble *preamble, const struct conn_input *input)
+{
+    return preamble->turns == 1 && !preamble->talk.secure && !preamble->reader.seen_bytes &&
+           tls_is_wanted(input->bytes, input->len_bytes);
 }
 
 static void hear(struct preamble *preamble, const struct conn_input *input)
@@ -214,6 +221,12 @@ static void hear(struct preamble *preamble, const struct conn_input *input)
     struct conn_input rest = *input;
     struct error error = {0};
     size_t used = 0;
+
+    if (wants_tls(preamble, input)) {
+        fail(preamble, FINDING_NO_RESPONSE, EPROTO,
+             "the server expects TLS on this port, and got plain text: try --tls");
+        return;
+    }
     int rc = framing_feed(&preamble->reader, input->bytes, input->len_bytes, &used, &error);
 
     used = rc < 0 ? input->len_bytes : used;

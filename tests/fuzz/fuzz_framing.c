@@ -82,15 +82,16 @@ static void check_naively(const struct framing *framing, const uint8_t *bytes, s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum framing_kind kinds[] = {FRAMING_HTTP, FRAMING_LINE, FRAMING_REPLY,
-                                              FRAMING_TEXT, FRAMING_BYTES};
+    static const enum framing_kind kinds[] = {FRAMING_HTTP,  FRAMING_LINE,  FRAMING_REPLY,
+                                              FRAMING_TEXT,  FRAMING_BYTES, FRAMING_POSTGRES,
+                                              FRAMING_MYSQL, FRAMING_LDAP,  FRAMING_MQTT};
     struct framing framing = {0};
     struct end whole, cut;
 
     if (size < 3)
         return 0;
     /* Letters, so that seeds can be written by hand. */
-    static const char letters[] = "hlrtb";
+    static const char letters[] = "hlrtbpmdq";
     const char *letter = memchr(letters, data[0], sizeof letters - 1);
     framing.kind = letter ? kinds[letter - letters] : (enum framing_kind)(data[0] % FRAMING_KINDS);
     uint32_t seed = data[1];
