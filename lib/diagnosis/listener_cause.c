@@ -82,8 +82,8 @@ static const struct {
     const char *part, *words;
 } places[] = {
     {"nanosleep", "it sleeps for a time"},
-    {"do_wait", "it waits for a child process"},
     {"futex", "it waits for a lock or another thread"},
+    {"do_wait", "it waits for a child process"},
     {"sk_wait_data", "it waits for data of another connection"},
     {"wait_woken", "it waits for data of another connection, or to send there"},
     {"sk_stream_wait", "it waits to send on another connection"},

@@ -15,12 +15,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define SCAN_EVERY_NS NS_PER_SEC
 #define FILE_MAX      4096
 #define LINK_MAX      64
 #define THREADS_MAX   512 /* of a process with more the rest is not looked at, and it is unclear */
 #define ANCESTORS_MAX 64
+#define SETS_MAX      64
 #define O_ASYNC_FLAG  020000
 
 /* ---- files ---- */
@@ -226,16 +228,49 @@ static bool may_be_hidden(const struct listener_holders *holders, uint32_t inode
 
 struct threads {
     int64_t count, running, stopped, locked; /* locked: asleep for a lock, or another thread */
-    bool event_loop;                         /* one sleeps in epoll_wait() */
+    int sets[SETS_MAX];                      /* epoll sets in which threads sleep */
+    int64_t loops, known_loops;              /* threads that sleep so; those whose set is known */
     bool unclear;                            /* one sleeps in accept(), or nobody knows where */
 };
+
+static bool is_epoll_call(long number)
+{
+#ifdef SYS_epoll_wait
+    if (number == SYS_epoll_wait)
+        return true;
+#endif
+#ifdef SYS_epoll_pwait2
+    if (number == SYS_epoll_pwait2)
+        return true;
+#endif
+    return number == SYS_epoll_pwait;
+}
+
+static bool is_event_loop(const char *where)
+{
+    return strstr(where, "ep_poll") || strstr(where, "epoll");
+}
+
+/* In which set a thread sleeps, by the system call that it is in: "232 0x3 0x7f…". Where ptrace is
+ * restricted only root may read that. */
+static void find_set(struct threads *threads, int64_t pid, int64_t tid)
+{
+    char text[FILE_MAX];
+    long number;
+    int set;
+
+    if (threads->known_loops < SETS_MAX &&
+        read_file(text, sizeof text, "/proc/%" PRId64 "/task/%" PRId64 "/syscall", pid, tid) &&
+        sscanf(text, "%ld %x", &number, (unsigned *)&set) == 2 && is_epoll_call(number))
+        threads->sets[threads->known_loops++] = set;
+}
 
 static void count_sleeper(struct threads *threads, const char *where)
 {
     if (strstr(where, "freez") || strstr(where, "refrigerator"))
         threads->stopped++;
     threads->locked += strstr(where, "futex") != NULL;
-    threads->event_loop |= strstr(where, "ep_poll") || strstr(where, "epoll");
+    threads->loops += is_event_loop(where);
     threads->unclear |= !*where || !strcmp(where, "0") || strstr(where, "accept") ||
                         strstr(where, "wait_for_connect");
 }
@@ -263,6 +298,8 @@ static void count_thread(struct threads *threads, struct listener_process *out, 
         *where = '\0';
         read_file(where, sizeof where, "/proc/%" PRId64 "/task/%" PRId64 "/wchan", out->pid, tid);
         count_sleeper(threads, where);
+        if (is_event_loop(where))
+            find_set(threads, out->pid, tid);
         if (!*out->where && strcmp(where, "0"))
             memcpy(out->where, where, sizeof where);
     }
@@ -340,8 +377,9 @@ static void read_descriptors(struct listener_process *out)
 
 /* How a process waits for connections, of what can be seen. */
 struct interest {
-    bool edge, level; /* by epoll */
-    bool unclear;     /* by other means, or epoll sets in epoll sets */
+    bool edge, level;               /* by epoll */
+    bool edge_asleep, level_asleep; /* the same, and a thread may sleep in that set */
+    bool unclear;                   /* by other means, or epoll sets in epoll sets */
 };
 
 static bool is_epoll(int64_t pid, int fd, bool *uring)
@@ -357,7 +395,8 @@ static bool is_epoll(int64_t pid, int fd, bool *uring)
 }
 
 /* "tfd:        3 events: 80000019 data: … ino:21b0d sdev:9"; the inode since Linux 4.13. */
-static void read_epoll_set(struct interest *interest, const struct listener_holder *holder, int set)
+static void read_epoll_set(struct interest *interest, const struct listener_holder *holder, int set,
+                           bool asleep)
 {
     char path[64], line[256];
     bool uring = false;
@@ -373,15 +412,28 @@ static void read_epoll_set(struct interest *interest, const struct listener_hold
         bool known = inode_text && sscanf(inode_text, "ino:%" SCNx32, &inode) == 1;
         if (known ? inode == holder->inode : fd == holder->fd) {
             bool wanted = events & (EPOLLIN | EPOLLRDNORM);
-            interest->edge |= wanted && events & EPOLLET;
-            interest->level |= wanted && !(events & EPOLLET);
+            bool edge = wanted && events & EPOLLET, level = wanted && !edge;
+            interest->edge |= edge;
+            interest->level |= level;
+            interest->edge_asleep |= edge && asleep;
+            interest->level_asleep |= level && asleep;
         } else if (events & EPOLLET && is_epoll(holder->pid, fd, &uring)) {
             interest->unclear = true;
         }
     }
 }
 
-static void read_interest(struct interest *interest, const struct listener_holder *holder)
+/* Whether a thread sleeps in the set, as far as that is known. */
+static bool may_sleep_in(const struct threads *threads, int set)
+{
+    for (int64_t i = 0; i < threads->known_loops; i++)
+        if (threads->sets[i] == set)
+            return true;
+    return threads->loops > threads->known_loops;
+}
+
+static void read_interest(struct interest *interest, const struct threads *threads,
+                          const struct listener_holder *holder)
 {
     char text[FILE_MAX], path[64];
     const char *flags;
@@ -396,7 +448,20 @@ static void read_interest(struct interest *interest, const struct listener_holde
     while (dir && (entry = readdir(dir)))
         if (is_number(entry->d_name) &&
             is_epoll(holder->pid, atoi(entry->d_name), &interest->unclear))
-            read_epoll_set(interest, holder, atoi(entry->d_name));
+            read_epoll_set(interest, holder, atoi(entry->d_name),
+                           may_sleep_in(threads, atoi(entry->d_name)));
+}
+
+/* Some threads run, and the others wait for a lock, or in epoll sets without the listener: then the
+ * one that takes connections runs, or waits for the lock. That there is one is sure where all wait
+ * for locks, or the listener is in a set that nobody waits for. */
+static bool is_running(const struct threads *threads, const struct interest *interest)
+{
+    if (threads->running + threads->locked == threads->count)
+        return true;
+    return threads->running + threads->locked + threads->loops == threads->count &&
+           (interest->edge || interest->level) && !interest->edge_asleep &&
+           !interest->level_asleep && !interest->unclear;
 }
 
 static void judge(struct listener_process *out, const struct threads *threads,
@@ -409,17 +474,20 @@ static void judge(struct listener_process *out, const struct threads *threads,
     out->posture = LISTENER_UNCLEAR;
     if (threads->count && threads->stopped == threads->count) {
         out->posture = LISTENER_STOPPED;
-    } else if (out->descriptors != RESULT_UNKNOWN && out->descriptors >= out->descriptor_limit) {
-        out->posture = LISTENER_OUT_OF_DESCRIPTORS;
-    } else if (threads->running) {
-        if (threads->running + threads->locked == threads->count)
-            out->posture = LISTENER_RUNS;
-    } else if (threads->count && !threads->stopped && !threads->unclear) {
-        read_interest(&interest, holder);
-        out->edge = interest.edge && threads->event_loop;
-        if (!interest.unclear && !(interest.level && threads->event_loop))
-            out->posture = LISTENER_WAITS;
+        return;
     }
+    if (out->descriptors != RESULT_UNKNOWN && out->descriptors >= out->descriptor_limit) {
+        out->posture = LISTENER_OUT_OF_DESCRIPTORS;
+        return;
+    }
+    if (!threads->count || threads->stopped || threads->unclear)
+        return;
+    read_interest(&interest, threads, holder);
+    if (threads->running && is_running(threads, &interest))
+        out->posture = LISTENER_RUNS;
+    else if (!threads->running && !interest.unclear && !interest.level_asleep)
+        out->posture = LISTENER_WAITS;
+    out->edge = !threads->running && interest.edge_asleep;
 }
 
 static bool still_holds(const struct listener_holder *holder)

@@ -151,15 +151,13 @@ def supervised(listener):
 
 
 def edge_occupied(listener):
-    """Edge-triggered, and it takes all; but first it waits in its event loop for something else."""
+    """Edge-triggered; its loop waits for something else before it takes the next connection."""
     events = edge_set(listener)
     ready(listener)
     events.poll()
     listener.accept()
-    timer = os.pipe()[0]
-    waiting = select.epoll()
-    waiting.register(timer, select.EPOLLIN)
-    waiting.poll()
+    while True:
+        events.poll()
 
 
 def edge_periodic(listener, period=0.55):
@@ -186,8 +184,8 @@ def one_of_two_stopped(listener):
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def own_epoll_asleep(listener):
-    """Level-triggered and exclusive: its set may have been passed over for another one."""
+def in_another_set(listener):
+    """It sleeps in an epoll set, and the listener is in another one."""
     events = edge_set(listener, select.EPOLLIN)
     ready(listener)
     other = select.epoll()
@@ -195,6 +193,18 @@ def own_epoll_asleep(listener):
     events.poll()
     listener.accept()
     other.poll()
+
+
+def exclusive(listener):
+    """Two workers in epoll sets of their own, of which one is woken, and stops before it accepts."""
+    for _ in range(2):
+        if not os.fork():
+            die_with_parent()
+            events = edge_set(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+            events.poll()
+            os.kill(os.getpid(), signal.SIGSTOP)
+    ready(listener)
+    signal.pause()
 
 
 if __name__ == "__main__":

@@ -131,8 +131,18 @@ class Causes(Watched):
     def test_one_stopped_and_one_not(self):
         self.unnamed("one_of_two_stopped", words=["stopped", "asleep"])
 
-    def test_an_epoll_set_that_was_passed_over(self):
-        self.unnamed("own_epoll_asleep")
+    def test_asleep_in_another_epoll_set(self):
+        """Which one shows in the thread's system call; where that is hidden nothing is named."""
+        for family, _ in FAMILIES:
+            server = Server(self, "in_another_set", family)
+            self.assertIn(self.watched(server).result()["cause"], ("waiting", None))
+            server.stop()
+
+    def test_workers_of_which_only_one_is_woken(self):
+        for family, _ in FAMILIES:
+            server = Server(self, "exclusive", family)
+            self.assertIn(self.watched(server).result()["cause"], ("stopped", None))
+            server.stop()
 
     def test_edge_triggered_without_a_try(self):
         for habit in ("edge", "edge_occupied", "edge_periodic"):
