@@ -104,7 +104,6 @@ struct delay evidence_delay(const struct probe_evidence *evidence, struct arm_ro
     if (delay.share >= DELAY_COMMON_SHARE) {
         /* Only a machine whose own wake-ups are as slow casts doubt, the same share of them. */
         delay.present = delay.typical_ns >= DELAY_COMMON_WAKEUPS * wakeup_ns;
-        delay.doubtful = !delay.present;
     } else if (delay.share >= DELAY_SHARE && delay.affected >= AFFECTED_MIN) {
         /* An occasional delay on a machine that is itself late says nothing about the service. */
         delay.present =

@@ -152,7 +152,6 @@ struct delay {
     double share;       /* of all rounds */
     int64_t typical_ns; /* in those */
     bool present;       /* often enough to count, and clear of this machine's noise */
-    bool doubtful;      /* there, but so is the noise */
 };
 struct delay evidence_delay(const struct probe_evidence *evidence, struct arm_rounds rounds,
                             enum measure what);

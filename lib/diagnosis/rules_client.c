@@ -162,16 +162,20 @@ void rules_hold(const struct rules *rules)
     struct arm_rounds baseline = evidence->arms[ARM_BASELINE];
     struct delay delay = evidence_delay(rules->evidence, baseline, MEASURE_HOLD);
 
-    if (rules_window(rules, baseline) || blame_send_buffer(rules) || !delay.present)
-        return;
-    rules_want(rules, ARM_NODELAY);
-    struct change nodelay = evidence_change(rules->evidence, ARM_NODELAY, MEASURE_HOLD, &delay);
     struct hold hold = hold_of(rules);
     bool stamps = evidence->stamps_queued && evidence->stamps_acked;
     bool mechanism =
         stamps && is_share((int64_t)hold.by_ack, (int64_t)hold.rounds, MECHANISM_SHARE);
     bool delayed =
         stamps && is_share((int64_t)hold.by_delayed_ack, (int64_t)hold.rounds, MECHANISM_SHARE);
+
+    /* What the kernel's stamps show to be released by an acknowledgement is no lateness of this
+     * machine, however late that is. */
+    delay.present |= delayed && delay.share >= DELAY_SHARE && delay.affected >= AFFECTED_MIN;
+    if (rules_window(rules, baseline) || blame_send_buffer(rules) || !delay.present)
+        return;
+    rules_want(rules, ARM_NODELAY);
+    struct change nodelay = evidence_change(rules->evidence, ARM_NODELAY, MEASURE_HOLD, &delay);
 
     if ((mechanism && nodelay.effect == EFFECT_CLEAR) ||
         (delayed && nodelay.effect == EFFECT_UNKNOWN)) {

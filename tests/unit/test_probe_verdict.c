@@ -127,6 +127,19 @@ static void late_only_behind_our_hold(void **state)
     assert_non_null(found(FINDING_SERVER_THINK_TIME));
 }
 
+/* Fewer than half of the rounds, on a machine that is late itself: the stamps show the mechanism.
+ */
+static void some_holds_on_a_late_machine(void **state)
+{
+    const struct service service = {.rtt_ns = 8 * US,
+                                    .wakeup_ns = 30 * MS,
+                                    .client_nagle = true,
+                                    .server_ack_ns = 40 * MS,
+                                    .percent = 40};
+    (void)state;
+    expect(&service, FINDING_NAGLE_DELAYED_ACK);
+}
+
 static void a_server_that_thinks(void **state)
 {
     (void)state;
@@ -316,6 +329,7 @@ int main(void)
         TEST(a_greeting_that_is_late),
         TEST(a_request_in_two_writes),
         TEST(late_only_behind_our_hold),
+        TEST(some_holds_on_a_late_machine),
         TEST(a_server_that_thinks),
         TEST(half_an_answer_and_sleep),
         TEST(both_at_once),
