@@ -130,11 +130,27 @@ static void append_addresses(struct collecting *collecting, const struct probe_t
     sock_address_list_free(&list);
 }
 
+/* unix:PATH. What would be its name, as in HTTP's Host header, is this host's. */
+static int parse_local(struct collecting *collecting, struct probe_target *out, const char *path,
+                       struct error *error)
+{
+    struct sock_address *address = arena_alloc(collecting->arena, sizeof *address);
+    int rc = address ? sock_address_unix(address, path) : -ENOMEM;
+
+    if (rc)
+        return error_set(error, EINVAL, "unix:%s: %s", path,
+                         rc == -EINVAL ? "the path is missing" : "the path is too long");
+    out->fixed = address;
+    return 0;
+}
+
 static int parse_target(struct collecting *collecting, struct probe_target *out, const char *text,
                         const char *port, struct error *error)
 {
     struct url url;
 
+    if (collecting->sources->urls && !port && !strncmp(text, "unix:", 5))
+        return parse_local(collecting, out, text + 5, error);
     if (!collecting->sources->urls || !url_is(text))
         return sock_target_parse(&out->where, text, port, 0, error);
     if (port)
@@ -159,7 +175,8 @@ static int add_target(struct collecting *collecting, const char *text, const cha
         return rc;
     target.name = port ? arena_printf(collecting->arena, "%s:%s", text, port)
                        : arena_copy(collecting->arena, text);
-    target.fixed = pinned_address(collecting, &target.where);
+    if (!target.fixed)
+        target.fixed = pinned_address(collecting, &target.where);
     if (collecting->sources->all_addresses && !target.fixed)
         append_addresses(collecting, &target);
     else

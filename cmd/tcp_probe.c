@@ -57,6 +57,31 @@ static uint32_t arms_of(const struct tcp_probe_options *options)
     return options->no_interventions ? 1u << ARM_BASELINE : options->arms;
 }
 
+/* Of what is TCP's or IP's a Unix-domain socket knows nothing. */
+static int check_local_targets(const struct probing *probing, struct error *error)
+{
+    const struct tcp_probe_options *options = probing->options;
+    const struct {
+        const char *option;
+        bool given;
+    } others[] = {{"source", options->source != NULL},
+                  {"interface", options->interface != NULL},
+                  {"tos and --dscp", options->traffic_class_set},
+                  {"socket-option", options->socket_options.count > 0},
+                  {"proxy-protocol", options->proxy_protocol > 0},
+                  {"pcap", options->common.pcap != NULL},
+                  {"arms", options->arms_set}};
+
+    for (size_t i = 0; i < probing->targets.count; i++) {
+        const struct probe_target *target = &probing->targets.items[i];
+        for (size_t k = 0; k < ARRAY_SIZE(others); k++)
+            if (others[k].given && target->fixed && sock_family(target->fixed) == AF_UNIX)
+                return error_set(error, EINVAL, "%s is a Unix-domain socket: --%s has no effect",
+                                 target->name, others[k].option);
+    }
+    return 0;
+}
+
 /* How each connection is made. */
 static int plan_sockets(struct probing *probing, struct error *error)
 {
@@ -312,7 +337,8 @@ static int run_probe(struct probing *probing)
 
     if (tcp_probe_request_compose(&probing->request, probing->options, &probing->targets,
                                   &probing->report->arena, &probing->plan, &error) ||
-        check_pcap(probing, &error) || plan_sockets(probing, &error))
+        check_pcap(probing, &error) || check_local_targets(probing, &error) ||
+        plan_sockets(probing, &error))
         return output_refuse(command, "%s", error.text);
     make_plan(probing);
     list_parameters(probing);
@@ -400,7 +426,7 @@ const struct cli_command tcp_probe_command = {
     .description = description,
     .positional = {.name = "TARGET",
                    .help = "host:port, [v6]:port, :port for this host, http://host/path or "
-                           "https://host/path, or two words: host port",
+                           "https://host/path, unix:/path/of/socket, or two words: host port",
                    .min = 0,
                    .max = 0,
                    .completes = CLI_COMPLETES_HOST},

@@ -194,7 +194,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "The distance, or queues on the path.",
          "Make fewer round trips: persistent connections, pipelining. Or use a server nearby."},
     [FINDING_NAME_NOT_FOUND] = {"name-not-found", "the name does not resolve", FINDING_ERROR,
-                                "The resolver has no address for this name, or could not be asked.",
+                                "The resolver has no address for this name, or could not be asked; or no "
+                                "Unix-domain socket of this name is there.",
                                 "The name, or the name service.",
                                 "Check the spelling and the name service (getent ahosts NAME)."},
     [FINDING_CONNECTION_REFUSED] = {"connection-refused", "nothing listens there", FINDING_ERROR,

@@ -24,6 +24,8 @@ int conn_prepare(const struct conn_settings *settings, struct sock *sock, int fa
 {
     int rc = 0;
 
+    if (family == AF_UNIX) /* of what is set here it knows nothing */
+        return 0;
     if (settings->traffic_class >= 0)
         rc = family == AF_INET6
                  ? sock_setsockopt(sock, IPPROTO_IPV6, IPV6_TCLASS, &settings->traffic_class,
@@ -48,7 +50,8 @@ static int prepare_sock(void *owner, struct sock *sock, int family)
     const struct conn *conn = owner;
     int rc = conn_prepare(conn->shared->settings, sock, family);
 
-    apply_variant(&conn->variant, sock);
+    if (family != AF_UNIX)
+        apply_variant(&conn->variant, sock);
     return rc;
 }
 
@@ -126,7 +129,13 @@ static void race_failed(struct conn *conn)
                   local_ports_describe(conn->shared->arena, ports, source));
         return;
     }
-    conn_fail(conn, conn_code_of(number, FINDING_INCONCLUSIVE), number, "cannot connect to %s",
+    enum finding_code code = conn_code_of(number, FINDING_INCONCLUSIVE);
+    if (sock_family(worst->address) == AF_UNIX)
+        code = number == ENOENT   ? FINDING_NAME_NOT_FOUND
+               : number == EACCES ? FINDING_NOT_PERMITTED
+               : number == EAGAIN ? FINDING_ACCEPT_QUEUE_OVERFLOW
+                                  : code;
+    conn_fail(conn, code, number, "cannot connect to %s",
               describe_others(conn, NULL));
 }
 
@@ -137,7 +146,8 @@ static bool met_itself(const struct conn *conn)
     const struct conn_opening *opening = &conn->opening;
     struct sock_address peer;
 
-    return sock_address_port(&opening->local) == sock_address_port(opening->address) &&
+    return sock_family(opening->address) != AF_UNIX &&
+           sock_address_port(&opening->local) == sock_address_port(opening->address) &&
            !sock_peer_address(conn->sock.fd, &peer) && sock_address_equal(&opening->local, &peer);
 }
 
@@ -187,7 +197,7 @@ static void race_ended(void *owner, struct conn_race_attempt *winner)
     }
     live_capture_connection(shared->capture, conn->sock.fd);
     conn_race_stop(&conn->race);
-    if (!variant->closed_when_open)
+    if (!variant->closed_when_open && sock_family(conn->opening.address) != AF_UNIX)
         sock_stamps_enable(&conn->sock, SOCK_STAMP_ALL, &conn->opening.stamps, NULL);
     int rc = shared->settings->proxy_protocol ? conn_proxy_header(conn) : 0;
     if (rc) {

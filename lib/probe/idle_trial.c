@@ -175,6 +175,8 @@ static size_t keepalive_wave(struct idle_trial *trial, int64_t times_ns[IDLE_AT_
         trial->settings->keepalive_ns ? trial->settings->keepalive_ns : dropped_ns / 2;
 
     every_ns = every_ns / NS_PER_SEC * NS_PER_SEC; /* the option counts in seconds */
+    if (sock_family(trial->address) == AF_UNIX) /* it has no keepalive */
+        return 0;
     if (is_keepalive_wave(trial) || dropped_ns == INT64_MAX || trial->search.varies ||
         every_ns < NS_PER_SEC)
         return 0;

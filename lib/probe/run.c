@@ -120,7 +120,8 @@ static void begin_capture(struct run *run, const struct target *target)
     struct live_capture **capture = &run->shared.conn.capture;
     struct error error = {0};
 
-    if (run->fleet.count != 1 || *capture || !(run->plan->keep_round || run->plan->pcap))
+    if (sock_family(target->addresses.items) == AF_UNIX || run->fleet.count != 1 || *capture ||
+        !(run->plan->keep_round || run->plan->pcap))
         return;
     const struct live_capture_settings settings = {.addresses = target->addresses.items,
                                                    .count = target->addresses.count,
@@ -190,6 +191,8 @@ static void share_settings(struct run *run, struct arena *arena)
     const struct probe_plan *plan = run->plan;
 
     run->shared.plan = plan;
+    run->shared.local_arms = plan->arms;
+    run->shared.local_arms.arms = 1u << ARM_BASELINE;
     run->shared.sink = run->sink;
     run->shared.only_one = run->fleet.count == 1;
     run->shared.ended = target_ended;

@@ -197,7 +197,13 @@ static void list_notes(const struct target *target, const struct probe_totals *t
     else if (target->connections && target->shared->plan->arms.only_connects)
         notes[result->note_count++] = "Only connecting was timed; no request was sent. --preset or "
                                       "--send makes it a conversation.";
-    bool talked = target->connections && !target->shared->plan->arms.only_connects;
+    bool local = sock_family(&target->local) == AF_UNIX;
+    if (local)
+        notes[result->note_count++] =
+            "A Unix-domain socket: there is no TCP that could hold anything back, no network, and "
+            "no kernel timestamp, so that the server's time has the wake-ups of both processes "
+            "in it.";
+    bool talked = target->connections && !target->shared->plan->arms.only_connects && !local;
     for (size_t i = 0; i < ARRAY_SIZE(stamps) && talked; i++)
         if (!(target->stamps & stamps[i].kind))
             notes[result->note_count++] = stamps[i].lacking;
@@ -321,7 +327,7 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .persists =
             target->persists && !(target->own_failure && !target->stores.arms[ARM_BASELINE].count),
         .greets = plan->greets,
-        .interventions = (plan->arms.arms & ~(1u << ARM_BASELINE)) != 0,
+        .interventions = (target->schedule.settings->arms & ~(1u << ARM_BASELINE)) != 0,
         .stamps_queued = target->stamps & SOCK_STAMP_SCHED,
         .stamps_acked = target->stamps & SOCK_STAMP_ACK,
         .request_writes = (uint32_t)plan->transaction.piece_count + 1,
@@ -394,6 +400,8 @@ static const char *place_of(const struct target *target)
     if (!target->addresses.count)
         return NULL;
     sock_address_format(text, sizeof text, target_address(target));
+    if (sock_family(target_address(target)) == AF_UNIX)
+        return arena_copy(target->shared->conn.arena, text);
     char *end = strrchr(text, ':');
     if (end)
         *end = '\0';
@@ -449,7 +457,7 @@ void summarize(const struct target *target, const struct probe_totals *totals,
     *result = (struct result_probe){
         .target = target->asked->name,
         .address = place_of(target),
-        .port = target->asked->where.port,
+        .port = target->asked->where.port ? target->asked->where.port : RESULT_UNKNOWN,
         .ok = target->failure.code == FINDING_NONE && own.count && !target->unexpected,
         .error = target->failure,
         .resolve_ns = target->resolve_ns,

@@ -162,6 +162,8 @@ bool target_is_local(const struct target *target)
 {
     struct sock_address here = target->local;
 
+    if (sock_family(&here) == AF_UNIX)
+        return true;
     if (!here.len_bytes)
         return false;
     sock_address_set_port(&here, sock_address_port(target_address(target)));
@@ -176,7 +178,8 @@ static void look_at_accept_queue(struct target *target)
     struct sock_diag_entry listener;
 
     target->accept_queue = 0;
-    if (!target_is_local(target) || (!shared->diag && sock_diag_open(&shared->diag, NULL)) ||
+    if (sock_family(target_address(target)) == AF_UNIX || !target_is_local(target) ||
+        (!shared->diag && sock_diag_open(&shared->diag, NULL)) ||
         sock_diag_listener(shared->diag, target_address(target), &listener, NULL))
         return;
     if (listener.rqueue)
@@ -606,7 +609,8 @@ int target_create(struct target **out, struct target_shared *shared,
         target->transaction.request_bytes = asked->request_bytes;
         target->transaction.body_at = asked->body_at;
     }
-    arm_schedule_begin(&target->schedule, &plan->arms);
+    bool tcp = !asked->fixed || sock_family(asked->fixed) != AF_UNIX;
+    arm_schedule_begin(&target->schedule, tcp ? &plan->arms : &shared->local_arms);
     target->schedule.outlook = shared->outlook;
     target->schedule.owner = target;
     *out = target;

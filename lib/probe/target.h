@@ -31,7 +31,9 @@ struct target_shared {
     void (*ended)(struct target *target, enum target_end end);
     /* What the verdict would be of what was measured until now. */
     struct arm_outlook (*outlook)(void *target);
-    bool control;           /* handshakes beside all rounds; else only where arms are run */
+    struct arm_settings local_arms; /* the plan's, for Unix-domain sockets: what an arm changes is
+                                       TCP's */
+    bool control;                   /* handshakes beside all rounds; else only where arms are run */
     struct sock_diag *diag; /* opened when the first listener of this host is to be looked up */
     struct conn_shared conn;
 };

@@ -590,7 +590,9 @@ const char *report_measure(char *out, size_t size, enum result_unit unit, int64_
 
 void report_put_address(struct buf *out, const char *address, int64_t port)
 {
-    if (address)
+    if (address && port == RESULT_UNKNOWN) /* a Unix-domain socket's */
+        buf_add_str(out, address);
+    else if (address)
         buf_printf(out, strchr(address, ':') ? "[%s]:%" PRId64 : "%s:%" PRId64, address, port);
 }
 

@@ -18,6 +18,8 @@ int sock_address_from(struct sock_address *out, const struct sockaddr *from, soc
         copy.len_bytes = sizeof copy.v4;
     else if (copy.any.sa_family == AF_INET6 && len_bytes >= sizeof copy.v6)
         copy.len_bytes = sizeof copy.v6;
+    else if (copy.any.sa_family == AF_UNIX && len_bytes <= sizeof copy.local)
+        copy.len_bytes = len_bytes;
     else
         return -EAFNOSUPPORT;
     *out = copy;
@@ -71,8 +73,29 @@ int sock_address_literal(struct sock_address *out, const char *host, uint16_t po
     return 0;
 }
 
+int sock_address_unix(struct sock_address *out, const char *path)
+{
+    struct sock_address made = {.local = {.sun_family = AF_UNIX}};
+    size_t len = strlen(path);
+
+    if (!len)
+        return -EINVAL;
+    if (len >= sizeof made.local.sun_path)
+        return -ENAMETOOLONG;
+    memcpy(made.local.sun_path, path, len);
+    if (*path == '@')
+        made.local.sun_path[0] = '\0';
+    else
+        len++; /* a path ends in a zero, an abstract name does not */
+    made.len_bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    *out = made;
+    return 0;
+}
+
 uint16_t sock_address_port(const struct sock_address *address)
 {
+    if (sock_family(address) == AF_UNIX)
+        return 0;
     return ntohs(sock_family(address) == AF_INET6 ? address->v6.sin6_port : address->v4.sin_port);
 }
 
@@ -80,7 +103,7 @@ void sock_address_set_port(struct sock_address *address, uint16_t port)
 {
     if (sock_family(address) == AF_INET6)
         address->v6.sin6_port = htons(port);
-    else
+    else if (sock_family(address) == AF_INET)
         address->v4.sin_port = htons(port);
 }
 
@@ -104,6 +127,8 @@ bool sock_address_equal(const struct sock_address *a, const struct sock_address 
     sock_address_unmap(&y);
     if (sock_family(&x) != sock_family(&y) || sock_address_port(&x) != sock_address_port(&y))
         return false;
+    if (sock_family(&x) == AF_UNIX)
+        return x.len_bytes == y.len_bytes && !memcmp(&x.local, &y.local, x.len_bytes);
     if (sock_family(&x) == AF_INET)
         return x.v4.sin_addr.s_addr == y.v4.sin_addr.s_addr;
     return IN6_ARE_ADDR_EQUAL(&x.v6.sin6_addr, &y.v6.sin6_addr) &&
@@ -126,6 +151,11 @@ const char *sock_address_format(char *out, size_t size_bytes, const struct sock_
         else if (index)
             snprintf(scope, sizeof scope, "%%%u", (unsigned)index);
         snprintf(out, size_bytes, "[%s%s]:%d", digits, scope, port);
+    } else if (sock_family(address) == AF_UNIX) {
+        int len = (int)(address->len_bytes - offsetof(struct sockaddr_un, sun_path));
+        bool abstract = len > 0 && !address->local.sun_path[0];
+        snprintf(out, size_bytes, "unix:%s%.*s", abstract ? "@" : "", len > 0 ? len - abstract : 0,
+                 address->local.sun_path + abstract);
     } else {
         snprintf(out, size_bytes, "?");
     }

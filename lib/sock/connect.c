@@ -45,6 +45,8 @@ int sock_connect_finish(struct sock *sock)
     if (rc)
         return rc;
     int state = sock_tcp_state(sock->fd);
+    if (state == -EOPNOTSUPP) /* a Unix-domain socket has none: it connects at once or not at all */
+        return 0;
     if (state == TCP_SYN_SENT || state == TCP_SYN_RECV)
         return -EINPROGRESS;
     /* Closed without an error: somebody took the error before us, or it was never started. */

@@ -69,7 +69,7 @@ int sock_open(struct sock *sock, int family, int type_flags)
 
     sock_adopt(sock, -1);
     call_begin(sock, &call);
-    long rc = call_end(sock, &call, socket(family, type, IPPROTO_TCP));
+    long rc = call_end(sock, &call, socket(family, type, family == AF_UNIX ? 0 : IPPROTO_TCP));
     if (rc < 0)
         return (int)rc;
     sock->fd = (int)rc;

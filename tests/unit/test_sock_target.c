@@ -173,6 +173,8 @@ static void foreign_sockaddrs_are_checked(void **state)
     assert_int_equal(sock_address_from(&out, (void *)&v6, sizeof v6), 0);
     assert_int_equal(sock_address_from(&out, (void *)&v6, sizeof v6 - 1), -EAFNOSUPPORT);
     assert_int_equal(sock_address_from(&out, (void *)&v6, 1), -EAFNOSUPPORT);
+    assert_int_equal(sock_address_from(&out, &unix_address, sizeof unix_address), 0);
+    unix_address.sa_family = AF_APPLETALK;
     assert_int_equal(sock_address_from(&out, &unix_address, sizeof unix_address), -EAFNOSUPPORT);
 }
 
@@ -214,6 +216,32 @@ static void literals_resolve_to_themselves(void **state)
     assert_int_equal(sock_resolve(&target, AF_UNSPEC, &list, &error), -ENOENT);
 }
 
+static void unix_sockets_have_a_path(void **state)
+{
+    struct sock_address address, other;
+    char text[SOCK_ADDRESS_TEXT_MAX], longest[108];
+    (void)state;
+    assert_int_equal(sock_address_unix(&address, "/run/x.sock"), 0);
+    assert_int_equal(sock_family(&address), AF_UNIX);
+    assert_string_equal(sock_address_format(text, sizeof text, &address), "unix:/run/x.sock");
+    assert_int_equal(sock_address_port(&address), 0);
+    sock_address_set_port(&address, 80);
+    assert_string_equal(sock_address_format(text, sizeof text, &address), "unix:/run/x.sock");
+    assert_int_equal(sock_address_unix(&other, "@x"), 0);
+    assert_string_equal(sock_address_format(text, sizeof text, &other), "unix:@x");
+    assert_true(!other.local.sun_path[0] && other.local.sun_path[1] == 'x');
+    assert_false(sock_address_equal(&address, &other));
+    assert_true(sock_address_equal(&other, &other));
+    assert_int_equal(sock_address_unix(&other, ""), -EINVAL);
+    memset(longest, 'p', sizeof longest);
+    longest[107] = '\0';
+    assert_int_equal(sock_address_unix(&other, longest), 0);
+    assert_int_equal(strlen(sock_address_format(text, sizeof text, &other)), 5 + 107);
+    char too_long[109] = "";
+    memset(too_long, 'p', 108);
+    assert_int_equal(sock_address_unix(&other, too_long), -ENAMETOOLONG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +253,7 @@ int main(void)
         cmocka_unit_test(foreign_sockaddrs_are_checked),
         cmocka_unit_test(resolver_errors_are_told_apart),
         cmocka_unit_test(literals_resolve_to_themselves),
+        cmocka_unit_test(unix_sockets_have_a_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

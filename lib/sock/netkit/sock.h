@@ -50,6 +50,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -62,12 +63,13 @@ extern "C" {
 
 /* ---- Addresses ---------------------------------------------------------------------------- */
 
-/* An IPv4 or IPv6 endpoint. len_bytes is what the system's calls take beside &any. */
+/* An IPv4 or IPv6 endpoint, or a Unix-domain one (unix(7)). len_bytes is what the system's calls take beside &any. */
 struct sock_address {
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
+        struct sockaddr_un local;
         struct sockaddr_storage storage;
     };
     socklen_t len_bytes;
@@ -78,13 +80,18 @@ static inline int sock_family(const struct sock_address *address)
     return address->any.sa_family;
 }
 
-/* A copy of a sockaddr that somebody else filled. -EAFNOSUPPORT unless it is AF_INET or AF_INET6
- * and long enough. */
+/* A copy of a sockaddr that somebody else filled. -EAFNOSUPPORT unless it is AF_INET, AF_INET6 or
+ * AF_UNIX, and long enough. */
 int sock_address_from(struct sock_address *out, const struct sockaddr *from, socklen_t len_bytes);
 
 /* From a literal ("127.0.0.1", "fe80::1%eth0"), without look-ups. -EINVAL when it is none. */
 int sock_address_literal(struct sock_address *out, const char *host, uint16_t port);
 
+/* A Unix-domain socket by its path; one that begins with @ is a name without a file (abstract).
+ * -EINVAL when it is empty, -ENAMETOOLONG when it is longer than 107 bytes. */
+int sock_address_unix(struct sock_address *out, const char *path);
+
+/* 0 and without effect for Unix-domain sockets. */
 uint16_t sock_address_port(const struct sock_address *address);
 void sock_address_set_port(struct sock_address *address, uint16_t port);
 
@@ -95,9 +102,9 @@ void sock_address_unmap(struct sock_address *address);
 /* Same address, port and scope; an IPv4-mapped address equals its IPv4 address. */
 bool sock_address_equal(const struct sock_address *a, const struct sock_address *b);
 
-/* "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80"; RFC 5952 form. A mapped address is shown as the
+/* "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/run/x.sock"; RFC 5952 form. A mapped address is shown as the
  * socket has it, "[::ffff:127.0.0.1]:80". Returns out. */
-#define SOCK_ADDRESS_TEXT_MAX 96
+#define SOCK_ADDRESS_TEXT_MAX 128
 const char *sock_address_format(char *out, size_t size_bytes, const struct sock_address *address);
 
 /* The two ends of a socket: getsockname(2), getpeername(2). */
