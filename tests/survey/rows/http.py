@@ -90,7 +90,7 @@ http://127.0.0.1:@PORT@, http://[::1]:@PORT@ {
 
 SERVICES = [
     nginx("nginx", [get(), fresh(), large(), post(), split_post(SOMETIMES)]),
-    nginx("nginx, tcp_nopush", [get(), large()], more="tcp_nopush on;"),
+    nginx("nginx with TCP_CORK", [get(), large()], more="tcp_nopush on;"),
     nginx("nginx, TLS", [tls()], ssl="ssl"),
     apache("apache2", [get(), fresh(), large()]),
     apache("apache2, TLS", [tls()], (*APACHE_MODULES, "ssl"), APACHE_TLS),
