@@ -315,12 +315,27 @@ static int status_of(const struct probing *probing)
     return report_session_fails(&probing->options->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 
+/* What a healthy web service leaves to be tried: what goes wrong most is in the client. */
+static void add_hint(const struct probing *probing)
+{
+    struct report *report = probing->report;
+    bool ok = report->verdict == FINDING_NONE && report->result_count && !report->interrupted;
+
+    for (size_t i = 0; i < report->result_count && ok; i++)
+        ok = report->results[i]->probe.ok;
+    if (ok && probing->request.preset == preset_at(PRESET_HTTP) &&
+        probing->plan.transaction.piece_count == 0 && !probing->plan.transaction.continue_ns)
+        report->hint =
+            "Many clients write twice: try --data TEXT --split-body, or yours in netkit lab";
+}
+
 /* `status`: how the experiment itself went. The worst that can be said of the run wins. */
 static int conclude_run(struct probing *probing, int status)
 {
     int judged = thresholds_end(&probing->thresholds, probing->report);
 
     report_session_end(probing->report);
+    add_hint(probing);
     report_session_complain(tcp_probe_command.name, &probing->options->common, probing->report);
     if (judged)
         status = judged;

@@ -2,6 +2,7 @@
 
 #include "option_file.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include <ctype.h>
 #include <errno.h>
@@ -85,8 +86,22 @@ int tcp_probe_http_ask(struct preset_ask *ask, struct buf *data,
     ask->method = options->method;
     ask->headers = options->headers.words;
     ask->header_count = options->headers.count;
+    ask->expect_continue = options->expect_continue;
     ask->data = options->data ? buf_str(data) : NULL;
     ask->data_bytes = data->len_bytes;
+    return 0;
+}
+
+int64_t tcp_probe_http_continue_ns(const struct tcp_probe_options *options)
+{
+    if (options->expect_continue)
+        return options->continue_ns;
+    for (size_t i = 0; i < options->headers.count; i++) {
+        const char *line = options->headers.words[i];
+        if (!strncasecmp(line, "Expect:", 7) &&
+            !strcasecmp(line + 7 + strspn(line + 7, " \t"), "100-continue"))
+            return NS_PER_SEC;
+    }
     return 0;
 }
 

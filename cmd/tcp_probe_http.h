@@ -8,6 +8,8 @@
  */
 int tcp_probe_http_ask(struct preset_ask *ask, struct buf *data,
                        const struct tcp_probe_options *options, struct error *error);
+/* How long a body waits for 100 (Continue), by the option or a header line; 0: not at all. */
+int64_t tcp_probe_http_continue_ns(const struct tcp_probe_options *options);
 /* What the Host header says of a target. */
 void tcp_probe_http_host(struct buf *out, const struct tcp_probe_options *options,
                          const struct sock_target *where, bool tls);

@@ -260,6 +260,15 @@ static const struct cli_group conversation = {
          .help = "Send this body with the http preset, with POST unless --method says otherwise, "
                  "its length, and the type of a form unless --header says otherwise. TEXT is sent "
                  "as it is, without escapes, FILE byte for byte; @- is standard input."},
+        {.name = "expect-continue",
+         CLI_DURATION(OF, continue_ns),
+         CLI_GIVEN(OF, expect_continue),
+         .min = 1000000,
+         .max = INT64_C(60000000000),
+         .optional = "1s",
+         .help = "Send Expect: 100-continue with the header of an HTTP request, and its body when "
+                 "the server asks for it, or after this time. A final status comes instead of the "
+                 "body."},
         {.name = "query",
          CLI_TEXT(OF, query),
          .value = "TEXT",

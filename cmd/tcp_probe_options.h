@@ -42,6 +42,8 @@ struct tcp_probe_options {
     bool path_set;
     const char *method, *data; /* of HTTP; or NULL */
     struct cli_list headers;
+    bool expect_continue;
+    int64_t continue_ns;
     bool split_body;                     /* header and body in a write each */
     const char *query, *user, *database; /* or NULL */
     const char *password_file;

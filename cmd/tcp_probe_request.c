@@ -153,6 +153,7 @@ static int check_takes(const struct composing *composing, struct error *error)
         {"host", options->host != NULL, PRESET_TAKES_HTTP},
         {"method", options->method != NULL, PRESET_TAKES_HTTP},
         {"header", options->headers.count > 0, PRESET_TAKES_HTTP},
+        {"expect-continue", options->expect_continue, PRESET_TAKES_HTTP},
         {"data", options->data != NULL, PRESET_TAKES_HTTP},
         {"query", options->query != NULL, PRESET_TAKES_QUERY},
         {"user", options->user != NULL, PRESET_TAKES_USER},
@@ -263,6 +264,10 @@ static int compose_preset(struct composing *composing, struct error *error)
         rc = preset->check(&composing->request->ask, error);
     if (!rc)
         rc = compose_requests(composing, error);
+    if (!rc && options->expect_continue && !options->data)
+        rc = error_set(error, EINVAL, "--expect-continue: the request has no body (give --data)");
+    if (options->data)
+        plan->transaction.continue_ns = tcp_probe_http_continue_ns(options);
     plan->greets = preset->greets;
     plan->arms.only_connects = preset->greets || !preset_talks(preset);
     plan->preamble.rules = preset->preamble;

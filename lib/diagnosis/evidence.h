@@ -62,7 +62,11 @@ struct arm_rounds {
     X(COUNT, control_lost)  /* handshakes of the control that needed a second SYN, or none did */  \
     X(COUNT, answers)       /* of all rounds, also those that warm up */                           \
     X(COUNT, unexpected)    /* of these: no success, or not what the user expects */               \
-    X(TEXT, answer)         /* the first unexpected one says, or NULL */                           \
+    X(COUNT, early_resets) /* of these: before the whole request was read, and a reset followed */ \
+    X(COUNT, early_lost)   /* resets of that kind without an answer */                             \
+    X(BOOL, chose_http2)   /* the server, by ALPN */                                               \
+    X(TIME, continue_ns)   /* a request's body waits so long for 100 (Continue); 0: not at all */  \
+    X(TEXT, answer)        /* the first unexpected one says, or NULL */                            \
     /* Connections that the peer ended while they were idle: between rounds, after how long, how   \
      */                                                                                            \
     /* (enum idle_end); and what leaving some idle on purpose found (idle_search.h). */            \

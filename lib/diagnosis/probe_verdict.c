@@ -96,7 +96,8 @@ static void judge_error(const struct rules *rules)
                   {FINDING_PATH_MTU, RESULT_SIDE_NETWORK},
                   {FINDING_CONNECT_TIMEOUT, RESULT_SIDE_NONE}};
     const struct probe_evidence *evidence = rules->evidence;
-    enum result_side side = RESULT_SIDE_SERVER;
+    bool ours = evidence->error == FINDING_UNEXPECTED_ANSWER && evidence->chose_http2;
+    enum result_side side = ours ? RESULT_SIDE_CLIENT : RESULT_SIDE_SERVER;
 
     for (size_t i = 0; i < ARRAY_SIZE(others); i++)
         if (others[i].code == evidence->error)
@@ -128,6 +129,61 @@ static void judge_answers(const struct rules *rules)
     finding->summary = arena_printf(
         rules->arena, "%u of %u answers were not what was asked for: \"%s\".", evidence->unexpected,
         evidence->answers, evidence->answer ? evidence->answer : "");
+}
+
+/* Most clients never see such an answer, so it is as bad as none. */
+static void judge_early_answers(const struct rules *rules)
+{
+    const struct probe_evidence *evidence = rules->evidence;
+    uint32_t tries = evidence->answers + evidence->early_lost;
+
+    if (!evidence->early_resets)
+        return;
+    struct finding *finding = rules_add(rules, FINDING_EARLY_ANSWER_RESET, RESULT_SIDE_SERVER,
+                                        evidence->early_resets, RESULT_UNKNOWN);
+    finding->summary = arena_printf(
+        rules->arena,
+        "In %u of %u tries the server answered%s%s%s before it had read the request, and then "
+        "reset "
+        "the connection. netkit looks for an answer behind a failed write; %s.",
+        evidence->early_resets, tries, evidence->answer ? " \"" : "",
+        evidence->answer ? evidence->answer : "", evidence->answer ? "\"" : "",
+        evidence->early_lost ? arena_printf(rules->arena, "in %u tries the reset came without one",
+                                            evidence->early_lost)
+                             : "most clients do not, and report the reset");
+    rules_prove(rules, finding, "tries", tries);
+    rules_prove(rules, finding, "early_resets", evidence->early_resets);
+    rules_prove(rules, finding, "lost", evidence->early_lost);
+}
+
+/* The client waits for 100 (Continue) only so long, and then sends the body nevertheless. */
+static void judge_expect(const struct rules *rules)
+{
+    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
+    int64_t waited_ns = rules->evidence->continue_ns;
+    size_t missing = 0;
+
+    for (size_t i = 0; i < rounds.count; i++)
+        missing += rounds.rounds[i].continue_missing && !rounds.rounds[i].retransmits;
+    if (!missing)
+        return;
+    if (waited_ns < rules->path->high_ns + rules->evidence->stall_ns) {
+        rules_inconclusive(
+            rules,
+            "%s no 100 (Continue) came within %s; that is hardly longer than a round "
+            "trip takes, so it says nothing of the server. Give --expect-continue "
+            "more time.",
+            rules_share(rules, missing, rounds.count), arena_duration(rules->arena, waited_ns));
+        return;
+    }
+    struct finding *finding =
+        rules_add(rules, FINDING_EXPECT_CONTINUE_WAIT, RESULT_SIDE_SERVER, missing, waited_ns);
+    finding->summary = arena_printf(rules->arena,
+                                    "%s the server said neither 100 (Continue) nor a final status "
+                                    "within %s, and the client sent the body only then.",
+                                    rules_share(rules, missing, rounds.count),
+                                    arena_duration(rules->arena, waited_ns));
+    rules_prove(rules, finding, "waited_ns", waited_ns);
 }
 
 static const char *surplus(const struct rules *rules)
@@ -281,6 +337,8 @@ unsigned probe_verdict(struct arena *arena, const struct probe_evidence *evidenc
     rules_loss(&rules, own.arms[ARM_BASELINE]);
     judge_answers(&rules);
     rules_idle(&rules);
+    judge_early_answers(&rules);
+    judge_expect(&rules);
     if (evidence->error != FINDING_NONE)
         judge_error(&rules);
     judge_surplus(&rules);

@@ -200,6 +200,11 @@ void round_notice(struct round_builder *builder, int64_t arrived_ns)
     builder->looked_since_arrival = false;
 }
 
+void round_continue_missing(struct round_builder *builder)
+{
+    builder->round.continue_missing = true;
+}
+
 /* The answer begins. Whether our acknowledgement of what came before it has released it. */
 static void begin_answer(struct round_builder *builder, int64_t at)
 {

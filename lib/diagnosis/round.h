@@ -65,6 +65,7 @@
     X(COUNT, window_pauses) /* of these, about a round trip, behind full segments */               \
     X(STAMP, segment_ns)    /* the quickest that full segments followed each other, or unknown */  \
     X(COUNT, accept_queue)  /* connections before ours in the listener's accept queue, if known */ \
+    X(BOOL, continue_missing) /* the body waited for 100 (Continue), which did not come in time */ \
     X(COUNT, retransmits)                                                                          \
     X(COUNT, spurious)     /* of these, the peer had the data already (DSACK) */                   \
     X(COUNT, out_of_order) /* segments of the answer that came out of order */                     \
@@ -164,6 +165,8 @@ void round_read(struct round_builder *builder, int64_t arrived_ns, int64_t retur
  * not begin the answer; but Nagle's algorithm at the peer may hold it until we acknowledge them.
  * When that is how it looks, the time until the answer is a gap, else the server's. */
 void round_notice(struct round_builder *builder, int64_t arrived_ns);
+/* The body has waited for 100 (Continue) in vain. */
+void round_continue_missing(struct round_builder *builder);
 /* The answer is complete, or none was awaited and all is written. */
 void round_end(struct round_builder *builder, struct round_counters after, struct round *out);
 /* The same when the round was given up at at_ns: what is known so far. */

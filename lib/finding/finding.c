@@ -389,6 +389,18 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "Read the rest of the request and throw it away, or close in two steps (a lingering "
          "close): shutdown(SHUT_WR), read until the client closes or a time is up, and only then "
          "close. A client should read after a failed write, or ask first (Expect: 100-continue)."},
+    [FINDING_EXPECT_CONTINUE_WAIT] =
+        {"expect-continue-wait", "the server ignores Expect: 100-continue", FINDING_WARNING,
+         "A client that sends Expect: 100-continue holds its body back until the server says 100 "
+         "(Continue) or a final status, such as 401, 413 or 417. It cannot wait for ever, because "
+         "old servers don't know the header: after a while, curl's is one second, it sends the "
+         "body nevertheless. A server that says nothing costs its clients that while in every such "
+         "request.",
+         "The server: one of HTTP/1.1 must answer at once with 100 or a final status (RFC 9110 "
+         "section 10.1.1). A client that has no use for the question can spare it.",
+         "In the server, or the proxy before it: answer Expect: 100-continue. In the client: leave "
+         "the header out (curl -H 'Expect:') where bodies are small or seldom refused, or wait for "
+         "less long (curl --expect100-timeout)."},
     [FINDING_REGRESSION] =
         {"regression", "slower than in the earlier run", FINDING_WARNING,
          "Rounds take longer than in the run that tcp-probe --baseline names: the Mann-Whitney "

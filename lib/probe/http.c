@@ -15,6 +15,7 @@ void http_begin(struct http_reader *reader, bool no_body)
     reader->line_cut = reader->has_length = reader->chunked = false;
     reader->close = reader->http_1_0 = reader->keep_alive = false;
     reader->status = 0;
+    reader->continues = 0;
     reader->server[0] = reader->proxy[0] = '\0';
 }
 
@@ -117,7 +118,9 @@ static void headers_end(struct http_reader *reader)
     int status = reader->status;
 
     if (status >= 100 && status < 200 && status != 101) {
+        uint32_t continues = reader->continues + (status == 100);
         http_begin(reader, reader->no_body); /* an interim response; the real one follows */
+        reader->continues = continues;
         return;
     }
     reader->close |= reader->http_1_0 && !reader->keep_alive;
@@ -233,6 +236,12 @@ int http_feed(struct http_reader *reader, const char *bytes, size_t len_bytes, s
     }
     *used_bytes = used;
     return rc ? rc : reader->phase == HTTP_DONE;
+}
+
+bool http_is_interim(const struct http_reader *reader)
+{
+    return reader->phase == HTTP_STATUS_LINE ||
+           (reader->phase == HTTP_HEADERS && reader->status < 200);
 }
 
 int http_closed(const struct http_reader *reader)

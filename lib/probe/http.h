@@ -39,6 +39,7 @@ struct http_reader {
     bool http_1_0;
     bool keep_alive;
     int status;
+    uint32_t continues; /* 100 (Continue) that came before the response */
     /* Header lines as they came, cut, or "": who says that it is the server, and the first one that
      * a proxy adds. */
     char server[HTTP_SHOWN_MAX], proxy[HTTP_SHOWN_MAX];
@@ -50,6 +51,8 @@ void http_begin(struct http_reader *reader, bool no_body);
  * more to come, -EPROTO: not HTTP, or lengths that contradict each other. */
 int http_feed(struct http_reader *reader, const char *bytes, size_t len_bytes, size_t *used_bytes,
               struct error *error);
+/* Nothing but interim responses has come, or what may become one. */
+bool http_is_interim(const struct http_reader *reader);
 /* The peer has closed: 1 when that completes the response, 0 when it cuts it off. */
 int http_closed(const struct http_reader *reader);
 

@@ -19,6 +19,7 @@ struct preset_ask {
     size_t header_count;
     const char *data; /* HTTP's body; NULL: none */
     size_t data_bytes;
+    bool expect_continue;        /* of HTTP */
     const char *query;           /* NULL: the preset's own */
     const char *user, *password; /* or NULL */
     const char *database;        /* or NULL */

@@ -189,7 +189,7 @@ static void list_notes(const struct target *target, const struct probe_totals *t
     };
     struct arena *arena = target->shared->conn.arena;
     const struct transaction *transaction = &target->transaction;
-    const char *notes[16];
+    const char *notes[17];
 
     if (target->connections && target->shared->plan->greets)
         notes[result->note_count++] = "Nothing was sent: a round is the wait for what the server "
@@ -219,6 +219,10 @@ static void list_notes(const struct target *target, const struct probe_totals *t
         notes[result->note_count++] =
             arena_printf(arena, "The server closed the connection between rounds %lld times.",
                          (long long)target->closed_between);
+    if (transaction->late_resets)
+        notes[result->note_count++] =
+            "The server reset connections after its answer, when its kernel had the whole request: "
+            "whether the server had read that cannot be told. --data of some megabytes tells.";
     if (target->own_failure)
         notes[result->note_count++] =
             arena_printf(arena,
@@ -353,6 +357,10 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .idle_close_ns = target->idle_close_ns,
         .idle_close = target->idle_close,
         .answers = target->answers,
+        .continue_ns = plan->transaction.continue_ns,
+        .early_resets = (uint32_t)transaction->early_resets,
+        .early_lost = (uint32_t)target->early_lost,
+        .chose_http2 = target->tls && target->tls->alpn && !strcmp(target->tls->alpn, "h2"),
         .unexpected = target->unexpected,
         .answer = target->unexpected ? target->answer : NULL,
         .http_server = target->http_server,

@@ -14,6 +14,7 @@
 #define CUT_ROUNDS_MIN     5  /* of a target that was interrupted among others: fewer say nothing */
 #define ANSWER_SHOWN_MAX   120
 #define IDLE_CLOSE_MIN_NS  (100 * NS_PER_MS)
+#define EARLY_TRIES        4 /* after resets that may have overtaken an answer */
 #define OWN_PATIENCE_NS    NS_PER_SEC
 #define OWN_PATIENCE_TIMES 10
 
@@ -237,6 +238,15 @@ static void preamble_over(void *owner, const struct conn_input *input)
     first_round(target, input);
 }
 
+/* Of what we offered; but what would be said now is HTTP/1.1. */
+static bool chose_http2(const struct target *target)
+{
+    const struct probe_plan *plan = target->shared->plan;
+
+    return target->tls && target->tls->alpn && !strcmp(target->tls->alpn, "h2") &&
+           plan->transaction.framing.kind == FRAMING_HTTP && !plan->arms.only_connects;
+}
+
 static void opened(void *owner, const struct conn_input *input)
 {
     static const struct preamble_user user = {.over = preamble_over, .failed = exchange_failed};
@@ -245,6 +255,12 @@ static void opened(void *owner, const struct conn_input *input)
 
     learn_connection(target);
     learn_tls(target);
+    if (chose_http2(target)) {
+        target_failed(target, FINDING_UNEXPECTED_ANSWER, EPROTO,
+                      "the server chose h2 by ALPN; this conversation is HTTP/1.1: offer it "
+                      "http/1.1 alone (--alpn)");
+        return;
+    }
     if (plan->arms.only_connects && !plan->greets) {
         connect_round(target);
         return;
@@ -523,12 +539,37 @@ static void round_done(void *owner, const struct round *done)
         next_session(target);
 }
 
+static void open_again(struct target *target)
+{
+    /* A server that never keeps a connection cannot be warmed up, and every round is a first one.
+     */
+    if (!target->persists)
+        target->session.warmup = 0;
+    close_connection(target);
+    open_connection(target);
+}
+
+/* An answer that comes before the request was read is lost where the reset overtakes it. Whether
+ * there is one another try may show. */
+static bool may_have_lost_answer(const struct target *target)
+{
+    const struct transaction *transaction = &target->transaction;
+
+    return transaction->reset_early && time_left_ns(target) &&
+           target->early_lost < EARLY_TRIES * (1 + transaction->early_resets);
+}
+
 static void exchange_failed(void *owner, const struct result_error *error)
 {
     struct target *target = owner;
 
     if (is_own_session(target)) {
         end_own_rounds(target, error);
+        return;
+    }
+    if (may_have_lost_answer(target)) {
+        target->early_lost++;
+        open_again(target);
         return;
     }
     target->failure = *error;
@@ -562,14 +603,9 @@ static void exchange_closed(void *owner)
 {
     struct target *target = owner;
 
-    target->closed_between++;
+    target->closed_between += !target->transaction.unfit;
     note_idle_close(target);
-    /* A server that never keeps a connection cannot be warmed up, and every round is a first one.
-     */
-    if (!target->persists)
-        target->session.warmup = 0;
-    close_connection(target);
-    open_connection(target);
+    open_again(target);
 }
 
 /* ---- for the run ---- */

@@ -74,6 +74,7 @@ struct target {
     /* Of these: while it was idle between two rounds, the first time after how long, and how. */
     int64_t closed_idle, idle_close_ns;
     enum idle_end idle_close;
+    int64_t early_lost;      /* resets before the request was taken, perhaps behind an answer */
     uint32_t accept_queue;   /* connections before the latest one, in the listener's accept queue */
     const char *own_failure; /* what ended netkit's own rounds on persistent connections, or NULL */
     bool heard;              /* a first answer */

@@ -37,11 +37,8 @@ static void judge_answer(struct transaction *transaction)
                                   : answer->known && !answer->success;
 }
 
-static void end_round(struct transaction *transaction)
+static void tell_round(struct transaction *transaction, const struct round *round, bool good)
 {
-    struct round round;
-    bool good = transaction_round_end(transaction, &round);
-
     judge_answer(transaction);
     transaction->rounds_on_connection++;
     transaction->retried = false;
@@ -49,7 +46,15 @@ static void end_round(struct transaction *transaction)
     conn_timer(transaction->conn, INT64_MAX);
     if (!good) /* stamps and calls of this round cannot be compared */
         good = ++transaction->clock_steps >= STEPS_MAX;
-    transaction->user->done(transaction->owner, good ? &round : NULL);
+    transaction->user->done(transaction->owner, good ? round : NULL);
+}
+
+static void end_round(struct transaction *transaction)
+{
+    struct round round;
+    bool good = transaction_round_end(transaction, &round);
+
+    tell_round(transaction, &round, good);
 }
 
 /* ---- the request ---- */
@@ -57,7 +62,8 @@ static void end_round(struct transaction *transaction)
 /* All is said that can be said. */
 static bool request_over(const struct transaction *transaction)
 {
-    return transaction->send_error || transaction->sent_bytes == transaction->request_bytes;
+    return transaction->send_error || transaction->withheld ||
+           transaction->sent_bytes == transaction->request_bytes;
 }
 
 static size_t piece_size(const struct transaction *transaction)
@@ -66,6 +72,8 @@ static size_t piece_size(const struct transaction *transaction)
     size_t left =
         transaction->request_bytes - transaction->sent_bytes + transaction->piece_sent_bytes;
 
+    if (settings->continue_ns && !transaction->piece)
+        return transaction->body_at < left ? transaction->body_at : left;
     if (transaction->single_write || transaction->piece >= settings->piece_count)
         return left;
     size_t size = settings->pieces[transaction->piece];
@@ -77,12 +85,12 @@ static size_t piece_size(const struct transaction *transaction)
 static void begin_receiving(struct transaction *transaction)
 {
     transaction->phase = TRANSACTION_RECEIVING;
-    if (!conn_watch(transaction->conn, EPOLLIN))
+    if (!conn_watch(transaction->conn, transaction->peer_ended ? 0 : EPOLLIN))
         return;
     /* Stamps that are there already would end the wait for the answer as an error of the socket. */
     conn_take_stamps(transaction->conn);
     /* When no answer is awaited, or it is here already, the round ends by the timer, so that rounds
-     * do not nest. */
+     * do not nest; after an early answer when it is settled what becomes of the request. */
     if (!framing_awaits(&transaction->settings->framing) || transaction->answered)
         transaction->look_ns = clock_mono_ns();
     set_timer(transaction);
@@ -90,8 +98,12 @@ static void begin_receiving(struct transaction *transaction)
 
 static void pause_sending(struct transaction *transaction)
 {
-    int64_t gap_ns = transaction->settings->gap_ns;
+    const struct transaction_settings *settings = transaction->settings;
+    int64_t gap_ns = settings->gap_ns;
 
+    transaction->asking = settings->continue_ns && transaction->piece == 1;
+    if (transaction->asking)
+        gap_ns = settings->continue_ns;
     transaction->phase = TRANSACTION_PAUSING;
     transaction->pause_end_ns = later_by(clock_mono_ns(), gap_ns);
     transaction->deadline_ns = later_by(transaction->deadline_ns, gap_ns);
@@ -115,6 +127,17 @@ static bool survives_send_error(struct transaction *transaction, int number)
     return true;
 }
 
+/* Between two pieces. */
+static bool pauses_here(const struct transaction *transaction)
+{
+    const struct transaction_settings *settings = transaction->settings;
+
+    if (transaction->sent_bytes == transaction->request_bytes)
+        return false;
+    return (settings->continue_ns && transaction->piece == 1) ||
+           (settings->gap_ns && !transaction->single_write);
+}
+
 static void send_pieces(struct transaction *transaction)
 {
     struct conn *conn = transaction->conn;
@@ -124,7 +147,7 @@ static void send_pieces(struct transaction *transaction)
         ssize_t sent = conn_write(conn, transaction->request + transaction->sent_bytes, left);
         if (sent == -EAGAIN) {
             set_timer(transaction);
-            conn_watch(conn, EPOLLIN | EPOLLOUT);
+            conn_watch(conn, (transaction->peer_ended ? 0 : EPOLLIN) | EPOLLOUT);
             return;
         }
         if (sent < 0) {
@@ -138,8 +161,7 @@ static void send_pieces(struct transaction *transaction)
             continue;
         transaction->piece++;
         transaction->piece_sent_bytes = 0;
-        if (transaction->settings->gap_ns && transaction->sent_bytes < transaction->request_bytes &&
-            !transaction->single_write) {
+        if (pauses_here(transaction)) {
             pause_sending(transaction);
             return;
         }
@@ -156,7 +178,9 @@ static void begin_round(struct transaction *transaction)
     transaction->head_bytes = 0;
     transaction->piece = transaction->piece_sent_bytes = transaction->sent_bytes = 0;
     transaction->send_error = 0;
-    transaction->answered = false;
+    transaction->answered = transaction->asking = transaction->withheld = false;
+    transaction->early = transaction->peer_ended = transaction->reset_told = false;
+    transaction->reset_early = transaction->unfit = false;
     transaction->phase = TRANSACTION_SENDING;
     transaction->deadline_ns = later_by(now, transaction_timeout_ns(transaction));
     transaction->look_ns = now + LOOK_SLOW_NS;
@@ -170,6 +194,9 @@ static bool closed_meanwhile(struct transaction *transaction)
     struct conn *conn = transaction->conn;
     size_t stale = 0;
 
+    transaction_note_late_reset(transaction);
+    if (transaction->unfit)
+        return true;
     if (conn->tls.closed || framing_closes(&transaction->reader))
         return true;
     if (transaction->latest.known && transaction->latest.quiet)
@@ -192,13 +219,110 @@ void transaction_next(struct transaction *transaction)
 
 /* ---- the answer ---- */
 
+static void wait_for_more(struct transaction *transaction, bool first)
+{
+    int64_t silence_ns = framing_silence_ns(&transaction->settings->framing);
+
+    if (first)
+        transaction_round_look(transaction);
+    int64_t now = clock_mono_ns();
+    transaction->idle_end_ns = later_by(now, silence_ns);
+    transaction->look_ns = silence_ns ? transaction->idle_end_ns : now + LOOK_NS;
+    set_timer(transaction);
+}
+
+/* It is settled what becomes of a request that was answered early, or it was not in time. */
+static void settle(struct transaction *transaction, bool reset)
+{
+    bool open = !reset && !transaction_reads_on(transaction);
+
+    transaction->reset_told = reset;
+    transaction->early_resets += reset;
+    transaction->early_open += open;
+    transaction->unfit = open && !transaction->peer_ended;
+    transaction->latest.known = false;
+    tell_round(transaction, transaction->settled, transaction->settled_good);
+}
+
+/* Looks whether it is. */
+static void settle_on(struct transaction *transaction)
+{
+    int64_t now = clock_mono_ns();
+    bool reset = transaction_is_reset(transaction);
+
+    if (reset || now >= transaction->deadline_ns || transaction_reads_on(transaction)) {
+        settle(transaction, reset);
+        return;
+    }
+    transaction->look_ns = now + LOOK_NS;
+    set_timer(transaction);
+}
+
+/* The answer is complete, and with it the round; but the request goes on. */
+static void begin_settling(struct transaction *transaction)
+{
+    int64_t now = clock_mono_ns();
+    bool paused = transaction->phase == TRANSACTION_PAUSING;
+
+    transaction->early = true;
+    transaction->settled_good = transaction_round_end(transaction, transaction->settled);
+    transaction->deadline_ns =
+        later_by(paused ? transaction->pause_end_ns : now, transaction_settling_ns(transaction));
+    settle_on(transaction);
+}
+
+static void answer_over(struct transaction *transaction, bool closed)
+{
+    bool early = transaction_is_early(transaction);
+
+    if (early && !transaction->settled)
+        transaction->settled = malloc(sizeof *transaction->settled);
+    if (early && transaction->settled && transaction_early_matters(transaction)) {
+        begin_settling(transaction);
+    } else if (early || request_over(transaction) || closed) {
+        transaction->unfit = !closed && (early || transaction->withheld);
+        end_round(transaction);
+    } else {
+        wait_for_more(transaction, false);
+    }
+}
+
+/* Whether what came is no more than 100 (Continue), or may become that. */
+static bool is_interim(struct transaction *transaction)
+{
+    const struct http_reader *http = framing_http_of(&transaction->reader);
+    return http && !transaction->answered && http_is_interim(http);
+}
+
+/* The body need not wait any longer: it is asked for, or refused. */
+static void hear_continue(struct transaction *transaction)
+{
+    const struct http_reader *http = framing_http_of(&transaction->reader);
+
+    if (http->status >= 200) {
+        transaction->asking = false;
+        transaction->withheld = true;
+        transaction->phase = TRANSACTION_RECEIVING;
+    } else if (http->continues) {
+        transaction->asking = false;
+        transaction->pause_end_ns = clock_mono_ns();
+        set_timer(transaction);
+    }
+}
+
 /* The peer has closed or reset the connection. */
 static void hung_up(struct transaction *transaction, int number)
 {
     const struct conn *conn = transaction->conn;
     bool complete = !number && framing_closed(&transaction->reader);
 
-    if (number && conn_code_of(number, FINDING_NONE) == FINDING_NONE) {
+    if (transaction->early && !number) {
+        transaction->peer_ended = true;
+        conn_watch(transaction->conn, transaction->phase == TRANSACTION_SENDING ? EPOLLOUT : 0);
+        settle_on(transaction);
+    } else if (transaction->early) {
+        settle(transaction, conn_code_of(number, FINDING_NONE) != FINDING_NONE);
+    } else if (number && conn_code_of(number, FINDING_NONE) == FINDING_NONE) {
         transaction_failed_here(transaction, "receive", number);
     } else if (complete && request_over(transaction) && !transaction->send_error) {
         transaction->bare_ends += conn->tls.ssl && !conn->tls.closed;
@@ -229,18 +353,6 @@ static bool wants_tls(const struct transaction *transaction, const struct conn_i
            !transaction->reader.seen_bytes && tls_is_wanted(input->bytes, input->len_bytes);
 }
 
-static void wait_for_more(struct transaction *transaction, bool first)
-{
-    int64_t silence_ns = framing_silence_ns(&transaction->settings->framing);
-
-    if (first)
-        transaction_round_look(transaction);
-    int64_t now = clock_mono_ns();
-    transaction->idle_end_ns = later_by(now, silence_ns);
-    transaction->look_ns = silence_ns ? transaction->idle_end_ns : now + LOOK_NS;
-    set_timer(transaction);
-}
-
 static void keep_head(struct transaction *transaction, const char *bytes, size_t len_bytes)
 {
     size_t room = transaction->head_room - transaction->head_bytes;
@@ -268,7 +380,15 @@ static void take_answer(struct transaction *transaction, const struct conn_input
     bool first = !transaction_round_heard(transaction);
     int rc = framing_feed(&transaction->reader, input->bytes, input->len_bytes, &used, &error);
     keep_head(transaction, input->bytes, rc < 0 ? input->len_bytes : used);
-    transaction_round_read(transaction, input);
+    bool interim = rc >= 0 && is_interim(transaction);
+    if (interim)
+        transaction->head_bytes = 0;
+    if (!interim)
+        transaction_round_read(transaction, input);
+    else if (!transaction->asking)
+        round_notice(&transaction->builder, input->arrivals[0].returned_ns);
+    if (transaction->asking && rc >= 0)
+        hear_continue(transaction);
     if (rc < 0) {
         transaction_misunderstood(transaction, &error);
         return;
@@ -276,8 +396,8 @@ static void take_answer(struct transaction *transaction, const struct conn_input
     if (transaction->request_bytes) /* else the server goes on as it likes */
         transaction->surplus_bytes += (int64_t)(input->len_bytes - used);
     transaction->answered = rc;
-    if (rc && request_over(transaction))
-        end_round(transaction);
+    if (rc)
+        answer_over(transaction, input->closed);
     else if (input->closed)
         hung_up(transaction, 0);
     else
@@ -322,14 +442,29 @@ static void timer(struct transaction *transaction)
 
     if (transaction->phase == TRANSACTION_IDLE)
         return;
+    if (now >= transaction->deadline_ns && transaction->early) {
+        settle_on(transaction);
+        return;
+    }
     if (now >= transaction->deadline_ns) {
         transaction_timed_out(transaction);
         return;
     }
     if (transaction->phase == TRANSACTION_PAUSING) {
+        if (now < transaction->pause_end_ns) {
+            set_timer(transaction);
+            return;
+        }
+        if (transaction->asking)
+            round_continue_missing(&transaction->builder);
+        transaction->asking = false;
         transaction->phase = TRANSACTION_SENDING;
         transaction->look_ns = now + LOOK_SLOW_NS;
         send_pieces(transaction);
+        return;
+    }
+    if (transaction->early) {
+        settle_on(transaction);
         return;
     }
     bool receiving = transaction->phase == TRANSACTION_RECEIVING;
@@ -441,6 +576,7 @@ void transaction_free(struct transaction *transaction)
     if (transaction->head != transaction->kept)
         free(transaction->head);
     free(transaction->unfinished);
+    free(transaction->settled);
     round_free(&transaction->builder);
 }
 

@@ -23,6 +23,8 @@ struct transaction_settings {
     size_t pieces[TRANSACTION_PIECES_MAX]; /* sizes of the writes; the rest goes in a last one */
     size_t piece_count;
     int64_t gap_ns; /* pause between those writes */
+    /* The header asks for 100 (Continue): how long the body waits for it; 0: it does not. */
+    int64_t continue_ns;
     struct framing framing;
     size_t head_bytes; /* of an answer that are kept, at most; TRANSACTION_HEAD_MIN at least */
     /* Whether an answer is what the user expects (--expect); NULL: what its protocol calls one. */
@@ -46,7 +48,7 @@ struct transaction_user {
 enum transaction_phase {
     TRANSACTION_IDLE,
     TRANSACTION_SENDING, /* until the kernel has taken the whole piece */
-    TRANSACTION_PAUSING, /* between pieces, by gap_ns */
+    TRANSACTION_PAUSING, /* between pieces, by gap_ns, or for 100 (Continue) */
     TRANSACTION_RECEIVING,
 };
 
@@ -73,8 +75,15 @@ struct transaction {
     int64_t rested_from_ns;
     int64_t left_after_ns; /* that the peer was seen to end it; or RESULT_UNKNOWN */
     bool left_by_reset;
-    bool answered; /* the answer was complete before the request was out */
-    bool retried;  /* once after the server closed between rounds */
+    bool answered;    /* the answer was complete before the request was out */
+    bool asking;      /* the body waits for 100 (Continue) ... */
+    bool withheld;    /* ... and another status came instead: it is not sent */
+    bool early;       /* answered before the peer's kernel had the whole request */
+    bool peer_ended;  /* after an early answer */
+    bool reset_told;  /* a reset after the answer is counted */
+    bool reset_early; /* of a failure: a reset before the peer's kernel had the whole request */
+    bool unfit;       /* the request is not out: nothing more can be asked on the connection */
+    bool retried;     /* once after the server closed between rounds */
     int64_t rounds_on_connection;
     struct clock_pair clocks; /* as they stood to each other before the round */
     struct framing_reader reader;
@@ -96,8 +105,13 @@ struct transaction {
     /* Of all exchanges together. */
     int64_t min_rtt_ns; /* or RESULT_UNKNOWN */
     int64_t surplus_bytes, bare_ends, clock_steps;
+    int64_t early_resets;      /* early answers that a reset followed ... */
+    int64_t early_open;        /* ... and those of which nothing came to be known */
+    int64_t late_resets;       /* a reset after an answer: whether that was early is not known */
     struct sock_tcp_info info; /* at the end of the last round that was to keep it */
     bool has_info;
+    struct round *settled; /* while it is awaited what becomes of an early answer; or NULL */
+    bool settled_good;
     struct round *unfinished; /* as far as it was known when it was given up; or NULL */
 };
 

@@ -42,6 +42,8 @@ void transaction_peer_ended(struct transaction *transaction, int number)
 
     if (!number)
         number = transaction->send_error;
+    transaction->reset_early =
+        (number == ECONNRESET || number == EPIPE) && transaction_is_early(transaction);
     if (!got && transaction->rounds_on_connection && !transaction->retried) {
         transaction->retried = true;
         transaction->ended_by = number;

@@ -23,6 +23,20 @@ void transaction_round_look(struct transaction *transaction);
 /* Ends it. false: the clock was stepped meanwhile. */
 bool transaction_round_end(struct transaction *transaction, struct round *out);
 
+/* transaction_early.c */
+/* Whether the peer's kernel does not have the whole request yet; only of requests with a body. */
+bool transaction_is_early(const struct transaction *transaction);
+/* The peer has reset the connection, whatever reading from it says. */
+bool transaction_is_reset(const struct transaction *transaction);
+/* Whether it is worth waiting for what becomes of a request that was answered early, and how long.
+ */
+bool transaction_early_matters(const struct transaction *transaction);
+int64_t transaction_settling_ns(const struct transaction *transaction);
+/* The peer goes on with the connection after an early answer. */
+bool transaction_reads_on(const struct transaction *transaction);
+/* Between two exchanges: counts a reset that came after the answer. */
+void transaction_note_late_reset(struct transaction *transaction);
+
 /* transaction_errors.c: each ends the exchange in `failed`. */
 /* A call failed for a reason that is not the peer's. */
 void transaction_failed_here(struct transaction *transaction, const char *what, int number);

@@ -180,6 +180,10 @@ int report_render_text(struct buf *out, const struct report *report,
     if (rc)
         return rc;
     show_checks(&paint, &report->checks);
+    if (report->hint && !style->quiet) {
+        paint_newline(&paint);
+        paint_wrap(&paint, PAINT_DIM, 0, report->hint);
+    }
     if (!report->result_count && !report->findings.count)
         show_note(&paint, "Nothing was measured.");
     if (report->interrupted && !style->quiet) {

@@ -648,6 +648,7 @@ struct report {
     struct finding_list findings;
     struct result_check_list checks;
     enum finding_code verdict;
+    const char *hint;     /* what the reader may try next, for text alone; or NULL */
     const char *diagram;  /* drawn, for formats that carry it as text; or NULL */
     const char *timeline; /* likewise every event */
 };

@@ -79,6 +79,8 @@ refused() { # message, then the arguments
     refused "--header has no effect on --send" --send x --header A:b :80
     refused "--split-body: the request has no body" --split-body :80
     refused "--split-body: the request has no body" --split-body --send 'GET / HTTP/1.1\r\n\r\n' :80
+    refused "--expect-continue: the request has no body" --expect-continue :80
+    refused "--expect-continue wants a duration" --expect-continue=x --data x :80
     refused "--split-body and --split cannot be combined" --split-body --split 1 --data x :80
 }
 

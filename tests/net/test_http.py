@@ -5,6 +5,7 @@ they were asked."""
 import contextlib
 import os
 import socket
+import struct
 import sys
 import tempfile
 import unittest
@@ -145,6 +146,156 @@ class Targets(unittest.TestCase):
             asked = {header.split()[1] for header, _ in habits[0].heard}
             self.assertEqual(asked, {"/one", "/third"})
             self.assertEqual({header.split()[1] for header, _ in habits[1].heard}, {"/other"})
+
+
+BIG = 8 << 20  # more than the socket buffers of both sides take
+TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n%s\r\nbig\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def asked(connection, pending=b""):
+    """Reads a header. What follows it, and how long the body is."""
+    while b"\r\n\r\n" not in pending:
+        if not (data := connection.recv(65536)):
+            return None, 0
+        pending += data
+    header, rest = pending.split(b"\r\n\r\n", 1)
+    (length,) = (int(line.split(b":")[1]) for line in header.split(b"\r\n")
+                 if line.lower().startswith(b"content-length:"))  # fmt: skip
+    return rest, length - len(rest)
+
+
+def take(connection, left):
+    while left > 0:
+        if not (data := connection.recv(min(left, 65536))):
+            return
+        left -= len(data)
+
+
+def codes(report):
+    return {finding["code"] for finding in report["findings"]}
+
+
+class Early(unittest.TestCase):
+    def upload(self, habit, *options, family=socket.AF_INET, status=None, data=BIG):
+        with tempfile.NamedTemporaryFile() as file, Server(habit, family) as server:
+            file.truncate(data)
+            return probe(server, *FEW, "--data", "@" + file.name, *options,
+                         target=url(server, family), status=status)  # fmt: skip
+
+    def closes(self, connection):
+        asked(connection)
+        connection.sendall(TOO_LARGE % b"Connection: close\r\n")
+
+    def shuts_down_first(self, connection):
+        asked(connection)
+        connection.sendall(TOO_LARGE % b"")
+        connection.shutdown(socket.SHUT_WR)
+
+    def reads_on(self, connection):
+        while True:
+            rest, left = asked(connection)
+            if rest is None:
+                return
+            connection.sendall(TOO_LARGE % b"")
+            take(connection, left)
+
+    def lingers(self, connection):
+        asked(connection)
+        connection.sendall(TOO_LARGE % b"Connection: close\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        take(connection, BIG * 2)
+
+    def aborts(self, connection):
+        asked(connection)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def test_an_answer_before_the_body_and_a_reset(self):
+        for family in families():
+            for habit in (self.closes, self.shuts_down_first):
+                with self.subTest(family=family, habit=habit.__name__):
+                    report, result = self.upload(habit, family=FAMILIES[family])
+                    self.assertEqual(report["verdict"], "early-answer-reset", report)
+                    (finding,) = (finding for finding in report["findings"]
+                                  if finding["code"] == "early-answer-reset")  # fmt: skip
+                    self.assertEqual(finding["side"], "server")
+                    self.assertEqual(finding["evidence"]["tries"],
+                                     finding["evidence"]["lost"] + result["answer"]["count"])  # fmt: skip
+                    self.assertEqual(result["answer"]["status"], 413)
+
+    def test_a_small_body_that_was_not_sent_yet(self):
+        report, _ = self.upload(self.closes, "--split-body", "--gap", "50ms", data=1000)
+        self.assertEqual(report["verdict"], "early-answer-reset", report)
+
+    def test_an_early_answer_alone_is_none(self):
+        for family in families():
+            for habit in (self.reads_on, self.lingers):
+                with self.subTest(family=family, habit=habit.__name__):
+                    report, result = self.upload(habit, family=FAMILIES[family])
+                    self.assertNotIn("early-answer-reset", codes(report), report)
+                    self.assertEqual(result["rounds"], 6)
+
+    def test_a_reset_alone_is_none(self):
+        report, result = self.upload(self.aborts, status=4)
+        self.assertNotIn("early-answer-reset", codes(report), report)
+        self.assertEqual(result["error"]["code"], "connection-reset")
+
+
+class Expect(unittest.TestCase):
+    """The body waits for 100 (Continue), or for a final status."""
+
+    def ask(self, answer, *options, family=socket.AF_INET, wait="200ms"):
+        bodies = []
+
+        def habit(connection):
+            rest = b""
+            while rest is not None:
+                rest, left = asked(connection)
+                if rest is not None and not answer(connection):
+                    return
+                if rest is not None and left > 0:
+                    bodies.append(left)
+                    take(connection, left)
+                    connection.sendall(OK)
+
+        with Server(habit, family) as server:
+            report, result = probe(server, *FEW, f"--expect-continue={wait}", "--data", "x" * 1000,
+                                   *options, target=url(server, family), status=None)  # fmt: skip
+        self.assertEqual(result["rounds"], 6, report)
+        return report, result, bodies
+
+    def test_a_server_that_asks_for_the_body(self):
+        for family in families():
+            report, result, bodies = self.ask(lambda connection: not connection.sendall(CONTINUE),
+                                              wait="30s", family=FAMILIES[family])  # fmt: skip
+            self.assertNotIn("expect-continue-wait", codes(report))
+            self.assertEqual(bodies, [1000] * 6)
+            self.assertEqual(result["answer"]["text"], "200 OK")
+            self.assertLess(result["latency"]["max_ns"], 30_000_000_000)
+
+    def test_a_server_that_ignores_it(self):
+        for family in families():
+            report, result, bodies = self.ask(lambda _: True, family=FAMILIES[family])
+            self.assertEqual(report["verdict"], "expect-continue-wait", report)
+            self.assertEqual(bodies, [1000] * 6)
+            self.assertGreaterEqual(result["latency"]["min_ns"], 200_000_000)
+
+    def test_a_wait_of_no_length_says_nothing(self):
+        report, _, bodies = self.ask(lambda _: True, wait="1ms")
+        self.assertNotIn("expect-continue-wait", codes(report))
+        self.assertEqual(bodies, [1000] * 6)
+
+    def test_a_final_status_takes_the_place_of_the_body(self):
+        def refuse(connection):
+            connection.sendall(b"HTTP/1.1 417 Expectation Failed\r\n")
+            connection.sendall(b"Content-Length: 5\r\n\r\nhello")
+            connection.recv(1)
+
+        report, result, bodies = self.ask(refuse, wait="30s")
+        self.assertEqual(bodies, [])
+        self.assertEqual(result["answer"]["status"], 417)
+        self.assertEqual(result["connections"], 6)
+        self.assertEqual(report["verdict"], "unexpected-answer")
 
 
 if __name__ == "__main__":

@@ -217,6 +217,20 @@ class Tls(unittest.TestCase):
             self.fails(self.trusted(server.port, *LINE, *FEW, "--alpn", "h2,imap"),
                        "tls-handshake-failed", "no application protocol")  # fmt: skip
 
+    def test_h2_is_not_spoken(self):
+        def chooses_h2(connection):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.good)
+            context.set_alpn_protocols(["h2"])
+            with context.wrap_socket(connection, server_side=True) as tls:
+                while tls.recv(4096):
+                    self.fail("something was said in HTTP/1.1")
+
+        with Peer(chooses_h2) as peer:
+            report = self.trusted(peer.port, "--preset", "http", "--alpn", "h2,http/1.1")
+        self.fails(report, "unexpected-answer", "the server chose h2 by ALPN")
+        self.assertEqual(report["findings"][0]["side"], "client")
+
     def test_connect_alone_is_a_handshake_a_round(self):
         for version in ("1.2", "1.3"):
             with self.subTest(version=version), \

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """tcp-probe against real servers of the distribution, with the habits that they are known for."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -76,12 +78,12 @@ http {{
   fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
   scgi_temp_path {directory}/scgi;
   keepalive_requests 100000;
-  server {{ {listen} location / {{ return 200 "A page of some bytes.\\n"; }} }}
+  server {{ {listen} {more} location / {{ return 200 "A page of some bytes.\\n"; }} }}
 }}
 """
 
 
-def nginx(program, certificate=None, version=None):
+def nginx(program, certificate=None, version=None, more=""):
     def command(directory, port):
         ssl = " ssl" if certificate else ""
         listen = " ".join(
@@ -93,7 +95,8 @@ def nginx(program, certificate=None, version=None):
         user = "user root;" if os.geteuid() == 0 else ""
         path = os.path.join(directory, "nginx.conf")
         with open(path, "w", encoding="ascii") as file:
-            file.write(NGINX.format(directory=directory, listen=listen, user=user))
+            file.write(NGINX.format(directory=directory, listen=listen, user=user,
+                                    more=more))
         # -e: the built-in log belongs to root, and nginx opens it before it reads the file.
         return [program, "-e", os.path.join(directory, "log"), "-p", directory, "-c", path]
 
@@ -185,6 +188,38 @@ class Services(Service):
 
     def test_nginx_is_ok(self):
         self.good("nginx", nginx, "--preset", "http")
+
+    def ask(self, address, port, *options):
+        host = f"[{address}]" if ":" in address else address
+        ended = subprocess.run(
+            [os.environ["NETKIT"], "tcp-probe", "--json", "--rounds", "6", "--no-interventions",
+             *options, f"http://{host}:{port}/up"],
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        report = json.loads(ended.stdout)
+        self.assertEqual(report["results"][0]["rounds"], 6, ended.stdout)
+        return report, report["results"][0]
+
+    def test_nginx_refuses_an_upload(self):
+        """It answers at once, and reads on until the client has said all: no reset."""
+        for more in ("", "lingering_close off;"):
+            program = functools.partial(nginx, more=more)
+            with running(program(need("nginx")), len(families())) as port, \
+                 tempfile.NamedTemporaryFile() as file:  # fmt: skip
+                file.truncate(8 << 20)
+                for address in addresses():
+                    report, result = self.ask(address, port, "--data", "@" + file.name)
+                    self.assertEqual(result["answer"]["status"], 413, report)
+                    self.assertEqual(self.findings(report, "early-answer-reset"), [], report)
+
+    def test_nginx_asks_for_a_body(self):
+        """A proxy says 100 (Continue) when it wants the body."""
+        program = functools.partial(nginx, more="location /up { proxy_pass http://unix:/none; }")
+        with running(program(need("nginx")), len(families())) as port:
+            for address in addresses():
+                report, result = self.ask(address, port, "--data", "x", "--expect-continue=30s")
+                self.assertEqual(result["answer"]["status"], 502, report)
+                self.assertLess(result["latency"]["max_ns"], 30e9)
 
     def test_memcached_is_ok(self):
         self.good("memcached", memcached, "--preset", "memcached")

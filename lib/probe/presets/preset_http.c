@@ -52,6 +52,8 @@ static void compose(struct buf *out, const struct preset_ask *ask, size_t *body_
     add_default(out, ask, "Accept", "*/*");
     if (says_length(ask, method) && !is_given(ask, "Content-Length"))
         buf_printf(out, "Content-Length: %zu\r\n", ask->data_bytes);
+    if (ask->expect_continue)
+        add_default(out, ask, "Expect", "100-continue");
     if (ask->data)
         add_default(out, ask, "Content-Type", "application/x-www-form-urlencoded");
     for (size_t i = 0; i < ask->header_count; i++)
