@@ -209,12 +209,24 @@ static void diagnose_refused(const struct exchange *exchange, int side,
                      sum.count == 1 ? "was" : "were", by_fault(exchange->arena, &sum));
 }
 
+/* SYN, SYN,ACK, and RST instead of the last ACK: whoever asks so wants to know no more than whether
+ * the port answers (a health check, a scan, tcp-probe's control). Nothing was lost. */
+static bool is_half_open_probe(const struct exchange_connection *connection)
+{
+    int opener = connection->opener;
+
+    return opener >= 0 && connection->synack && connection->reset_by == opener &&
+           connection->side[opener].segments - connection->side[opener].retransmissions == 2 &&
+           !connection->side[!opener].payload_bytes;
+}
+
 static void diagnose_reset(const struct exchange *exchange, int side, struct finding_list *findings)
 {
     struct sum sum = {0};
 
     EACH(connection, exchange)
-    if (exchange_end_of(connection) == EXCHANGE_RESET && connection->reset_by == side)
+    if (exchange_end_of(connection) == EXCHANGE_RESET && connection->reset_by == side &&
+        !is_half_open_probe(connection))
         count_end(&sum, connection);
     if (!sum.count)
         return;

@@ -15,7 +15,9 @@ void target_control_shake(struct target *target, const struct sock_address *addr
     const struct target_shared *shared = target->shared;
     const struct arm_session *session = &target->session;
 
-    if (sock_family(address) == AF_UNIX || shared->plan->arms.only_connects || session->warmup ||
+    bool only_connects = shared->plan->arms.only_connects && !shared->plan->greets;
+
+    if (sock_family(address) == AF_UNIX || only_connects || session->warmup ||
         session->arm != ARM_BASELINE || !(shared->control || target->schedule.blocks))
         return;
     target->control.loop = shared->conn.loop;
