@@ -4,16 +4,14 @@
 #include "base/stats.h"
 #include "base/text.h"
 #include "probe/target_control.h"
+#include "probe/target_learn.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SMALL_MSS          88 /* the smallest that Linux takes (TCP_MIN_MSS) */
-#define CUT_ROUNDS_MIN     5  /* of a target that was interrupted among others: fewer say nothing */
-#define ANSWER_SHOWN_MAX   120
-#define IDLE_CLOSE_MIN_NS  (100 * NS_PER_MS)
+#define CUT_ROUNDS_MIN     5 /* of a target that was interrupted among others: fewer say nothing */
 #define EARLY_TRIES        4 /* after resets that may have overtaken an answer */
 #define OWN_PATIENCE_NS    NS_PER_SEC
 #define OWN_PATIENCE_TIMES 10
@@ -123,70 +121,6 @@ static void time_over(struct target *target)
 static void round_done(void *owner, const struct round *round);
 static void exchange_failed(void *owner, const struct result_error *error);
 
-static void learn_tls(struct target *target)
-{
-    const struct conn *conn = &target->conn;
-    struct arena *arena = target->shared->conn.arena;
-
-    if (target->tls || conn->opening.tls_ns == RESULT_UNKNOWN)
-        return;
-    target->tls_ns = conn->opening.tls_ns;
-    target->tls = tls_describe(&conn->tls, arena);
-    target->tls_rejected = conn->tls.rejected[0] ? arena_copy(arena, conn->tls.rejected) : NULL;
-}
-
-/* What the first connection says stands for all: sessions of TLS are not resumed, so they are
- * alike. */
-static void learn_connection(struct target *target)
-{
-    const struct conn_opening *opening = &target->conn.opening;
-    bool first = !target->connections++;
-
-    if (first) {
-        target->connect_ns = opening->connect_ns;
-        target->fallback_ns = opening->fallback_ns;
-        target->fallback = opening->fallback;
-        target->local = opening->local;
-        target->stamps = opening->stamps;
-    }
-    target->stamps &= opening->stamps;
-    target->syn_retransmits += opening->syn_retransmits;
-    target->slow_connects += opening->syn_retransmits > 0;
-    if (opening->rtt_ns &&
-        (target->connect_rtt_ns == RESULT_UNKNOWN || opening->rtt_ns < target->connect_rtt_ns))
-        target->connect_rtt_ns = opening->rtt_ns;
-    if (target->conn.variant.mss_bytes)
-        target->small_mss_bytes = SMALL_MSS - (opening->timestamps ? 12 : 0);
-}
-
-bool target_is_local(const struct target *target)
-{
-    struct sock_address here = target->local;
-
-    if (sock_family(&here) == AF_UNIX)
-        return true;
-    if (!here.len_bytes)
-        return false;
-    sock_address_set_port(&here, sock_address_port(target_address(target)));
-    return sock_address_equal(&here, target_address(target));
-}
-
-/* How many connections the listener has to accept before the new one, which is behind them in the
- * queue or has left it already. Without an answer nothing is known to wait. */
-static void look_at_accept_queue(struct target *target)
-{
-    struct target_shared *shared = target->shared;
-    struct sock_diag_entry listener;
-
-    target->accept_queue = 0;
-    if (sock_family(target_address(target)) == AF_UNIX || !target_is_local(target) ||
-        (!shared->diag && sock_diag_open(&shared->diag, NULL)) ||
-        sock_diag_listener(shared->diag, target_address(target), &listener, NULL))
-        return;
-    if (listener.rqueue)
-        target->accept_queue = listener.rqueue - 1;
-}
-
 /* A round of connecting alone lasts as long as the kernel says the handshake took: the
  * application's own clock would count how long its process took to look. TLS has only that clock:
  * its round trips are the network's, the rest of the time that we waited the server's, and what is
@@ -234,7 +168,7 @@ static void preamble_over(void *owner, const struct conn_input *input)
 
     if (target->connections == 1 && target->preamble.turns > 1)
         target->preamble_ns = target->preamble.took_ns;
-    learn_tls(target);
+    target_learn_tls(target);
     first_round(target, input);
 }
 
@@ -253,8 +187,8 @@ static void opened(void *owner, const struct conn_input *input)
     const struct probe_plan *plan = ((struct target *)owner)->shared->plan;
     struct target *target = owner;
 
-    learn_connection(target);
-    learn_tls(target);
+    target_learn_connection(target);
+    target_learn_tls(target);
     if (chose_http2(target)) {
         target_failed(target, FINDING_UNEXPECTED_ANSWER, EPROTO,
                       "the server chose h2 by ALPN; this conversation is HTTP/1.1: offer it "
@@ -265,7 +199,7 @@ static void opened(void *owner, const struct conn_input *input)
         connect_round(target);
         return;
     }
-    look_at_accept_queue(target);
+    target_look_at_accept_queue(target);
     target->transaction.rtt_ns = target->connect_rtt_ns;
     preamble_begin(&target->preamble, &plan->preamble, &target->conn, input, &user, target);
 }
@@ -309,16 +243,10 @@ static void open_failed(void *owner, const struct result_error *error)
     if (target->conn.state == CONN_CONNECTING)
         target->syn_retransmits += target->conn.opening.syn_retransmits;
     else
-        learn_connection(target);
-    learn_tls(target);
+        target_learn_connection(target);
+    target_learn_tls(target);
     if (!try_sizes(target))
         end_target(target, error->number == EMFILE ? TARGET_POSTPONED : TARGET_DONE);
-}
-
-const struct sock_address *target_address(const struct target *target)
-{
-    const struct sock_address *address = target->conn.opening.address;
-    return address ? address : target->addresses.items;
 }
 
 /* How long netkit's own rounds wait for an answer that may never come: far longer than any stall,
@@ -342,7 +270,7 @@ static void open_connection(struct target *target)
         .nodelay = arm == ARM_NODELAY || arm == ARM_BOTH,
         .quickack = arm == ARM_QUICKACK || arm == ARM_BOTH,
         .late_ack = arm == ARM_LATE_ACK,
-        .mss_bytes = arm == ARM_SMALL_MSS ? SMALL_MSS : 0,
+        .mss_bytes = arm == ARM_SMALL_MSS ? TARGET_SMALL_MSS : 0,
         .request_follows = !plan->arms.only_connects && !preamble_server_first(&plan->preamble),
         .closed_when_open = plan->arms.only_connects && !plan->greets};
 
@@ -463,45 +391,6 @@ static void tell_round(const struct target *target, const struct round *round, b
         sink->round(sink->context, &told);
 }
 
-/* The peer's bytes are made printable here, once. */
-static const char *keep_header(struct target *target, const char *line)
-{
-    cleanup(buf) struct buf escaped = {0};
-
-    if (!*line)
-        return NULL;
-    text_escape(&escaped, line, strlen(line));
-    return arena_copy(target->shared->conn.arena, buf_str(&escaped));
-}
-
-/* Who answers, by the first answer. */
-static void learn_headers(struct target *target)
-{
-    const struct http_reader *http = framing_http_of(&target->transaction.reader);
-
-    if (!http)
-        return;
-    target->http_server = keep_header(target, http->server);
-    target->http_proxy = keep_header(target, http->proxy);
-}
-
-/* Of all answers the first is told, or the first that is not as it should be. */
-static void learn_answer(struct target *target)
-{
-    const struct transaction *transaction = &target->transaction;
-    const struct framing_answer *answer = &transaction->answer;
-    size_t shown = answer->text_bytes < ANSWER_SHOWN_MAX ? answer->text_bytes : ANSWER_SHOWN_MAX;
-    bool first = !target->answers++;
-
-    if (transaction->unexpected ? !target->unexpected++ : first) {
-        cleanup(buf) struct buf text = {0};
-        text_escape(&text, answer->text, shown);
-        target->status = answer->status;
-        if (answer->known || transaction->unexpected)
-            target->answer = arena_copy(target->shared->conn.arena, buf_str(&text));
-    }
-}
-
 static void round_done(void *owner, const struct round *done)
 {
     struct target *target = owner;
@@ -515,8 +404,8 @@ static void round_done(void *owner, const struct round *done)
     struct round round = *done;
     if (target->conn.state == CONN_OPEN && !target->conn.variant.closed_when_open) {
         if (!target->heard)
-            learn_headers(target);
-        learn_answer(target);
+            target_learn_headers(target);
+        target_learn_answer(target);
     }
     target->heard = true;
     if (target->transaction.rounds_on_connection > 1)
@@ -577,34 +466,13 @@ static void exchange_failed(void *owner, const struct result_error *error)
         end_target(target, TARGET_DONE);
 }
 
-/* A server that closes after each answer does so at once; one that waits for another request gives
- * up later. Where the end was seen only when the connection was used, it came during the rest. */
-static void note_idle_close(struct target *target)
-{
-    const struct transaction *transaction = &target->transaction;
-    int64_t rtt_ns = target->connect_rtt_ns == RESULT_UNKNOWN ? 0 : target->connect_rtt_ns;
-    bool seen = transaction->left_after_ns != RESULT_UNKNOWN;
-    bool on_use = !seen && (transaction->ended_by == ECONNRESET || transaction->ended_by == EPIPE);
-
-    if (!target->shared->plan->arms.interval_ns || (!seen && !on_use) ||
-        (seen && transaction->left_after_ns < IDLE_CLOSE_MIN_NS + 2 * rtt_ns))
-        return;
-    if (target->closed_idle++)
-        return;
-    target->idle_close_ns =
-        seen ? transaction->left_after_ns : clock_mono_ns() - transaction->rested_from_ns;
-    target->idle_close = on_use                       ? IDLE_RST_ON_USE
-                         : transaction->left_by_reset ? IDLE_RST
-                                                      : IDLE_FIN;
-}
-
 /* The server closed, or reset, an idle connection before it answered anything. */
 static void exchange_closed(void *owner)
 {
     struct target *target = owner;
 
     target->closed_between += !target->transaction.unfit;
-    note_idle_close(target);
+    target_note_idle_close(target);
     open_again(target);
 }
 

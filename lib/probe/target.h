@@ -13,6 +13,8 @@
 #include "probe/probe.h"
 #include "probe/transaction.h"
 
+#define TARGET_SMALL_MSS 88 /* the smallest that Linux takes (TCP_MIN_MSS) */
+
 struct target;
 
 enum target_end {
