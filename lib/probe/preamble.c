@@ -60,8 +60,9 @@ static void refuse(struct preamble *preamble, int rc, const struct error *error)
 
     switch (rc) {
     case -EACCES:
-        fail(preamble, FINDING_UNEXPECTED_ANSWER, EACCES,
-             "the server refused what is said before the rounds: \"%s\"", error->text);
+        fail(preamble, FINDING_UNEXPECTED_ANSWER, 0, "the server refused %s: \"%s\"",
+             preamble->spoke ? "what is said before the rounds" : "us in its greeting",
+             error->text);
         break;
     case -EPROTO:
         quote(&shown, preamble->heard.data, preamble->heard.len_bytes);
@@ -184,6 +185,7 @@ static bool say_on(struct preamble *preamble)
             return false;
         }
         preamble->said_bytes += (size_t)sent;
+        preamble->spoke = true;
     }
     return conn_watch(conn, EPOLLIN);
 }
@@ -359,6 +361,7 @@ void preamble_begin(struct preamble *preamble, const struct preamble_settings *s
     preamble->hello = preamble->turns = 0;
     preamble->talk = (struct preamble_talk){.ask = settings->ask, .starttls = settings->starttls};
     preamble->took_ns = 0;
+    preamble->spoke = false;
     preamble->began_ns = now;
     preamble->deadline_ns =
         settings->timeout_ns < INT64_MAX - now ? now + settings->timeout_ns : INT64_MAX;

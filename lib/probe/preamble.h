@@ -108,6 +108,7 @@ struct preamble {
     struct preamble_talk talk;
     struct buf say, heard;
     size_t said_bytes;
+    bool spoke;           /* something was said on this connection */
     struct framing until; /* what is awaited */
     struct framing_reader reader;
     int64_t began_ns, deadline_ns;
