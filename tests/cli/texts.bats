@@ -37,13 +37,13 @@ SCRIPT
 
 @test "a finding that no manual page describes is found" {
     local tree=$BATS_TEST_TMPDIR/tree page
-    mkdir -p "$tree/tests/net/scenarios" "$tree/tests/net/lab" "$tree/tests/bench" "$tree/docs"
+    mkdir -p "$tree/tests/net/scenarios" "$tree/tests/net/lab" "$tree"/tests/{bench,survey} "$tree/docs"
     cp -r "$NETKIT_SOURCE"/{README.md,CONTRIBUTING.md,CHANGELOG.md,man,scripts} "$tree"
     cp -r "$NETKIT_SOURCE/tests/cli" "$tree/tests"
     for page in "$NETKIT_SOURCE"/docs/*.md; do
         [ ! -e "$page" ] || cp "$page" "$tree/docs"
     done
-    for page in tests/net/{verdicts,crowd,scenarios/check,lab/leftovers} tests/bench/run; do
+    for page in tests/net/{verdicts,crowd,scenarios/check,lab/leftovers} tests/{bench,survey}/run; do
         cp "$NETKIT_SOURCE/$page" "$tree/$page"
     done
     find "$tree" -name '*.md' -o -name '*.1' | xargs sed -i 's/nagle[\\]*-delayed[\\]*-ack/a stall/g'
