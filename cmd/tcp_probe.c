@@ -29,6 +29,8 @@ struct probing {
     struct target_list targets;
     struct probe_totals totals;
     struct sock_address source;
+    struct tls_settings tls;
+    struct tls_identity *identity; /* --cert; NULL: none */
     struct probe_plan plan;
     FILE *record;
     bool record_failed;
@@ -114,6 +116,19 @@ static int plan_sockets(struct probing *probing, struct error *error)
     return 0;
 }
 
+static int plan_tls(struct probing *probing, struct error *error)
+{
+    const struct tcp_probe_options *options = probing->options;
+    int rc = options->cert_file ? tls_identity_open(&probing->identity, options->cert_file,
+                                                    options->key_file, error)
+                                : 0;
+
+    probing->tls = options->tls_settings;
+    probing->tls.identity = probing->identity;
+    probing->plan.tls = probing->request.tls || options->starttls ? &probing->tls : NULL;
+    return rc;
+}
+
 static void make_plan(struct probing *probing)
 {
     const struct tcp_probe_options *options = probing->options;
@@ -140,7 +155,6 @@ static void make_plan(struct probing *probing)
     plan->preamble.timeout_ns = options->response_timeout_ns;
     plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
     arms->stall_ns = options->stall_ns;
-    plan->tls = probing->request.tls || options->starttls ? &options->tls_settings : NULL;
     plan->parallel = (size_t)options->parallel;
     arms->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
     plan->keep_round = options->common.timeline || common_diagram(&options->common) != LADDER_NONE;
@@ -256,7 +270,8 @@ static void list_misnamed(struct probing *probing)
         if (!result)
             return;
         result->probe.target = misnamed->name;
-        result->probe.error = (struct result_error){FINDING_NAME_NOT_FOUND, 0, misnamed->message};
+        result->probe.error =
+            (struct result_error){.code = FINDING_NAME_NOT_FOUND, .message = misnamed->message};
         conclude(probing, result);
     }
 }
@@ -353,7 +368,7 @@ static int run_probe(struct probing *probing)
     if (tcp_probe_request_compose(&probing->request, probing->options, &probing->targets,
                                   &probing->report->arena, &probing->plan, &error) ||
         check_pcap(probing, &error) || check_local_targets(probing, &error) ||
-        plan_sockets(probing, &error))
+        plan_sockets(probing, &error) || plan_tls(probing, &error))
         return output_refuse(command, "%s", error.text);
     make_plan(probing);
     list_parameters(probing);
@@ -402,6 +417,7 @@ static int run(struct cli_invocation *invocation)
         status = run_probe(&probing);
     report_session_stream_abandon(&probing.stream);
     thresholds_free(&probing.thresholds);
+    tls_identity_close(probing.identity);
     tcp_probe_request_free(&probing.request);
     report_free(&report);
     return status;

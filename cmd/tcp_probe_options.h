@@ -35,6 +35,7 @@ struct tcp_probe_options {
     /* TLS */
     bool tls;
     struct tls_settings tls_settings;
+    const char *cert_file, *key_file;
     /* the request: `send` or `send_file` where one is given, else the preset */
     bool preset_set; /* else the port says which */
     enum preset_id preset;

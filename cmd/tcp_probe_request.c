@@ -128,6 +128,7 @@ static int check_tls(const struct composing *composing, struct error *error)
     } some[] = {{"sni", tls->server_name != NULL},
                 {"alpn", tls->alpn_bytes > 0},
                 {"ca-file", tls->ca_file != NULL},
+                {"cert", composing->options->cert_file != NULL},
                 {"insecure", tls->insecure}};
 
     if (composing->request->tls || composing->options->starttls)

@@ -97,7 +97,8 @@ struct arm_rounds {
     X(COUNT, port_last)                                                                            \
     X(COUNT, ports_taken) /* and how many of those are in use towards the target */                \
     X(CODE, error)        /* the conversation failed: FINDING_NONE when it did not */              \
-    X(TEXT, error_message)
+    X(TEXT, error_message)                                                                         \
+    X(TEXT, error_cause) /* by its name; NULL: not known */
 
 #define EVIDENCE_TYPE_TEXT  const char *
 #define EVIDENCE_TYPE_BOOL  bool

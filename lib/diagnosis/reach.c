@@ -279,7 +279,15 @@ static void untried(struct reach_verdict *verdict)
 
 static void no_name(struct reach_verdict *verdict)
 {
-    reach_conclude(verdict, REACH_CASE_NO_NAME, verdict->evidence->resolve_error);
+    enum failure_cause cause = verdict->evidence->resolve_cause;
+    struct finding *finding =
+        reach_conclude(verdict, REACH_CASE_NO_NAME, verdict->evidence->resolve_error);
+
+    if (cause == FAILURE_NOT_KNOWN)
+        return;
+    reach_blame(verdict, finding, cause);
+    if (cause != FAILURE_NO_NAME)
+        verdict->result->error.number = EAGAIN;
 }
 
 static void slow_resolve(struct reach_verdict *verdict)

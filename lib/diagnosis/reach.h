@@ -11,6 +11,7 @@
 #ifndef DIAGNOSIS_REACH_H
 #define DIAGNOSIS_REACH_H
 
+#include "diagnosis/failure.h"
 #include "diagnosis/kernel_timers.h"
 #include "result/result.h"
 
@@ -97,7 +98,8 @@ struct reach_evidence {
     int64_t port;
     int64_t resolve_ns;
     const char *resolve_error; /* NULL: it resolved */
-    const char *source;        /* the address that we connected from; NULL: not known */
+    enum failure_cause resolve_cause;
+    const char *source; /* the address that we connected from; NULL: not known */
     const struct reach_try *tries;
     size_t try_count;
     const struct result_route *route; /* NULL: not known */
@@ -105,10 +107,7 @@ struct reach_evidence {
     struct reach_other other;
     const struct reach_try *hops; /* SYNs with a rising time to live; the first one is hop 1 */
     size_t hop_count;
-    /* Where this host had no address or port for it: its range, how many of those are in use
-     * towards the target, and that as a clause. NULL and 0: not known. */
-    const char *ports;
-    uint32_t port_first, port_last, ports_taken;
+    struct local_facts local;               /* where our kernel refused */
     struct kernel_timers_settings settings; /* this machine's */
     const struct trace_strip *strip;        /* passed on to the result; NULL: none */
 };

@@ -68,7 +68,8 @@ static const struct {
                                    "The configuration of the device at that hop; a capture on the "
                                    "server: does the SYN arrive?"},
     [REACH_CASE_RESET] = {"reset-at-once", FINDING_CONNECTION_RESET, RESULT_SIDE_SERVER, false,
-                          "Whether the server's application, its kernel (tcp_abort_on_overflow) or "
+                          "Whether what accepts has no backend (docker-proxy, a balancer, ssh -L), "
+                          "the server's application, its kernel (tcp_abort_on_overflow) or "
                           "something on the path sent the RST.",
                           "The server's log, nstat -az TcpExtListenOverflows, a capture there."},
     [REACH_CASE_ITSELF] = {"met-itself", FINDING_CONNECTION_REFUSED, RESULT_SIDE_SERVER, false,
@@ -162,7 +163,7 @@ struct finding *reach_conclude(struct reach_verdict *verdict, enum reach_case wh
     result->ok = cases[which].ok;
     if (!result->ok)
         result->error = (struct result_error){
-            cases[which].code, verdict->decisive ? verdict->decisive->number : 0, summary};
+            cases[which].code, verdict->decisive ? verdict->decisive->number : 0, summary, NULL};
     if (cases[which].code == FINDING_NONE)
         return &scratch;
     struct finding *finding =
@@ -173,4 +174,14 @@ struct finding *reach_conclude(struct reach_verdict *verdict, enum reach_case wh
         finding->severity = FINDING_ERROR;
     prove(verdict, finding);
     return finding;
+}
+
+void reach_blame(struct reach_verdict *verdict, struct finding *finding, enum failure_cause cause)
+{
+    const struct failure_entry *entry = failure_entry(cause);
+
+    finding->side = entry->side;
+    if (entry->remedy)
+        finding->remedy = entry->remedy;
+    result_set_text(verdict->arena, &finding->evidence, "cause", entry->name);
 }

@@ -159,70 +159,37 @@ void reach_judge_icmp(struct reach_verdict *verdict)
 
 /* ---- our own kernel ---- */
 
-static const struct {
-    int number;
-    enum reach_case which;
-    const char *what, *remedy;
-} refusals[] = {
-    {ENETUNREACH, REACH_CASE_NO_ROUTE, "This host has no route to it: no SYN left.",
-     "ip route get ADDRESS; for IPv6, whether there is a global address and a default route."},
-    {EHOSTUNREACH, REACH_CASE_NO_ROUTE,
-     "This host's routing table says 'unreachable' for it: no SYN left.",
-     "ip route show type unreachable"},
-    {EINVAL, REACH_CASE_NO_ROUTE,
-     "This host's routing table says 'blackhole' for it, or a link-local address has no %scope: no "
-     "SYN left.",
-     "ip route show type blackhole; write a link-local address as fe80::1%eth0."},
-    {EACCES, REACH_CASE_NOT_ALLOWED,
-     "This host does not allow it: a 'prohibit' route, or a security policy. No SYN left.",
-     "ip route show type prohibit; the policy's log (AppArmor, SELinux, Landlock)."},
-    {EPERM, REACH_CASE_NOT_ALLOWED,
-     "This host does not allow it: a firewall rule, a filter on the process's control group, or a "
-     "security policy. No SYN left.",
-     "nft list ruleset; systemctl show -p IPAddressDeny UNIT; the policy's log."},
-    {EADDRNOTAVAIL, REACH_CASE_NO_ADDRESS,
-     "This host has no address or port to connect from: no SYN left.", NULL},
-    {EADDRINUSE, REACH_CASE_NO_ADDRESS, "This host has no port left to connect from: no SYN left.",
-     NULL},
-    {EAFNOSUPPORT, REACH_CASE_NO_ROUTE, "This host does not speak that address family.",
-     "sysctl net.ipv6.conf.all.disable_ipv6; ip -6 address"},
-};
-
-static void no_port(struct reach_verdict *verdict)
+static enum reach_case case_of(enum finding_code code)
 {
-    const struct reach_evidence *evidence = verdict->evidence;
-    struct finding *finding =
-        reach_conclude(verdict, REACH_CASE_NO_ADDRESS,
-                       arena_printf(verdict->arena, "No SYN left, because %s.", evidence->ports));
-    struct result_map *map = &finding->evidence;
-
-    result_set_integer(verdict->arena, map, "port_first", evidence->port_first);
-    result_set_integer(verdict->arena, map, "port_last", evidence->port_last);
-    result_set_integer(verdict->arena, map, "ports_taken", evidence->ports_taken);
-    if (evidence->ports_taken > evidence->port_last - evidence->port_first)
-        verdict->result->cannot_tell = verdict->result->would_tell = NULL;
+    return code == FINDING_NO_LOCAL_ADDRESS ? REACH_CASE_NO_ADDRESS
+           : code == FINDING_NOT_PERMITTED  ? REACH_CASE_NOT_ALLOWED
+                                            : REACH_CASE_NO_ROUTE;
 }
 
 void reach_judge_local(struct reach_verdict *verdict)
 {
+    const struct local_facts *facts = &verdict->evidence->local;
+    struct arena *arena = verdict->arena;
     int number = verdict->decisive->number;
+    const char *clause;
+    enum failure_cause cause = failure_of_refusal(arena, number, facts, &clause);
 
-    for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
-        if (refusals[i].number != number)
-            continue;
-        if (refusals[i].which == REACH_CASE_NO_ADDRESS && verdict->evidence->ports) {
-            no_port(verdict);
-            return;
-        }
-        struct finding *finding = reach_conclude(verdict, refusals[i].which, refusals[i].what);
-        if (refusals[i].remedy)
-            finding->remedy = refusals[i].remedy;
+    if (cause == FAILURE_NOT_KNOWN) {
+        reach_conclude(verdict, REACH_CASE_UNTRIED,
+                       arena_printf(arena, "It could not be tried: %s.", strerrordesc_np(number)))
+            ->severity = FINDING_WARNING;
         return;
     }
-    struct finding *finding = reach_conclude(
-        verdict, REACH_CASE_UNTRIED,
-        arena_printf(verdict->arena, "It could not be tried: %s.", strerrordesc_np(number)));
-    finding->severity = FINDING_WARNING;
+    struct finding *finding = reach_conclude(verdict, case_of(failure_entry(cause)->code),
+                                             failure_sentence(arena, clause));
+    reach_blame(verdict, finding, cause);
+    if (cause != FAILURE_NO_ADDRESS)
+        verdict->result->cannot_tell = verdict->result->would_tell = NULL;
+    if (!facts->port_last)
+        return;
+    result_set_integer(arena, &finding->evidence, "port_first", facts->port_first);
+    result_set_integer(arena, &finding->evidence, "port_last", facts->port_last);
+    result_set_integer(arena, &finding->evidence, "ports_taken", facts->ports_taken);
 }
 
 /* ---- silence ---- */
@@ -285,7 +252,7 @@ static void silent_here(struct reach_verdict *verdict)
         finding->severity = FINDING_ERROR;
         result->ok = false;
         result->error = (struct result_error){FINDING_ACCEPT_QUEUE_OVERFLOW,
-                                              verdict->decisive->number, finding->summary};
+                                              verdict->decisive->number, finding->summary, NULL};
         return;
     }
     reach_conclude(verdict, REACH_CASE_SILENT, waited(verdict));

@@ -54,6 +54,9 @@ struct reach_verdict {
 struct finding *reach_conclude(struct reach_verdict *verdict, enum reach_case which,
                                const char *summary);
 
+/* The side and the remedy of a cause, which the result names, too. */
+void reach_blame(struct reach_verdict *verdict, struct finding *finding, enum failure_cause cause);
+
 void reach_judge_icmp(struct reach_verdict *verdict);
 void reach_judge_local(struct reach_verdict *verdict);
 void reach_judge_silence(struct reach_verdict *verdict);

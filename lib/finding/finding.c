@@ -421,7 +421,7 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "server "
          "know the name and the protocols that are requested (--sni and --alpn of tcp-probe)? Does "
          "it speak TLS "
-         "1.2 or 1.3? Does it require a client certificate, which netkit does not offer?"},
+         "1.2 or 1.3? Does it require a client certificate (--cert)?"},
     [FINDING_TLS_CERTIFICATE] =
         {"tls-certificate", "the server's certificate was rejected", FINDING_ERROR,
          "The certificate has expired, is not valid yet, is for another name, or is not signed by "

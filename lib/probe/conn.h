@@ -13,7 +13,7 @@
 #include "probe/admission.h"
 #include "probe/conn_race.h"
 #include "probe/live_capture.h"
-#include "probe/local_ports.h"
+#include "probe/local_facts.h"
 #include "probe/loop.h"
 #include "probe/tls.h"
 #include "result/result.h"
@@ -97,18 +97,18 @@ enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN };
 struct conn_opening {
     const struct sock_address *address; /* that won; of a failure, the one it is told about */
     struct sock_address local;
-    int64_t connect_ns;       /* as this process saw it */
-    int64_t wire_ns;          /* SYN to SYN,ACK by the kernel, or RESULT_UNKNOWN */
-    int64_t rtt_ns;           /* the kernel's estimate; 0: none */
-    int64_t fallback_ns;      /* how long other addresses kept us from the one that won */
-    const char *fallback;     /* what became of them, in the arena, or NULL */
-    uint32_t syn_retransmits; /* of a failure, of all addresses together */
-    struct local_ports ports; /* of a failure for the want of one */
-    bool timestamps;          /* the option takes 12 bytes of each segment */
-    unsigned stamps;          /* SOCK_STAMP_… that the kernel granted */
-    int64_t tls_ns;           /* the handshake; RESULT_UNKNOWN: none, or not over */
-    int64_t tls_wait_ns;      /* of that, for the server */
-    int64_t tls_bytes;        /* from the server, in the handshake */
+    int64_t connect_ns;             /* as this process saw it */
+    int64_t wire_ns;                /* SYN to SYN,ACK by the kernel, or RESULT_UNKNOWN */
+    int64_t rtt_ns;                 /* the kernel's estimate; 0: none */
+    int64_t fallback_ns;            /* how long other addresses kept us from the one that won */
+    const char *fallback;           /* what became of them, in the arena, or NULL */
+    uint32_t syn_retransmits;       /* of a failure, of all addresses together */
+    struct local_facts local_facts; /* of a failure that is our own kernel's */
+    bool timestamps;                /* the option takes 12 bytes of each segment */
+    unsigned stamps;                /* SOCK_STAMP_… that the kernel granted */
+    int64_t tls_ns;                 /* the handshake; RESULT_UNKNOWN: none, or not over */
+    int64_t tls_wait_ns;            /* of that, for the server */
+    int64_t tls_bytes;              /* from the server, in the handshake */
 };
 
 struct conn {
@@ -158,6 +158,9 @@ void conn_tls_start(struct conn *conn);
 /* Tells the user that it failed. */
 __attribute__((format(printf, 4, 5))) void conn_fail(struct conn *conn, enum finding_code code,
                                                      int number, const char *format, ...);
+/* The same with a cause; the message comes from the arena or is static. */
+void conn_fail_by(struct conn *conn, enum finding_code code, int number, enum failure_cause cause,
+                  const char *message);
 /* The code of an errno that the peer or the network caused, else `otherwise`. */
 enum finding_code conn_code_of(int number, enum finding_code otherwise);
 /* false when the descriptor cannot be watched: it has failed then. */

@@ -25,7 +25,15 @@ void conn_fail(struct conn *conn, enum finding_code code, int number, const char
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    const struct result_error error = {code, number, arena_copy(conn->shared->arena, text)};
+    conn_fail_by(conn, code, number, FAILURE_NOT_KNOWN, arena_copy(conn->shared->arena, text));
+}
+
+void conn_fail_by(struct conn *conn, enum finding_code code, int number, enum failure_cause cause,
+                  const char *message)
+{
+    const struct result_error error = {
+        code, number, message, cause == FAILURE_NOT_KNOWN ? NULL : failure_entry(cause)->name};
+
     conn->user->failed(conn->owner, &error);
 }
 

@@ -3,6 +3,7 @@
 #include "probe/conn_internal.h"
 
 #include "base/units.h"
+#include "diagnosis/no_answer.h"
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -74,6 +75,9 @@ static const char *describe_attempt(struct arena *arena, const struct conn_race_
     case CONN_RACE_TRYING:
     case CONN_RACE_CONNECTED:
         break;
+    case CONN_RACE_REFUSED:
+        return arena_printf(arena, "%s: %s, no SYN left", address, strerrordesc_np(-attempt->rc));
+    case CONN_RACE_UNSET:
     case CONN_RACE_FAILED:
         return arena_printf(arena, "%s: %s after %s", address, strerrordesc_np(-attempt->rc), span);
     case CONN_RACE_EXPIRED:
@@ -101,11 +105,89 @@ static const char *describe_others(const struct conn *conn, const struct conn_ra
     return text;
 }
 
-/* The failure that says most: of several addresses, an answer rather than silence. */
+/* Our own kernel, or our own settings. */
+static void refused_here(struct conn *conn, const struct conn_race_attempt *attempt)
+{
+    const struct sock_address *source = conn->shared->settings->source;
+    struct local_facts *facts = &conn->opening.local_facts;
+    struct arena *arena = conn->shared->arena;
+    char address[SOCK_ADDRESS_TEXT_MAX];
+    const char *clause = NULL;
+    int number = -attempt->rc;
+    enum failure_cause cause = FAILURE_SOCKET_SETTINGS;
+
+    sock_address_format(address, sizeof address, attempt->address);
+    if (attempt->outcome == CONN_RACE_REFUSED) {
+        local_facts_read(facts, number, attempt->address, source);
+        cause = failure_of_refusal(arena, number, facts, &clause);
+    }
+    enum finding_code code = failure_entry(cause)->code;
+    if (!clause)
+        clause = arena_printf(
+            arena, "%s%s", cause == FAILURE_SOCKET_SETTINGS ? "the socket cannot be set up: " : "",
+            strerrordesc_np(number));
+    const char *others = conn->race.begun > 1 ? describe_others(conn, attempt) : NULL;
+    conn_fail_by(conn, code == FINDING_NONE ? FINDING_INCONCLUSIVE : code, number, cause,
+                 arena_printf(arena, "cannot connect to %s: %s%s%s", address, clause,
+                              others ? "; " : "", others ? others : ""));
+}
+
+/* How much a failure says of the way: an answer most, silence less, and nothing what never left
+ * this host. */
+static int weight(const struct conn_race_attempt *attempt)
+{
+    switch (attempt->outcome) {
+    case CONN_RACE_FAILED:
+        return 3;
+    case CONN_RACE_WAITING:
+    case CONN_RACE_TRYING:
+    case CONN_RACE_CONNECTED:
+    case CONN_RACE_EXPIRED:
+    case CONN_RACE_ABANDONED:
+        return 2;
+    case CONN_RACE_REFUSED:
+        return 1;
+    case CONN_RACE_UNSET:
+        return 0;
+    }
+    return 0;
+}
+
+static enum finding_code code_of(const struct sock_address *address, int number)
+{
+    if (sock_family(address) == AF_UNIX)
+        switch (number) {
+        case ENOENT:
+            return FINDING_NAME_NOT_FOUND;
+        case EACCES:
+            return FINDING_NOT_PERMITTED;
+        case EAGAIN:
+            return FINDING_ACCEPT_QUEUE_OVERFLOW;
+        }
+    return conn_code_of(number, FINDING_INCONCLUSIVE);
+}
+
+static void failed_on_the_way(struct conn *conn, const struct conn_race_attempt *attempt)
+{
+    int number = attempt->outcome == CONN_RACE_FAILED ? -attempt->rc : ETIMEDOUT;
+    const char *attempts = describe_others(conn, NULL);
+
+    /* Before the handshake was complete, an RST is ECONNREFUSED. */
+    if (number == ECONNRESET || number == EPIPE)
+        conn_fail_by(conn, FINDING_CONNECTION_RESET, number, FAILURE_ENDS_UNASKED,
+                     arena_printf(conn->shared->arena,
+                                  "the connection was reset right after the handshake (%s), before "
+                                  "anything was sent: " NO_ANSWER_BACKEND,
+                                  attempts));
+    else
+        conn_fail(conn, code_of(attempt->address, number), number, "cannot connect to %s",
+                  attempts);
+}
+
+/* The failure that says most, of several addresses. */
 static void race_failed(struct conn *conn)
 {
-    const struct conn_race_attempt *worst = &conn->race.attempts[0];
-    char address[SOCK_ADDRESS_TEXT_MAX];
+    const struct conn_race_attempt *most = &conn->race.attempts[0];
 
     for (size_t i = 0; i < conn->race.begun; i++) {
         const struct conn_race_attempt *attempt = &conn->race.attempts[i];
@@ -115,28 +197,15 @@ static void race_failed(struct conn *conn)
                       "no descriptor is left for a connection (ulimit -n)");
             return;
         }
-        if (worst->outcome != CONN_RACE_FAILED && attempt->outcome == CONN_RACE_FAILED)
-            worst = attempt;
+        if (weight(attempt) > weight(most))
+            most = attempt;
     }
-    int number = worst->outcome == CONN_RACE_FAILED ? -worst->rc : ETIMEDOUT;
-    conn->opening.address = worst->address;
-    if (number == EADDRNOTAVAIL || number == EADDRINUSE) {
-        const struct sock_address *source = conn->shared->settings->source;
-        struct local_ports *ports = &conn->opening.ports;
-        local_ports_read(ports, worst->address, source);
-        conn_fail(conn, FINDING_NO_LOCAL_ADDRESS, number, "cannot connect to %s: %s",
-                  sock_address_format(address, sizeof address, worst->address),
-                  local_ports_describe(conn->shared->arena, ports, source));
+    conn->opening.address = most->address;
+    if (most->outcome == CONN_RACE_REFUSED || most->outcome == CONN_RACE_UNSET) {
+        refused_here(conn, most);
         return;
     }
-    enum finding_code code = conn_code_of(number, FINDING_INCONCLUSIVE);
-    if (sock_family(worst->address) == AF_UNIX)
-        code = number == ENOENT   ? FINDING_NAME_NOT_FOUND
-               : number == EACCES ? FINDING_NOT_PERMITTED
-               : number == EAGAIN ? FINDING_ACCEPT_QUEUE_OVERFLOW
-                                  : code;
-    conn_fail(conn, code, number, "cannot connect to %s",
-              describe_others(conn, NULL));
+    failed_on_the_way(conn, most);
 }
 
 /* A client whose ephemeral port is the port it asks for can meet itself by simultaneous open: there

@@ -43,23 +43,45 @@ static bool race_is_lost(const struct conn_race *race)
 
 static void attempt_wakes(struct loop_task *task, uint32_t events);
 
-static int begin_attempt(struct conn_race_attempt *attempt)
+/* A socket that cannot be set up says nothing of the address, unless it is its own that is missing
+ * (bind(2)). Of a socket of the Unix domain connect() itself says what the peer did. */
+static enum conn_race_outcome failure_of(const struct conn_race_attempt *attempt, bool prepared,
+                                         int rc)
+{
+    static const int answers[] = {EMFILE,       ENFILE,     ENOMEM,   ENOBUFS,
+                                  ECONNREFUSED, ECONNRESET, ETIMEDOUT};
+
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+        if (rc == -answers[i])
+            return CONN_RACE_FAILED;
+    if (prepared && sock_family(attempt->address) == AF_UNIX)
+        return CONN_RACE_FAILED;
+    return prepared || rc == -EADDRNOTAVAIL || rc == -EADDRINUSE ? CONN_RACE_REFUSED
+                                                                 : CONN_RACE_UNSET;
+}
+
+/* CONN_RACE_TRYING, or how it failed, with a negative errno. */
+static enum conn_race_outcome begin_attempt(struct conn_race_attempt *attempt, int *rc)
 {
     struct conn_race *race = attempt->race;
+    bool prepared = true;
 
     attempt->outcome = CONN_RACE_TRYING;
     attempt->started_ns = clock_mono_ns();
-    int rc = sock_open(&attempt->sock, sock_family(attempt->address), SOCK_NONBLOCK);
-    if (!rc)
-        rc = race->prepare(race->owner, &attempt->sock, sock_family(attempt->address));
-    if (!rc)
-        rc = sock_connect_start(&attempt->sock, attempt->address);
-    if (rc && rc != -EINPROGRESS)
-        return rc;
+    *rc = sock_open(&attempt->sock, sock_family(attempt->address), SOCK_NONBLOCK);
+    if (!*rc) {
+        *rc = race->prepare(race->owner, &attempt->sock, sock_family(attempt->address));
+        prepared = !*rc;
+    }
+    if (!*rc)
+        *rc = sock_connect_start(&attempt->sock, attempt->address);
+    if (*rc && *rc != -EINPROGRESS)
+        return failure_of(attempt, prepared, *rc);
     if (race->begun_one)
         race->begun_one(race->owner, &attempt->sock);
     /* Also one that connected at once is taken up by the loop, so that nothing nests. */
-    return loop_watch(race->loop, &attempt->task, attempt->sock.fd, EPOLLOUT);
+    *rc = loop_watch(race->loop, &attempt->task, attempt->sock.fd, EPOLLOUT);
+    return *rc ? CONN_RACE_FAILED : CONN_RACE_TRYING;
 }
 
 /* Begins the next attempt, and those after it whose turn comes by failure. */
@@ -67,10 +89,11 @@ static void try_next_address(struct conn_race *race)
 {
     while (race->begun < race->count) {
         struct conn_race_attempt *attempt = &race->attempts[race->begun++];
-        int rc = begin_attempt(attempt);
-        if (!rc)
+        int rc;
+        enum conn_race_outcome outcome = begin_attempt(attempt, &rc);
+        if (outcome == CONN_RACE_TRYING)
             break;
-        end_attempt(attempt, CONN_RACE_FAILED, rc);
+        end_attempt(attempt, outcome, rc);
     }
     if (race_is_lost(race)) {
         end_race(race, NULL);

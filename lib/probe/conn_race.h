@@ -17,6 +17,8 @@ enum conn_race_outcome {
     CONN_RACE_TRYING,
     CONN_RACE_CONNECTED,
     CONN_RACE_FAILED,   /* by `rc` */
+    CONN_RACE_REFUSED,  /* by our own kernel, with `rc`: nothing was sent */
+    CONN_RACE_UNSET,    /* the socket could not be set up as the user wants it: `rc` */
     CONN_RACE_EXPIRED,  /* nothing came back in time */
     CONN_RACE_ABANDONED /* another was faster */
 };

@@ -34,7 +34,10 @@ static void handshake_cut(struct conn *conn, int number)
               "the server %s the connection in the middle of the TLS handshake, after %lld bytes "
               "of its own%s",
               number ? "aborted" : "closed", came,
-              came ? "" : "; perhaps it does not speak TLS on this port");
+              came ? ""
+                   : "; perhaps it does not speak TLS on this port, or what accepts connections "
+                     "there has no "
+                     "backend");
 }
 
 static void answered_in_plain(struct conn *conn, size_t len_bytes)

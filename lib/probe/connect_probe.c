@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "probe/connect_try.h"
 #include "probe/fleet.h"
-#include "probe/local_ports.h"
+#include "probe/local_facts.h"
 #include "probe/route.h"
 #include "probe/tcp_traceroute.h"
 #include <errno.h>
@@ -121,24 +121,14 @@ static void find_route(struct job *job)
         job->route = route;
 }
 
-/* Where there was no address or port of ours. */
-static void find_ports(struct job *job)
+/* Where our kernel refused. */
+static void find_local(struct job *job)
 {
-    struct reach_evidence *evidence = job->evidence;
-    struct local_ports ports;
-    bool wanted = false;
-
     for (size_t i = 0; i < job->try_count; i++)
-        wanted |= job->tries[i].answer == REACH_REFUSED &&
-                  (job->tries[i].number == EADDRNOTAVAIL || job->tries[i].number == EADDRINUSE);
-    if (!wanted)
-        return;
-    local_ports_read(&ports, &job->address, NULL);
-    evidence->port_first = ports.first;
-    evidence->port_last = ports.last;
-    evidence->ports_taken = ports.taken;
-    if (ports.last)
-        evidence->ports = local_ports_describe(job->run->arena, &ports, NULL);
+        if (job->tries[i].answer == REACH_REFUSED) {
+            local_facts_read(&job->evidence->local, job->tries[i].number, &job->address, NULL);
+            return;
+        }
 }
 
 /* ---- the end of a job ---- */
@@ -149,7 +139,7 @@ static void finish_job(struct job *job)
     struct reach_evidence *evidence = job->evidence;
 
     find_listener(job);
-    find_ports(job);
+    find_local(job);
     if (job->route)
         job->route->neighbour = route_neighbour(run->routes, &job->address, job->route);
     evidence->tries = job->tries;
@@ -292,9 +282,10 @@ static void begin_job(struct job *job, const struct sock_address *address)
 
 /* ---- names ---- */
 
-static void resolve_failed(struct job *job, const char *message)
+static void resolve_failed(struct job *job, int rc, const char *message, int64_t took_ns)
 {
-    job->evidence->resolve_error = arena_copy(job->run->arena, message);
+    job->evidence->resolve_error =
+        resolve_describe(job->run->arena, rc, message, took_ns, &job->evidence->resolve_cause);
     finish_job(job);
 }
 
@@ -324,7 +315,7 @@ static void job_resolved(struct fleet_item *item, const struct resolve_job *aske
     struct sock_address_list addresses = asked->addresses;
 
     if (asked->rc) {
-        resolve_failed(job, asked->error.text);
+        resolve_failed(job, asked->rc, asked->error.text, asked->took_ns);
         return;
     }
     resolved(job, &addresses, asked->took_ns);
@@ -345,7 +336,7 @@ static int begin_target(struct fleet *fleet, size_t index)
     }
     int rc = fleet_resolve(fleet, &job->item, &target->where);
     if (rc)
-        resolve_failed(job, strerrordesc_np(-rc));
+        resolve_failed(job, rc, strerrordesc_np(-rc), RESULT_UNKNOWN);
     return 0;
 }
 

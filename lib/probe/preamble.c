@@ -48,8 +48,10 @@ fail(struct preamble *preamble, enum finding_code code, int number, const char *
     buf_vprintf(&text, format, args);
     va_end(args);
     leave(preamble);
-    const struct result_error error = {code, number,
-                                       arena_copy(preamble->conn->shared->arena, buf_str(&text))};
+    const struct result_error error = {
+        .code = code,
+        .number = number,
+        .message = arena_copy(preamble->conn->shared->arena, buf_str(&text))};
     preamble->user->failed(preamble->owner, &error);
 }
 

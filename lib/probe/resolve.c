@@ -1,6 +1,7 @@
 #include "probe/resolve.h"
 
 #include "base/clock.h"
+#include "probe/local_facts.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -180,4 +181,23 @@ void resolver_close(struct resolver *resolver)
     pthread_mutex_unlock(&resolver->lock);
     if (last)
         destroy(resolver);
+}
+
+const char *resolve_describe(struct arena *arena, int rc, const char *text, int64_t took_ns,
+                             enum failure_cause *cause)
+{
+    const char *servers = local_facts_name_servers(arena);
+    const char *after = took_ns == RESULT_UNKNOWN
+                            ? ""
+                            : arena_printf(arena, ", after %s,", arena_duration(arena, took_ns));
+
+    *cause = failure_of_name(-rc, servers);
+    if (*cause == FAILURE_NO_NAME_SERVER)
+        return arena_printf(arena, "%s: /etc/resolv.conf names no name server", text);
+    if (*cause == FAILURE_NAME_SERVER_SILENT)
+        return arena_printf(arena,
+                            "%s: no name server gave an answer%s (%s in /etc/resolv.conf): none "
+                            "could be reached, or it failed itself",
+                            text, after, servers);
+    return arena_copy(arena, text);
 }

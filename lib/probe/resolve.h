@@ -5,6 +5,7 @@
 #ifndef PROBE_RESOLVE_H
 #define PROBE_RESOLVE_H
 
+#include "diagnosis/failure.h"
 #include "netkit/sock.h"
 
 struct resolver;
@@ -32,5 +33,10 @@ struct resolve_job *resolver_take(struct resolver *resolver);
 /* Jobs that a thread still holds are abandoned: their memory is freed by the thread, so they must
  * come from malloc. NULL is allowed. */
 void resolver_close(struct resolver *resolver);
+
+/* What sock_resolve() failed by (rc, and its text), with the name servers where nobody answered;
+ * took_ns may be RESULT_UNKNOWN. */
+const char *resolve_describe(struct arena *arena, int rc, const char *text, int64_t took_ns,
+                             enum failure_cause *cause);
 
 #endif

@@ -140,6 +140,18 @@ static void begin_resolved(struct run *run, struct target *target)
     target_begin(target);
 }
 
+static void name_failed(struct target *target, const struct resolve_job *job)
+{
+    struct result_error error = {.code = FINDING_NAME_NOT_FOUND,
+                                 .number = job->rc == -ENOENT ? 0 : -job->rc};
+    enum failure_cause cause;
+
+    error.message = resolve_describe(target->shared->conn.arena, job->rc, job->error.text,
+                                     job->took_ns, &cause);
+    error.cause = failure_entry(cause)->name;
+    target_fail(target, &error);
+}
+
 static void target_resolved(struct fleet_item *item, const struct resolve_job *job)
 {
     struct target *target = (struct target *)item;
@@ -148,8 +160,7 @@ static void target_resolved(struct fleet_item *item, const struct resolve_job *j
     target->resolve_ns = job->took_ns;
     target->addresses = job->addresses;
     if (job->rc)
-        target_failed(target, FINDING_NAME_NOT_FOUND, job->rc == -ENOENT ? 0 : -job->rc, "%s",
-                      job->error.text);
+        name_failed(target, job);
     else
         begin_resolved((struct run *)target->shared, target);
 }

@@ -239,6 +239,14 @@ static void list_notes(const struct target *target, const struct probe_totals *t
         notes[result->note_count++] = arena_printf(
             arena, "The certificate would not have been accepted without --insecure: %s.",
             target->tls_rejected);
+    if (target->tls && target->tls->client_certificate && !target->shared->plan->tls->identity &&
+        result->ok)
+        notes[result->note_count++] =
+            target->shared->plan->arms.only_connects
+                ? "The server asked for a client certificate and got none (--cert). In TLS 1.3 it "
+                  "refuses that after the handshake, which is all that was timed."
+                : "The server asked for a client certificate and got none (--cert); it answered "
+                  "nevertheless.";
     if (transaction->bare_ends)
         notes[result->note_count++] = arena_printf(
             arena,
@@ -374,11 +382,12 @@ void summary_evidence(const struct target *target, struct summary *summary)
         .path_mtu_passed = trial ? trial->passed_mss : 0,
         .path_mtu_stuck = trial ? trial->stuck_mss : 0,
         .path_mtu_to_server = trial && path_mtu_to_server(trial),
-        .port_first = target->conn.opening.ports.first,
-        .port_last = target->conn.opening.ports.last,
-        .ports_taken = target->conn.opening.ports.taken,
+        .port_first = target->conn.opening.local_facts.port_first,
+        .port_last = target->conn.opening.local_facts.port_last,
+        .ports_taken = target->conn.opening.local_facts.ports_taken,
         .error = target->failure.code,
         .error_message = target->failure.message,
+        .error_cause = target->failure.cause,
         .unfinished = target->own_failure ? NULL : transaction->unfinished,
     };
     add_idle(target->idle, evidence);

@@ -4,6 +4,7 @@
 #include "base/stats.h"
 #include "base/text.h"
 #include "probe/target_control.h"
+#include "probe/target_inquiry.h"
 #include "probe/target_learn.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -15,7 +16,6 @@
 #define EARLY_TRIES        4 /* after resets that may have overtaken an answer */
 #define OWN_PATIENCE_NS    NS_PER_SEC
 #define OWN_PATIENCE_TIMES 10
-
 #define IN_WARMUP                                                                                  \
     "the server answered, but %s was over before the warm-up: give it more time, or a smaller "    \
     "--warmup"
@@ -34,10 +34,15 @@ static void end_target(struct target *target, enum target_end end)
     target->shared->ended(target, end);
 }
 
-static void fail_target(struct target *target, const struct result_error *error)
+static void end_done(struct target *target)
+{
+    end_target(target, TARGET_DONE);
+}
+
+void target_fail(struct target *target, const struct result_error *error)
 {
     target->failure = *error;
-    end_target(target, TARGET_DONE);
+    end_done(target);
 }
 
 /* Whether the rounds under way are netkit's own, on persistent connections, while the user asked
@@ -66,19 +71,8 @@ void target_failed(struct target *target, enum finding_code code, int number, co
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fail_target(target,
-                &(struct result_error){code, number, arena_copy(target->shared->conn.arena, text)});
-}
-
-/* What is left of --duration; INT64_MAX when there is no such bound, never negative. */
-static int64_t time_left_ns(const struct target *target)
-{
-    int64_t duration_ns = target->shared->plan->arms.duration_ns;
-    int64_t left_ns = duration_ns - (clock_mono_ns() - target->started_ns);
-
-    if (duration_ns == INT64_MAX)
-        return INT64_MAX;
-    return left_ns > 0 ? left_ns : 0;
+    target_fail(target, &(struct result_error){code, number,
+                                               arena_copy(target->shared->conn.arena, text), NULL});
 }
 
 static void idle_ended(void *owner)
@@ -187,6 +181,7 @@ static void opened(void *owner, const struct conn_input *input)
     const struct probe_plan *plan = ((struct target *)owner)->shared->plan;
     struct target *target = owner;
 
+    target->opened_ns = clock_mono_ns();
     target_learn_connection(target);
     target_learn_tls(target);
     if (chose_http2(target)) {
@@ -204,31 +199,14 @@ static void opened(void *owner, const struct conn_input *input)
     preamble_begin(&target->preamble, &plan->preamble, &target->conn, input, &user, target);
 }
 
-static void trial_ended(void *owner)
+static bool inquire(struct target *target)
 {
-    struct target *target = owner;
-    const struct path_mtu_evidence *evidence = &target->trial->evidence;
-
-    mtu_trial_stop(target->trial);
-    if (path_mtu_found(evidence)) {
-        target->failure.code = FINDING_PATH_MTU;
-        target->failure.message = path_mtu_describe(target->shared->conn.arena, evidence);
-    }
-    end_target(target, TARGET_DONE);
-}
-
-/* At most for as long as an answer may take, and within --duration. What came to an end once is not
- * held back by its size. */
-static bool try_sizes(struct target *target)
-{
-    int64_t left = time_left_ns(target);
-
-    if (target->trial || target->warmed_up || arm_stores_measured(&target->stores) || !left ||
-        target_is_local(target) || !mtu_trial_wanted(&target->transaction, &target->failure))
-        return false;
-    path_control_end(&target->control);
-    return !mtu_trial_begin(&target->trial, &target->transaction, &target->shared->plan->preamble,
-                            target_address(target), left, target, trial_ended);
+    const struct target_inquiry inquiry = {.address = target_address(target),
+                                           .local = target_is_local(target),
+                                           .fresh = !target->warmed_up &&
+                                                    !arm_stores_measured(&target->stores),
+                                           .ended = end_done};
+    return target_inquiry_begin(target, &inquiry);
 }
 
 static void open_failed(void *owner, const struct result_error *error)
@@ -245,7 +223,7 @@ static void open_failed(void *owner, const struct result_error *error)
     else
         target_learn_connection(target);
     target_learn_tls(target);
-    if (!try_sizes(target))
+    if (!inquire(target))
         end_target(target, error->number == EMFILE ? TARGET_POSTPONED : TARGET_DONE);
 }
 
@@ -288,7 +266,7 @@ static void open_connection(struct target *target)
 /* Rounds are an interval apart, on whatever connections they are. */
 static void rest(struct target *target)
 {
-    int64_t left = time_left_ns(target), interval = target->shared->plan->arms.interval_ns;
+    int64_t left = target_time_left_ns(target), interval = target->shared->plan->arms.interval_ns;
     int64_t now = clock_mono_ns(), pause = left < interval ? left : interval;
 
     if (target->conn.state == CONN_OPEN)
@@ -302,7 +280,7 @@ static void rested(struct loop_task *task, uint32_t events)
     struct target *target = (struct target *)((char *)task - offsetof(struct target, rest));
 
     (void)events;
-    if (!time_left_ns(target))
+    if (!target_time_left_ns(target))
         time_over(target);
     else if (target->conn.state == CONN_CLOSED)
         open_connection(target);
@@ -327,8 +305,9 @@ static bool own_rounds_are_moot(const struct target *target)
 static void next_session(struct target *target)
 {
     target_control_load(target);
-    if (own_rounds_are_moot(target) || !arm_schedule_next(&target->schedule, &target->stores,
-                                                          time_left_ns(target), &target->session)) {
+    if (own_rounds_are_moot(target) ||
+        !arm_schedule_next(&target->schedule, &target->stores, target_time_left_ns(target),
+                           &target->session)) {
         rounds_over(target);
         return;
     }
@@ -420,7 +399,7 @@ static void round_done(void *owner, const struct round *done)
         keep_round(target, &round);
     if (target->finished)
         return;
-    if (!time_left_ns(target))
+    if (!target_time_left_ns(target))
         time_over(target);
     else if (session->rounds > 0)
         next_round(target);
@@ -444,7 +423,7 @@ static bool may_have_lost_answer(const struct target *target)
 {
     const struct transaction *transaction = &target->transaction;
 
-    return transaction->reset_early && time_left_ns(target) &&
+    return transaction->reset_early && target_time_left_ns(target) &&
            target->early_lost < EARLY_TRIES * (1 + transaction->early_resets);
 }
 
@@ -462,7 +441,12 @@ static void exchange_failed(void *owner, const struct result_error *error)
         return;
     }
     target->failure = *error;
-    if (!try_sizes(target))
+    if (target_pass_over(target, target_address(target))) {
+        close_connection(target);
+        open_connection(target);
+        return;
+    }
+    if (!inquire(target))
         end_target(target, TARGET_DONE);
 }
 
@@ -530,6 +514,7 @@ void target_free(struct target *target)
     path_control_free(&target->control);
     mtu_trial_free(target->trial);
     idle_trial_free(target->idle);
+    no_answer_trial_free(target->again);
     free(target->strip);
     sock_address_list_free(&target->addresses);
     free(target);
@@ -547,8 +532,8 @@ void target_cut_short(struct target *target, bool interrupted)
     int64_t measured = arm_stores_measured(&target->stores);
 
     target->cut_short = !interrupted;
-    if (target->trial) { /* its failure is known */
-        trial_ended(target);
+    if (target->inquiry.address) { /* its failure is known */
+        target_inquiry_cut(target);
         return;
     }
     if (target->idle) { /* the rounds are done */

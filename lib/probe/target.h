@@ -8,6 +8,7 @@
 #include "probe/conn.h"
 #include "probe/fleet.h"
 #include "probe/mtu_trial.h"
+#include "probe/no_answer_trial.h"
 #include "probe/path_control.h"
 #include "probe/preamble.h"
 #include "probe/probe.h"
@@ -40,6 +41,14 @@ struct target_shared {
     struct conn_shared conn;
 };
 
+/* What is asked again, on new connections, when a conversation has failed. */
+struct target_inquiry {
+    const struct sock_address *address; /* NULL: nothing has failed yet */
+    bool local;                         /* the server is on this host */
+    bool fresh;                         /* nothing was ever answered */
+    void (*ended)(struct target *target);
+};
+
 struct target {
     struct fleet_item item; /* the first member */
     struct target_shared *shared;
@@ -55,7 +64,10 @@ struct target {
     struct path_control control;
     struct mtu_trial *trial; /* of a conversation that failed; NULL: none */
     struct idle_trial *idle; /* after the rounds; NULL: none */
-    int64_t started_ns;
+    struct target_inquiry inquiry;
+    struct no_answer_trial *again; /* after one that brought no answer; NULL: none */
+    int64_t started_ns, opened_ns; /* the target; its connection */
+    const char *passed_over; /* addresses that took a connection and answered nothing, or NULL */
     bool finished;
     bool cut_short; /* by the run's deadline */
     bool warmed_up; /* the server has answered at least once */
@@ -99,6 +111,7 @@ int target_create(struct target **out, struct target_shared *shared,
 void target_free(struct target *target);
 /* The addresses are known. */
 void target_begin(struct target *target);
+void target_fail(struct target *target, const struct result_error *error);
 __attribute__((format(printf, 4, 5))) void
 target_failed(struct target *target, enum finding_code code, int number, const char *format, ...);
 /* The run's time is over: what is unfinished says how far it came. */

@@ -26,6 +26,19 @@ void target_learn_tls(struct target *target)
     target->tls_rejected = conn->tls.rejected[0] ? arena_copy(arena, conn->tls.rejected) : NULL;
 }
 
+/* Other addresses of the name took a connection, and answered nothing. */
+static void learn_passed_over(struct target *target)
+{
+    const struct conn_opening *opening = &target->conn.opening;
+
+    if (!target->passed_over)
+        return;
+    target->fallback_ns = clock_mono_ns() - target->started_ns - opening->connect_ns;
+    target->fallback = target->fallback ? arena_printf(target->shared->conn.arena, "%s; %s",
+                                                       target->passed_over, target->fallback)
+                                        : target->passed_over;
+}
+
 /* What the first connection says stands for all: sessions of TLS are not resumed, so they are
  * alike. */
 void target_learn_connection(struct target *target)
@@ -37,6 +50,7 @@ void target_learn_connection(struct target *target)
         target->connect_ns = opening->connect_ns;
         target->fallback_ns = opening->fallback_ns;
         target->fallback = opening->fallback;
+        learn_passed_over(target);
         target->local = opening->local;
         target->stamps = opening->stamps;
     }

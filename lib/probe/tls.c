@@ -6,7 +6,6 @@
 #include "probe/tls.h"
 
 #include "base/text.h"
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/err.h>
@@ -15,16 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORD_HEADER 5
-#define KEEP_BYTES    4096 /* of memory between writes */
-#define NAMES_SHOWN   4    /* of a certificate that has others than the one that was wanted */
-
-enum record_type {
-    RECORD_CHANGE_CIPHER_SPEC = 20,
-    RECORD_ALERT = 21,
-    RECORD_HANDSHAKE = 22,
-    RECORD_DATA = 23
-};
+#define KEEP_BYTES 4096 /* of memory between writes */
 
 struct tls_context {
     const struct tls_settings *settings;
@@ -119,98 +109,7 @@ static BIO_METHOD *make_filter(void)
     return NULL;
 }
 
-/* ---- what a certificate is refused for ---- */
-
-static void add_name(struct buf *out, const X509_NAME *name)
-{
-    BIO *memory = BIO_new(BIO_s_mem());
-    char *text = NULL;
-
-    if (memory &&
-        X509_NAME_print_ex(memory, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0) {
-        long len = BIO_get_mem_data(memory, &text);
-        text_escape(out, text, len > 0 ? (size_t)len : 0);
-    }
-    BIO_free(memory);
-}
-
-static void add_time(struct buf *out, const ASN1_TIME *time)
-{
-    struct tm tm;
-    char text[32];
-
-    if (ASN1_TIME_to_tm(time, &tm) == 1 && strftime(text, sizeof text, "%F %T UTC", &tm))
-        buf_add_str(out, text);
-    else
-        buf_add_str(out, "an unreadable time");
-}
-
-static void add_alternative(struct buf *out, const GENERAL_NAME *name)
-{
-    int type;
-    const ASN1_STRING *value = GENERAL_NAME_get0_value(name, &type);
-    char address[INET6_ADDRSTRLEN];
-
-    if (type == GEN_DNS)
-        text_escape(out, ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
-    else if (type == GEN_IPADD && ASN1_STRING_length(value) == 4)
-        buf_add_str(out, inet_ntop(AF_INET, ASN1_STRING_get0_data(value), address, sizeof address));
-    else if (type == GEN_IPADD && ASN1_STRING_length(value) == 16)
-        buf_add_str(out,
-                    inet_ntop(AF_INET6, ASN1_STRING_get0_data(value), address, sizeof address));
-    else
-        buf_add_str(out, "a name of another kind");
-}
-
-static void add_names(struct buf *out, X509 *certificate)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    int count = sk_GENERAL_NAME_num(names);
-
-    for (int i = 0; i < count && i < NAMES_SHOWN; i++) {
-        buf_add_str(out, i ? ", " : "");
-        add_alternative(out, sk_GENERAL_NAME_value(names, i));
-    }
-    if (count > NAMES_SHOWN)
-        buf_printf(out, " and %d more", count - NAMES_SHOWN);
-    if (count <= 0)
-        add_name(out, X509_get_subject_name(certificate));
-    GENERAL_NAMES_free(names);
-}
-
-static void explain_rejection(struct buf *out, X509_STORE_CTX *store)
-{
-    X509 *certificate = X509_STORE_CTX_get_current_cert(store);
-    int code = X509_STORE_CTX_get_error(store);
-
-    buf_add_str(out, X509_verify_cert_error_string(code));
-    if (!certificate)
-        return;
-    switch (code) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-        buf_add_str(out, ": it was valid until ");
-        add_time(out, X509_get0_notAfter(certificate));
-        break;
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        buf_add_str(out, ": it is valid from ");
-        add_time(out, X509_get0_notBefore(certificate));
-        break;
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        buf_add_str(out, ": it is for ");
-        add_names(out, certificate);
-        break;
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-        buf_add_str(out, ": issued by ");
-        add_name(out, X509_get_issuer_name(certificate));
-        break;
-    default:
-        buf_add_str(out, ": ");
-        add_name(out, X509_get_subject_name(certificate));
-        break;
-    }
-}
+/* ---- certificates ---- */
 
 /* Called for each certificate; the first complaint counts. */
 static int on_verify(int good, X509_STORE_CTX *store)
@@ -221,9 +120,20 @@ static int on_verify(int good, X509_STORE_CTX *store)
 
     if (good || !tls || tls->rejected[0])
         return good;
-    explain_rejection(&text, store);
+    tls_certificate_rejected(&text, store);
     snprintf(tls->rejected, sizeof tls->rejected, "%s", buf_str(&text));
     return good;
+}
+
+/* The server has asked for a certificate of ours. */
+static int on_asked(SSL *ssl, void *context)
+{
+    struct tls *tls = SSL_get_app_data(ssl);
+
+    (void)context;
+    if (tls)
+        tls->asked = true;
+    return 1;
 }
 
 /* ---- what failed ---- */
@@ -236,24 +146,13 @@ static void on_event(const SSL *ssl, int where, int value)
         tls->alert = value & 0xff;
 }
 
-/* What an alert usually means to its receiver. */
-static const char *hint_of_alert(int alert)
+static int alert_failed(const struct tls *tls, struct error *error)
 {
-    static const struct {
-        int alert;
-        const char *hint;
-    } hints[] = {
-        {SSL_AD_HANDSHAKE_FAILURE, "; it shares no cipher with us, or wants a certificate of ours"},
-        {SSL_AD_PROTOCOL_VERSION, "; it speaks neither TLS 1.2 nor TLS 1.3"},
-        {SSL_AD_UNRECOGNIZED_NAME, "; it does not know the name that was asked for (--sni)"},
-        {SSL_AD_NO_APPLICATION_PROTOCOL, "; it speaks none of the protocols of --alpn"},
-        {SSL_AD_CERTIFICATE_REQUIRED, "; it wants a certificate of ours, and we have none"},
-    };
+    const char *name = tls_alert_name(tls->alert);
+    const char *hint = tls_alert_hint(tls->alert, tls_ours(tls));
 
-    for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
-        if (hints[i].alert == alert)
-            return hints[i].hint;
-    return "";
+    return error_set(error, EPROTO, "the server sent the alert %s (%d)%s%s",
+                     name ? name : "of an unknown kind", tls->alert, *hint ? "; " : "", hint);
 }
 
 static int tls_failed(const struct tls *tls, struct error *error)
@@ -264,8 +163,7 @@ static int tls_failed(const struct tls *tls, struct error *error)
     if (tls->out.failed || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
         return error_sys(error, ENOMEM, "TLS");
     if (tls->alert >= 0)
-        return error_set(error, EPROTO, "the server sent the alert \"%s\"%s",
-                         SSL_alert_desc_string_long(tls->alert), hint_of_alert(tls->alert));
+        return alert_failed(tls, error);
     if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
         return error_set(error, EKEYREJECTED, "%s",
                          tls->rejected[0] ? tls->rejected : "it was not accepted");
@@ -299,6 +197,7 @@ static int set_up(struct tls_context *context, struct error *error)
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(ssl, settings->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, on_verify);
+    SSL_CTX_set_cert_cb(ssl, on_asked, NULL);
     SSL_CTX_set_info_callback(ssl, on_event);
     /* Older versions cut a record in two (RFC 5246 appendix D), and a piece would be two writes. */
     if (!SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION))
@@ -306,6 +205,8 @@ static int set_up(struct tls_context *context, struct error *error)
     if (settings->alpn_bytes &&
         SSL_CTX_set_alpn_protos(ssl, settings->alpn, (unsigned)settings->alpn_bytes))
         return context_failed(error, "--alpn");
+    if (settings->identity && tls_identity_use(settings->identity, ssl, error))
+        return -EINVAL;
     if (settings->ca_file) {
         if (!SSL_CTX_load_verify_file(ssl, settings->ca_file))
             return error_set(error, EINVAL, "--ca-file %s: %s", settings->ca_file,
@@ -373,7 +274,7 @@ int tls_start(struct tls *tls, struct tls_context *context, const char *host, st
 {
     const char *wanted = context->settings->server_name;
 
-    *tls = (struct tls){.alert = -1};
+    *tls = (struct tls){.alert = -1, .has_certificate = context->settings->identity != NULL};
     ERR_clear_error();
     SSL *ssl = SSL_new(context->ssl);
     BIO *bio = ssl ? BIO_new(context->filter) : NULL;
@@ -390,6 +291,30 @@ int tls_start(struct tls *tls, struct tls_context *context, const char *host, st
     if (!set_name(ssl, wanted ? wanted : host))
         return tls_failed(tls, error);
     return 0;
+}
+
+int tls_client_hello(struct buf *out, const char *host)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = context ? SSL_new(context) : NULL;
+    BIO *in = BIO_new(BIO_s_mem()), *written = BIO_new(BIO_s_mem());
+    char *bytes = NULL;
+
+    if (ssl && in && written) {
+        SSL_set_bio(ssl, in, written);
+        SSL_set_connect_state(ssl);
+        set_name(ssl, host);
+        SSL_do_handshake(ssl);
+        long len = BIO_get_mem_data(written, &bytes);
+        buf_add(out, bytes, len > 0 ? (size_t)len : 0);
+    } else {
+        BIO_free(in);
+        BIO_free(written);
+    }
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    ERR_clear_error();
+    return out->len_bytes ? 0 : -ENOMEM;
 }
 
 void tls_free(struct tls *tls)
@@ -412,7 +337,7 @@ static void follow_records(struct tls_records *records, const unsigned char *byt
             count -= part;
             continue;
         }
-        if (records->header_bytes == RECORD_HEADER)
+        if (records->header_bytes == TLS_RECORD_HEADER)
             records->header_bytes = 0;
         if (records->header_bytes == 0)
             records->type = *bytes;
@@ -444,9 +369,10 @@ enum tls_partial tls_partial(const struct tls *tls)
 {
     const struct tls_records *records = &tls->records;
 
-    if (!records->header_bytes || (records->header_bytes == RECORD_HEADER && !records->body_bytes))
+    if (!records->header_bytes ||
+        (records->header_bytes == TLS_RECORD_HEADER && !records->body_bytes))
         return TLS_PARTIAL_NONE;
-    if (records->type != RECORD_DATA || !tls->established)
+    if (records->type != TLS_RECORD_DATA || !tls->established)
         return TLS_PARTIAL_NONE;
     /* TLS 1.3 calls everything that is encrypted application data; session tickets come before it,
      * and servers send theirs before their first answer. */
@@ -533,9 +459,17 @@ ssize_t tls_take(struct tls *tls, char *out, size_t size, struct error *error)
     return (ssize_t)taken;
 }
 
+enum tls_ours tls_ours(const struct tls *tls)
+{
+    if (!tls->asked)
+        return TLS_OURS_NOT_ASKED;
+    return tls->has_certificate ? TLS_OURS_GIVEN : TLS_OURS_LACKING;
+}
+
 struct result_tls *tls_describe(const struct tls *tls, struct arena *arena)
 {
     struct result_tls *out = arena_alloc(arena, sizeof *out);
+    static const char *const ours[] = {[TLS_OURS_LACKING] = "asked", [TLS_OURS_GIVEN] = "given"};
     const unsigned char *alpn;
     unsigned alpn_bytes;
     cleanup(buf) struct buf name = {0};
@@ -550,36 +484,9 @@ struct result_tls *tls_describe(const struct tls *tls, struct arena *arena)
         .alpn = alpn_bytes ? arena_copy(arena, buf_str(&name)) : NULL,
         .round_trips = tls->round_trips,
         .resumed = SSL_session_reused(tls->ssl),
+        .client_certificate = ours[tls_ours(tls)],
         .verified = !tls->rejected[0] && SSL_get_verify_result(tls->ssl) == X509_V_OK &&
                     SSL_get0_peer_certificate(tls->ssl),
     };
     return out;
-}
-
-/* ---- TLS where none is expected, and none where it is ---- */
-
-bool tls_is_record(const char *bytes, size_t len_bytes)
-{
-    return !len_bytes || (bytes[0] >= RECORD_CHANGE_CIPHER_SPEC && bytes[0] <= RECORD_DATA &&
-                          (len_bytes < 2 || bytes[1] == 3));
-}
-
-bool tls_is_wanted(const char *answer, size_t len_bytes)
-{
-    static const char *const words[] = {
-        "The plain HTTP request was sent to HTTPS port",     /* nginx */
-        "speaking plain HTTP to an SSL-enabled server port", /* Apache */
-        "Client sent an HTTP request to an HTTPS server.",   /* Go */
-    };
-    static const char alert[] = {RECORD_ALERT, 3};
-
-    if (len_bytes >= 6 && !memcmp(answer, alert, 2) && (unsigned char)answer[2] <= 4 &&
-        !answer[3] && answer[4] == 2 && (answer[5] == 1 || answer[5] == 2))
-        return true;
-    if (len_bytes < 12 || memcmp(answer, "HTTP/1.", 7) || memcmp(answer + 8, " 400", 4))
-        return false;
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (memmem(answer, len_bytes, words[i], strlen(words[i])))
-            return true;
-    return false;
 }

@@ -15,6 +15,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "netkit/error.h"
+#include "probe/tls_alert.h"
+#include "probe/tls_certificate.h"
 #include "result/result.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,10 +30,11 @@
 /* What the user wants of TLS. Memory belongs to the caller and must outlive the context. */
 struct tls_settings {
     const char *server_name; /* for SNI and the certificate; NULL: the host that is connected to */
-    unsigned char alpn[TLS_ALPN_MAX]; /* as the extension has it (RFC 7301 section 3.1) */
-    size_t alpn_bytes;                /* 0: not offered */
-    const char *ca_file;              /* PEM; NULL: the system's certificates */
-    bool insecure;                    /* go on whatever the certificate is */
+    unsigned char alpn[TLS_ALPN_MAX];    /* as the extension has it (RFC 7301 section 3.1) */
+    size_t alpn_bytes;                   /* 0: not offered */
+    const char *ca_file;                 /* PEM; NULL: the system's certificates */
+    bool insecure;                       /* go on whatever the certificate is */
+    const struct tls_identity *identity; /* shown to a server that asks for one; NULL: none */
 };
 
 /* "h2,http/1.1" into settings->alpn. -EINVAL. */
@@ -65,17 +68,22 @@ struct tls {
     struct tls_records records;
     bool flight_sent; /* ours, and nothing has come since */
     bool established;
-    bool answered;       /* application data has come */
-    bool closed;         /* the peer said close_notify */
-    int64_t round_trips; /* of the handshake */
-    int alert;           /* that the peer sent, or -1 */
-    char rejected[256];  /* why the certificate was not accepted; "" when it was */
+    bool answered;        /* application data has come */
+    bool closed;          /* the peer said close_notify */
+    int64_t round_trips;  /* of the handshake */
+    bool has_certificate; /* of ours, from the settings */
+    bool asked;           /* the server wants a certificate of ours */
+    int alert;            /* that the peer sent, or -1 */
+    char rejected[256];   /* why the certificate was not accepted; "" when it was */
 };
 
 /* Begins a connection to `host`, which is the empty string for this host. */
 int tls_start(struct tls *tls, struct tls_context *context, const char *host, struct error *error);
 /* Releases all. May be called at any time, also twice, also on {0}. */
 void tls_free(struct tls *tls);
+
+/* Appends a ClientHello for `host`, as one who speaks TLS would begin. -ENOMEM. */
+int tls_client_hello(struct buf *out, const char *host);
 
 /* What has come from the peer. The bytes are borrowed until tls_handshake() or tls_take()
  * have used them up, which they have when they ask for more. */
@@ -106,14 +114,9 @@ ssize_t tls_take(struct tls *tls, char *out, size_t size, struct error *error);
 enum tls_partial { TLS_PARTIAL_NONE, TLS_PARTIAL_PERHAPS, TLS_PARTIAL_DATA };
 enum tls_partial tls_partial(const struct tls *tls);
 
+/* Whether the server asked for a certificate of ours, and there was one. */
+enum tls_ours tls_ours(const struct tls *tls);
 /* What was agreed, in the arena; NULL when memory is out. */
 struct result_tls *tls_describe(const struct tls *tls, struct arena *arena);
-
-/* ---- TLS where none is expected, and none where it is ---- */
-
-/* Whether a peer's first bytes can be the beginning of a TLS record. */
-bool tls_is_record(const char *bytes, size_t len_bytes);
-/* Whether a peer's answer says that it expected TLS: an alert, or a web server's words for it. */
-bool tls_is_wanted(const char *answer, size_t len_bytes);
 
 #endif

@@ -373,8 +373,8 @@ static void take_answer(struct transaction *transaction, const struct conn_input
         return;
     }
     if (wants_tls(transaction, input)) {
-        conn_fail(transaction->conn, FINDING_NO_RESPONSE, EPROTO,
-                  "the server expects TLS on this port, and got plain text: try --tls");
+        conn_fail_by(transaction->conn, FINDING_NO_RESPONSE, EPROTO, FAILURE_TLS_WANTED,
+                     "the server expects TLS on this port, and got plain text: try --tls");
         return;
     }
     bool first = !transaction_round_heard(transaction);

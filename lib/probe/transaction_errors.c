@@ -57,6 +57,13 @@ void transaction_peer_ended(struct transaction *transaction, int number)
                   "the server stopped acknowledging after %llu bytes of the answer, waiting for "
                   "%s: %s%s",
                   got, awaited, strerrordesc_np(number), buf_str(&head));
+    else if (number && got)
+        conn_fail_by(conn, conn_code_of(number, FINDING_PEER_ABORTED), number,
+                     FAILURE_ANSWER_CUT_OFF,
+                     arena_printf(conn->shared->arena,
+                                  "the server aborted the connection after %llu bytes of the "
+                                  "answer, waiting for %s: %s%s",
+                                  got, awaited, strerrordesc_np(number), buf_str(&head)));
     else if (number)
         conn_fail(conn, conn_code_of(number, FINDING_PEER_ABORTED), number,
                   "the server aborted the connection after %llu bytes of the answer, waiting for "

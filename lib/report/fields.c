@@ -48,6 +48,7 @@ const struct report_field report_tls_fields[] = {
     {"round_trips", NULL, FIELD_INTEGER, PLACE(result_tls, round_trips)},
     {"resumed", NULL, FIELD_BOOL, PLACE(result_tls, resumed)},
     {"verified", NULL, FIELD_BOOL, PLACE(result_tls, verified)},
+    {"client_certificate", NULL, FIELD_TEXT, PLACE(result_tls, client_certificate)},
     END,
 };
 

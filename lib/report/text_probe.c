@@ -85,6 +85,8 @@ static void show_tls(struct paint *paint, const struct result_tls *tls)
     put_count(&line, tls->round_trips, "round trip");
     buf_printf(&line, "%s%s", tls->resumed ? ", resumed" : "",
                tls->verified ? "" : ", not verified");
+    if (tls->client_certificate)
+        buf_printf(&line, ", client certificate %s", tls->client_certificate);
     paint_printable(&shown, buf_str(&line), paint->style->unicode);
     paint->out->failed |= line.failed || shown.failed;
     paint_to(paint, PAINT_INDENT);

@@ -157,6 +157,7 @@ struct result_error {
     enum finding_code code; /* FINDING_NONE: no error */
     int number;             /* errno value, or 0 */
     const char *message;
+    const char *cause; /* what it was, by its name, where that was seen (diagnosis/failure.h) */
 };
 
 /* What a TLS handshake agreed on. */
@@ -167,6 +168,8 @@ struct result_tls {
     int64_t round_trips; /* that the handshake took */
     bool resumed;
     bool verified; /* the certificate is good, for this name */
+    /* NULL: the server did not ask for one of ours; "asked": it got none; "given" */
+    const char *client_certificate;
 };
 
 /* What the answers were: the first, or the first that was not as it should be. */

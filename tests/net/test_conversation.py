@@ -491,6 +491,72 @@ class Conversation(unittest.TestCase):
         self.assertEqual(result["rounds"], 6)
         self.check_sum(result)
 
+    def no_answer(self, habit, *options, family=4):
+        """The cause that is named of a server that never answers, and what is said of it."""
+        with Server(habit, FAMILIES[family]) as server:
+            host = "[::1]" if family == 6 else "127.0.0.1"
+            report, result = probe(server, *(options or ["--preset", "redis"]), *FEW,
+                                   target=f"{host}:{server.port}", status=4)  # fmt: skip
+        self.assertFalse(result["ok"])
+        finding = report["findings"][-1]
+        return finding["evidence"].get("cause"), result["error"]["message"], finding
+
+    def test_what_accepts_and_has_no_backend(self):
+        def closes(connection):
+            pass
+
+        def resets(connection):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        for family in families():
+            for habit in (closes, resets):
+                for options in ([], ["--preset", "smtp"]):
+                    with self.subTest(habit=habit.__name__, family=family, options=options):
+                        cause, message, finding = self.no_answer(habit, *options, family=family)
+                        self.assertEqual((cause, finding["side"]), ("ends-unasked", "server"))
+                        self.assertIn("has no backend", message)
+
+    def test_what_hangs_up_on_the_request(self):
+        def unread(connection):
+            connection.recv(1, socket.MSG_PEEK)
+
+        def read(connection):
+            connection.recv(4096)
+
+        for habit, wanted in ((unread, "reset-on-request"), (read, "closed-on-request")):
+            with self.subTest(habit=habit.__name__):
+                cause, message, _ = self.no_answer(habit)
+                self.assertEqual(cause, wanted)
+                self.assertIn("nothing was sent stayed open", message)
+
+    def test_an_answer_that_a_reset_cuts_off(self):
+        def cut(connection):
+            connection.recv(4096)
+            connection.sendall(b"+half")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        cause, message, _ = self.no_answer(cut)
+        self.assertEqual(cause, "answer-cut-off")
+        self.assertIn("5 bytes", message)
+
+    def test_a_silent_server_of_no_tls(self):
+        def silent(connection):
+            while connection.recv(4096):
+                pass
+
+        def echo(connection):
+            if (data := connection.recv(4096)).startswith(b"\x16"):
+                connection.sendall(data)
+            while connection.recv(4096):
+                pass
+
+        for habit in (silent, echo):
+            with self.subTest(habit=habit.__name__):
+                cause, message, _ = self.no_answer(habit, "--preset", "redis", "--response-timeout",
+                                                   "300ms")  # fmt: skip
+                self.assertIsNone(cause)
+                self.assertNotIn("--tls", message)
+
     def test_ipv6_with_a_zone(self):
         if 6 not in families():
             self.skipTest("no IPv6 here")

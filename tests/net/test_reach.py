@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -353,6 +354,69 @@ class Here(Case):
             self.lacks_address(result, finding, "EADDRNOTAVAIL")
             self.assertIn(f"{self.row.last(family, 2)} (--source) is no address of this host",
                           finding["summary"])  # fmt: skip
+
+
+    def both(self, target, *prefix, status):
+        """The errors and the findings of both commands, run by `prefix`."""
+        for command, option in (("connect-timeout", ["--target"]), ("tcp-probe", [])):
+            run = subprocess.run(
+                self.row["c"].command(*prefix, NETKIT, command, "--json", *option, target),
+                capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+            self.assertEqual(run.returncode, status, run.stderr)
+            report = json.loads(run.stdout)
+            yield report["results"][0]["error"], report["findings"][0]
+
+    def same(self, target, code, cause, words, *prefix, status=4, side="client"):
+        """Both commands say the same of a connect that never began."""
+        (error, finding), (other, another) = self.both(target, *prefix, status=status)
+        for one in (finding, another):
+            self.assertEqual((one["code"], one["side"], one["evidence"]["cause"]),
+                             (code, side, cause))  # fmt: skip
+            self.assertIn(words, one["summary"])
+        self.assertEqual((error["code"], error["errno"]), (other["code"], other["errno"]))
+        self.assertEqual(finding["remedy"], another["remedy"])
+        return finding, another
+
+    def refused(self, address, *args, **more):
+        finding, another = self.same(place(address, 80), *args, **more)
+        clause = finding["summary"].rstrip(".")
+        self.assertTrue(another["summary"].lower().endswith(clause.lower()), another["summary"])
+
+    def test_both_commands_say_the_same(self):
+        kinds = ((1, "prohibit"), (2, "unreachable"), (3, "blackhole"))
+        self.row["c"].ip(*(f"route add {kind} {net}{i}" for net in ("10.9.0.", "fd09::")
+                           for i, kind in kinds))  # fmt: skip
+        for net, far in (("10.9.0.", "10.99.0.1"), ("fd09::", "fd99::1")):
+            self.refused(far, "network-unreachable", "no-route", "no route to it")
+            self.refused(f"{net}1", "not-permitted", "route-prohibited", "'prohibit'")
+            self.refused(f"{net}2", "network-unreachable", "route-unreachable", "'unreachable'")
+            self.refused(f"{net}3", "network-unreachable", "route-blackhole", "'blackhole'")
+
+    def test_ipv6_is_switched_off(self):
+        setting = "net.ipv6.conf.{}.disable_ipv6 is 1"
+        self.row["c"].write("ipv6/conf/lo/disable_ipv6=1")
+        self.refused("::1", "no-local-address", "ipv6-off", setting.format("lo"), status=3)
+        self.row["c"].write("ipv6/conf/all/disable_ipv6=1")
+        for address in ("::1", "2001:db8::1"):
+            self.refused(address, "no-local-address", "ipv6-off", setting.format("all"), status=3)
+
+    def test_lo_is_down(self):
+        for address in ("127.0.0.1", "::1"):
+            self.refused(address, "network-unreachable", "loopback-down", "lo", "unshare", "-n")
+
+    def test_no_name_server_answers(self):
+        """On loopback, where none listens; or there is none."""
+        place = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="netkit-reach-"))
+        file = os.path.join(place, "resolv.conf")
+        mount = ["unshare", "-m", "sh", "-ec",
+                 'mount --bind "$0" /etc/resolv.conf; exec "$@"', file]  # fmt: skip
+        for line, cause, side, words in (
+            ("nameserver 127.0.0.99\n", "name-server-silent", None, "127.0.0.99"),
+            ("# none\n", "no-name-server", "client", "names no name server"),
+        ):
+            with open(file, "w", encoding="ascii") as out:
+                out.write(line)
+            self.same("service.example:80", "name-not-found", cause, words, *mount, side=side)
 
 
 class Overload(Case):

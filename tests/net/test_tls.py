@@ -215,7 +215,7 @@ class Tls(unittest.TestCase):
             tls = self.is_good(self.trusted(server.port, *LINE, *FEW, "--alpn", "h2,http/1.1"))
             self.assertEqual(tls["tls"]["alpn"], "http/1.1")
             self.fails(self.trusted(server.port, *LINE, *FEW, "--alpn", "h2,imap"),
-                       "tls-handshake-failed", "no application protocol")  # fmt: skip
+                       "tls-handshake-failed", "no_application_protocol (120)")  # fmt: skip
 
     def test_h2_is_not_spoken(self):
         def chooses_h2(connection):
@@ -319,6 +319,113 @@ class Tls(unittest.TestCase):
                 self.assertIn(result["error"]["code"],
                               ("tls-handshake-failed", "connection-reset"))  # fmt: skip
 
+    def asking(self, version, **require):
+        """A server that takes only certificates of its authority, and waits until all is read."""
+
+        def ask(connection):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.good)
+            context.load_verify_locations(self.authority)
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.minimum_version = context.maximum_version = version
+            tls = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            try:
+                tls.do_handshake()
+                while data := tls.recv(4096):
+                    tls.sendall(b"answer\n" * data.count(b"\n"))
+            except ssl.SSLError:
+                drain(tls)
+            finally:
+                tls.close()
+
+        return Peer(ask, **require)
+
+    def test_a_certificate_of_ours_is_shown(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for family in families():
+                with self.subTest(version=version, family=family), \
+                        self.asking(version, family=family) as peer:  # fmt: skip
+                    report = self.trusted(peer.port, *LINE, *FEW, "--cert", self.good, family=family)
+                    tls = self.is_good(report)["tls"]
+                    self.assertEqual(tls["client_certificate"], "given")
+        with self.server("one-write") as server:
+            report = self.trusted(server.port, *LINE, *FEW, "--cert", self.good)
+            self.assertIsNone(self.is_good(report)["tls"]["client_certificate"])
+
+    def test_a_certificate_of_ours_is_wanted_or_refused(self):
+        """By the alert's name, also where it comes after the handshake (TLS 1.3)."""
+        v12, v13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+        for version, options, words in (
+            (v12, [], ["handshake_failure (40)", "asked for a certificate of ours", "--cert"]),
+            (v13, [], ["certificate_required (116)", "asked for a certificate of ours", "--cert"]),
+            (v12, ["--cert", self.alone], ["unknown_ca (48)", "does not know the authority"]),
+            (v13, ["--cert", self.alone], ["unknown_ca (48)", "does not know the authority"]),
+            (v13, ["--cert", self.expired], ["certificate_expired (45)", "--cert has expired"]),
+        ):
+            with self.subTest(version=version, options=options), self.asking(version) as peer:
+                report = self.trusted(peer.port, *LINE, *FEW, *options)
+                self.fails(report, "tls-handshake-failed", *words)
+
+    def test_a_server_that_asks_and_goes_on(self):
+        def optional(connection):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.good)
+            context.load_verify_locations(self.authority)
+            context.verify_mode = ssl.CERT_OPTIONAL
+            with context.wrap_socket(connection, server_side=True) as tls:
+                while data := tls.recv(4096):
+                    tls.sendall(b"answer\n" * data.count(b"\n"))
+
+        with Peer(optional) as peer:
+            for options, note in ((LINE, "answered nevertheless"),
+                                  (["--preset", "connect"], "after the handshake")):  # fmt: skip
+                result = self.is_good(self.trusted(peer.port, *options, *FEW))
+                self.assertEqual(result["tls"]["client_certificate"], "asked")
+                self.assertTrue(any(note in n for n in result["notes"]), result["notes"])
+
+    def test_alerts_by_name(self):
+        def sends(number):
+            def habit(connection):
+                connection.recv(4096)
+                connection.sendall(bytes([ALERT, 3, 3, 0, 2, 2, number]))
+                drain(connection)
+
+            return habit
+
+        for number, words in ((40, "handshake_failure (40)"), (48, "unknown_ca (48)"),
+                              (80, "internal_error (80)"), (112, "unrecognized_name (112)"),
+                              (115, "unknown_psk_identity (115)"),
+                              (99, "of an unknown kind (99)")):  # fmt: skip
+            with self.subTest(number=number), Peer(sends(number)) as peer:
+                result = self.fails(self.trusted(peer.port, *LINE, *FEW), "tls-handshake-failed", words)
+                self.assertNotIn("--cert", result["error"]["message"])
+
+    def test_a_certificate_of_ours_that_cannot_be_used(self):
+        place = self.directory.name
+        key, other, locked, only = (os.path.join(place, f"{word}.part")
+                                    for word in ("key", "other", "locked", "only"))  # fmt: skip
+        certificates.openssl("pkey", "-in", self.good, "-out", key)
+        certificates.openssl("pkey", "-in", self.alone, "-out", other)
+        certificates.openssl("pkey", "-in", key, "-aes256", "-passout", "pass:x", "-out", locked)
+        certificates.openssl("x509", "-in", self.good, "-out", only)
+        empty = os.path.join(place, "empty")
+        open(empty, "w", encoding="ascii").close()
+        for options, words in (
+            (["--cert", only], "holds no private key"),
+            (["--cert", only, "--key", other], "does not fit"),
+            (["--cert", only, "--key", locked], "is encrypted"),
+            (["--cert", key], "holds no certificate"),
+            (["--cert", empty], "is empty"),
+            (["--cert", only, "--key", only], "holds no private key"),
+            (["--cert", "/nowhere"], "No such file"),
+            (["--cert", only, "--key", place], "Is a directory"),
+        ):
+            with self.subTest(options=options):
+                ended = subprocess.run([NETKIT, "tcp-probe", "--tls", *options, ":1"],
+                                       capture_output=True, text=True, timeout=BOUND)  # fmt: skip
+                self.assertEqual(ended.returncode, 2, ended.stderr)
+                self.assertIn(words, ended.stderr)
+
     def test_a_bad_ca_file(self):
         ended = subprocess.run([NETKIT, "tcp-probe", "--tls", "--ca-file", "/nowhere", ":1"],
                                capture_output=True, text=True, timeout=BOUND)  # fmt: skip
@@ -346,6 +453,53 @@ class Tls(unittest.TestCase):
         for habit in (alert, nginx):
             with self.subTest(habit=habit.__name__), Peer(habit) as peer:
                 self.fails(probe(peer.port, "--preset", "http", tls=False), "no-response", "--tls")
+
+    def test_every_plain_preset_is_told_of_tls(self):
+        """By a ClientHello on a new connection, whatever the server made of the plain request."""
+
+        def speaks(ending):
+            def habit(connection):
+                if connection.recv(1, socket.MSG_PEEK) != bytes([HANDSHAKE]):
+                    ending(connection)
+                    return
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(self.good)
+                with context.wrap_socket(connection, server_side=True) as tls:
+                    drain(tls)
+
+            return habit
+
+        def closes(connection):
+            connection.recv(4096)
+
+        def resets(connection):
+            pass  # with what was sent unread
+
+        for ending in (closes, resets, drain):
+            for preset in ("http", "redis", "memcached", "smtp", "echo"):
+                with self.subTest(ending=ending.__name__, preset=preset), \
+                        Peer(speaks(ending)) as peer:  # fmt: skip
+                    report = probe(peer.port, "--preset", preset, "--response-timeout", "400ms",
+                                   tls=False)  # fmt: skip
+                    self.fails(report, "no-response", "speaks TLS", "--tls")
+                    self.assertEqual(report["findings"][-1]["evidence"]["cause"], "tls-wanted")
+
+    def test_an_answer_of_another_protocol_on_a_port_of_tls(self):
+        """As nginx answers what is no HTTP at all: in plain text, without a word of TLS."""
+
+        def bad(connection):
+            if connection.recv(1, socket.MSG_PEEK) != bytes([HANDSHAKE]):
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+                return
+            connection.recv(4096)
+            connection.sendall(bytes([ALERT, 3, 3, 0, 2, 2, 80]))
+            drain(connection)
+
+        with Peer(bad) as peer:
+            report = probe(peer.port, "--preset", "redis", *FEW, tls=False)
+            self.fails(report, "unexpected-answer", "400 Bad Request", "speaks TLS", "--tls")
+            self.assertEqual(report["findings"][-1]["evidence"]["cause"], "tls-wanted")
 
     def test_other_bad_requests_are_answers(self):
         def bad(connection):

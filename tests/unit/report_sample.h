@@ -120,7 +120,7 @@ static inline void sample_refused(struct report *report)
     probe->port = 9;
     probe->resolve_ns = 300 * US;
     probe->error = (struct result_error){FINDING_CONNECTION_REFUSED, ECONNREFUSED,
-                                         "connect to 127.0.0.1:9: Connection refused"};
+                                         "connect to 127.0.0.1:9: Connection refused", NULL};
     report->verdict = FINDING_CONNECTION_REFUSED;
 }
 

@@ -92,14 +92,13 @@ static void the_ports_of_this_host(void **state)
     struct diagnosed out;
 
     (void)state;
-    evidence.ports = "all are in use";
-    evidence.port_first = 40000;
-    evidence.port_last = 40019;
+    evidence.local.port_first = 40000;
+    evidence.local.port_last = 40019;
     for (uint32_t taken = 19; taken <= 20; taken++) {
-        evidence.ports_taken = taken;
+        evidence.local.ports_taken = taken;
         diagnose(&out, &evidence);
         assert_string_equal(out.result.reach_case, "no-local-address");
-        assert_non_null(strstr(out.findings.items[0].summary, "all are in use"));
+        assert_non_null(strstr(out.findings.items[0].summary, "of the 20 local ports"));
         assert_true(!out.result.cannot_tell == (taken == 20));
         arena_free(&out.arena);
     }

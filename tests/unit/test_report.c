@@ -217,7 +217,7 @@ static void a_case_fails_for_each_problem(void **state)
     sample_probe(&report, "fine:1");
     struct result_probe *down = sample_probe(&report, "down:1");
     down->ok = false;
-    down->error = (struct result_error){FINDING_NO_RESPONSE, 0, "nothing came"};
+    down->error = (struct result_error){FINDING_NO_RESPONSE, 0, "nothing came", NULL};
     finding_add(&report.arena, &report.findings, FINDING_DELAYED_ACK, RESULT_SIDE_NONE)->target =
         "fine:1";
     finding_add(&report.arena, &report.findings, FINDING_INCONCLUSIVE, RESULT_SIDE_NONE);
@@ -284,7 +284,7 @@ static void sample_hostile(struct report *report)
     probe->note_count = 2;
     probe->arms[0].name = name;
     probe->port = INT64_MIN + 1;
-    probe->error = (struct result_error){FINDING_CONNECTION_RESET, 123456, name};
+    probe->error = (struct result_error){FINDING_CONNECTION_RESET, 123456, name, NULL};
     struct finding *finding =
         finding_add(arena, &report->findings, FINDING_CONNECTION_RESET, RESULT_SIDE_SERVER);
     finding->target = finding->summary = finding->remedy = finding->connection = name;

@@ -69,13 +69,13 @@ static void a_probe(void **state)
     struct report report = {0};
     struct result_probe *probe = &report_add(&report, RESULT_PROBE)->probe;
     static const struct result_tls tls = {.version = "TLSv1.3", .cipher = "a cipher", .alpn = "h2",
-                                          .round_trips = 40, .resumed = true, .verified = false};
+                                          .round_trips = 40, .resumed = true, .verified = false, .client_certificate = "given"};
     static const struct result_answer answer = {404, "404 Not Found", 51, 50};
     static const struct result_idle idle = {61, 62, 63, "fin", 64, "keeps"};
     static struct result_arm arm = {"baseline", 41, 42, 43};
     (void)state;
     probe->target = "name:1", probe->address = "127.0.0.1", probe->port = 2, probe->ok = false;
-    probe->error = (struct result_error){FINDING_CONNECTION_RESET, ECONNRESET, "it broke"};
+    probe->error = (struct result_error){FINDING_CONNECTION_RESET, ECONNRESET, "it broke", NULL};
     probe->resolve_ns = 3, probe->connect_ns = 4, probe->rtt_ns = 5, probe->tls_ns = 6;
     probe->preamble_ns = 7;
     probe->answer = probe->http = &answer;
@@ -112,7 +112,7 @@ static void a_probe(void **state)
          "arms": [{"name": "baseline", "rounds": 41, "p50_ns": 42, "p99_ns": 43}],
          "tcp_info": {"mss": 31},
          "tls": {"version": "TLSv1.3", "cipher": "a cipher", "alpn": "h2", "round_trips": 40,
-                 "resumed": true, "verified": false},
+                 "resumed": true, "verified": false, "client_certificate": "given"},
          "http": {"status": 404},
          "answer": {"status": 404, "text": "404 Not Found", "count": 51, "unexpected": 50},
          "idle": {"tried_ns": 61, "kept_ns": 62, "dropped_ns": 63, "end": "fin",
@@ -161,7 +161,7 @@ static void a_scenario(void **state)
     result_set_text(&report.arena, &row, "method", "alarm");
     made->name = "refused (IPv4)", made->scenario = "refused", made->family = 4;
     made->title = "the title", made->verdict = RESULT_DIFFERS, made->duration_ns = 40;
-    made->error = (struct result_error){FINDING_SCENARIO_DIFFERS, 0, "the message"};
+    made->error = (struct result_error){FINDING_SCENARIO_DIFFERS, 0, "the message", NULL};
     made->book = "the book", made->here = "here", made->differs_from_book = true;
     made->why = "the reason", made->attempts = 41, made->runs = 42;
     made->connections = (struct result_connection_list){&connection, 1}, made->captured = true;
@@ -222,7 +222,7 @@ static void a_reach(void **state)
     static const struct result_route route = {"10.0.0.3", "eth0", "10.0.0.4", "REACHABLE", true};
     (void)state;
     reach->target = "name:1", reach->address = "10.0.0.9", reach->port = 1, reach->ok = false;
-    reach->error = (struct result_error){FINDING_HOST_UNREACHABLE, EHOSTUNREACH, "the message"};
+    reach->error = (struct result_error){FINDING_HOST_UNREACHABLE, EHOSTUNREACH, "the message", NULL};
     reach->reach_case = "host-unreachable", reach->resolve_ns = 2, reach->connect_ns = 3;
     reach->rtt_ns = 4, reach->syn_retransmits = 5, reach->tries = &attempt, reach->try_count = 1;
     reach->route = &route, reach->path = &path, reach->syns_least = 6, reach->syns_most = 7;
@@ -271,7 +271,7 @@ static void a_listener(void **state)
     (void)state;
     listener->listener = "0.0.0.0:1", listener->address = "0.0.0.0", listener->port = 1;
     listener->process = "nginx", listener->pid = 2, listener->uid = 3, listener->ok = false;
-    listener->error = (struct result_error){FINDING_SLOW_ACCEPT, 0, "the message"};
+    listener->error = (struct result_error){FINDING_SLOW_ACCEPT, 0, "the message", NULL};
     listener->watched_ns = 4, listener->limit = 5;
     listener->accept_queue = (struct result_queue){6, 7, 8, 9, 10};
     listener->half_open = (struct result_queue){11, 12, 13, 14, 15};
