@@ -73,6 +73,11 @@ class Unix(unittest.TestCase):
         self.assertIn(report["verdict"], ("server-think-time", "inconclusive"))
         self.assertGreaterEqual(report["results"][0]["breakdown"]["server_ns"], THOUGHT_S * 1e9 * 0.9)
 
+    def test_the_answer_may_be_there_before_the_request_is_sent(self):
+        asks = ("--send", "one\\ntwo\\n", "--split", "4", "--gap", "20ms", "--until", "text:two\\n")
+        status, report, said = probe(self.listen(), *asks)
+        self.assertEqual((status, report["results"][0]["rounds"]), (0, 10), said)
+
     def test_failures_are_named(self):
         target = self.listen()
         with tempfile.TemporaryDirectory() as folder:

@@ -515,7 +515,7 @@ struct sock_stamp {
 };
 
 /* Takes what the error queue holds, oldest first, without blocking. Returns how many stamps were
- * written; less than `capacity` means that the queue was empty. */
+ * written; less than `capacity` means that the queue was empty. 0 where none were asked for. */
 int sock_stamps_drain(struct sock *sock, struct sock_stamp *out, size_t capacity);
 
 /* sock_read() with the arrival stamp of the last segment that the bytes came from: when the
