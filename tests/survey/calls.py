@@ -9,15 +9,14 @@ import re
 TRACED = ("read,readv,recvfrom,recvmsg,recvmmsg,write,writev,sendto,sendmsg,sendmmsg,sendfile,"
           "splice,setsockopt,shutdown,close,bind,accept,accept4")  # fmt: skip
 # -yy names both ends of a socket, -ff writes a file for each thread, so that no line is broken.
-STRACE = ["strace", "-ff", "-ttt", "--seccomp-bpf", "-yy", "-s", "40", "-e", f"trace={TRACED}",
+STRACE = ["strace", "-ff", "-ttt", "--seccomp-bpf", "-yy", "-s", "0", "-e", f"trace={TRACED}",
           "-e", "signal=none"]  # fmt: skip
 OPTIONS = ("TCP_NODELAY", "TCP_QUICKACK", "TCP_CORK")
 
 LINE = re.compile(r"(\d+\.\d+) (\w+)\((.*)\)\s+= (-?\d+)")
-SOCKET = re.compile(r"\d+<TCP(?:v6)?:\[(.*?)\]>")
+SOCKET = re.compile(r"\d+<(?:TCP(?:v6)?|UNIX-STREAM):\[((?:[^\]]|\](?!>))*)\]>")
 OPTION = re.compile(rf"({'|'.join(OPTIONS)}), \[(\d)\]")
 BOUND = re.compile(r"sin6?_port=htons\((\d+)\)")
-TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 # No segment on loopback is longer: a longer write is not small in the sense of Nagle's algorithm.
 FULL_SEGMENT = 65483
 
@@ -25,7 +24,7 @@ Event = collections.namedtuple("Event", "time call socket arguments size")
 
 
 def events(directory):
-    """The calls on TCP sockets that worked, in order of time."""
+    """The calls on sockets that worked, in order of time."""
     found = []
     for path in glob.glob(os.path.join(directory, "calls.*")):
         with open(path, encoding="utf-8", errors="replace") as lines:
@@ -80,7 +79,6 @@ class Answer:
 
     def __init__(self, event, options, steps):
         self.options = dict(options)
-        self.text = "".join(TEXT.findall(event.arguments))
         self.steps = steps
 
     def writes(self):
@@ -112,38 +110,39 @@ class Answer:
         if len(self.writes()) > 4:
             sizes = [size for _, size in self.writes()]
             calls = collections.Counter(call for call, _ in self.writes())
-            return (f"{' and '.join(f'{count} {call}' for call, count in calls.items())}, "
-                    f"{sum(sizes)} bytes in all, the first {sizes[0]}, the last {sizes[-1]}")  # fmt: skip
-        words = []
+            counts = " and ".join(f"{count} {call}" for call, count in calls.items())
+            return (f"{counts}, {sum(sizes)} bytes in all, the first {sizes[0]}, "
+                    f"the last {sizes[-1]}")  # fmt: skip
+        words, between = [], []  # the same option is often set again and again
         for call, value in self.steps:
-            if call in OPTIONS:
-                words.append(f"{call}={value}")
-            elif value is None:
-                words.append(call)
-            else:
-                words.append(f"{call} {value}")
+            word = f"{call}={value}" if call in OPTIONS else f"{call} {value or ''}".strip()
+            between = [*between, word] if call in OPTIONS else []
+            if between.count(word) < 2:
+                words.append(word)
         return ", ".join(words)
 
 
 class Habit:
-    """How a server answers on its port, from `start` to `end`."""
+    """How a server answers on its port, or on its socket of this path, from `start` to `end`."""
 
-    def __init__(self, directory, port, start, end):
+    def __init__(self, directory, port, path, start, end):
         listeners, self.listener, connections = {}, {}, {}
         self.set = set()
+        place = f',"{path}"' if path else f":{port}"
         for event in events(directory):
             local, arrow, _ = event.socket.partition("->")
+            local = event.socket if path else local
             if event.call == "bind":
                 bound = BOUND.search(event.arguments)
-                if bound and int(bound[1]) == port:
+                if bound and int(bound[1]) == port and not path:
                     self.listener.update(listeners.get(event.socket, {}))
             if not arrow:
                 option = OPTION.search(event.arguments)
                 if event.call == "setsockopt" and option:
                     listeners.setdefault(event.socket, {})[option[1]] = int(option[2])
-                    if local.endswith(f":{port}"):
+                    if local.endswith(place):
                         self.listener[option[1]] = int(option[2])
-            elif local.endswith(f":{port}") and start <= event.time <= end:
+            elif local.endswith(place) and start <= event.time <= end:
                 if event.socket not in connections:
                     connections[event.socket] = Connection(self.listener)
                 connections[event.socket].takes(event)
@@ -154,7 +153,8 @@ class Habit:
 
     def usual(self):
         """The answer as it comes most often, of the last ones of each connection."""
-        late = [a for answers in self.answers for a in answers[(len(answers) + 1) // 2 :] or answers]
+        late = [answer for answers in self.answers
+                for answer in answers[(len(answers) + 1) // 2 :] or answers]  # fmt: skip
         if not late:
             return None
         common = collections.Counter(map(str, late)).most_common(1)[0][0]
@@ -164,5 +164,6 @@ class Habit:
         words = [f"{name} (on the listener)" for name, value in self.listener.items() if value]
         for name in sorted({name for name, _ in self.set}):
             values = {value for option, value in self.set if option == name}
-            words.append(f"{name} {' and '.join({0: 'off', 1: 'on'}.get(v, str(v)) for v in sorted(values, reverse=True))}")
+            names = [{0: "off", 1: "on"}.get(v, str(v)) for v in sorted(values, reverse=True)]
+            words.append(f"{name} {' and '.join(names)}")
         return ", ".join(words) or "none"

@@ -1,5 +1,5 @@
-"""A server of the distribution, with a configuration of its own: how it is started on a free port of
-loopback, in a directory that goes away, and ended with everything it started."""
+"""A server of the distribution, with a configuration of its own: how it is started on a free port
+of loopback, in a directory that goes away, and ended with everything it started."""
 
 import contextlib
 import ctypes
@@ -8,6 +8,7 @@ import glob
 import os
 import pwd
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -28,12 +29,26 @@ PR_SET_CHILD_SUBREAPER = 36
 @dataclasses.dataclass
 class Request:
     """What is asked, and what should be said of it: CODE or CODE/SIDE, or several with " or ".
-    `answer` is a regular expression for the first bytes of the answer, as strace shows them."""
+    In the target, @HOST@ is where the service listens, over IPv4 or IPv6."""
 
-    name: str
     options: list
     expect: str = "ok"
-    answer: str = ""
+    target: str = "@HOST@"
+
+    def socket(self):
+        """The path of the Unix-domain socket that is asked, or None."""
+        return self.target.removeprefix("unix:") if self.target.startswith("unix:") else None
+
+    def __str__(self):
+        """As one would type it."""
+        names = {"@DIR@/": "", "@CERT@": "certificate.pem", "@HOST@": "localhost",
+                 "@BACKEND@": "8080"}  # fmt: skip
+        words = []
+        for word in (*self.options, self.target):
+            for name, text in names.items():
+                word = word.replace(name, text)
+            words.append(word)
+        return shlex.join(words)
 
 
 # Of servers that start a process for each connection: that is quick or not, as the machine is.
@@ -179,7 +194,8 @@ def running(service, traced=False):
 def start(service, directory, traced, backend):
     port = next(filter(None, iter(free_port, 0)))
     words = {"DIR": directory, "WWW": os.path.join(directory, "www"), "PORT": port,
-             "CERT": os.path.join(directory, "certificate.pem"), "ROOT": service.home(), "BACKEND": backend.port if backend else ""}  # fmt: skip
+             "CERT": os.path.join(directory, "certificate.pem"), "ROOT": service.home(),
+             "BACKEND": backend.port if backend else ""}  # fmt: skip
     this = Running(port, words, directory, directory + ".calls")
     lay_out(service, this)
     environment = {**os.environ, "HOME": directory, "TMPDIR": directory, "LC_ALL": "C.UTF-8",
@@ -190,7 +206,8 @@ def start(service, directory, traced, backend):
     with open(log, "w", encoding="utf-8") as output:
         for command in service.prepare:
             subprocess.run([*user, *map(this.fill, command)], stdout=output, stderr=output,
-                           stdin=subprocess.DEVNULL, cwd=directory, env=environment, check=False)  # fmt: skip
+                           stdin=subprocess.DEVNULL, cwd=directory, env=environment,
+                           check=False)  # fmt: skip
         process = subprocess.Popen(
             [*user, *strace, *map(this.fill, service.command)], stdout=output, stderr=output,
             stdin=subprocess.DEVNULL, cwd=directory, env=environment, start_new_session=True,

@@ -1,15 +1,11 @@
 """Databases, caches, queues and directories."""
 
-from service import FORKS, Request, Service
+from service import Request, Service
 
-from .requests import fresh, get
+from .requests import TLS, get
 
 POSTGRES = "/usr/lib/postgresql/15/bin"
-# A startup message for user and database postgres; "ready for query" ends the answer.
-STARTUP = (r"\x00\x00\x00\x29\x00\x03\x00\x00user\x00postgres\x00database\x00postgres\x00\x00")
-READY = r"text:Z\x00\x00\x00\x05I"
-POSTGRES_LOGIN = Request("startup, a connection each",
-                         ["--new-connection", "--send", STARTUP, "--until", READY], FORKS, r"R\\0")  # fmt: skip
+POSTGRES_LOGIN = Request(["--preset", "postgres", "--user", "postgres"])
 
 PGBOUNCER = """
 [databases]
@@ -27,63 +23,72 @@ include /etc/ldap/schema/core.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile @DIR@/pid
+TLSCertificateFile @CERT@
+TLSCertificateKeyFile @CERT@
 database mdb
 suffix dc=example
 directory @DIR@
 """
-# A search of the root DSE for objectClass; the answer is an entry and a result.
-ROOT_DSE = (r"\x30\x32\x02\x01\x01\x63\x2d\x04\x00\x0a\x01\x00\x0a\x01\x00\x02\x01\x00\x02\x01\x00"
-            r"\x01\x01\x00\x87\x0bobjectClass\x30\x0d\x04\x0bobjectClass")  # fmt: skip
-
-# CONNECT of MQTT 3.1.1 with the client name "a", and the CONNACK.
-MQTT = r"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a"
+MOSQUITTO = """
+listener @PORT@ 127.0.0.1
+listener @PORT@ ::1
+allow_anonymous true
+"""
 
 PREPARE_MARIADB = [["mariadb-install-db", "--no-defaults", "--datadir=@DIR@/data", "--user=nobody",
                     "--auth-root-authentication-method=normal", "--skip-test-db"]]  # fmt: skip
 
 postgres = Service(
     "postgresql", "postgresql-15",
-    [f"{POSTGRES}/postgres", "-D", "@DIR@/data", "-p", "@PORT@", "-c", "listen_addresses=127.0.0.1,::1",
-     "-c", "unix_socket_directories=@DIR@"],
-    [POSTGRES_LOGIN],
-    prepare=[[f"{POSTGRES}/initdb", "-D", "@DIR@/data", "-U", "postgres", "-A", "trust", "--no-sync"]],
+    [f"{POSTGRES}/postgres", "-D", "@DIR@/data", "-p", "@PORT@",
+     "-c", "listen_addresses=127.0.0.1,::1", "-c", "unix_socket_directories=@DIR@",
+     "-c", "ssl=on", "-c", "ssl_cert_file=@CERT@", "-c", "ssl_key_file=@CERT@"],
+    [POSTGRES_LOGIN, Request([*POSTGRES_LOGIN.options, "--starttls", *TLS])],
+    prepare=[[f"{POSTGRES}/initdb", "-D", "@DIR@/data", "-U", "postgres", "-A", "trust",
+              "--no-sync"],
+             ["chmod", "600", "@CERT@"]],
     ready=["pg_isready", "-q", "-h", "127.0.0.1", "-p", "@PORT@"],
 )  # fmt: skip
 
 SERVICES = [
     Service("redis", "redis-server",
-            ["redis-server", "--port", "@PORT@", "--bind", "127.0.0.1", "::1", "--save", "", "--dir", "@DIR@"],
-            [Request("PING", ["--preset", "redis"], "ok", r"\+PONG"),
-             Request("two commands apart", ["--send", r"PING\r\nPING\r\n", "--split", "6", "--until", r"text:+PONG\r\n+PONG\r\n"],
-                     "ok", r"\+PONG")]),
-    Service("memcached", "memcached", ["memcached", "-U", "0", "-p", "@PORT@", "-l", "127.0.0.1,::1"],
-            [Request("version", ["--preset", "memcached"], "ok", "VERSION"),
-             Request("set, line and value apart",
-                     ["--send", r"set key 0 0 5\r\nvalue\r\n", "--split", "15"], "nagle-delayed-ack/client", "STORED")]),
+            ["redis-server", "--port", "@PORT@", "--bind", "127.0.0.1", "::1", "--save", "",
+             "--dir", "@DIR@", "--unixsocket", "@DIR@/redis.sock"],
+            [Request(["--preset", "redis"]),
+             Request(["--send", r"PING\r\nPING\r\n", "--split", "6",
+                      "--until", r"text:+PONG\r\n+PONG\r\n"]),
+             Request(["--preset", "redis"], "ok", "unix:@DIR@/redis.sock")]),
+    Service("memcached", "memcached",
+            ["memcached", "-U", "0", "-p", "@PORT@", "-l", "127.0.0.1,::1"],
+            [Request(["--preset", "memcached"]),
+             Request(["--send", r"set key 0 0 5\r\nvalue\r\n", "--split", "15",
+                      "--expect", "STORED"], "nagle-delayed-ack/client")]),
     postgres,
     Service("pgbouncer", "pgbouncer", ["pgbouncer", "@DIR@/pgbouncer.ini"], [POSTGRES_LOGIN],
             {"pgbouncer.ini": PGBOUNCER}, behind=postgres),
     Service("mariadb", "mariadb-server-core",
-            ["mariadbd", "--no-defaults", "--datadir=@DIR@/data", "--port=@PORT@", "--bind-address=127.0.0.1,::1",
-             "--socket=@DIR@/socket", "--pid-file=@DIR@/pid", "--skip-log-bin"],
-            [Request("greeting", ["--new-connection", "--send", r"\r\n", "--until", r"text:mysql_native_password\x00"])],
-            prepare=PREPARE_MARIADB),
+            ["mariadbd", "--no-defaults", "--datadir=@DIR@/data", "--port=@PORT@",
+             "--bind-address=127.0.0.1,::1", "--socket=@DIR@/socket", "--pid-file=@DIR@/pid",
+             "--skip-log-bin", "--skip-name-resolve"],
+            [Request(["--preset", "mysql", "--user", "root"])], prepare=PREPARE_MARIADB),
     Service("mosquitto", "mosquitto", ["mosquitto", "-c", "@DIR@/mosquitto.conf"],
-            [Request("CONNECT, a connection each", ["--new-connection", "--send", MQTT, "--until", "bytes:4"], "ok", r" \\2")],
-            {"mosquitto.conf": "listener @PORT@ 127.0.0.1\nlistener @PORT@ ::1\nallow_anonymous true\n"}),
+            [Request(["--preset", "mqtt"])], {"mosquitto.conf": MOSQUITTO}),
     Service("nats-server", "nats-server", ["nats-server", "-a", "localhost", "-p", "@PORT@"],
-            [Request("INFO and PING, a connection each", ["--new-connection", "--send", r"PING\r\n", "--until", r"text:PONG\r\n"], "ok", "(INFO|PONG)")],
+            [Request(["--greeting", "line", "--send", r"PING\r\n", "--expect", "PONG"])],
             families=(4,)),
     Service("slapd", "slapd",
-            ["slapd", "-d", "0", "-f", "@DIR@/slapd.conf", "-h", "ldap://127.0.0.1:@PORT@/ ldap://[::1]:@PORT@/"],
-            [Request("root DSE", ["--send", ROOT_DSE, "--until", r"text:\x65\x07\x0a\x01\x00\x04\x00\x04\x00"], "ok", "0")],
+            ["slapd", "-d", "0", "-f", "@DIR@/slapd.conf",
+             "-h", "ldap://127.0.0.1:@PORT@/ ldap://[::1]:@PORT@/"],
+            [Request(["--preset", "ldap"]), Request(["--preset", "ldap", "--starttls", *TLS])],
             {"slapd.conf": SLAPD}),
     Service("beanstalkd", "beanstalkd", ["beanstalkd", "-l", "127.0.0.1", "-p", "@PORT@"],
-            [Request("use", ["--send", r"use work\r\n"], "ok", "USING"),
-             Request("put, line and body apart", ["--send", r"put 0 0 1 5\r\nhello\r\n", "--split", "13"],
-                     "nagle-delayed-ack/client", "INSERTED")], families=(4,)),
+            [Request(["--send", r"use work\r\n", "--expect", "USING"]),
+             Request(["--send", r"put 0 0 1 5\r\nhello\r\n", "--split", "13",
+                      "--expect", "INSERTED"], "nagle-delayed-ack/client")], families=(4,)),
     Service("etcd", "etcd-server",
-            ["etcd", "--data-dir", "@DIR@/data", "--listen-client-urls", "http://127.0.0.1:@PORT@,http://[::1]:@PORT@",
-             "--advertise-client-urls", "http://127.0.0.1:@PORT@", "--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "error"],
+            ["etcd", "--data-dir", "@DIR@/data",
+             "--listen-client-urls", "http://127.0.0.1:@PORT@,http://[::1]:@PORT@",
+             "--advertise-client-urls", "http://127.0.0.1:@PORT@",
+             "--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "error"],
             [get("/version"), get("/health")]),
 ]  # fmt: skip

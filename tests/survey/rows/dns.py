@@ -2,10 +2,9 @@
 
 from service import Request, Service
 
-# A query for localhost. IN A, after its length. What answers it says "localhost" and an address.
-QUERY = r"\x00\x1b\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09localhost\x00\x00\x01\x00\x01"
-ASK = Request("A of localhost", ["--send", QUERY, "--until", r"text:\x00\x04\x7f\x00\x00\x01"])
-SPLIT = Request("length and query apart", [*ASK.options, "--split", "2"], "nagle-delayed-ack/client")
+ASK = Request(["--preset", "dns", "--query", "localhost"])
+# The length and the query in two writes, as client libraries do.
+SPLIT = Request([*ASK.options, "--split", "2"], "nagle-delayed-ack/client")
 ZONE = """$TTL 60
 @ SOA ns.localhost. root.localhost. 1 60 60 60 60
 @ NS ns.localhost.
@@ -15,9 +14,10 @@ ns A 127.0.0.1
 
 BIND = """
 options {
-  directory "@DIR@"; pid-file "@DIR@/pid"; session-keyfile "@DIR@/key"; managed-keys-directory "@DIR@";
-  listen-on port @PORT@ { 127.0.0.1; }; listen-on-v6 port @PORT@ { ::1; }; recursion no;
-  dnssec-validation no;
+  directory "@DIR@"; pid-file "@DIR@/pid"; session-keyfile "@DIR@/key";
+  managed-keys-directory "@DIR@";
+  listen-on port @PORT@ { 127.0.0.1; }; listen-on-v6 port @PORT@ { ::1; };
+  recursion no; dnssec-validation no;
 };
 controls { };
 zone "localhost" { type primary; file "@DIR@/zone"; };
@@ -81,9 +81,13 @@ SERVICES = [
     Service("bind9", "bind9", ["named", "-f", "-c", "@DIR@/named.conf", "-n", "1"],
             [ASK, SPLIT], {"named.conf": BIND, "zone": ZONE}),
     Service("dnsmasq", "dnsmasq-base",
-            ["dnsmasq", "-k", "-C", "/dev/null", "-p", "@PORT@", "-a", "127.0.0.1", "-a", "::1", "-z", "-R",
-             "-h", "--address=/localhost/127.0.0.1", "-u", "nobody", "-x", "@DIR@/pid"], [ASK, SPLIT]),
-    Service("unbound", "unbound", ["unbound", "-d", "-c", "@DIR@/unbound.conf"], [ASK, SPLIT], {"unbound.conf": UNBOUND}),
-    Service("knot", "knot", ["knotd", "-c", "@DIR@/knot.conf"], [ASK, SPLIT], {"knot.conf": KNOT, "zone": ZONE}),
-    Service("nsd", "nsd", ["nsd", "-d", "-c", "@DIR@/nsd.conf"], [ASK, SPLIT], {"nsd.conf": NSD, "zone": ZONE}),
+            ["dnsmasq", "-k", "-C", "/dev/null", "-p", "@PORT@", "-a", "127.0.0.1", "-a", "::1",
+             "-z", "-R", "-h", "--address=/localhost/127.0.0.1", "-u", "nobody", "-x", "@DIR@/pid"],
+            [ASK, SPLIT]),
+    Service("unbound", "unbound", ["unbound", "-d", "-c", "@DIR@/unbound.conf"],
+            [ASK, SPLIT], {"unbound.conf": UNBOUND}),
+    Service("knot", "knot", ["knotd", "-c", "@DIR@/knot.conf"],
+            [ASK, SPLIT], {"knot.conf": KNOT, "zone": ZONE}),
+    Service("nsd", "nsd", ["nsd", "-d", "-c", "@DIR@/nsd.conf"],
+            [ASK, SPLIT], {"nsd.conf": NSD, "zone": ZONE}),
 ]  # fmt: skip

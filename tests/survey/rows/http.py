@@ -88,6 +88,35 @@ http://127.0.0.1:@PORT@, http://[::1]:@PORT@ {
 }
 """
 
+CUPS_FILES = """
+ServerRoot @DIR@
+ServerBin @DIR@
+CacheDir @DIR@
+StateDir @DIR@
+RequestRoot @DIR@
+TempDir @DIR@/tmp
+DocumentRoot @WWW@
+AccessLog @DIR@/access
+ErrorLog @DIR@/error
+PageLog @DIR@/page
+"""
+
+ICECAST = """<icecast>
+  <hostname>localhost</hostname>
+  <limits><clients>100</clients></limits>
+  <authentication>
+    <source-password>x</source-password><admin-password>x</admin-password>
+  </authentication>
+  <listen-socket><port>@PORT@</port><bind-address>127.0.0.1</bind-address></listen-socket>
+  <listen-socket><port>@PORT@</port><bind-address>::1</bind-address></listen-socket>
+  <paths>
+    <basedir>@DIR@</basedir><logdir>@DIR@</logdir><webroot>@WWW@</webroot>
+    <adminroot>@WWW@</adminroot><alias source="/" destination="/index.html"/>
+  </paths>
+  <logging><errorlog>error</errorlog></logging>
+</icecast>
+"""
+
 SERVICES = [
     nginx("nginx", [get(), fresh(), large(), post(), split_post(SOMETIMES)]),
     nginx("nginx with TCP_CORK", [get(), large()], more="tcp_nopush on;"),
@@ -97,13 +126,15 @@ SERVICES = [
     Service("lighttpd", "lighttpd", ["lighttpd", "-D", "-f", "@DIR@/lighttpd.conf"],
             [get(), fresh(), large()], {"lighttpd.conf": LIGHTTPD}),
     Service("h2o", "h2o", ["h2o", "-c", "@DIR@/h2o.conf"], [get(), large()], {"h2o.conf": H2O}),
-    Service("caddy", "caddy", ["caddy", "run", "--adapter", "caddyfile", "--config", "@DIR@/Caddyfile"],
+    Service("caddy", "caddy",
+            ["caddy", "run", "--adapter", "caddyfile", "--config", "@DIR@/Caddyfile"],
             [get(), fresh(), large()], {"Caddyfile": CADDY}),
     Service("busybox httpd", "busybox-static",
             ["busybox", "httpd", "-f", "-p", "127.0.0.1:@PORT@", "-h", "@WWW@"],
             [get(), large()], families=(4,)),
     Service("mini-httpd", "mini-httpd",
-            ["mini_httpd", "-D", "-p", "@PORT@", "-h", "127.0.0.1", "-d", "@WWW@", "-i", "@DIR@/pid"],
+            ["mini_httpd", "-D", "-p", "@PORT@", "-h", "127.0.0.1", "-d", "@WWW@",
+             "-i", "@DIR@/pid"],
             [get(), large()], families=(4,)),
     Service("webfs", "webfs",
             ["webfsd", "-F", "-p", "@PORT@", "-i", "127.0.0.1", "-r", "@WWW@", "-f", "index.html"],
@@ -112,20 +143,13 @@ SERVICES = [
             ["prometheus-node-exporter", "--web.listen-address=localhost:@PORT@",
              "--collector.disable-defaults", "--collector.loadavg"],
             [get(), get("/metrics"), fresh()], families=(4,)),
-    Service("cupsd", "cups-daemon", ["cupsd", "-f", "-c", "@DIR@/cupsd.conf", "-s", "@DIR@/cups-files.conf"],
+    Service("cupsd", "cups-daemon",
+            ["cupsd", "-f", "-c", "@DIR@/cupsd.conf", "-s", "@DIR@/cups-files.conf"],
             [get("/robots.txt")], {
                 "cupsd.conf": "Listen 127.0.0.1:@PORT@\nListen [::1]:@PORT@\n"
                               "<Location />\nOrder allow,deny\nAllow all\n</Location>\n",
-                "cups-files.conf": "ServerRoot @DIR@\nServerBin @DIR@\nCacheDir @DIR@\nStateDir @DIR@\n"
-                                   "RequestRoot @DIR@\nTempDir @DIR@/tmp\nDocumentRoot @WWW@\nAccessLog @DIR@/access\n"
-                                   "ErrorLog @DIR@/error\nPageLog @DIR@/page\n",
+                "cups-files.conf": CUPS_FILES,
                 "www/robots.txt": "User-agent: *\n", "tmp/empty": ""}),
     Service("icecast2", "icecast2", ["icecast2", "-c", "@DIR@/icecast.xml"], [get("/"), fresh()],
-            {"icecast.xml": "<icecast><hostname>localhost</hostname><limits><clients>100</clients></limits>"
-             "<authentication><source-password>x</source-password><admin-password>x</admin-password></authentication>"
-             "<listen-socket><port>@PORT@</port><bind-address>127.0.0.1</bind-address></listen-socket>"
-             "<listen-socket><port>@PORT@</port><bind-address>::1</bind-address></listen-socket>"
-             "<paths><basedir>@DIR@</basedir><logdir>@DIR@</logdir><webroot>@WWW@</webroot>"
-             "<adminroot>@WWW@</adminroot><alias source=\"/\" destination=\"/index.html\"/></paths>"
-             "<logging><errorlog>error</errorlog></logging></icecast>"}),
+            {"icecast.xml": ICECAST}),
 ]  # fmt: skip

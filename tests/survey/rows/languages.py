@@ -2,7 +2,7 @@
 
 from service import Service
 
-from .requests import STALLS, WOULD_STALL, fresh, get, large, post, split_post
+from .requests import STALLS, WOULD_STALL, fresh, get, large, local, post, split_post
 
 NODE = """
 const http = require('http');
@@ -26,7 +26,8 @@ public class Web {
     byte[] large = new byte[200000];
     server.createContext("/", exchange -> {
       exchange.getRequestBody().readAllBytes();
-      byte[] answer = exchange.getRequestURI().getPath().equals("/large") ? large : "hello".getBytes();
+      boolean isLarge = exchange.getRequestURI().getPath().equals("/large");
+      byte[] answer = isLarge ? large : "hello".getBytes();
       exchange.sendResponseHeaders(200, answer.length);
       exchange.getResponseBody().write(answer);
       exchange.close();
@@ -44,16 +45,23 @@ trap('TERM') { server.shutdown }
 server.start
 """
 
-PUMA = "run ->(env) { env['rack.input'].read; [200, {'Content-Type' => 'text/plain'}, ['hello'] * 2] }\n"
+PUMA = """
+run ->(env) {
+  env['rack.input'].read
+  [200, {'Content-Type' => 'text/plain'}, ['hello'] * 2]
+}
+"""
 
 PERL = """
 use HTTP::Daemon;
-my $daemon = HTTP::Daemon->new(LocalAddr => '127.0.0.1', LocalPort => @PORT@, ReuseAddr => 1) or die $!;
+my $daemon = HTTP::Daemon->new(LocalAddr => '127.0.0.1', LocalPort => @PORT@, ReuseAddr => 1)
+  or die $!;
 while (my $connection = $daemon->accept) {
   next if fork;
   while (my $request = $connection->get_request) {
+    my $hello = HTTP::Response->new(200, 'OK', ['Content-Length' => 5], 'hello');
     if ($request->uri->path eq '/file') { $connection->send_file_response('@WWW@/index.html'); }
-    else { $connection->send_response(HTTP::Response->new(200, 'OK', ['Content-Length' => 5], 'hello')); }
+    else { $connection->send_response($hello); }
   }
   exit;
 }
@@ -61,16 +69,20 @@ while (my $connection = $daemon->accept) {
 
 SERVICES = [
     Service("node http", "nodejs", ["node", "@DIR@/web.js"],
-            [get(), get("/pieces"), fresh(), large(), post(), split_post()], {"web.js": NODE}, sockets=1),
-    Service("java com.sun.net.httpserver", "openjdk-17-jdk-headless", ["/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "@DIR@/Web.java"],
-            [get("/", STALLS), fresh(WOULD_STALL), large(), post(STALLS), split_post()], {"Web.java": JAVA}, sockets=1),
+            [get(), get("/pieces"), fresh(), large(), post(), split_post()],
+            {"web.js": NODE}, sockets=1),
+    Service("java com.sun.net.httpserver", "openjdk-17-jdk-headless",
+            ["/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "@DIR@/Web.java"],
+            [get("/", STALLS), fresh(WOULD_STALL), large(), post(STALLS), split_post()],
+            {"Web.java": JAVA}, sockets=1),
     Service("php -S", "php8.2-cli", ["php", "-S", "127.0.0.1:@PORT@", "-t", "@WWW@"],
             [get(), large(), post()], {"www/index.php": "<?php echo 'hello';"}, families=(4,)),
-    Service("ruby webrick", "ruby-webrick", ["ruby", "@DIR@/web.rb"], [get("/", STALLS), fresh(WOULD_STALL), large()],
-            {"web.rb": WEBRICK}, families=(4,)),
+    Service("ruby webrick", "ruby-webrick", ["ruby", "@DIR@/web.rb"],
+            [get("/", STALLS), fresh(WOULD_STALL), large()], {"web.rb": WEBRICK}, families=(4,)),
     Service("puma", "puma",
-            ["puma", "-q", "-t", "1:4", "-b", "tcp://127.0.0.1:@PORT@", "-b", "tcp://[::1]:@PORT@", "@DIR@/web.ru"],
-            [get(), fresh(), post(), split_post()], {"web.ru": PUMA}),
+            ["puma", "-q", "-t", "1:4", "-b", "tcp://127.0.0.1:@PORT@", "-b", "tcp://[::1]:@PORT@",
+             "-b", "unix://@DIR@/puma.sock", "@DIR@/web.ru"],
+            [get(), fresh(), post(), split_post(), local("puma.sock")], {"web.ru": PUMA}),
     Service("perl HTTP::Daemon", "libhttp-daemon-perl", ["/usr/bin/perl", "@DIR@/web.pl"],
             [get("/", STALLS), get("/file", STALLS)], {"web.pl": PERL}, families=(4,)),
 ]  # fmt: skip

@@ -1,8 +1,10 @@
 """Mail."""
 
-from service import FORKS, Request, Service
+from service import Request, Service
 
-SMTP = Request("NOOP", ["--preset", "smtp"], "ok", "(220|250)")
+from .requests import TLS
+
+SMTP = Request(["--preset", "smtp"])
 
 POSTFIX_MASTER = """
 [127.0.0.1]:@PORT@ inet n - n - - smtpd
@@ -10,6 +12,7 @@ POSTFIX_MASTER = """
 proxymap unix - - n - - proxymap
 rewrite unix - - n - - trivial-rewrite
 anvil unix - - n - 1 anvil
+tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
 """
 POSTFIX_MAIN = """
@@ -28,6 +31,9 @@ alias_maps =
 alias_database =
 smtpd_junk_command_limit = 100000
 smtpd_client_connection_rate_limit = 0
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = @CERT@
+smtpd_tls_key_file = @CERT@
 """
 
 AIOSMTPD = """
@@ -46,7 +52,9 @@ state_dir = @DIR@/state
 log_path = @DIR@/dovecot.log
 protocols = imap pop3
 listen = 127.0.0.1, ::1
-ssl = no
+ssl = yes
+ssl_cert = <@CERT@
+ssl_key = <@CERT@
 default_internal_user = dovecot
 disable_plaintext_auth = no
 passdb {
@@ -71,20 +79,29 @@ service pop3-login {
 """
 
 
-def dovecot(protocol, request, other):
+LOGIN = ["--user", "jo", "--password-file", "@DIR@/password"]
+
+
+def dovecot(protocol, other):
+    """Without a login, with one, and with one behind STARTTLS."""
     config = DOVECOT.replace("protocols = imap pop3", f"protocols = {protocol}")
     config = config.replace(f"@{protocol.upper()}@", "@PORT@").replace(f"@{other.upper()}@", "0")
-    return Service(f"dovecot, {protocol}", f"dovecot-{protocol}d", ["dovecot", "-F", "-c", "@DIR@/dovecot.conf"],
-                   [request], {"dovecot.conf": config}, root=True)  # fmt: skip
+    requests = [Request(["--preset", protocol, *words])
+                for words in ([], LOGIN, [*LOGIN, "--starttls", *TLS])]  # fmt: skip
+    return Service(f"dovecot, {protocol}", f"dovecot-{protocol}d",
+                   ["dovecot", "-F", "-c", "@DIR@/dovecot.conf"], requests,
+                   {"dovecot.conf": config, "password": "secret\n"},
+                   [["install", "-d", "-o", "nobody", "@DIR@/mail"]], root=True)  # fmt: skip
 
 
 SERVICES = [
-    Service("postfix", "postfix", ["/usr/lib/postfix/sbin/master", "-c", "@DIR@/etc", "-d"], [SMTP],
-            {"etc/main.cf": POSTFIX_MAIN, "etc/master.cf": POSTFIX_MASTER, "queue/empty": "", "data/empty": ""},
+    Service("postfix", "postfix", ["/usr/lib/postfix/sbin/master", "-c", "@DIR@/etc", "-d"],
+            [SMTP, Request([*SMTP.options, "--starttls", *TLS])],
+            {"etc/main.cf": POSTFIX_MAIN, "etc/master.cf": POSTFIX_MASTER, "queue/empty": "",
+             "data/empty": ""},
             prepare=[["sh", "-c", "chown postfix data; postfix -c @DIR@/etc check"]], root=True),
-    Service("aiosmtpd", "python3-aiosmtpd", ["/usr/bin/python3", "@DIR@/mail.py"], [SMTP], {"mail.py": AIOSMTPD}),
-    dovecot("imap", Request("greeting and NOOP, a connection each",
-                            ["--new-connection", "--send", r"a NOOP\r\n", "--until", "text:a OK"], FORKS, r"(\* OK|a OK)"), "pop3"),
-    dovecot("pop3", Request("greeting and CAPA, a connection each",
-                            ["--new-connection", "--send", r"CAPA\r\n", "--until", r"text:\r\n.\r\n"], FORKS, r"\+OK"), "imap"),
+    Service("aiosmtpd", "python3-aiosmtpd", ["/usr/bin/python3", "@DIR@/mail.py"], [SMTP],
+            {"mail.py": AIOSMTPD}),
+    dovecot("imap", "pop3"),
+    dovecot("pop3", "imap"),
 ]  # fmt: skip

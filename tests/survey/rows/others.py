@@ -3,9 +3,10 @@
 from service import FORKS, Request, Service
 
 from .files import greeting
-from .requests import TLS_WORDS, tls
+from .requests import tls
 
-ECHO = Request("a line that comes back", ["--preset", "echo"])
+ECHO = Request(["--preset", "echo"])
+SSH = Request(["--preset", "ssh"], FORKS)
 XINETD = """
 service echo
 {
@@ -58,36 +59,49 @@ log = { error = "*console" }
 authentication = "internal_plain"
 VirtualHost "localhost"
 """
-STREAM = (r"<stream:stream to='localhost' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>")
+STREAM = """<stream:stream to='localhost' xmlns='jabber:client' version='1.0'
+xmlns:stream='http://etherx.jabber.org/streams'>"""
 
 SERVICES = [
     Service("openssh sshd", "openssh-server", ["/usr/sbin/sshd", "-D", "-f", "@DIR@/sshd.conf"],
-            [greeting("line", "(SSH-2.0|Invalid SSH)", FORKS)], {"sshd.conf": SSHD},
-            prepare=[["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "@DIR@/key"], ["mkdir", "-p", "/run/sshd"]], root=True),
+            [SSH], {"sshd.conf": SSHD},
+            prepare=[["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "@DIR@/key"],
+                     ["mkdir", "-p", "/run/sshd"]], root=True),
     Service("dropbear", "dropbear-bin",
-            ["dropbear", "-F", "-r", "@DIR@/key", "-p", "127.0.0.1:@PORT@", "-p", "[::1]:@PORT@", "-P", "@DIR@/pid"],
-            [greeting("line", "(SSH-2.0|Invalid SSH)", FORKS)], prepare=[["dropbearkey", "-t", "ed25519", "-f", "@DIR@/key"]]),
+            ["dropbear", "-F", "-r", "@DIR@/key", "-p", "127.0.0.1:@PORT@", "-p", "[::1]:@PORT@",
+             "-P", "@DIR@/pid"], [SSH],
+            prepare=[["dropbearkey", "-t", "ed25519", "-f", "@DIR@/key"]]),
     Service("ngircd", "ngircd", ["ngircd", "-n", "-f", "@DIR@/ngircd.conf"],
-            [Request("registration, a connection each", ["--new-connection", "--send", r"CAP LS\r\n", "--until", r"text:LS :multi-prefix\r\n"], "ok", ":irc")],
-            {"ngircd.conf": NGIRCD}),
+            [Request(["--new-connection", "--send", r"CAP LS\r\n",
+                      "--until", r"text:LS :multi-prefix\r\n"])], {"ngircd.conf": NGIRCD}),
     Service("prosody", "prosody", ["prosody", "-F", "--config", "@DIR@/prosody.lua"],
-            [Request("stream, a connection each", ["--new-connection", "--send", STREAM, "--until", "text:</stream:features>"], "ok", "<")],
-            {"prosody.lua": PROSODY}),
-    Service("inetutils-inetd", "inetutils-inetd", ["inetutils-inetd", "-d", "--pidfile=@DIR@/pid", "@DIR@/inetd.conf"], [ECHO],
-            {"inetd.conf": "127.0.0.1:@PORT@ stream tcp nowait nobody /bin/cat cat\n"}, families=(4,), root=True),
-    Service("xinetd", "xinetd", ["@ROOT@/usr/sbin/xinetd", "-dontfork", "-f", "@DIR@/xinetd.conf", "-pidfile", "@DIR@/pid"],
-            [ECHO], {"xinetd.conf": XINETD}, families=(4,), root=True, unpacked=True),
-    Service("socat, echo", "socat", ["socat", "TCP4-LISTEN:@PORT@,bind=127.0.0.1,fork,reuseaddr", "EXEC:cat"], [ECHO], families=(4,)),
-    Service("ncat, echo", "ncat", ["ncat", "-4", "-l", "127.0.0.1", "@PORT@", "-k", "-e", "/bin/cat"], [ECHO], families=(4,)),
+            [Request(["--new-connection", "--send-file", "@DIR@/stream.xml",
+                      "--until", "text:</stream:features>"])],
+            {"prosody.lua": PROSODY, "stream.xml": STREAM}),
+    Service("inetutils-inetd", "inetutils-inetd",
+            ["inetutils-inetd", "-d", "--pidfile=@DIR@/pid", "@DIR@/inetd.conf"], [ECHO],
+            {"inetd.conf": "127.0.0.1:@PORT@ stream tcp nowait nobody /bin/cat cat\n"},
+            families=(4,), root=True),
+    Service("xinetd", "xinetd",
+            ["@ROOT@/usr/sbin/xinetd", "-dontfork", "-f", "@DIR@/xinetd.conf",
+             "-pidfile", "@DIR@/pid"], [ECHO],
+            {"xinetd.conf": XINETD}, families=(4,), root=True, unpacked=True),
+    Service("socat, echo", "socat",
+            ["socat", "TCP4-LISTEN:@PORT@,bind=127.0.0.1,fork,reuseaddr", "EXEC:cat"], [ECHO],
+            families=(4,)),
+    Service("ncat, echo", "ncat",
+            ["ncat", "-4", "-l", "127.0.0.1", "@PORT@", "-k", "-e", "/bin/cat"], [ECHO],
+            families=(4,)),
     Service("openssl s_server", "openssl",
-            ["openssl", "s_server", "-4", "-accept", "127.0.0.1:@PORT@", "-cert", "@CERT@", "-www", "-quiet"],
-            [Request("status page over TLS", TLS_WORDS)], families=(4,)),
+            ["openssl", "s_server", "-4", "-accept", "127.0.0.1:@PORT@", "-cert", "@CERT@", "-www",
+             "-quiet"], [tls()], families=(4,)),
     Service("gnutls-serv", "gnutls-bin",
-            ["gnutls-serv", "--http", "--quiet", "-p", "@PORT@", "--x509certfile", "@CERT@", "--x509keyfile", "@CERT@"],
-            [Request("status page over TLS", TLS_WORDS)]),
+            ["gnutls-serv", "--http", "--quiet", "-p", "@PORT@", "--x509certfile", "@CERT@",
+             "--x509keyfile", "@CERT@"], [tls()]),
     Service("tigervnc", "tigervnc-standalone-server",
-            ["Xtigervnc", ":77", "-rfbport", "@PORT@", "-SecurityTypes", "None", "-interface", "127.0.0.1", "-nolisten", "unix", "-AcceptSetDesktopSize=0"],
-            [greeting("line", "RFB 003.008")], families=(4,)),
+            ["Xtigervnc", ":77", "-rfbport", "@PORT@", "-SecurityTypes", "None",
+             "-interface", "127.0.0.1", "-nolisten", "unix", "-AcceptSetDesktopSize=0"],
+            [greeting("line")], families=(4,)),
     Service("iperf3", "iperf3", ["iperf3", "-s", "-B", "127.0.0.1", "-p", "@PORT@"],
-            [Request("connect", ["--preset", "connect"])], families=(4,)),
+            [Request(["--preset", "connect"])], families=(4,)),
 ]  # fmt: skip

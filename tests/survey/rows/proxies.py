@@ -3,7 +3,7 @@
 from service import Request, Service
 
 from .http import nginx
-from .requests import GOOD, SOMETIMES, fresh, get, large, post, split_post, tls
+from .requests import SOMETIMES, fresh, get, large, post, split_post, tls
 
 BACKEND = nginx("nginx", [])
 
@@ -16,25 +16,29 @@ defaults
   timeout client 30s
   timeout server 30s
 frontend all
-  bind 127.0.0.1:@PORT@ @TLS@
-  bind ::1:@PORT@ @TLS@
+  bind 127.0.0.1:@PORT@ @WORDS@
+  bind ::1:@PORT@ @WORDS@
   default_backend web
 backend web
   server one 127.0.0.1:@BACKEND@
 """
 
 
-def haproxy(name, requests, tls_words=""):
+def haproxy(name, requests, words=""):
     return Service(name, "haproxy", ["haproxy", "-f", "@DIR@/haproxy.conf"], requests,
-                   {"haproxy.conf": HAPROXY.replace("@TLS@", tls_words)}, behind=BACKEND)  # fmt: skip
+                   {"haproxy.conf": HAPROXY.replace("@WORDS@", words)}, behind=BACKEND)  # fmt: skip
 
 
 def through(path):
     """A request as a forward proxy gets it."""
-    text = (rf"GET http://127.0.0.1:@BACKEND@{path} HTTP/1.1\r\nHost: 127.0.0.1:@BACKEND@"
-            r"\r\nConnection: keep-alive\r\nProxy-Connection: keep-alive\r\n\r\n")  # fmt: skip
-    name = "GET of 200 kB, as a proxy" if path == "/large" else "GET, as a proxy"
-    return Request(name, ["--send", text, "--until", "http"], "ok", GOOD)
+    text = (rf"GET http://127.0.0.1:@BACKEND@{path} HTTP/1.1\r\nHost: 127.0.0.1:@BACKEND@\r\n"
+            r"Proxy-Connection: keep-alive\r\n\r\n")  # fmt: skip
+    return Request(["--send", text])
+
+
+def proxied(version):
+    """A request as a balancer passes it on."""
+    return get("/", "ok", ["--proxy-protocol", version])
 
 
 SQUID = """
@@ -93,9 +97,10 @@ tolerate-pipelining 1
 SERVICES = [
     haproxy("haproxy", [get(), fresh(), large(), post(), split_post("ok")]),
     haproxy("haproxy, TLS", [tls()], "ssl crt @CERT@"),
+    haproxy("haproxy, accept-proxy", [proxied("v1"), proxied("v2")], "accept-proxy"),
     Service("varnish", "varnish",
-            ["varnishd", "-F", "-n", "@DIR@/varnish", "-a", "127.0.0.1:@PORT@", "-a", "[::1]:@PORT@",
-             "-b", "127.0.0.1:@BACKEND@", "-s", "malloc,8m", "-j", "none"],
+            ["varnishd", "-F", "-n", "@DIR@/varnish", "-a", "127.0.0.1:@PORT@",
+             "-a", "[::1]:@PORT@", "-b", "127.0.0.1:@BACKEND@", "-s", "malloc,8m", "-j", "none"],
             [get(), fresh(), large(), post(), split_post()], behind=BACKEND),
     Service("squid", "squid-openssl", ["squid", "-N", "-f", "@DIR@/squid.conf"],
             [get(), fresh(), large(), split_post("ok")], {"squid.conf": SQUID}, behind=BACKEND),
@@ -108,6 +113,7 @@ SERVICES = [
     Service("privoxy", "privoxy", ["privoxy", "--no-daemon", "@DIR@/config"],
             [through("/"), through("/large")], {"config": PRIVOXY}, behind=BACKEND),
     Service("socat", "socat",
-            ["socat", "TCP4-LISTEN:@PORT@,bind=127.0.0.1,fork,reuseaddr", "TCP4:127.0.0.1:@BACKEND@"],
+            ["socat", "TCP4-LISTEN:@PORT@,bind=127.0.0.1,fork,reuseaddr",
+             "TCP4:127.0.0.1:@BACKEND@"],
             [get(), large(), split_post(SOMETIMES)], families=(4,), behind=BACKEND),
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from service import Service
 
-from .requests import STALLS, WOULD_STALL, fresh, get, large, post, split_post
+from .requests import STALLS, WOULD_STALL, fresh, get, large, local, post, split_post
 
 PYTHON = "/usr/bin/python3"
 HTTP_SERVER = ["-m", "http.server", "--bind", "127.0.0.1", "--directory", "@WWW@"]
@@ -63,9 +63,7 @@ CHERRYPY = """
 import cherrypy
 class Web:
     @cherrypy.expose
-    def index(self):
-        if cherrypy.request.method == "POST":
-            cherrypy.request.body.read()
+    def index(self, **form):
         return "hello"
     @cherrypy.expose
     def large(self):
@@ -114,6 +112,8 @@ reactor.run()
 """
 
 APPS = {"app.py": WSGI}
+GUNICORN = ["gunicorn", "--log-level", "error", "-b", "127.0.0.1:@PORT@", "-b", "[::1]:@PORT@",
+            "-b", "unix:@DIR@/gunicorn.sock"]  # fmt: skip
 FOUR = (4,)
 
 
@@ -133,20 +133,28 @@ SERVICES = [
            [get("/", STALLS)], FOUR),
     script("python asyncio", "python3-minimal", ASYNCIO, [get(), fresh()]),
     Service("gunicorn", "gunicorn",
-            ["gunicorn", "--log-level", "error", "-b", "127.0.0.1:@PORT@", "-b", "[::1]:@PORT@", "app:app"],
-            [get(), large(), post()], APPS),
+            [*GUNICORN, "app:app"],
+            [get(), large(), post(), local("gunicorn.sock")], APPS),
     Service("gunicorn, gthread", "gunicorn",
-            ["gunicorn", "--log-level", "error", "-k", "gthread", "--threads", "4", "-b", "127.0.0.1:@PORT@", "-b", "[::1]:@PORT@", "app:app"],
-            [get(), fresh(), large(), post(), split_post()], APPS),
-    Service("uvicorn", "uvicorn", ["uvicorn", "--no-access-log", "--host", "127.0.0.1", "--port", "@PORT@", "app:app"],
+            [*GUNICORN, "-k", "gthread", "--threads", "4", "app:app"],
+            [get(), fresh(), large(), post(), split_post(), local("gunicorn.sock")], APPS),
+    Service("uvicorn", "uvicorn",
+            ["uvicorn", "--no-access-log", "--host", "127.0.0.1", "--port", "@PORT@", "app:app"],
             [get(), fresh(), large(), post(), split_post()], {"app.py": ASGI}, families=FOUR),
-    Service("hypercorn", "python3-hypercorn", ["hypercorn", "-b", "127.0.0.1:@PORT@", "-b", "[::1]:@PORT@", "app:app"],
-            [get("/", STALLS), fresh(WOULD_STALL), large(), post(STALLS), split_post()], {"app.py": ASGI}),
+    Service("hypercorn", "python3-hypercorn",
+            ["hypercorn", "-b", "127.0.0.1:@PORT@", "-b", "[::1]:@PORT@", "app:app"],
+            [get("/", STALLS), fresh(WOULD_STALL), large(), post(STALLS), split_post()],
+            {"app.py": ASGI}),
     Service("waitress", "python3-waitress",
             ["waitress-serve", "--listen=127.0.0.1:@PORT@", "--listen=[::1]:@PORT@", "app:app"],
-            [get(), fresh(), large(), post(), split_post()], APPS, environment={"PYTHONPATH": "@DIR@"}),
-    script("cherrypy", "python3-cherrypy3", CHERRYPY, [get(), fresh(), large(), post(), split_post()], FOUR),
-    script("tornado", "python3-tornado", TORNADO, [get(), fresh(), large(), post(), split_post()], FOUR),
-    script("aiohttp", "python3-aiohttp", AIOHTTP, [get(), fresh(), large(), post(), split_post()]),
-    script("twisted web", "python3-twisted", TWISTED, [get(), fresh(), large(), post(), split_post()]),
+            [get(), fresh(), large(), post(), split_post()], APPS,
+            environment={"PYTHONPATH": "@DIR@"}),
+    script("cherrypy", "python3-cherrypy3", CHERRYPY,
+           [get(), fresh(), large(), post(), split_post()], FOUR),
+    script("tornado", "python3-tornado", TORNADO,
+           [get(), fresh(), large(), post(), split_post()], FOUR),
+    script("aiohttp", "python3-aiohttp", AIOHTTP,
+           [get(), fresh(), large(), post(), split_post()]),
+    script("twisted web", "python3-twisted", TWISTED,
+           [get(), fresh(), large(), post(), split_post()]),
 ]  # fmt: skip
