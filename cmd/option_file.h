@@ -8,5 +8,7 @@
 /* Its contents, at most so many bytes and never none; - is standard input. */
 int option_file_read(const char *option, const char *path, size_t max, struct buf *out,
                      struct error *error);
+/* The same of an open descriptor, which may be a file that could not be opened again. */
+int option_fd_read(const char *option, int fd, size_t max, struct buf *out, struct error *error);
 
 #endif

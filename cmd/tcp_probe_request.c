@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,25 +30,23 @@ static int read_password(struct composing *composing, struct error *error)
 {
     const struct tcp_probe_options *options = composing->options;
     struct buf *password = &composing->request->password;
-    char path[32];
-    int rc;
+    int rc = 0;
 
-    if (!options->password_file && !options->password_fd_set)
-        return 0;
-    snprintf(path, sizeof path, "/dev/fd/%d", (int)options->password_fd);
-    if (options->password_fd_set && fcntl((int)options->password_fd, F_GETFD) < 0)
-        return error_sys(error, errno, "--password-fd %d", (int)options->password_fd);
     if (options->password_fd_set)
-        rc = option_file_read("password-fd", path, PASSWORD_MAX, password, error);
-    else
+        rc =
+            option_fd_read("password-fd", (int)options->password_fd, PASSWORD_MAX, password, error);
+    else if (options->password_file)
         rc = option_file_read("password-file", options->password_file, PASSWORD_MAX, password,
                               error);
+    else
+        return 0;
     if (rc)
         return rc;
     char *line = (char *)buf_str(password);
-    line[strcspn(line, "\r\n")] = '\0';
-    if (strlen(line) < strcspn(line, "\r\n"))
+    size_t length = strcspn(line, "\r\n");
+    if (length < password->len_bytes && !line[length])
         return error_set(error, EINVAL, "the password has a zero byte");
+    line[length] = '\0';
     composing->request->ask.password = line;
     return 0;
 }
@@ -309,6 +306,8 @@ static int compose_greeting(struct composing *composing, struct error *error)
     if (options->hellos.count || options->until_set)
         return error_set(error, EINVAL, "--%s wants a request: --send is empty",
                          options->until_set ? "until" : "hello");
+    if (options->idle_max_ns)
+        return error_set(error, EINVAL, "--idle-limit wants a request: --send is empty");
     plan->greets = plan->arms.only_connects = true;
     plan->transaction.framing = options->greeting;
     return 0;
@@ -339,6 +338,9 @@ static int add_hellos(struct composing *composing, struct error *error)
     struct preamble_settings *preamble = &composing->plan->preamble;
     struct preamble_hello *hellos = arena_alloc(composing->arena, items->count * sizeof *hellos);
 
+    if (items->count > PREAMBLE_HELLOS_MAX)
+        return error_set(error, EINVAL, "--hello and --hello-file: at most %d of them",
+                         PREAMBLE_HELLOS_MAX);
     for (size_t i = 0; i < items->count && hellos; i++) {
         const struct cli_item *item = &items->items[i];
         const struct cli_qualifier *until = cli_item_find(item, "hello-until");
@@ -361,15 +363,31 @@ static int add_hellos(struct composing *composing, struct error *error)
     return 0;
 }
 
+/* $ is the end of a line however the protocol writes that: CR LF, or LF. */
+static bool matches(const regex_t *pattern, const char *head, size_t head_bytes)
+{
+    cleanup(buf) struct buf lines = {0};
+
+    for (size_t at = 0; at < head_bytes;) {
+        const char *end = memmem(head + at, head_bytes - at, "\r\n", 2);
+        size_t length = end ? (size_t)(end - head) - at : head_bytes - at;
+        buf_add(&lines, head + at, length);
+        at += length + (end != NULL);
+        if (end)
+            buf_add_char(&lines, head[at++]);
+    }
+    regmatch_t whole = {.rm_eo = (regoff_t)lines.len_bytes};
+    return !regexec(pattern, buf_str(&lines), 1, &whole, REG_STARTEND);
+}
+
 static bool is_expected(const void *context, const struct framing_answer *answer, const char *head,
                         size_t head_bytes)
 {
     const struct tcp_probe_request *request = context;
     const struct tcp_probe_expect *expect = request->expect;
-    regmatch_t whole = {.rm_eo = (regoff_t)head_bytes};
 
     if (request->has_pattern)
-        return !regexec(&request->pattern, head_bytes ? head : "", 1, &whole, REG_STARTEND);
+        return matches(&request->pattern, head, head_bytes);
     for (size_t i = 0; i < expect->count; i++)
         if (expect->statuses[i] == answer->status)
             return true;
@@ -388,6 +406,8 @@ static int add_expectation(struct composing *composing, struct error *error)
         return error_set(error, EINVAL,
                          "--expect: there is no status in what --until waits for; give an "
                          "expression");
+    if (!framing_awaits(&transaction->framing))
+        return error_set(error, EINVAL, "--expect: --until nothing awaits no answer");
     request->expect = expect;
     if (expect->pattern && regcomp(&request->pattern, expect->pattern, REG_EXTENDED | REG_NEWLINE))
         return error_set(error, EINVAL, "--expect wants a regular expression");

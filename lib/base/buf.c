@@ -39,20 +39,23 @@ static bool reserve(struct buf *buf, size_t len_bytes)
     return true;
 }
 
-int buf_read_file(struct buf *buf, const char *path)
+int buf_read_fd(struct buf *buf, int fd)
 {
-    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
     char chunk[65536];
     ssize_t got;
 
-    if (fd < 0)
-        return -errno;
     while (!buf->failed && (got = read(fd, chunk, sizeof chunk)) != 0) {
         if (got < 0 && errno != EINTR)
             return -errno;
         buf_add(buf, chunk, got > 0 ? (size_t)got : 0);
     }
     return !buf->failed ? 0 : buf->cap_bytes ? -EFBIG : -ENOMEM;
+}
+
+int buf_read_file(struct buf *buf, const char *path)
+{
+    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : buf_read_fd(buf, fd);
 }
 
 void buf_flush(struct buf *buf)

@@ -219,6 +219,16 @@ static bool wants_tls(const struct preamble *preamble, const struct conn_input *
            tls_is_wanted(input->bytes, input->len_bytes);
 }
 
+/* Something came, and the answer is complete when nothing more does for a while. */
+static void await_silence(struct preamble *preamble)
+{
+    int64_t silence_ns = framing_silence_ns(&preamble->until);
+    int64_t over_ns = clock_mono_ns() + silence_ns;
+
+    preamble->silence = silence_ns && over_ns < preamble->deadline_ns;
+    conn_timer(preamble->conn, preamble->silence ? over_ns : preamble->deadline_ns);
+}
+
 static void hear(struct preamble *preamble, const struct conn_input *input)
 {
     size_t room = PREAMBLE_HEARD_MAX - preamble->heard.len_bytes;
@@ -243,6 +253,8 @@ static void hear(struct preamble *preamble, const struct conn_input *input)
         answered(preamble, &rest);
     } else if (input->closed) {
         closed(preamble);
+    } else {
+        await_silence(preamble);
     }
 }
 
@@ -269,7 +281,9 @@ static void next_turn(struct preamble *preamble, const struct conn_input *input)
     preamble->said_bytes = 0;
     talk->say = &preamble->say;
     talk->secure = preamble->conn->tls.ssl != NULL;
-    int rc = ++preamble->turns > PREAMBLE_TURNS_MAX ? -ELOOP : ask_rules(preamble, &error);
+    int rc = ++preamble->turns > PREAMBLE_TURNS_MAX && preamble->stage == PREAMBLE_RULES
+                 ? error_set(&error, EPROTO, "for it goes on after %d steps", PREAMBLE_TURNS_MAX)
+                 : ask_rules(preamble, &error);
     if (rc >= 0 && preamble->say.failed)
         rc = -ENOMEM;
     if (rc < 0) {
@@ -284,6 +298,8 @@ static void next_turn(struct preamble *preamble, const struct conn_input *input)
         start_tls(preamble, input);
     } else {
         framing_begin(&preamble->reader, &preamble->until);
+        preamble->silence = false;
+        conn_timer(preamble->conn, preamble->deadline_ns);
         if (!say_on(preamble))
             return;
         if (!framing_awaits(&preamble->until))
@@ -301,7 +317,10 @@ static void woken(void *owner, uint32_t events)
     struct conn_input input;
 
     if (!events) {
-        timed_out(preamble);
+        if (preamble->silence)
+            answered(preamble, &(struct conn_input){.bytes = ""});
+        else
+            timed_out(preamble);
         return;
     }
     if (events & EPOLLOUT) {

@@ -25,8 +25,9 @@ struct preset_ask {
     const char *database;        /* or NULL */
 };
 
-#define PREAMBLE_HEARD_MAX 16384
-#define PREAMBLE_TURNS_MAX 64
+#define PREAMBLE_HEARD_MAX  16384
+#define PREAMBLE_TURNS_MAX  64 /* of a preset's */
+#define PREAMBLE_HELLOS_MAX 64
 
 /* The preset's side of a preamble, from turn to turn. */
 struct preamble_talk {
@@ -111,6 +112,7 @@ struct preamble {
     bool spoke;           /* something was said on this connection */
     struct framing until; /* what is awaited */
     struct framing_reader reader;
+    bool silence; /* the timer is for that, not for the deadline */
     int64_t began_ns, deadline_ns;
     int64_t took_ns; /* when it is over: without the TLS handshake in it */
 };

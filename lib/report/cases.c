@@ -87,7 +87,7 @@ static void case_of_result(struct report_cases *cases, const struct about *about
         told |= finding->code == kind.error->code;
         add_problem(cases, item, of_finding(finding));
     }
-    if (item && !told && (!kind.ok || kind.error->code != FINDING_NONE))
+    if (item && !told && (kind.error->code != FINDING_NONE || (!kind.ok && !item->problem_count)))
         add_problem(cases, item, of_error(kind.error));
 }
 

@@ -89,6 +89,12 @@ refused() { # message, then the arguments
     echo secret >"$password"
     refused "--user has no effect on the preset echo" --preset echo --user x :80
     refused "--password-file $password.none" --preset mysql --password-file "$password.none" :80
+    printf 'a\0b\n' >"$password.zero"
+    refused "the password has a zero byte" --preset mysql --password-file "$password.zero" :80
+    refused "--password-fd 77: Bad file descriptor" --preset mysql --password-fd 77 :80
+    refused "--idle-limit wants a request" --greeting line --send '' --idle-limit :80
+    refused "--expect: --until nothing awaits no answer" --send x --until nothing --expect x :80
+    refused "--hello and --hello-file: at most 64" --send x $(printf -- '--hello x %.0s' {1..65}) :80
     refused "LDAP's simple bind wants a name and a password" --preset ldap --user cn=x :80
     refused "LDAP's simple bind wants a name and a password" --preset ldap --password-file "$password" :80
     refused "MQTT has no password without a user" --preset mqtt --password-file "$password" :80

@@ -105,6 +105,17 @@ class Preambles(unittest.TestCase):
             probe(server, "--hello", r"a\n", *nothing, "--hello", r"b\n", *nothing, *PING, *FEW)
         self.assertEqual(heard, [b"a", b"b"] + [b"ping"] * 6)
 
+    def test_silence_completes_an_answer(self):
+        def habit(connection):
+            connection.sendall(b"several\r\nlines\r\n")
+            for _ in lines(connection):
+                connection.sendall(b"250 ok\r\n")
+
+        with Server(habit) as server:
+            report, _ = probe(server, "--greeting", "idle:50ms", "--hello", r"a\n", "--hello-until",
+                              "idle:50ms", *PING, "--expect", "^250 ok$", *FEW)  # fmt: skip
+        self.assertNotIn("unexpected-answer", [f["code"] for f in report["findings"]])
+
     def test_a_password_is_refused_and_not_told(self):
         def habit(connection):
             connection.sendall(b"+OK\r\n")

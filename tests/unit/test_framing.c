@@ -30,6 +30,9 @@ static void memcached_answers_in_lines(void **state)
     succeeds("memcached", "VALUE k 0 5\r\nhello\r\nEND\r\n", 0);
     succeeds("memcached", "STAT pid 1\r\nSTAT uptime 2\r\nEND\r\n", 0);
     succeeds("memcached", "42\r\n", 0);
+    succeeds("memcached", "9  \r\n", 0);
+    check("memcached", "554 go away\r\n", -EPROTO, 13);
+    check("memcached", "220-hello\r\n", -EPROTO, 11);
     fails("memcached", "ERROR\r\n", 0, "ERROR");
     fails("memcached", "SERVER_ERROR out of memory\r\n", 0, "SERVER_ERROR out of memory");
     check("memcached", "-ERR unknown command\r\n", -EPROTO, 22);

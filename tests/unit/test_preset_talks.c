@@ -122,6 +122,8 @@ static void ftp_logs_in(void **state)
     gives_up(ftp, &bare, false, ANSWERS("220 ready\r\n", "331 password\r\n"), -EINVAL,
              "--password-file");
     gives_up(ftp, &nobody, false, ANSWERS("421 too many\r\n"), -EACCES, "421 too many");
+    gives_up(ftp, &anna, false, ANSWERS("220 x\r\n", "331 p\r\n", "332 account\r\n"), -EACCES,
+             "332 after the password");
     gives_up(ftp, &anna, false, ANSWERS("220 x\r\n", "331 p\r\n", "530 wrong\r\n"), -EACCES,
              "530 wrong");
 }

@@ -6,7 +6,8 @@
 
 enum { GREETING, AUTH, HANDSHAKE, USER, PASS, DONE };
 
-#define WANTS_PASSWORD 331
+#define FIRST_INTERMEDIATE 300
+#define WANTS_PASSWORD     331
 
 static bool is_anonymous(const char *user)
 {
@@ -49,6 +50,9 @@ static int log_in(struct preamble_talk *talk, struct error *error)
     default:
         break;
     }
+    if (talk->step == DONE && talk->answer.status >= FIRST_INTERMEDIATE)
+        return error_set(error, EACCES, "%.3s after the password: the server asks for more",
+                         talk->heard);
     if (talk->step != USER || !ask->user)
         return PREAMBLE_OVER;
     buf_printf(talk->say, "USER %s\r\n", ask->user);

@@ -3,7 +3,6 @@
 #include "probe/preset.h"
 
 #include "base/cleanup.h"
-#include <ctype.h>
 #include <string.h>
 
 /* Lines that are a whole response, and those of which more follow, until END. */
@@ -21,6 +20,14 @@ static bool starts_with_any(const struct framing_reader *reader, const char *con
     return false;
 }
 
+/* The new value, in answer to incr and decr, which may pad it with blanks. It begins the lines of
+ * other protocols, too. */
+static bool is_number(const char *line)
+{
+    size_t digits = strspn(line, "0123456789");
+    return digits && !line[digits + strspn(line + digits, " ")];
+}
+
 /* What is stored may be any bytes: its lines are read over, so that one of them may end it too
  * early only if it reads like a response. */
 static int end_line(struct framing_reader *reader, struct error *error)
@@ -30,7 +37,7 @@ static int end_line(struct framing_reader *reader, struct error *error)
         return 0;
     }
     if (starts_with_any(reader, whole, ARRAY_SIZE(whole)) ||
-        (!reader->message.parts && isdigit((unsigned char)reader->line[0]))) /* of incr and decr */
+        (!reader->message.parts && is_number(reader->line)))
         return 1;
     return reader->message.parts ? 0 : framing_refuse("a response of memcached", error);
 }
