@@ -98,6 +98,9 @@ bool conn_take_stamps(struct conn *conn)
     bool any = false;
     int count;
 
+    /* A Unix-domain socket has no error queue: asked for that, it would give the answer itself. */
+    if (!conn->opening.stamps)
+        return false;
     do {
         count = sock_stamps_drain(&conn->sock, stamps, STAMPS_MAX);
         any |= count > 0;

@@ -251,12 +251,11 @@ class Expect(unittest.TestCase):
             rest = b""
             while rest is not None:
                 rest, left = asked(connection)
-                if rest is not None and not answer(connection):
+                if rest is None or not answer(connection):
                     return
-                if rest is not None and left > 0:
-                    bodies.append(left)
-                    take(connection, left)
-                    connection.sendall(OK)
+                bodies.append(len(rest) + left)
+                take(connection, left)
+                connection.sendall(OK)
 
         with Server(habit, family) as server:
             report, result = probe(server, *FEW, f"--expect-continue={wait}", "--data", "x" * 1000,

@@ -19,12 +19,14 @@ find_programs("NETKIT")
 THOUGHT_S = 0.03
 
 
-def serve(listener, thought_s):
+def serve(listener, thought_s, once=False):
     def answer(connection):
         with connection:
             while line := connection.recv(4096):
                 time.sleep(thought_s)
                 connection.sendall(line)
+                if once:
+                    return
 
     while True:
         try:
@@ -44,7 +46,7 @@ ASK = ("--send", "hello\\n", "--until", "line")
 
 
 class Unix(unittest.TestCase):
-    def listen(self, thought_s=0.0, name=None):
+    def listen(self, thought_s=0.0, name=None, once=False):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         path = name or os.path.join(folder.name, "service.sock")
@@ -52,7 +54,7 @@ class Unix(unittest.TestCase):
         self.addCleanup(listener.close)
         listener.bind("\0" + path[1:] if path.startswith("@") else path)
         listener.listen(64)
-        threading.Thread(target=serve, args=(listener, thought_s), daemon=True).start()
+        threading.Thread(target=serve, args=(listener, thought_s, once), daemon=True).start()
         return f"unix:{path}"
 
     def test_a_conversation(self):
@@ -66,6 +68,18 @@ class Unix(unittest.TestCase):
             self.assertIsNone(result["connect"]["rtt_ns"])
             self.assertEqual([arm["name"] for arm in result["arms"]], ["baseline"])
             self.assertIn("Unix-domain socket", result["notes"][0])
+
+    def test_a_server_that_closes_after_each_answer(self):
+        status, report, said = probe(self.listen(once=True), *ASK)
+        result = report["results"][0]
+        self.assertEqual((status, result["rounds"]), (0, 10), said)
+        self.assertGreaterEqual(result["connections"], 10)
+
+    def test_no_answer_is_lost(self):
+        """Two writes of the client are apart, and the answer to the first is there before the second."""
+        _, report, said = probe(self.listen(), "--send", "a\nb\n", "--until", "bytes:4", "--split", "2",
+                                "--gap", "2ms", "--response-timeout", "5s")  # fmt: skip
+        self.assertEqual(report["results"][0]["rounds"], 10, said)
 
     def test_thought_is_the_servers(self):
         _, report, _ = probe(self.listen(THOUGHT_S), *ASK)
