@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #define KEEPALIVE_PROBES 3
+#define AT_ONCE_NS       (100 * NS_PER_MS)
+#define CLOSES_ALWAYS    "the server closes connections after each answer"
 
 static void next_wave(struct idle_trial *trial);
 
@@ -83,8 +85,13 @@ static void left(void *owner, bool by_reset)
 {
     struct idle_conn *idle = owner;
 
-    if (idle->state == IDLE_CONN_IDLE)
-        conn_over(idle, clock_mono_ns() - idle->since_ns, by_reset ? IDLE_RST : IDLE_FIN);
+    if (idle->state != IDLE_CONN_IDLE)
+        return;
+    int64_t idle_ns = clock_mono_ns() - idle->since_ns;
+    if (idle_ns < AT_ONCE_NS)
+        end_trial(idle->trial, CLOSES_ALWAYS);
+    else
+        conn_over(idle, idle_ns, by_reset ? IDLE_RST : IDLE_FIN);
 }
 
 /* The request found nobody. */
@@ -117,7 +124,7 @@ static void round_closed(void *owner)
                       ? IDLE_RST_ON_USE
                       : IDLE_FIN);
     else
-        end_trial(idle->trial, "the server closes connections after each answer");
+        end_trial(idle->trial, CLOSES_ALWAYS);
 }
 
 static void idle_over(struct loop_task *task, uint32_t events)
@@ -175,7 +182,7 @@ static size_t keepalive_wave(struct idle_trial *trial, int64_t times_ns[IDLE_AT_
         trial->settings->keepalive_ns ? trial->settings->keepalive_ns : dropped_ns / 2;
 
     every_ns = every_ns / NS_PER_SEC * NS_PER_SEC; /* the option counts in seconds */
-    if (sock_family(trial->address) == AF_UNIX) /* it has no keepalive */
+    if (sock_family(trial->address) == AF_UNIX)    /* it has no keepalive */
         return 0;
     if (is_keepalive_wave(trial) || dropped_ns == INT64_MAX || trial->search.varies ||
         every_ns < NS_PER_SEC)

@@ -82,6 +82,13 @@ class Idle(unittest.TestCase):
 
         self.each(check, kept=("fin", FOREVER, ["--idle-limit=2s"]))
 
+    def test_a_server_that_closes_after_each_answer_has_no_limit(self):
+        def check(_, report):
+            self.assertIsNone(finding(report))
+            self.assertIn("closes connections after each answer", " ".join(report["results"][0]["notes"]))
+
+        self.each(check, habit=("answer", FOREVER, ["--idle-limit=2s"]))
+
     def test_a_path_that_forgets(self):
         """From a moment on the wire drops all, or answers data by RST: whatever is used later is
         lost, and was not seen to go."""
