@@ -1,6 +1,6 @@
 """What stands before a web server: here, always before nginx."""
 
-from service import Request, Service
+from service import FORKS, Request, Service
 
 from .http import nginx
 from .requests import SOMETIMES, fresh, get, large, post, split_post, tls
@@ -33,7 +33,7 @@ def through(path):
     """A request as a forward proxy gets it."""
     text = (rf"GET http://127.0.0.1:@BACKEND@{path} HTTP/1.1\r\nHost: 127.0.0.1:@BACKEND@\r\n"
             r"Proxy-Connection: keep-alive\r\n\r\n")  # fmt: skip
-    return Request(["--send", text])
+    return Request(["--send", text], FORKS)
 
 
 def proxied(version):
@@ -41,6 +41,8 @@ def proxied(version):
     return get("/", "ok", ["--proxy-protocol", version])
 
 
+# nginx answers the header alone, and squid closes before it has read the body of the next request.
+EARLY = "ok or early-answer-reset/server"
 SQUID = """
 http_port 127.0.0.1:@PORT@ accel defaultsite=localhost
 http_port [::1]:@PORT@ accel defaultsite=localhost
@@ -103,7 +105,7 @@ SERVICES = [
              "-a", "[::1]:@PORT@", "-b", "127.0.0.1:@BACKEND@", "-s", "malloc,8m", "-j", "none"],
             [get(), fresh(), large(), post(), split_post()], behind=BACKEND),
     Service("squid", "squid-openssl", ["squid", "-N", "-f", "@DIR@/squid.conf"],
-            [get(), fresh(), large(), split_post("ok")], {"squid.conf": SQUID}, behind=BACKEND),
+            [get(), fresh(), large(), split_post(EARLY)], {"squid.conf": SQUID}, behind=BACKEND),
     Service("stunnel4", "stunnel4", ["stunnel4", "@DIR@/stunnel.conf"], [tls()],
             {"stunnel.conf": STUNNEL}, behind=BACKEND),
     Service("hitch", "hitch", ["hitch", "--config=@DIR@/hitch.conf"], [tls()],
