@@ -508,7 +508,8 @@ class Tls(unittest.TestCase):
 
         with Peer(bad) as peer:
             report = probe(peer.port, "--preset", "http", *FEW, tls=False)
-        self.assertTrue(report["results"][0]["ok"])
+        self.assertEqual(report["results"][0]["answer"]["status"], 400)
+        self.assertNotIn("--tls", json.dumps(report))
 
     # ---- how it ends
 
