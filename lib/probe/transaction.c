@@ -239,6 +239,7 @@ static void settle(struct transaction *transaction, bool reset)
     transaction->reset_told = reset;
     transaction->early_resets += reset;
     transaction->early_open += open;
+    transaction->early_read += !reset && !open;
     transaction->unfit = open && !transaction->peer_ended;
     transaction->latest.known = false;
     tell_round(transaction, transaction->settled, transaction->settled_good);
@@ -280,7 +281,8 @@ static void answer_over(struct transaction *transaction, bool closed)
     if (early && transaction->settled && transaction_early_matters(transaction)) {
         begin_settling(transaction);
     } else if (early || request_over(transaction) || closed) {
-        transaction->unfit = !closed && (early || transaction->withheld);
+        transaction->unfit = !closed && ((early && !transaction_goes_on_early(transaction)) ||
+                                         transaction->withheld);
         end_round(transaction);
     } else {
         wait_for_more(transaction, false);

@@ -106,7 +106,8 @@ struct transaction {
     int64_t min_rtt_ns; /* or RESULT_UNKNOWN */
     int64_t surplus_bytes, bare_ends, clock_steps;
     int64_t early_resets;      /* early answers that a reset followed ... */
-    int64_t early_open;        /* ... and those of which nothing came to be known */
+    int64_t early_open;        /* ... those of which nothing came to be known ... */
+    int64_t early_read;        /* ... and those whose request was read all the same */
     int64_t late_resets;       /* a reset after an answer: whether that was early is not known */
     struct sock_tcp_info info; /* at the end of the last round that was to keep it */
     bool has_info;

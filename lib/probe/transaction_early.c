@@ -37,9 +37,18 @@ bool transaction_is_reset(const struct transaction *transaction)
     return !sock_tcp_info(transaction->conn->sock.fd, &info) && info.state == TCP_CLOSE;
 }
 
+/* The wait is no client's: one that asks again at once has the server's late acknowledgement in its
+ * next round. So it is not waited for any more when it is known what the server does. */
 bool transaction_early_matters(const struct transaction *transaction)
 {
-    return transaction->early_resets || transaction->early_open < OPEN_MAX;
+    return transaction->early_resets ||
+           transaction->early_open + transaction->early_read < OPEN_MAX;
+}
+
+bool transaction_goes_on_early(const struct transaction *transaction)
+{
+    return transaction->early_read >= OPEN_MAX &&
+           transaction->sent_bytes == transaction->request_bytes;
 }
 
 int64_t transaction_settling_ns(const struct transaction *transaction)

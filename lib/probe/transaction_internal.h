@@ -31,6 +31,8 @@ bool transaction_is_reset(const struct transaction *transaction);
 /* Whether it is worth waiting for what becomes of a request that was answered early, and how long.
  */
 bool transaction_early_matters(const struct transaction *transaction);
+/* Another request can follow on the connection: the server reads on, and this one is out. */
+bool transaction_goes_on_early(const struct transaction *transaction);
 int64_t transaction_settling_ns(const struct transaction *transaction);
 /* The peer goes on with the connection after an early answer. */
 bool transaction_reads_on(const struct transaction *transaction);

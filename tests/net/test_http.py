@@ -235,6 +235,21 @@ class Early(unittest.TestCase):
                     self.assertNotIn("early-answer-reset", codes(report), report)
                     self.assertEqual(result["rounds"], 6)
 
+    def test_the_next_request_waits_as_a_clients_would(self):
+        """A server that answers at the header leaves the body to its delayed ACK, which the next
+        request of a client waits for."""
+        for family in families():
+            with Server(self.reads_on_small, FAMILIES[family]) as server:
+                report, result = probe(server, "-n", "40", "--split-body", "--data", "x" * 100,
+                                       target=url(server, FAMILIES[family]), status=None)  # fmt: skip
+            self.assertIn(report["verdict"], ("nagle-delayed-ack", "inconclusive"), report["findings"])
+            self.assertGreaterEqual(result["latency"]["p90_ns"], 30_000_000)
+
+    def reads_on_small(self, connection):
+        while (asked_for := asked(connection))[0] is not None:
+            connection.sendall(OK)
+            take(connection, asked_for[1])
+
     def test_a_reset_alone_is_none(self):
         report, result = self.upload(self.aborts, status=4)
         self.assertNotIn("early-answer-reset", codes(report), report)
