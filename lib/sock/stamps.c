@@ -278,10 +278,6 @@ int sock_stamps_drain(struct sock *sock, struct sock_stamp *out, size_t capacity
 {
     size_t made = 0;
 
-    /* A Unix-domain socket takes MSG_ERRQUEUE for an ordinary read, which a waiting answer
-     * satisfies with nothing, for ever. */
-    if (!sock->stamp_kinds)
-        return 0;
     while (made < capacity) {
         unsigned wanted = capacity - made < BATCH ? (unsigned)(capacity - made) : BATCH;
         int came = drain_batch(sock, out, wanted, &made);

@@ -411,7 +411,8 @@ class Conversation(unittest.TestCase):
         with Server(lambda connection: next(lines(connection), None)) as server:
             _, result = probe(server, *LINE, status=4)
             self.assertEqual(result["error"]["code"], "response-truncated")
-            self.assertEqual(len(server.accepted), 1)
+            # Once for the answer, and again to see what it does unasked, and to a ClientHello.
+            self.assertLessEqual(len(server.accepted), 3)
 
     def test_http_says_that_it_will_close_and_is_believed(self):
         requests = []
