@@ -62,6 +62,18 @@ struct preamble_rules {
 
 /* Awaits what --until writes so: PREAMBLE_AWAIT. */
 int preamble_await(struct preamble_talk *talk, const char *until);
+/* Of protocols in which the server greets, one command begins TLS, and USER and PASS log in: a turn
+ * by talk->step, which is one of these. `await` is an answer's framing. */
+enum preamble_login_step {
+    PREAMBLE_GREETING_STEP,
+    PREAMBLE_STARTTLS_STEP,
+    PREAMBLE_HANDSHAKE_STEP,
+    PREAMBLE_USER_STEP,
+    PREAMBLE_PASS_STEP,
+    PREAMBLE_DONE_STEP,
+};
+int preamble_log_in(struct preamble_talk *talk, const char *await, const char *starttls,
+                    struct error *error);
 /* Whether the answer says that it is no success: `error` then says so. */
 bool preamble_refused(const struct preamble_talk *talk, struct error *error);
 /* Logging in with lines of text: the name fits in one, and name and password are both there, or

@@ -26,6 +26,30 @@ bool preamble_refused(const struct preamble_talk *talk, struct error *error)
     return true;
 }
 
+int preamble_log_in(struct preamble_talk *talk, const char *await, const char *starttls,
+                    struct error *error)
+{
+    const struct preset_ask *ask = talk->ask;
+
+    if (preamble_refused(talk, error))
+        return -EACCES;
+    if (talk->step == PREAMBLE_GREETING_STEP)
+        return preamble_await(talk, await);
+    if (talk->step == PREAMBLE_HANDSHAKE_STEP)
+        return PREAMBLE_TLS;
+    if (talk->step == PREAMBLE_STARTTLS_STEP && !talk->starttls)
+        talk->step = PREAMBLE_USER_STEP;
+    if (talk->step == PREAMBLE_STARTTLS_STEP)
+        buf_printf(talk->say, "%s\r\n", starttls);
+    else if (talk->step == PREAMBLE_USER_STEP && ask->user)
+        buf_printf(talk->say, "USER %s\r\n", ask->user);
+    else if (talk->step == PREAMBLE_PASS_STEP)
+        buf_printf(talk->say, "PASS %s\r\n", ask->password);
+    else
+        return PREAMBLE_OVER;
+    return preamble_await(talk, await);
+}
+
 static bool is_one_line(const char *text)
 {
     for (; *text; text++)

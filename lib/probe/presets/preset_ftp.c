@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum { GREETING, AUTH, HANDSHAKE, USER, PASS, DONE };
-
 #define FIRST_INTERMEDIATE 300
 #define WANTS_PASSWORD     331
 
@@ -29,34 +27,14 @@ static int say_password(struct preamble_talk *talk, struct error *error)
 
 static int log_in(struct preamble_talk *talk, struct error *error)
 {
-    const struct preset_ask *ask = talk->ask;
+    bool success = talk->answer.success;
 
-    if (preamble_refused(talk, error))
-        return -EACCES;
-    switch (talk->step) {
-    case GREETING:
-        return preamble_await(talk, "reply");
-    case HANDSHAKE:
-        return PREAMBLE_TLS;
-    case AUTH:
-        if (talk->starttls) {
-            buf_add_str(talk->say, "AUTH TLS\r\n");
-            return preamble_await(talk, "reply");
-        }
-        talk->step = USER;
-        break;
-    case PASS:
+    if (talk->step == PREAMBLE_PASS_STEP && success)
         return say_password(talk, error);
-    default:
-        break;
-    }
-    if (talk->step == DONE && talk->answer.status >= FIRST_INTERMEDIATE)
+    if (talk->step == PREAMBLE_DONE_STEP && success && talk->answer.status >= FIRST_INTERMEDIATE)
         return error_set(error, EACCES, "%.3s after the password: the server asks for more",
                          talk->heard);
-    if (talk->step != USER || !ask->user)
-        return PREAMBLE_OVER;
-    buf_printf(talk->say, "USER %s\r\n", ask->user);
-    return preamble_await(talk, "reply");
+    return preamble_log_in(talk, "reply", "AUTH TLS", error);
 }
 
 static const struct preamble_rules preamble = {.next = log_in, .server_first = true};

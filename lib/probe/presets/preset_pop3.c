@@ -2,7 +2,6 @@
 #include "probe/framing_rules.h"
 #include "probe/preset.h"
 
-#include <errno.h>
 #include <string.h>
 
 /* ---- a response: one line, or lines up to a dot ---- */
@@ -44,36 +43,9 @@ const struct framing_rules framing_pop3_lines = {
 
 /* ---- STLS, USER, PASS ---- */
 
-enum { GREETING, STLS, HANDSHAKE, USER, PASS, DONE };
-
 static int log_in(struct preamble_talk *talk, struct error *error)
 {
-    const struct preset_ask *ask = talk->ask;
-
-    if (preamble_refused(talk, error))
-        return -EACCES;
-    switch (talk->step) {
-    case GREETING:
-        return preamble_await(talk, "pop3");
-    case HANDSHAKE:
-        return PREAMBLE_TLS;
-    case STLS:
-        if (talk->starttls) {
-            buf_add_str(talk->say, "STLS\r\n");
-            return preamble_await(talk, "pop3");
-        }
-        talk->step = USER;
-        break;
-    case PASS:
-        buf_printf(talk->say, "PASS %s\r\n", ask->password);
-        return preamble_await(talk, "pop3");
-    default:
-        break;
-    }
-    if (talk->step != USER || !ask->user)
-        return PREAMBLE_OVER;
-    buf_printf(talk->say, "USER %s\r\n", ask->user);
-    return preamble_await(talk, "pop3");
+    return preamble_log_in(talk, "pop3", "STLS", error);
 }
 
 static const struct preamble_rules preamble = {.next = log_in, .server_first = true};
