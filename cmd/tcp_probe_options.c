@@ -86,6 +86,8 @@ static int parse_expect(const char *text, void *field, struct error *error)
         if (*end != ',')
             break;
     }
+    if ((!end || *end) && !text[strspn(text, "0123456789,-")]) /* a range, a comma too much */
+        return error_set(error, EINVAL, "wants each status by itself, such as 200,201,204");
     if (!end || *end) {
         int rc = *text ? regcomp(&regex, text, REG_EXTENDED | REG_NOSUB) : REG_BADPAT;
         if (rc)
