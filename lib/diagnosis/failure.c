@@ -86,6 +86,9 @@ static const struct failure_entry entries[FAILURE_CAUSES] = {
                                 "A server that closes with SO_LINGER 0, or before it has read all "
                                 "that was sent, destroys what is still on its way: it should read "
                                 "to the end, or shutdown() and wait. Or it crashed: its log says."},
+    [FAILURE_OPTIONS] =
+        {"options", FINDING_NONE, HERE, NULL,
+         "Give what the message names, or leave out what the server does not have."},
 };
 
 const struct failure_entry *failure_entry(enum failure_cause cause)

@@ -34,6 +34,8 @@ enum failure_cause {
     FAILURE_RESET_ON_REQUEST,
     FAILURE_CLOSED_ON_REQUEST,
     FAILURE_ANSWER_CUT_OFF,
+    /* It was not what the user said that the server wants to hear. */
+    FAILURE_OPTIONS,
     FAILURE_CAUSES
 };
 

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "diagnosis/failure.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +39,8 @@ static void leave(struct preamble *preamble)
     conn_timer(preamble->conn, INT64_MAX);
 }
 
-__attribute__((format(printf, 4, 5))) static void
-fail(struct preamble *preamble, enum finding_code code, int number, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void
+fail_by(struct preamble *preamble, struct result_error error, const char *format, ...)
 {
     cleanup(buf) struct buf text = {0};
     va_list args;
@@ -48,12 +49,12 @@ fail(struct preamble *preamble, enum finding_code code, int number, const char *
     buf_vprintf(&text, format, args);
     va_end(args);
     leave(preamble);
-    const struct result_error error = {
-        .code = code,
-        .number = number,
-        .message = arena_copy(preamble->conn->shared->arena, buf_str(&text))};
+    error.message = arena_copy(preamble->conn->shared->arena, buf_str(&text));
     preamble->user->failed(preamble->owner, &error);
 }
+
+#define fail(preamble, found, errno_value, ...)                                                    \
+    fail_by(preamble, (struct result_error){.code = (found), .number = (errno_value)}, __VA_ARGS__)
 
 /* A rule or a framing gave up. */
 static void refuse(struct preamble *preamble, int rc, const struct error *error)
@@ -73,7 +74,10 @@ static void refuse(struct preamble *preamble, int rc, const struct error *error)
              error->text, buf_str(&shown));
         break;
     case -EINVAL:
-        fail(preamble, FINDING_UNEXPECTED_ANSWER, 0, "%s", error->text);
+        fail_by(preamble,
+                (struct result_error){.code = FINDING_UNEXPECTED_ANSWER,
+                                      .cause = failure_entry(FAILURE_OPTIONS)->name},
+                "%s", error->text);
         break;
     default:
         fail(preamble, FINDING_INCONCLUSIVE, -rc, "cannot go on: %s", strerrordesc_np(-rc));
