@@ -6,6 +6,7 @@ NETKIT names the binary."""
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,8 +26,9 @@ STARTS = 5
 @contextlib.contextmanager
 def running(make_command, sockets):
     """Runs make_command(directory, port) until that many sockets listen on the port, gives the
-    port. The port was free a moment before; whoever takes it in between makes for another try."""
-    for attempt in range(STARTS):
+    port. The port was free a moment before; if somebody has taken it in between, and only then, it
+    tries another one."""
+    for _ in range(STARTS):
         port = free_port()
         if port is None:
             continue
@@ -42,6 +44,8 @@ def running(make_command, sockets):
                     return
                 with open(log, encoding="utf-8", errors="replace") as text:
                     trouble = text.read()
+                if not re.search("address (already )?in use|EADDRINUSE", trouble, re.IGNORECASE):
+                    raise AssertionError(f"{process.args[0]} did not start: {trouble}")
             finally:
                 process.terminate()
                 try:
@@ -49,7 +53,7 @@ def running(make_command, sockets):
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-    raise AssertionError(f"{process.args[0]} did not start in {STARTS} tries: {trouble}")
+    raise AssertionError(f"{process.args[0]} found {STARTS} ports in use: {trouble}")
 
 
 def listens(process, port, sockets):
