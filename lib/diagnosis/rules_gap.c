@@ -259,6 +259,13 @@ static struct gap_rest explain_small(const struct rules *rules, const struct gap
                            "algorithm at the server, or a server that takes just as long. The "
                            "arms baseline and quickack would tell, but were not run.",
                            text);
+    else if (!release.gaps)
+        rules_inconclusive(
+            rules,
+            "The answer paused for %s, and TCP_QUICKACK shortens it, but in no pause "
+            "could be seen whether our ACK released the rest. It is Nagle's "
+            "algorithm at the server or the server's own time.",
+            text);
     else
         rules_inconclusive(rules,
                            "The answer paused for %s. The evidence disagrees: TCP_QUICKACK "
