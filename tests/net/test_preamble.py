@@ -3,6 +3,8 @@
 never come to an end there, refuse, or speak another protocol."""
 
 import os
+import socket
+import struct
 import sys
 import tempfile
 import time
@@ -115,6 +117,84 @@ class Preambles(unittest.TestCase):
             report, _ = probe(server, "--greeting", "idle:50ms", "--hello", r"a\n", "--hello-until",
                               "idle:50ms", *PING, "--expect", "^250 ok$", *FEW)  # fmt: skip
         self.assertNotIn("unexpected-answer", [f["code"] for f in report["findings"]])
+
+    def test_plain_text_behind_the_word_for_tls(self):
+        """It could have been put there by anybody on the path."""
+
+        def habit(connection):
+            connection.sendall(b"220 hi\r\n")
+            for line in lines(connection):
+                connection.sendall(b"250 ok\r\n" if line.startswith(b"EHLO") else b"220 go\r\n250 x\r\n")
+
+        with Server(habit) as server:
+            _, result = probe(server, "--preset", "smtp", "--starttls", *FEW, status=4)
+        self.assertEqual(result["error"]["code"], "unexpected-answer")
+        self.assertIn("7 bytes in plain text where TLS has to begin", result["error"]["message"])
+
+    def test_the_proxy_header_comes_first(self):
+        """In one segment with the request, and alone before a server's greeting."""
+        signature = b"\r\n\r\n\0\r\nQUIT\n\x21"
+        for family in families():
+            for version in ("v1", "v2"):
+                with self.subTest(family=family, version=version):
+                    seen = self.proxied(FAMILIES[family], version)
+                    ours, peer = seen["peer"][:2], seen["name"][:2]
+                    if version == "v1":
+                        text = f"PROXY TCP{family} {ours[0]} {peer[0]} {ours[1]} {peer[1]}\r\n"
+                        wanted = text.encode()
+                    else:
+                        pack = socket.inet_pton
+                        addresses = pack(FAMILIES[family], ours[0]) + pack(FAMILIES[family], peer[0])
+                        wanted = signature + bytes([0x11 if family == 4 else 0x21, 0, len(addresses) + 4])
+                        wanted += addresses + struct.pack("!HH", ours[1], peer[1])
+                    self.assertEqual(seen["bytes"], wanted + b"ping\n")
+
+    def proxied(self, family, version):
+        """The first bytes that a server gets, in one read, and the ends of its connection."""
+        seen = {}
+
+        def habit(connection):
+            first = connection.recv(4096)
+            seen.setdefault("bytes", first)
+            seen.setdefault("peer", connection.getpeername())
+            seen.setdefault("name", connection.getsockname())
+            connection.sendall(b"pong\n")
+            for _ in lines(connection):
+                connection.sendall(b"pong\n")
+
+        with Server(habit, family) as server:
+            probe(server, "--proxy-protocol", version, *PING, *FEW, target=place(server, family))
+        return seen
+
+    def test_what_is_expected(self):
+        def habit(connection):
+            for _ in lines(connection):
+                connection.sendall(b"250-one\r\n250 two\r\n")
+
+        reply = [*PING, "--until", "reply", *FEW]
+        for expected, right in (("250", True), ("200,250", True), ("200", False), ("^250 two$", True),
+                                ("three", False)):  # fmt: skip
+            with self.subTest(expected=expected), Server(habit) as server:
+                report, result = probe(server, *reply, "--expect", expected)
+                found = [f["code"] for f in report["findings"]]
+                self.assertEqual("unexpected-answer" not in found, right)
+                self.assertEqual(result["ok"], right)
+                self.assertEqual(result["answer"]["unexpected"], 0 if right else result["answer"]["count"])
+                self.assertEqual(result["answer"]["status"], 250)
+
+    def test_a_hello_from_a_file(self):
+        heard = []
+
+        def habit(connection):
+            for line in lines(connection):
+                heard.append(line)
+                connection.sendall(b"ok\n")
+
+        with tempfile.NamedTemporaryFile() as file, Server(habit) as server:
+            file.write(b"AUTH x\n")
+            file.flush()
+            probe(server, "--hello-file", file.name, "--hello", r"SELECT 1\n", *PING, *FEW)
+        self.assertEqual(heard[:3], [b"AUTH x", b"SELECT 1", b"ping"])
 
     def test_a_password_is_refused_and_not_told(self):
         def habit(connection):
