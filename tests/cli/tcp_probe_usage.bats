@@ -94,8 +94,8 @@ refused() { # message, then the arguments
     refused "--password-fd 77: Bad file descriptor" --preset mysql --password-fd 77 :80
     refused "--idle-limit wants a request" --greeting line --send '' --idle-limit :80
     refused "--expect: --until nothing awaits no answer" --send x --until nothing --expect x :80
-    refused "wants each status by itself" --send x --expect 200-299 :80
-    refused "wants each status by itself" --send x --expect 250, :80
+    refused "--expect '200-299': wants each status by itself" --send x --expect 200-299 :80
+    refused "--expect '250,': wants each status by itself" --send x --expect 250, :80
     refused "--hello and --hello-file: at most 64" --send x $(printf -- '--hello x %.0s' {1..65}) :80
     refused "LDAP's simple bind wants a name and a password" --preset ldap --user cn=x :80
     refused "LDAP's simple bind wants a name and a password" --preset ldap --password-file "$password" :80
