@@ -148,12 +148,9 @@ static void complain(const struct visit *visit)
 {
     for (size_t i = 0; i < visit->report->findings.count; i++) {
         const struct finding *finding = &visit->report->findings.items[i];
-        cleanup(buf) struct buf text = {0};
-        if (finding->code != FINDING_MACHINE_REFUSES ||
-            visit->options->common.format == REPORT_TEXT)
-            continue;
-        text_escape(&text, finding->summary, strlen(finding->summary));
-        output_complain("doctor", "%s: %s", finding->target, buf_str(&text));
+        if (finding->code == FINDING_MACHINE_REFUSES &&
+            visit->options->common.format != REPORT_TEXT)
+            output_complain("doctor", "%s: %s", finding->target, finding->summary);
     }
     if (!visit->report->result_count)
         output_complain("doctor", "%s: nothing there describes TCP",

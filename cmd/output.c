@@ -165,14 +165,16 @@ int output_file(const char *path, const struct buf *text, struct error *error)
 
 void output_complain(const char *command, const char *format, ...)
 {
-    cleanup(buf) struct buf line = {0};
+    cleanup(buf) struct buf message = {0}, line = {0};
     va_list args;
 
-    buf_printf(&line, "netkit%s%s: ", command ? " " : "", command ? command : "");
     va_start(args, format);
-    buf_vprintf(&line, format, args);
+    buf_vprintf(&message, format, args);
     va_end(args);
-    fprintf(stderr, "%s\n", buf_str(&line));
+    buf_printf(&line, "netkit%s%s: ", command ? " " : "", command ? command : "");
+    text_escape_message(&line, buf_str(&message));
+    fprintf(stderr, "%s\n",
+            message.failed || line.failed ? "netkit: out of memory" : buf_str(&line));
 }
 
 void output_complain_unknown(const char *command, const char *kind, const char *word,

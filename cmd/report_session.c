@@ -54,12 +54,10 @@ void report_session_complain(const char *command, const struct common_options *o
         const struct result *result = report->results[i];
         bool probe = result->type == RESULT_PROBE;
         const struct result_error *error = probe ? &result->probe.error : &result->reach.error;
-        cleanup(buf) struct buf text = {0};
         if (error->code == FINDING_NONE || ++failed > COMPLAINTS_MAX)
             continue;
-        text_escape(&text, error->message, strlen(error->message));
         output_complain(command, "%s: %s", probe ? result->probe.target : result->reach.target,
-                        buf_str(&text));
+                        error->message);
     }
     if (failed > COMPLAINTS_MAX)
         output_complain(command, "%zu more targets failed; the report has them",

@@ -6,32 +6,64 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The length of the valid UTF-8 sequence at p (RFC 3629: no surrogates, no overlong forms, no C1
- * controls), or 0. */
+/* Characters that show nothing, or that rearrange what a terminal shows around them: controls (Cc),
+ * format characters (Cf), line and paragraph separators (Zl, Zp), what Unicode lets a renderer
+ * ignore, and U+FFFE and U+FFFF, which are no characters, and no XML. Unicode 16, in ascending
+ * order.
+ */
+static const struct {
+    uint32_t first, last;
+} unseen[] = {
+    {0x0000, 0x001f},   {0x007f, 0x009f},   {0x00ad, 0x00ad},   {0x034f, 0x034f},
+    {0x0600, 0x0605},   {0x061c, 0x061c},   {0x06dd, 0x06dd},   {0x070f, 0x070f},
+    {0x0890, 0x0891},   {0x08e2, 0x08e2},   {0x115f, 0x1160},   {0x17b4, 0x17b5},
+    {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e},   {0x2060, 0x206f},
+    {0x3164, 0x3164},   {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},
+    {0xfff0, 0xfffb},   {0xfffe, 0xffff},   {0x110bd, 0x110bd}, {0x110cd, 0x110cd},
+    {0x13430, 0x1343f}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+};
+
+static bool is_seen(uint32_t character)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(unseen) && unseen[i].first <= character; i++)
+        if (character <= unseen[i].last)
+            return false;
+    return true;
+}
+
+/* The length of the valid UTF-8 sequence at p (RFC 3629: no surrogates, no overlong forms) for a
+ * character above ASCII that is seen, or 0. */
 static size_t utf8_length(const unsigned char *p, size_t left)
 {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t len = p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
 
     if (!len || len > left)
         return 0;
-    for (size_t i = 1; i < len; i++)
+    uint32_t character = p[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
         if ((p[i] & 0xc0) != 0x80)
             return 0;
-    if ((p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xe0 && p[1] < 0xa0) ||
-        (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f))
+        character = character << 6 | (p[i] & 0x3fu);
+    }
+    if (character < least[len] || character > 0x10ffff ||
+        (character >= 0xd800 && character <= 0xdfff))
         return 0;
-    /* Characters without width hide in what is shown; U+FFFE and U+FFFF are none, and no XML. */
-    if (p[0] == 0xe2 && p[1] == 0x80 && (p[2] >= 0x8b && p[2] <= 0x8f))
-        return 0;
-    if (p[0] == 0xef && ((p[1] == 0xbb && p[2] == 0xbf) || (p[1] == 0xbf && p[2] >= 0xbe)))
-        return 0;
-    /* Directional overrides and line separators rearrange what a terminal shows. */
-    if (p[0] == 0xe2 && p[1] == 0x80 && (p[2] >= 0xa8 && p[2] <= 0xae))
-        return 0;
-    if (p[0] == 0xe2 && p[1] == 0x81 && (p[2] >= 0xa6 && p[2] <= 0xa9))
-        return 0;
-    return len;
+    return is_seen(character) ? len : 0;
+}
+
+/* Adds the character at p, or escapes its first byte; gives how many bytes that were. */
+static size_t escape_one(struct buf *out, const unsigned char *p, size_t left)
+{
+    size_t utf8 = utf8_length(p, left);
+
+    if (*p >= 0x20 && *p < 0x7f)
+        buf_add_char(out, (char)*p);
+    else if (utf8)
+        buf_add(out, p, utf8);
+    else
+        buf_printf(out, "\\x%02x", *p);
+    return utf8 ? utf8 : 1;
 }
 
 void text_escape(struct buf *out, const void *bytes, size_t len_bytes)
@@ -41,17 +73,26 @@ void text_escape(struct buf *out, const void *bytes, size_t len_bytes)
 
     for (size_t i = 0; i < len_bytes;) {
         const char *short_form = p[i] ? strchr(named, p[i]) : NULL;
-        size_t utf8 = utf8_length(p + i, len_bytes - i);
 
-        if (short_form && (short_form - named) % 2 == 0)
+        if (short_form && (short_form - named) % 2 == 0) {
             buf_printf(out, "\\%c", short_form[1]);
-        else if (p[i] >= 0x20 && p[i] < 0x7f)
-            buf_add_char(out, (char)p[i]);
-        else if (utf8)
-            buf_add(out, p + i, utf8);
+            i++;
+        } else {
+            i += escape_one(out, p + i, len_bytes - i);
+        }
+    }
+}
+
+void text_escape_message(struct buf *out, const char *message)
+{
+    for (size_t left = strlen(message), done; left; left -= done, message += done) {
+        done = 1;
+        if (message[0] == '\n' && message[1] == ' ')
+            buf_add_char(out, '\n');
+        else if (message[0] == '\n')
+            buf_add_str(out, "\\n");
         else
-            buf_printf(out, "\\x%02x", p[i]);
-        i += utf8 ? utf8 : 1;
+            done = escape_one(out, (const unsigned char *)message, left);
     }
 }
 

@@ -120,6 +120,56 @@ static void hostile_text_is_escaped(void **state)
     buf_free(&out);
 }
 
+/* Those that a terminal acts on, or does not show. */
+static void unseen_characters_are_escaped(void **state)
+{
+    static const char *const unseen[] = {"\x1b",
+                                         "\x7f",
+                                         "\xc2\x80",
+                                         "\xc2\x9b",
+                                         "\xc2\xad",
+                                         "\xcd\x8f",
+                                         "\xd8\x9c",
+                                         "\xdb\x9d",
+                                         "\xe1\xa0\x8e",
+                                         "\xe2\x80\x8f",
+                                         "\xe2\x80\xa8",
+                                         "\xe2\x80\xae",
+                                         "\xe2\x81\xa0",
+                                         "\xe2\x81\xaf",
+                                         "\xe3\x85\xa4",
+                                         "\xef\xb8\x8f",
+                                         "\xef\xbf\xb9",
+                                         "\xf0\x91\x82\xbd",
+                                         "\xf0\x93\x90\xb0",
+                                         "\xf3\xa0\x80\x81",
+                                         "\xf3\xa0\x87\xaf"};
+    static const char seen[] = "\xc2\xa0\xc3\xa9\xe2\x80\x93\xe2\x82\xac\xf0\x9f\x98\x80";
+    struct buf out = {0};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(unseen); i++) {
+        buf_reset(&out);
+        text_escape(&out, unseen[i], strlen(unseen[i]));
+        assert_int_equal(out.len_bytes, 4 * strlen(unseen[i]));
+        buf_reset(&out);
+        text_escape_message(&out, unseen[i]);
+        assert_int_equal(out.len_bytes, 4 * strlen(unseen[i]));
+    }
+    buf_reset(&out);
+    text_escape(&out, seen, strlen(seen));
+    assert_string_equal(buf_str(&out), seen);
+    buf_free(&out);
+}
+
+static void a_message_keeps_what_was_escaped_and_its_indented_lines(void **state)
+{
+    struct buf out = {0};
+    (void)state;
+    text_escape_message(&out, "line '\\x1b'\n  ^~\nnetkit: all is well\r\x1b[2J\n");
+    assert_string_equal(buf_str(&out), "line '\\x1b'\n  ^~\\nnetkit: all is well\\x0d\\x1b[2J\\n");
+    buf_free(&out);
+}
+
 static void escapes_are_read(void **state)
 {
     static const char *const bad[] = {"\\", "\\x1", "\\xg0", "\\q", "\\400", "\\8"};
@@ -302,6 +352,8 @@ int main(void)
         cmocka_unit_test(durations_are_read_and_written),
         cmocka_unit_test(sizes_and_numbers_are_read),
         cmocka_unit_test(hostile_text_is_escaped),
+        cmocka_unit_test(unseen_characters_are_escaped),
+        cmocka_unit_test(a_message_keeps_what_was_escaped_and_its_indented_lines),
         cmocka_unit_test(escapes_are_read),
         cmocka_unit_test(near_misses_are_found),
         cmocka_unit_test(a_buffer_keeps_its_cap),
