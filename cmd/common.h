@@ -47,7 +47,8 @@ extern const struct cli_group common_scenarios;
            "do."                                                                                   \
     }
 #define COMMON_STATUSES_ENDED                                                                      \
-    {130, "Interrupted; what was measured so far is reported first."},                             \
+    {129, "The terminal hung up; what was measured so far is reported first."},                    \
+        {130, "Interrupted; what was measured so far is reported first."},                         \
         {143, "Terminated; what was measured so far is reported first."},                          \
     {                                                                                              \
         0                                                                                          \

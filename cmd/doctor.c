@@ -220,6 +220,7 @@ static const struct cli_status statuses[] = {
     {1, "A finding that --fail-on names was made."},
     COMMON_STATUS_USAGE,
     {3, "Something that netkit needs does not work here; the remedy names what to change."},
+    {129, "The terminal hung up; what was seen until then is reported first."},
     {130, "Interrupted; what was seen until then is reported first."},
     {143, "Terminated; what was seen until then is reported first."},
     {0},

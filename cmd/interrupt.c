@@ -19,16 +19,17 @@ static void caught(int number)
 
 void interrupt_catch(void)
 {
-    struct sigaction action = {.sa_handler = caught, .sa_flags = SA_RESETHAND};
+    struct sigaction action = {.sa_handler = caught, .sa_flags = SA_RESETHAND}, hang_up;
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* nohup(1) */
+    if (!sigaction(SIGHUP, NULL, &hang_up) && hang_up.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
 }
 
 int interrupt_status(int status)
 {
-    if (!interrupt_signal)
-        return status;
-    return interrupt_signal == SIGINT ? STATUS_INTERRUPTED : STATUS_TERMINATED;
+    return interrupt_signal ? STATUS_SIGNAL + interrupt_signal : status;
 }

@@ -1,4 +1,4 @@
-/* Ctrl-C and SIGTERM: what was measured is reported first, then the status says why it ended. */
+/* Ctrl-C, SIGTERM and SIGHUP: what was measured is reported first, then the status says why it ended. */
 #ifndef CMD_INTERRUPT_H
 #define CMD_INTERRUPT_H
 
@@ -12,11 +12,11 @@ extern volatile sig_atomic_t interrupt_signal;
 extern volatile sig_atomic_t interrupt_stop;
 void interrupt_stop_run(void);
 
-/* Catches SIGINT and SIGTERM from here on, without restarting calls. A second one ends the process
- * at once, so that nobody is stuck with a report that does not come. */
+/* Catches them from here on, without restarting calls; SIGHUP only where it is not ignored. A second
+ * one ends the process at once, so that nobody is stuck with a report that does not come. */
 void interrupt_catch(void);
 
-/* The exit status for the signal that came: 130 or 143; `status` when none has. */
+/* The exit status for the signal that came: 129, 130 or 143; `status` when none has. */
 int interrupt_status(int status);
 
 #endif

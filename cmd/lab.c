@@ -349,6 +349,7 @@ static const struct cli_status statuses[] = {
     {4, "The server never listened, so the client was not started."},
     {124, "The client was still running when --timeout expired."},
     {127, "The client's command was not found."},
+    {129, "The terminal hung up; what was seen until then is reported first."},
     {130, "Interrupted; what was seen until then is reported first."},
     {143, "Terminated; what was seen until then is reported first."},
     {0},

@@ -28,6 +28,7 @@ void output_prepare(void)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             (void)!open("/dev/null", fd ? O_RDONLY : O_WRONLY);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 static void note_failure(void)
@@ -195,9 +196,7 @@ int output_finish(const char *command, int status)
     if (!print_errno)
         return status;
     output_complain(command, "cannot write to standard output: %s", strerror(print_errno));
-    return status == STATUS_INTERRUPTED || status == STATUS_TERMINATED || status == STATUS_USAGE
-               ? status
-               : STATUS_MACHINE;
+    return status > STATUS_SIGNAL || status == STATUS_USAGE ? status : STATUS_MACHINE;
 }
 
 bool output_wants_color(int descriptor)

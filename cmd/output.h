@@ -14,13 +14,12 @@ enum {
     STATUS_USAGE = 2,
     STATUS_MACHINE = 3, /* this machine does not let it run */
     STATUS_UNREACHED = 4,
-    STATUS_INTERRUPTED = 130,
-    STATUS_TERMINATED = 143,
+    STATUS_SIGNAL = 128, /* and the number of the signal that ended it */
 };
 
 /* Call first in main(): makes sure that descriptors 0 to 2 are taken, so that no file or socket
- * that is opened later gets our output, and turns a closed pipe into an error of write. A child
- * that is to die of SIGPIPE must set the signal's default action back. */
+ * that is opened later gets our output, and turns a closed pipe and the limit of a file's size into
+ * errors of write. A child that is to die of these signals must set their default actions back. */
 void output_prepare(void);
 
 /* Writes to standard output. A failure is remembered and reported by output_finish(), so nobody

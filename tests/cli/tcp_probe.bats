@@ -225,6 +225,17 @@ print(eval(sys.argv[2]))' "$1" "$2"
     [ "$status" -eq 3 ] || [ "$status" -eq 0 ] # the pipe's buffer may have taken it all
 }
 
+@test "the limit of a file's size is an error with status 3, and nothing is left" {
+    serve one-write
+    for words in "-o report" "> report" "--record report"; do
+        run bash -c "set -o pipefail; (ulimit -f 0; exec \"\$NETKIT\" tcp-probe --json -n4 --warmup 0 --no-interventions --send 'hello\n' --until line 127.0.0.1:$PORT $words) 2>&1 | cat"
+        assert_status 3
+        assert_has "File too large"
+    done
+    rm report
+    assert_equal "$(find . -type f ! -name fixture.err)" ""
+}
+
 @test "--record keeps every round, and what the diagnosis rests on" {
     serve one-write
     "$NETKIT" tcp-probe --json -q --rounds 6 --warmup 2 --arms baseline,nodelay --record rounds \
@@ -269,6 +280,29 @@ interrupted() {
 
 @test "SIGTERM gives the report so far, and 143" {
     interrupted TERM 143
+}
+
+@test "a terminal that hangs up gives the report so far, and 129" {
+    interrupted HUP 129
+}
+
+@test "nohup keeps a run from the terminal's end" {
+    serve one-write
+    nohup "$NETKIT" tcp-probe --json --interval 10ms --rounds 100000 --warmup 0 \
+        --no-interventions --record rounds "${LINE[@]}" "127.0.0.1:$PORT" > report.json &
+    local probe=$! tries=0 written=0 signal
+    for signal in HUP TERM; do
+        until [ "$(stat -c %s rounds 2> /dev/null || echo 0)" -gt "$written" ]; do
+            tries=$((tries + 1))
+            [ "$tries" -lt 3000 ]
+            sleep 0.01
+        done
+        written=$(stat -c %s rounds)
+        kill -s "$signal" "$probe"
+    done
+    status=0
+    wait "$probe" || status=$?
+    assert_status 143
 }
 
 # Root in a container may lack the right; then only the refusal can be tested.
