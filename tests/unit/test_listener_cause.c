@@ -189,6 +189,28 @@ static void only_tries_find_one_accept_an_event(void **state)
     assert_cause(&looks, &tries, NULL, "released none");
     tries = (struct listener_tries){.wanted = true, .begun = 1, .more = 1};
     assert_cause(&looks, &tries, NULL, "released several");
+    tries = (struct listener_tries){.wanted = true, .begun = 4, .one = 3, .more = 1};
+    assert_cause(&looks, &tries, NULL, "released several");
+}
+
+/* A parent that stands for its workers would be the wrong one to stop, trace or kill. */
+static void the_worker_is_named_before_its_parent(void **state)
+{
+    struct listener_process pair[] = {process_in(LISTENER_STOPPED), process_in(LISTENER_STOPPED)};
+    struct listener_looks looks = {0};
+
+    (void)state;
+    strcpy(pair[0].name, "master");
+    pair[1].pid = 101;
+    pair[1].parent = pair[0].pid;
+    for (int i = 0; i < LOOKS; i++)
+        look(&looks, pair, 2, false);
+    assert_cause(&looks, NULL, "stopped", "server (101) beside 1 more");
+    pair[1].parent = 1;
+    looks = (struct listener_looks){0};
+    for (int i = 0; i < LOOKS; i++)
+        look(&looks, pair, 2, false);
+    assert_cause(&looks, NULL, "stopped", "master (100) beside 1 more");
 }
 
 /* A process may call itself anything. */
@@ -212,6 +234,7 @@ int main(void)
         cmocka_unit_test(time_in_the_kernel_may_be_a_failing_call),
         cmocka_unit_test(parents_that_supervise_do_not_count),
         cmocka_unit_test(only_tries_find_one_accept_an_event),
+        cmocka_unit_test(the_worker_is_named_before_its_parent),
         cmocka_unit_test(names_are_escaped),
     };
 
