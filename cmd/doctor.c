@@ -47,8 +47,12 @@ static void read_limits(struct visit *visit)
 
 static void try_namespaces(struct visit *visit)
 {
-    visit->machine.namespaces.tried = true;
-    lab_possible(&visit->machine.namespaces.error);
+    struct machine_answer *answer = &visit->machine.namespaces;
+    char notes[LAB_NOTES_MAX] = "";
+
+    answer->tried = true;
+    if (!lab_possible(notes, sizeof notes, &answer->error) && *notes)
+        answer->lacks = arena_copy(&visit->report->arena, notes);
 }
 
 static void try_capture(struct visit *visit)

@@ -74,6 +74,10 @@ static void examine_answer(struct report *report, const char *group, const char 
     if (answer->error.code) {
         line.health = line.needed ? RESULT_HEALTH_PROBLEM : RESULT_HEALTH_NOTE;
         split_remedy(&line, answer->error.text);
+    } else if (answer->lacks) {
+        line.health = RESULT_HEALTH_NOTE;
+        line.value = "in part";
+        line.meaning = answer->lacks;
     } else {
         line.remedy = NULL;
     }
@@ -167,9 +171,12 @@ static void examine_abilities(const struct machine *machine, struct report *repo
 {
     struct machine_line words =
         words_of(report, true, "the lab works: two hosts and a wire, without root",
-                 "Do what the message says, or use --no-lab of the scenarios for what loopback can "
-                 "show.",
-                 "namespaces created for a test");
+                 machine->namespaces.error.code
+                     ? "Do what the message says, or use --no-lab of the scenarios for what "
+                       "loopback can show."
+                     : "Let the container mount, and write to /proc/sys (docker: --security-opt "
+                       "systempaths=unconfined --security-opt apparmor=unconfined).",
+                 "a lab opened for a test");
     examine_answer(report, NEEDED, "namespaces", &machine->namespaces, &words);
     examine_families(machine, report);
     words = words_of(report, true, "states and queues of sockets can be looked up",

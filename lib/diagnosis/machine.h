@@ -33,6 +33,7 @@ struct machine_answer {
     bool tried;
     struct error error; /* code 0: it works */
     const char *value;  /* what came of it, in a word or two; NULL: "works" or "refused" */
+    const char *lacks;  /* it works, but for this; NULL: nothing */
 };
 
 #define MACHINE_FAMILIES 2

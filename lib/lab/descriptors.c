@@ -1,10 +1,14 @@
-/* What the processes of a lab have in common: which descriptors they keep, which signals they take.
- */
+/* What the processes of a lab have in common: which descriptors they keep, which signals they take,
+ * what they note. */
 #include "lab/internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -47,14 +51,15 @@ void signals_default(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-int children_watch(void)
+int children_watch(struct error *error)
 {
     sigset_t child;
 
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
-    return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    int fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd >= 0 ? fd : error_sys(error, errno, "signalfd");
 }
 
 void children_seen(int fd)
@@ -63,4 +68,17 @@ void children_seen(int fd)
 
     while (read(fd, &info, sizeof info) > 0)
         ;
+}
+
+void lab_note(struct lab_limits *limits, const char *format, ...)
+{
+    char line[LAB_NOTES_MAX];
+    size_t used = strlen(limits->notes);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (!strstr(limits->notes, line))
+        snprintf(limits->notes + used, sizeof limits->notes - used, "%s%s", used ? "\n" : "", line);
 }

@@ -25,7 +25,7 @@ struct lab {
     unsigned boots[LAB_HOSTS];
     struct lab_process *processes;
     struct trace *own_trace; /* where the caller gave none */
-    char notes[LAB_NOTES_MAX];
+    struct lab_limits limits;
 };
 
 /* Sends a request to the wire, with one descriptor unless fd is NULL. */

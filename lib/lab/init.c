@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
@@ -23,7 +22,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define CHILDREN_MAX 1024
@@ -38,6 +36,7 @@ struct init {
     const struct lab_plan *plan;
     enum lab_host host;
     int channel;
+    int children_fd;
     struct sock_diag *diag;
     struct child children[CHILDREN_MAX];
     size_t children_count;
@@ -85,7 +84,7 @@ static void mask_resolvers(void)
         mount("tmpfs", directories[i], "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k");
 }
 
-static void mount_all(const struct lab_plan *plan, char notes[LAB_NOTES_MAX])
+static void mount_all(const struct lab_plan *plan, struct lab_limits *limits)
 {
     struct error error = {0};
 
@@ -98,9 +97,9 @@ static void mount_all(const struct lab_plan *plan, char notes[LAB_NOTES_MAX])
         mask_resolvers();
         mount_names(plan, &error);
     }
-    if (error.code)
-        snprintf(notes, LAB_NOTES_MAX,
-                 "the names client and server are not known in the lab (%s)\n", error.text);
+    limits->nameless = error.code != 0;
+    if (limits->nameless)
+        lab_note(limits, "the names client and server are not known in the lab (%s)", error.text);
 }
 
 /* ---- Requests ---- */
@@ -243,7 +242,7 @@ static _Noreturn void init_run(struct init *init, int leash)
 {
     struct pollfd polled[] = {{.fd = init->channel, .events = POLLIN},
                               {.fd = leash, .events = POLLIN},
-                              {.fd = children_watch(), .events = POLLIN}};
+                              {.fd = init->children_fd, .events = POLLIN}};
 
     for (;;) {
         if (poll(polled, ARRAY_SIZE(polled), -1) < 0 && errno != EINTR)
@@ -282,10 +281,13 @@ static _Noreturn void init_main(const struct lab_plan *plan, enum lab_host host,
     descriptors_keep((int[]){channel, leash}, 2);
     if (!ready.reply.rc)
         ready.reply.rc = sock_diag_open(&init->diag, &ready.reply.error);
+    if (!ready.reply.rc) {
+        init->children_fd = children_watch(&ready.reply.error);
+        ready.reply.rc = init->children_fd < 0 ? init->children_fd : 0;
+    }
     if (!ready.reply.rc)
-        mount_all(plan, ready.notes);
-    message_send(channel, &ready, sizeof ready, NULL, 0);
-    if (ready.reply.rc)
+        mount_all(plan, &ready.limits);
+    if (message_send(channel, &ready, sizeof ready, NULL, 0) || ready.reply.rc)
         _exit(1);
     init->plan = plan;
     init->host = host;
@@ -294,9 +296,8 @@ static _Noreturn void init_main(const struct lab_plan *plan, enum lab_host host,
 }
 
 pid_t init_start(const struct lab_plan *plan, enum lab_host host, int namespace, int *channel,
-                 int *leash, char notes[LAB_NOTES_MAX], struct error *error)
+                 int *leash, struct lab_limits *limits, struct error *error)
 {
-    struct clone_args args = {.flags = CLONE_NEWPID | CLONE_NEWNS, .exit_signal = SIGCHLD};
     struct supervisor_ready ready;
     int pair[2], leashes[2];
 
@@ -309,17 +310,17 @@ pid_t init_start(const struct lab_plan *plan, enum lab_host host, int namespace,
         close(pair[1]);
         return rc;
     }
-    pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    pid_t pid = namespace_fork(CLONE_NEWPID | CLONE_NEWNS, error);
     if (!pid)
         init_main(plan, host, namespace, pair[1], leashes[0]);
     if (pid < 0)
-        rc = error_sys(error, errno, "PID and mount namespaces");
+        error_add(error, "PID and mount namespaces");
     close(pair[1]);
     close(leashes[0]);
-    if (!rc && message_receive(pair[0], &ready, sizeof ready, NULL, NULL, LAB_CALL_LIMIT_NS) !=
-                   (ssize_t)sizeof ready)
-        rc = error_set(error, EIO, "the init did not start");
-    else if (!rc)
+    rc = pid < 0 ? pid
+                 : message_receive_first(pair[0], &ready, sizeof ready, NULL, NULL,
+                                         LAB_CALL_LIMIT_NS, "the init", error);
+    if (!rc)
         rc = reply_rc(&ready.reply, error);
     if (rc) {
         /* Without its leash it ends; the supervisor is on its way out and reaps. */
@@ -328,7 +329,9 @@ pid_t init_start(const struct lab_plan *plan, enum lab_host host, int namespace,
         error_add(error, "%s", lab_host_name(host));
         return rc;
     }
-    snprintf(notes, LAB_NOTES_MAX, "%s", ready.notes);
+    limits->nameless |= ready.limits.nameless;
+    if (*ready.limits.notes)
+        lab_note(limits, "%s", ready.limits.notes);
     *channel = pair[0];
     *leash = leashes[1];
     return pid;

@@ -20,7 +20,6 @@
 
 #include <stdatomic.h>
 
-#define LAB_NOTES_MAX  512
 #define LAB_PATH_MAX   512
 #define LAB_FAULTS_MAX 256
 
@@ -46,6 +45,15 @@ struct lab_plan {
     char pcap_path[LAB_PATH_MAX]; /* "": none */
 };
 
+/* What this system did not grant, and a lab can do without. */
+struct lab_limits {
+    bool nameless; /* the hosts do not know the names client and server */
+    char notes[LAB_NOTES_MAX];
+};
+/* Adds a line, unless it is there. */
+__attribute__((format(printf, 2, 3))) void lab_note(struct lab_limits *limits, const char *format,
+                                                    ...);
+
 /* ---- Addresses (address.c) ---- */
 extern const uint8_t lab_mac[LAB_HOSTS][6];
 #define LAB_PREFIX_V4 24
@@ -65,6 +73,8 @@ int namespaces_enter(struct namespaces *out, struct error *error);
 /* A fresh network namespace; the caller stays where it is. Returns its descriptor. */
 int namespace_new(int stay, struct error *error);
 int namespace_go(int fd, struct error *error);
+/* fork(2) into fresh namespaces of the kinds in `flags`. Returns as fork does, but -errno. */
+pid_t namespace_fork(int flags, struct error *error);
 /* Turns a refusal into its cause on this system and the remedy, code EPERM; leaves any other error
  * as it is. Returns -error->code. */
 int namespace_explain(struct error *error);
@@ -112,8 +122,10 @@ int link_keep_order(struct link_socket *link, const char *device);
 
 /* ---- Settings (sysctl.c), of the calling process's network namespace ---- */
 int sysctl_check_name(const char *name, struct error *error);
+/* What is pinned, so that a lab is the same everywhere. Where this system refuses that, a line
+ * about it is added to the notes. */
 void sysctl_pin_wire(void);
-void sysctl_pin_host(const struct lab_plan *plan); /* before there are devices */
+void sysctl_pin_host(const struct lab_plan *plan, struct lab_limits *limits); /* before devices */
 int sysctl_set_host(const struct lab_host_config *host, struct error *error);
 
 /* ---- Hosts ---- */
@@ -121,9 +133,9 @@ int sysctl_set_host(const struct lab_host_config *host, struct error *error);
  * that namespace. */
 int host_configure(const struct lab_plan *plan, enum lab_host host, struct error *error);
 /* init.c: starts the init of a host in its namespace and waits until it is ready. *channel is the
- * caller's end. Notes are appended to `notes`. Returns the pid. */
+ * caller's end. Returns the pid. */
 pid_t init_start(const struct lab_plan *plan, enum lab_host host, int namespace, int *channel,
-                 int *leash, char notes[LAB_NOTES_MAX], struct error *error);
+                 int *leash, struct lab_limits *limits, struct error *error);
 
 enum init_op {
     INIT_SPAWN,
@@ -183,7 +195,7 @@ struct supervisor_request {
     enum lab_host host;
 };
 /* Blocks SIGCHLD, and returns a descriptor that can be read when a child has ended. */
-int children_watch(void);
+int children_watch(struct error *error);
 /* Reads away what it has. */
 void children_seen(int fd);
 /* The channels that come with the first reply, in this order. */
@@ -196,7 +208,7 @@ enum {
 /* The first message on the supervisor's channel. */
 struct supervisor_ready {
     struct reply reply;
-    char notes[LAB_NOTES_MAX];
+    struct lab_limits limits;
 };
 /* Never returns. */
 _Noreturn void supervisor_run(const struct lab_plan *plan, int channel);

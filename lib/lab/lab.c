@@ -97,43 +97,64 @@ static int receive_ready(struct lab *lab, struct error *error)
     struct supervisor_ready ready;
     int fds[READY_FDS];
     size_t fds_count = READY_FDS;
-    ssize_t got = message_receive(lab->supervisor, &ready, sizeof ready, fds, &fds_count,
-                                  2 * LAB_CALL_LIMIT_NS);
+    /* Its own steps have bounds. */
+    int rc = message_receive_first(lab->supervisor, &ready, sizeof ready, fds, &fds_count,
+                                   5 * LAB_CALL_LIMIT_NS, "the supervisor", error);
 
-    if (got != sizeof ready)
-        return got < 0 ? error_sys(error, (int)-got, "the supervisor did not answer")
-                       : error_set(error, EIO, "the supervisor died");
-    if (ready.reply.rc)
-        return reply_rc(&ready.reply, error);
+    if (!rc)
+        rc = reply_rc(&ready.reply, error);
+    if (rc)
+        return rc;
     lab->host[LAB_CLIENT] = fds[READY_CLIENT];
     lab->host[LAB_SERVER] = fds[READY_SERVER];
     lab->wire = fds[READY_WIRE];
-    snprintf(lab->notes, sizeof lab->notes, "%s", ready.notes);
+    lab->limits = ready.limits;
     return 0;
 }
 
-int lab_open(const struct lab_config *config, struct lab **out, struct error *error)
+static int open_lab(const struct lab_config *config, struct lab **out, struct error *error)
 {
-    int rc = check(config, error);
-    if (rc)
-        return rc;
     struct lab *lab = calloc(1, sizeof *lab);
+
     if (!lab)
         return error_sys(error, ENOMEM, "lab");
     lab->supervisor = lab->wire = lab->host[0] = lab->host[1] = -1;
     lab->supervisor_pid = -1;
-    rc = plan_from(lab, config, error);
+    int rc = plan_from(lab, config, error);
     if (!rc)
         rc = fork_supervisor(lab, error);
     if (!rc)
         rc = receive_ready(lab, error);
     if (rc) {
         lab_close(lab, NULL);
-        if (error && error->code)
-            error_add(error, "cannot open the lab");
         return rc;
     }
     *out = lab;
+    return 0;
+}
+
+int lab_open(const struct lab_config *config, struct lab **out, struct error *error)
+{
+    int rc = check(config, error);
+
+    if (rc)
+        return rc;
+    rc = open_lab(config, out, error);
+    if (rc)
+        error_add(error, "cannot open the lab");
+    return rc;
+}
+
+int lab_possible(char *notes, size_t size_bytes, struct error *error)
+{
+    struct lab *lab;
+    int rc = open_lab(&(struct lab_config){0}, &lab, error);
+
+    if (rc)
+        return rc;
+    if (notes)
+        snprintf(notes, size_bytes, "%s", lab->limits.notes);
+    lab_close(lab, NULL);
     return 0;
 }
 
@@ -185,7 +206,12 @@ void lab_stats(const struct lab *lab, struct lab_stats *out)
 
 const char *lab_notes(const struct lab *lab)
 {
-    return lab->notes;
+    return lab->limits.notes;
+}
+
+bool lab_has_names(const struct lab *lab)
+{
+    return !lab->limits.nameless;
 }
 
 /* ---- What the inits do for the caller ---- */

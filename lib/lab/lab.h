@@ -92,13 +92,17 @@ void lab_stats(const struct lab *lab, struct lab_stats *out);
  * NULL is allowed. */
 void lab_close(struct lab *lab, struct lab_stats *out);
 
-/* Whether this system grants the namespaces; -EPERM with cause and remedy where not. Makes a lab's
- * namespaces in a child and forgets them. */
-int lab_possible(struct error *error);
+/* Whether this system grants a lab: one is opened and closed again. Fails as lab_open() does;
+ * `notes`, which may be NULL, gets its lab_notes(). */
+#define LAB_NOTES_MAX 512
+int lab_possible(char *notes, size_t size_bytes, struct error *error);
 
 /* Things that could not be had and that most experiments don't need: "" or lines of text (a
- * container that refuses mounts, so that the names client and server are unknown). */
+ * container that refuses mounts, so that the names client and server are unknown, or whose
+ * /proc/sys cannot be written, so that no setting is pinned). */
 const char *lab_notes(const struct lab *lab);
+/* Whether the names client and server are known on the hosts. */
+bool lab_has_names(const struct lab *lab);
 
 /* The address of a host, the same in every lab, as text. NULL for an unknown family. */
 const char *lab_address_text(enum lab_host host, int family);

@@ -112,6 +112,21 @@ ssize_t message_receive(int fd, void *data, size_t size_bytes, int *fds, size_t 
     return got;
 }
 
+int message_receive_first(int fd, void *data, size_t size_bytes, int *fds, size_t *fds_count,
+                          int64_t timeout_ns, const char *who, struct error *error)
+{
+    ssize_t got = message_receive(fd, data, size_bytes, fds, fds_count, timeout_ns);
+
+    if (got == (ssize_t)size_bytes)
+        return 0;
+    if (got == -ETIMEDOUT)
+        return error_set(error, ETIMEDOUT, "%s did not start within %lld s", who,
+                         (long long)(timeout_ns / NS_PER_SEC));
+    if (got < 0)
+        return error_sys(error, (int)-got, "the beginning of %s", who);
+    return error_set(error, EIO, "%s died while it started", who);
+}
+
 int reply_rc(const struct reply *reply, struct error *error)
 {
     if (reply->rc < 0 && error)

@@ -38,7 +38,8 @@ struct supervisor {
     struct boot boot[LAB_HOSTS];
     pid_t wire;
     int wire_channel, wire_leash;
-    char notes[LAB_NOTES_MAX];
+    int children_fd;
+    struct lab_limits limits;
 };
 
 /* ---- Hosts ---- */
@@ -63,8 +64,8 @@ static int configure_host(struct supervisor *s, enum lab_host host, struct error
     if (rc)
         return rc;
     boot->init = init_start(s->plan, host, s->namespaces.host[host], &boot->channel, &boot->leash,
-                            s->notes, error);
-    return boot->init < 0 ? boot->init : 0;
+                            &s->limits, error);
+    return boot->init < 0 ? namespace_explain(error) : 0;
 }
 
 static int prepare_host(struct supervisor *s, enum lab_host host, struct error *error)
@@ -72,7 +73,7 @@ static int prepare_host(struct supervisor *s, enum lab_host host, struct error *
     int rc = namespace_go(s->namespaces.host[host], error);
 
     if (!rc) {
-        sysctl_pin_host(s->plan);
+        sysctl_pin_host(s->plan, &s->limits);
         rc = namespace_go(s->namespaces.wire, error);
     }
     return rc;
@@ -180,12 +181,9 @@ static int start_wire(struct supervisor *s, struct error *error)
 static int wait_for_wire(struct supervisor *s, struct error *error)
 {
     struct reply reply;
-    ssize_t got =
-        message_receive(s->wire_channel, &reply, sizeof reply, NULL, NULL, LAB_CALL_LIMIT_NS);
-
-    if (got != sizeof reply)
-        return error_set(error, EIO, "the wire did not start");
-    return reply_rc(&reply, error);
+    int rc = message_receive_first(s->wire_channel, &reply, sizeof reply, NULL, NULL,
+                                   LAB_CALL_LIMIT_NS, "the wire", error);
+    return rc ? rc : reply_rc(&reply, error);
 }
 
 /* ---- Beginning and end ---- */
@@ -260,7 +258,7 @@ static void wire_may_have_died(struct supervisor *s)
 static _Noreturn void serve(struct supervisor *s)
 {
     struct pollfd polled[] = {{.fd = s->channel, .events = POLLIN},
-                              {.fd = children_watch(), .events = POLLIN}};
+                              {.fd = s->children_fd, .events = POLLIN}};
 
     for (;;) {
         struct supervisor_request request;
@@ -301,19 +299,22 @@ _Noreturn void supervisor_run(const struct lab_plan *plan, int channel)
         .wire = -1,
         .wire_channel = -1,
         .wire_leash = -1,
+        .children_fd = -1,
     };
     struct supervisor_ready ready = {0};
 
     own_signals();
     prctl(PR_SET_NAME, "netkit-lab");
     descriptors_keep(&channel, 1);
-    ready.reply.rc = build(&s, &ready.reply.error);
-    memcpy(ready.notes, s.notes, sizeof ready.notes);
+    s.children_fd = children_watch(&ready.reply.error);
+    ready.reply.rc =
+        s.children_fd < 0 ? namespace_explain(&ready.reply.error) : build(&s, &ready.reply.error);
+    ready.limits = s.limits;
     int fds[READY_FDS] = {[READY_CLIENT] = s.boot[LAB_CLIENT].channel,
                           [READY_SERVER] = s.boot[LAB_SERVER].channel,
                           [READY_WIRE] = s.wire_channel};
-    message_send(channel, &ready, sizeof ready, fds, ready.reply.rc ? 0 : READY_FDS);
-    if (ready.reply.rc)
+    if (message_send(channel, &ready, sizeof ready, fds, ready.reply.rc ? 0 : READY_FDS) ||
+        ready.reply.rc)
         supervisor_finish(&s);
     for (int i = 0; i < READY_FDS; i++)
         close(fds[i]);

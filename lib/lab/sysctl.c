@@ -89,14 +89,27 @@ static int set(const char *name, const char *value, struct error *error)
     return 0;
 }
 
-void sysctl_pin_host(const struct lab_plan *plan)
+/* A kernel that lacks the setting has nothing to pin. */
+static void pin(const char *name, const char *value, struct lab_limits *limits)
+{
+    struct error error = {0};
+    int rc = set(name, value, &error);
+
+    if (rc && rc != -ENOENT)
+        lab_note(limits,
+                 "settings of the hosts are this system's, not the lab's, so that results may "
+                 "differ from those elsewhere (%s)",
+                 strerrordesc_np(-rc));
+}
+
+void sysctl_pin_host(const struct lab_plan *plan, struct lab_limits *limits)
 {
     for (size_t i = 0; i < ARRAY_SIZE(pinned); i++)
-        set(pinned[i].name, pinned[i].value, NULL);
+        pin(pinned[i].name, pinned[i].value, limits);
     if (!plan->ipv6)
         sysctl_pin_wire();
     for (size_t i = 0; plan->ipv6 && i < ARRAY_SIZE(pinned_ipv6); i++)
-        set(pinned_ipv6[i].name, pinned_ipv6[i].value, NULL);
+        pin(pinned_ipv6[i].name, pinned_ipv6[i].value, limits);
 }
 
 int sysctl_set_host(const struct lab_host_config *host, struct error *error)

@@ -1,5 +1,7 @@
 #include "scenario/engine/lab_result.h"
 
+#include <string.h>
+
 int lab_result_add_faults(struct lab *lab, const struct scenario_fault *faults, size_t count,
                           int *numbers, struct error *error)
 {
@@ -23,6 +25,23 @@ struct result_fault *lab_result_faults(struct lab *lab, const struct scenario_fa
                                        (int64_t)done.acted};
     }
     return out;
+}
+
+const char **lab_result_notes(const struct lab *lab, size_t *count, struct arena *arena)
+{
+    const char **notes = NULL;
+
+    *count = 0;
+    for (const char *at = lab_notes(lab); *at;) {
+        size_t len = strcspn(at, "\n");
+        const char **more = arena_grow(arena, (void *)notes, *count, sizeof *notes);
+        if (!more)
+            break;
+        notes = more;
+        notes[(*count)++] = arena_printf(arena, "%.*s", (int)len, at);
+        at += len + (at[len] != '\0');
+    }
+    return notes;
 }
 
 struct result_wire lab_result_wire(const struct lab_stats *stats)

@@ -11,6 +11,8 @@ int lab_result_add_faults(struct lab *lab, const struct scenario_fault *faults, 
 /* What they have done until now, in the arena; NULL: out of memory. */
 struct result_fault *lab_result_faults(struct lab *lab, const struct scenario_fault *faults,
                                        size_t count, const int *numbers, struct arena *arena);
+/* The lines of lab_notes(), each a note, in the arena. */
+const char **lab_result_notes(const struct lab *lab, size_t *count, struct arena *arena);
 struct result_wire lab_result_wire(const struct lab_stats *stats);
 
 #endif

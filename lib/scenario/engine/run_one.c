@@ -87,18 +87,6 @@ static int configure_lab(struct testbed *bed)
 
 /* ---- The run ---- */
 
-static void copy_lab_notes(struct testbed *bed)
-{
-    const char *notes = bed->lab ? lab_notes(bed->lab) : "";
-    const char **list = *notes ? arena_alloc(bed->arena, sizeof *list) : NULL;
-
-    if (!list)
-        return;
-    list[0] = arena_copy(bed->arena, notes);
-    bed->result->notes = list;
-    bed->result->note_count = 1;
-}
-
 static int open_lab(struct testbed *bed, struct error *error)
 {
     bed->fault_numbers = arena_alloc(bed->arena, (bed->request->fault_count + 1) * sizeof(int));
@@ -122,7 +110,7 @@ void testbed_finish(struct testbed *bed)
         bed->result->faults = lab_result_faults(bed->lab, request->faults, request->fault_count,
                                                 bed->fault_numbers, bed->arena);
         bed->result->fault_count = bed->result->faults ? request->fault_count : 0;
-        copy_lab_notes(bed);
+        bed->result->notes = lab_result_notes(bed->lab, &bed->result->note_count, bed->arena);
     }
     lab_close(bed->lab, &bed->stats);
     bed->lab = NULL;

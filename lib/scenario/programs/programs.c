@@ -244,7 +244,7 @@ int programs_run(const struct programs_plan *plan, struct report *report,
                                        &report->arena);
     }
     if (run.lab)
-        run.notes = arena_copy(&report->arena, lab_notes(run.lab));
+        run.notes = lab_result_notes(run.lab, &run.note_count, &report->arena);
     lab_close(run.lab, &run.stats);
     out->pcap = run.stats.pcap;
     if (!rc)

@@ -169,19 +169,6 @@ static void list_connections(const struct programs_run *run, struct result_lab *
         run->plan->connection ? run->plan->connection : exchange_busiest(&exchange);
 }
 
-/* One note a line. */
-static void split_notes(const struct programs_run *run, struct result_lab *lab)
-{
-    struct arena *arena = &run->report->arena;
-
-    for (const char *at = run->notes; at && *at;) {
-        size_t len = strcspn(at, "\n");
-        if (len)
-            programs_add_note(arena, lab, arena_printf(arena, "%.*s", (int)len, at));
-        at += len + (at[len] != '\0');
-    }
-}
-
 int programs_report(const struct programs_run *run, struct error *error)
 {
     struct result *result = report_add(run->report, RESULT_LAB);
@@ -197,6 +184,7 @@ int programs_report(const struct programs_run *run, struct error *error)
     list_connections(run, lab);
     judge_programs(run, lab);
     judge_wire(run, lab);
-    split_notes(run, lab);
+    for (size_t i = 0; i < run->note_count; i++)
+        programs_add_note(&run->report->arena, lab, run->notes[i]);
     return run->report->arena.failed ? error_sys(error, ENOMEM, "the report") : 0;
 }

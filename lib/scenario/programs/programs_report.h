@@ -24,7 +24,8 @@ struct programs_run {
     int *fault_numbers;
     struct result_fault *faults;
     size_t event_count;
-    const char *notes;
+    const char **notes;
+    size_t note_count;
     struct lab_stats stats;
 };
 

@@ -40,7 +40,7 @@ static const char *fill_in(struct testbed *bed, const char *command)
     const char *host = request->host == LAB_CLIENT ? "server" : "client";
     cleanup(buf) struct buf line = {0};
 
-    if (*lab_notes(bed->lab))
+    if (!lab_has_names(bed->lab))
         host = lab_address_text(request->host == LAB_CLIENT ? LAB_SERVER : LAB_CLIENT, bed->family);
     for (const char *p = command; *p; p++) {
         if (!strncmp(p, "{host}", 6)) {
