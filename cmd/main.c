@@ -82,7 +82,8 @@ static int unknown_word(const char *word)
 
 int main(int argc, char **argv)
 {
-    setlocale(LC_ALL, "");
+    /* What the terminal shows, and no more: texts are English, and numbers have a point. */
+    setlocale(LC_CTYPE, "");
     output_prepare();
     const struct cli_command *command =
         argc > 0 ? cli_command_find(&netkit_program, basename(argv[0])) : NULL;

@@ -27,7 +27,7 @@ int error_sys(struct error *error, int code, const char *format, ...)
         va_end(args);
         if (used >= 0 && (size_t)used < sizeof error->text)
             snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s",
-                     strerrordesc_np(code) ? strerrordesc_np(code) : "unknown error");
+                     strerror(code));
     }
     return -code;
 }
@@ -49,10 +49,4 @@ int error_add(struct error *error, const char *format, ...)
     if (used >= 0 && (size_t)used < sizeof error->text)
         snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s", inner);
     return -error->code;
-}
-
-const char *error_name(int code)
-{
-    const char *name = strerrorname_np(code);
-    return name ? name : "E?";
 }

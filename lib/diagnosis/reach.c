@@ -171,7 +171,7 @@ static void connected(struct reach_verdict *verdict)
     if (failed) {
         const char *how = verdict->decisive->answer == REACH_ICMP
                               ? reach_icmp_name(&verdict->decisive->icmp)
-                              : strerrordesc_np(verdict->decisive->number);
+                              : strerror(verdict->decisive->number);
         enum reach_answer answer = verdict->decisive->answer;
         struct finding *finding = reach_conclude(
             verdict,
@@ -272,7 +272,7 @@ static void untried(struct reach_verdict *verdict)
     int number = verdict->decisive ? verdict->decisive->number : 0;
     struct finding *finding = reach_conclude(
         verdict, REACH_CASE_UNTRIED,
-        number ? arena_printf(verdict->arena, "It could not be tried: %s.", strerrordesc_np(number))
+        number ? arena_printf(verdict->arena, "It could not be tried: %s.", strerror(number))
                : "The run ended before it was tried.");
     finding->severity = FINDING_WARNING;
 }

@@ -176,7 +176,7 @@ void reach_judge_local(struct reach_verdict *verdict)
 
     if (cause == FAILURE_NOT_KNOWN) {
         reach_conclude(verdict, REACH_CASE_UNTRIED,
-                       arena_printf(arena, "It could not be tried: %s.", strerrordesc_np(number)))
+                       arena_printf(arena, "It could not be tried: %s.", strerror(number)))
             ->severity = FINDING_WARNING;
         return;
     }

@@ -49,7 +49,7 @@ bool conn_watch(struct conn *conn, uint32_t interest)
 
     if (rc)
         conn_fail(conn, FINDING_INCONCLUSIVE, -rc, "cannot watch the connection: %s",
-                  strerrordesc_np(-rc));
+                  strerror(-rc));
     return !rc;
 }
 

@@ -76,10 +76,10 @@ static const char *describe_attempt(struct arena *arena, const struct conn_race_
     case CONN_RACE_CONNECTED:
         break;
     case CONN_RACE_REFUSED:
-        return arena_printf(arena, "%s: %s, no SYN left", address, strerrordesc_np(-attempt->rc));
+        return arena_printf(arena, "%s: %s, no SYN left", address, strerror(-attempt->rc));
     case CONN_RACE_UNSET:
     case CONN_RACE_FAILED:
-        return arena_printf(arena, "%s: %s after %s", address, strerrordesc_np(-attempt->rc), span);
+        return arena_printf(arena, "%s: %s after %s", address, strerror(-attempt->rc), span);
     case CONN_RACE_EXPIRED:
         return arena_printf(arena, "%s: no answer to %u SYNs within %s", address,
                             attempt->syn_retransmits + 1, span);
@@ -125,7 +125,7 @@ static void refused_here(struct conn *conn, const struct conn_race_attempt *atte
     if (!clause)
         clause = arena_printf(
             arena, "%s%s", cause == FAILURE_SOCKET_SETTINGS ? "the socket cannot be set up: " : "",
-            strerrordesc_np(number));
+            strerror(number));
     const char *others = conn->race.begun > 1 ? describe_others(conn, attempt) : NULL;
     conn_fail_by(conn, code == FINDING_NONE ? FINDING_INCONCLUSIVE : code, number, cause,
                  arena_printf(arena, "cannot connect to %s: %s%s%s", address, clause,
@@ -271,7 +271,7 @@ static void race_ended(void *owner, struct conn_race_attempt *winner)
     int rc = shared->settings->proxy_protocol ? conn_proxy_header(conn) : 0;
     if (rc) {
         conn_fail(conn, conn_code_of(-rc, FINDING_INCONCLUSIVE), -rc,
-                  "cannot send the PROXY header: %s", strerrordesc_np(-rc));
+                  "cannot send the PROXY header: %s", strerror(-rc));
         return;
     }
     if (shared->tls && !shared->settings->tls_later) {

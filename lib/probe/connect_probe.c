@@ -336,7 +336,7 @@ static int begin_target(struct fleet *fleet, size_t index)
     }
     int rc = fleet_resolve(fleet, &job->item, &target->where);
     if (rc)
-        resolve_failed(job, rc, strerrordesc_np(-rc), RESULT_UNKNOWN);
+        resolve_failed(job, rc, strerror(-rc), RESULT_UNKNOWN);
     return 0;
 }
 

@@ -2,8 +2,15 @@
 
 #include "base/clock.h"
 #include <errno.h>
+#include <linux/time_types.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
 
 #define LOOK_AT_STOP_NS (100 * NS_PER_MS)
 
@@ -134,18 +141,25 @@ void loop_timer(struct loop *loop, struct loop_task *task, int64_t at_ns)
         sift_up(loop, loop->heap_count++, task);
 }
 
+/* Waits by nanoseconds: epoll_pwait2(2), by its number, as C libraries have it only lately. */
 static int wait_once(struct loop *loop, int64_t left_ns)
 {
-    if (!loop->coarse) {
-        struct timespec timeout = clock_to_timespec(left_ns);
-        int count = epoll_pwait2(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, &timeout, NULL);
+    if (!loop->lacks_pwait2) {
+        const struct __kernel_timespec timeout = {.tv_sec = left_ns / NS_PER_SEC,
+                                                  .tv_nsec = left_ns % NS_PER_SEC};
+        int count = (int)syscall(SYS_epoll_pwait2, loop->epoll_fd, loop->events, LOOP_EVENTS_MAX,
+                                 &timeout, NULL, (size_t)0);
         /* Before Linux 5.11 it is unknown; old seccomp filters of containers say EPERM for what
          * they do not know. */
         if (count >= 0 || (errno != ENOSYS && errno != EPERM))
             return count;
-        loop->coarse = true;
+        loop->lacks_pwait2 = true;
     }
-    return epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, clock_to_poll_ms(left_ns));
+    /* epoll_wait(2) itself has milliseconds only. */
+    struct pollfd ready = {.fd = loop->epoll_fd, .events = POLLIN};
+    const struct timespec timeout = clock_to_timespec(left_ns);
+    int count = ppoll(&ready, 1, &timeout, NULL);
+    return count > 0 ? epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, 0) : count;
 }
 
 /* A signal that comes between the look at *stop and the wait would be slept through. Blocking

@@ -29,7 +29,7 @@ struct loop {
     struct epoll_event events[LOOP_EVENTS_MAX];
     int next_event, event_count; /* of this turn, still to be handed out */
     size_t turn_events;          /* how many the last turn had */
-    bool coarse;                 /* the kernel does not let us wait by nanoseconds */
+    bool lacks_pwait2;           /* the kernel does not let us call epoll_pwait2(2) */
     struct loop_task **heap;
     size_t heap_count, heap_alloc;
 };

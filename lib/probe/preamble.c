@@ -80,7 +80,7 @@ static void refuse(struct preamble *preamble, int rc, const struct error *error)
                 "%s", error->text);
         break;
     default:
-        fail(preamble, FINDING_INCONCLUSIVE, -rc, "cannot go on: %s", strerrordesc_np(-rc));
+        fail(preamble, FINDING_INCONCLUSIVE, -rc, "cannot go on: %s", strerror(-rc));
         break;
     }
 }

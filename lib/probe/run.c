@@ -102,7 +102,7 @@ static void cut_target(struct fleet_item *item, int rc, bool interrupted)
     struct target *target = (struct target *)item;
 
     if (rc)
-        target_failed(target, FINDING_INCONCLUSIVE, -rc, "cannot go on: %s", strerrordesc_np(-rc));
+        target_failed(target, FINDING_INCONCLUSIVE, -rc, "cannot go on: %s", strerror(-rc));
     else
         target_cut_short(target, interrupted);
 }
@@ -191,7 +191,7 @@ static int begin_target(struct fleet *fleet, size_t index)
                            : take_fixed(run, target);
     if (rc)
         target_failed(target, FINDING_INCONCLUSIVE, -rc, "cannot look the name up: %s",
-                      strerrordesc_np(-rc));
+                      strerror(-rc));
     return 0;
 }
 

@@ -30,7 +30,7 @@ static const char *quote_head(const struct transaction *transaction, struct buf 
 void transaction_failed_here(struct transaction *transaction, const char *what, int number)
 {
     conn_fail(transaction->conn, FINDING_INCONCLUSIVE, number, "cannot %s: %s", what,
-              strerrordesc_np(number));
+              strerror(number));
 }
 
 void transaction_peer_ended(struct transaction *transaction, int number)
@@ -56,19 +56,19 @@ void transaction_peer_ended(struct transaction *transaction, int number)
         conn_fail(conn, FINDING_NO_RESPONSE, number,
                   "the server stopped acknowledging after %llu bytes of the answer, waiting for "
                   "%s: %s%s",
-                  got, awaited, strerrordesc_np(number), buf_str(&head));
+                  got, awaited, strerror(number), buf_str(&head));
     else if (number && got)
         conn_fail_by(conn, conn_code_of(number, FINDING_PEER_ABORTED), number,
                      FAILURE_ANSWER_CUT_OFF,
                      arena_printf(conn->shared->arena,
                                   "the server aborted the connection after %llu bytes of the "
                                   "answer, waiting for %s: %s%s",
-                                  got, awaited, strerrordesc_np(number), buf_str(&head)));
+                                  got, awaited, strerror(number), buf_str(&head)));
     else if (number)
         conn_fail(conn, conn_code_of(number, FINDING_PEER_ABORTED), number,
                   "the server aborted the connection after %llu bytes of the answer, waiting for "
                   "%s: %s%s",
-                  got, awaited, strerrordesc_np(number), buf_str(&head));
+                  got, awaited, strerror(number), buf_str(&head));
     else
         conn_fail(
             conn, FINDING_RESPONSE_TRUNCATED, 0,

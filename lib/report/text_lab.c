@@ -1,6 +1,7 @@
 /* What happened between the programs of a lab. */
 #include "report/report_text.h"
 
+#include "base/names.h"
 #include "base/units.h"
 #include "report/fields.h"
 #include <inttypes.h>
@@ -25,7 +26,7 @@ static void put_end(struct buf *out, const struct result_program *program)
         buf_printf(out, "exit status %" PRId64, program->status);
         break;
     case RESULT_PROGRAM_SIGNALLED:
-        buf_printf(out, "killed by SIG%s", sigabbrev_np((int)program->signal));
+        buf_printf(out, "killed by %s", signal_name((int)program->signal));
         break;
     case RESULT_PROGRAM_STOPPED:
         buf_add_str(out, "ended by netkit");

@@ -142,3 +142,14 @@ load helpers
     assert_status 0
     assert_has "netkit tcp-probe - "
 }
+
+@test "numbers have a point, whatever the locale" {
+    need localedef
+    printf 'LC_NUMERIC\ndecimal_point ","\nthousands_sep ""\nEND LC_NUMERIC\n' >"$BATS_TEST_TMPDIR/comma"
+    localedef -c -i "$BATS_TEST_TMPDIR/comma" "$BATS_TEST_TMPDIR/here" 2>/dev/null || true
+    export LOCPATH=$BATS_TEST_TMPDIR LC_ALL=here
+    run /usr/bin/printf %.1f 0,5
+    [ "$output" = 0,5 ]
+    run "$NETKIT" tcp-probe 127.0.0.1:1 --format prometheus
+    assert_has "netkit_run_duration_seconds 0."
+}

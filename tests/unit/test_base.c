@@ -1,12 +1,15 @@
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/names.h"
 #include "base/stats.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "netkit/error.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -23,6 +26,30 @@ static void an_error_reads_from_the_outside_in(void **state)
     assert_string_equal(error.text, "cannot open the wire: veth pair: Operation not permitted");
     assert_int_equal(error_set(NULL, EIO, "nobody listens"), -EIO);
     assert_string_equal(error_name(ECONNREFUSED), "ECONNREFUSED");
+    assert_string_equal(error_name(0), "E?");
+    assert_string_equal(error_name(-ECONNREFUSED), "E?");
+    assert_string_equal(error_name(INT_MAX), "E?");
+}
+
+static void signals_and_errors_have_their_names(void **state)
+{
+    (void)state;
+    assert_string_equal(signal_name(SIGKILL), "SIGKILL");
+    assert_string_equal(signal_name(SIGSYS), "SIGSYS");
+    assert_string_equal(signal_name(SIGRTMIN), "a real-time signal");
+    assert_string_equal(signal_name(0), "a real-time signal");
+    assert_string_equal(signal_name(-1), "a real-time signal");
+#if defined __GLIBC__ && __GLIBC_PREREQ(2, 32)
+    for (int code = 1; code < 200; code++) {
+        const char *name = strerrorname_np(code);
+        assert_string_equal(error_name(code), name ? name : "E?");
+    }
+    for (int number = 1; number < 32; number++) {
+        const char *name = sigabbrev_np(number);
+        if (name && strcmp(name, "STKFLT") != 0)
+            assert_string_equal(signal_name(number) + 3, name);
+    }
+#endif
 }
 
 static void long_errors_are_cut(void **state)
@@ -348,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_read_into_a_buffer),
         cmocka_unit_test(an_error_reads_from_the_outside_in),
+        cmocka_unit_test(signals_and_errors_have_their_names),
         cmocka_unit_test(long_errors_are_cut),
         cmocka_unit_test(durations_are_read_and_written),
         cmocka_unit_test(sizes_and_numbers_are_read),

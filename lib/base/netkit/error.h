@@ -38,8 +38,8 @@ __attribute__((format(printf, 3, 4))) int error_sys(struct error *error, int cod
  * number matters and error may be NULL, keep the callee's return value instead. */
 __attribute__((format(printf, 2, 3))) int error_add(struct error *error, const char *format, ...);
 
-/* The symbolic name of an errno value ("ECONNREFUSED"), or "E?" where the C library knows none.
- * The string is static. */
+/* The symbolic name of an errno value ("ECONNREFUSED"), or "E?" for a number that Linux does
+ * not have. The string is static. */
 const char *error_name(int code);
 
 #ifdef __cplusplus

@@ -2,6 +2,7 @@
 #include "scenario/crash/crash.h"
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "base/wait.h"
 #include <poll.h>
 #include <signal.h>
@@ -246,7 +247,7 @@ void crash_died(struct crash *crash, const char *key, const char *expected, stru
     if (testbed_failed(bed) || !agent_wait(agent, TESTBED_LIMIT_NS, &status))
         return;
     const char *how = WIFSIGNALED(status)
-                          ? arena_printf(bed->arena, "SIG%s", sigabbrev_np(WTERMSIG(status)))
+                          ? signal_name(WTERMSIG(status))
                           : arena_printf(bed->arena, "exit %d", WEXITSTATUS(status));
     crash_returned(crash, key, expected, how, &(struct act_reply){0});
 }

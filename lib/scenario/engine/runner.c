@@ -7,6 +7,7 @@
  * back at once. */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/names.h"
 #include "scenario/scenario.h"
 
 #include <errno.h>
@@ -171,8 +172,8 @@ static void set_died(const struct runner *runner, const struct run *run, int sta
 
     set_inconclusive(runner, run,
                      WIFSIGNALED(status)
-                         ? arena_printf(arena, "The process that ran it was killed by SIG%s.",
-                                        sigabbrev_np(WTERMSIG(status)))
+                         ? arena_printf(arena, "The process that ran it was killed by %s.",
+                                        signal_name(WTERMSIG(status)))
                          : arena_printf(arena, "The process that ran it ended with status %d.",
                                         WEXITSTATUS(status)));
 }

@@ -2,6 +2,7 @@
 #include "scenario/programs/programs_report.h"
 
 #include "base/clock.h"
+#include "base/names.h"
 #include "base/units.h"
 #include "diagnosis/exchange.h"
 #include "scenario/engine/lab_result.h"
@@ -64,8 +65,8 @@ static const char *failure_of(const struct programs_run *run, const struct resul
     const char *when = unheard ? " before it listened" : "";
 
     if (program->end == RESULT_PROGRAM_SIGNALLED)
-        return arena_printf(arena, "The %s was killed by SIG%s%s.", program->host,
-                            sigabbrev_np((int)program->signal), when);
+        return arena_printf(arena, "The %s was killed by %s%s.", program->host,
+                            signal_name((int)program->signal), when);
     if (program->end == RESULT_PROGRAM_EXITED && (program->status || unheard))
         return arena_printf(arena, "The %s ended with status %" PRId64 "%s%s.", program->host,
                             program->status, when,

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "base/wait.h"
 #include "scenario/engine/agent_self.h"
 #include <ctype.h>
@@ -143,7 +144,7 @@ const char *sut_end_text(struct testbed *bed, const struct sut *sut)
     if (!sut->ended)
         return "running";
     if (WIFSIGNALED(status))
-        return arena_printf(bed->arena, "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
+        return arena_printf(bed->arena, "killed by %s", signal_name(WTERMSIG(status)));
     return arena_printf(bed->arena, "exit status %d", WEXITSTATUS(status));
 }
 
@@ -155,8 +156,7 @@ void sut_observe_end(struct testbed *bed, const struct sut *sut)
     testbed_observe(
         bed,
         INTEGER("exit_status", sut->ended && !signalled ? WEXITSTATUS(status) : RESULT_UNKNOWN),
-        TEXT("signal",
-             signalled ? arena_printf(bed->arena, "SIG%s", sigabbrev_np(WTERMSIG(status))) : NULL));
+        TEXT("signal", signalled ? signal_name(WTERMSIG(status)) : NULL));
 }
 
 void sut_stop(struct testbed *bed, struct sut *sut)
