@@ -20,7 +20,6 @@
 
 #define COMMAND       "accept-backlog"
 #define DURATION_NS   (10 * NS_PER_SEC) /* of a watch, unless the user says otherwise */
-#define SLICE_NS      (100 * NS_PER_MS) /* a signal between the check and the wait is seen after it */
 #define LIVE_COLUMNS  24                /* of the small chart */
 #define ALWAYS_STREAM 16                /* up to this many listeners have a line for every sample */
 #define LITTLE_CPU    0.01
@@ -65,7 +64,7 @@ static int parse_targets(struct watch *watch, struct error *error)
     return rc;
 }
 
-static int open_probe(struct watch *watch, struct error *error)
+static int open_probe(struct watch *watch, const struct wait_limit *limit, struct error *error)
 {
     const struct listener_choice choice = {
         .targets = watch->targets,
@@ -74,6 +73,7 @@ static int open_probe(struct watch *watch, struct error *error)
         .all = watch->options->all,
         .family = report_session_family(watch->common),
         .tries = watch->options->tries,
+        .limit = *limit,
     };
 
     return listener_probe_open(&watch->probe, &choice, error);
@@ -88,6 +88,7 @@ static int status_of_failure(int rc)
     case EADDRNOTAVAIL:
     case EAGAIN:
     case EIO:
+    case ETIMEDOUT:
         return STATUS_UNREACHED;
     default:
         return STATUS_MACHINE;
@@ -242,12 +243,12 @@ static void draw_line(struct watch *watch)
 
 /* ---- the watch ---- */
 
-static void wait_until(int64_t due_ns)
+static void rest_until(int64_t due_ns)
 {
     int64_t left_ns;
 
     while (!interrupt_stop && (left_ns = due_ns - clock_mono_ns()) > 0)
-        poll(NULL, 0, clock_to_poll_ms(left_ns < SLICE_NS ? left_ns : SLICE_NS));
+        poll(NULL, 0, clock_to_poll_ms(left_ns < WAIT_SLICE_NS ? left_ns : WAIT_SLICE_NS));
 }
 
 /* A sample at the beginning, one at the end, and those between. */
@@ -263,7 +264,7 @@ static int observe(struct watch *watch, struct error *error)
         if (last || !listener_probe_alive(watch->probe))
             return 0;
         int64_t due_ns = listener_probe_due(watch->probe, watch->options->interval_ns);
-        wait_until(due_ns < watch->until_ns ? due_ns : watch->until_ns);
+        rest_until(due_ns < watch->until_ns ? due_ns : watch->until_ns);
     }
 }
 
@@ -313,15 +314,28 @@ static int deliver(struct watch *watch)
     return interrupt_status(report_session_stream_deliver(&watch->stream, watch->report, status));
 }
 
+/* Looking names up took its time. */
+static void begin_now(struct watch *watch, const struct wait_limit *limit)
+{
+    int64_t now = clock_mono_ns();
+
+    watch->until_ns += now - watch->started_ns;
+    watch->started_ns = now;
+    if (watch->until_ns > limit->deadline_ns)
+        watch->until_ns = limit->deadline_ns;
+}
+
 static int run_watch(struct watch *watch)
 {
+    const struct wait_limit limit = interrupt_limit(watch->common);
     struct error error = {0};
-    int rc = open_probe(watch, &error);
+    int rc = open_probe(watch, &limit, &error);
 
     if (rc) {
         output_complain(COMMAND, "%s", error.text);
-        return status_of_failure(rc);
+        return interrupt_status(status_of_failure(rc));
     }
+    begin_now(watch, &limit);
     int status = report_session_stream_begin(&watch->stream, COMMAND, watch->common);
     if (status != STATUS_OK)
         return status;

@@ -80,7 +80,7 @@ static void list_misnamed(struct looking *looking)
         const struct reach_evidence evidence = {.target = misnamed->name,
                                                 .port = RESULT_UNKNOWN,
                                                 .resolve_ns = RESULT_UNKNOWN,
-                                                .resolve_error = misnamed->message};
+                                                .resolve_error = misnamed->error.message};
         diagnose_target(looking, &evidence);
     }
 }
@@ -111,11 +111,7 @@ static void complain_of_totals(const struct looking *looking)
                         totals->captured ? "not all packets were captured"
                                          : "packets were not captured",
                         totals->capture_failure);
-    if (totals->at_once)
-        output_complain(looking->command,
-                        "%zu targets at once instead of %" PRId64
-                        ": the limit of open descriptors is %" PRId64 " (ulimit -Hn)",
-                        totals->at_once, looking->options->parallel, totals->descriptor_limit);
+    report_session_complain_of_limit(looking->command, totals);
     if (totals->not_done)
         output_complain(looking->command, "%s: %zu of %zu targets were not tried",
                         interrupt_signal ? "interrupted" : "time is up", totals->not_done,
@@ -150,7 +146,7 @@ static int status_of(const struct looking *looking)
 
     for (size_t i = 0; i < report->result_count; i++) {
         reached += report->results[i]->reach.ok;
-        refused_here |= report_session_refused_here(&report->results[i]->reach.error);
+        refused_here |= failure_is_local(&report->results[i]->reach.error);
     }
     if (!reached && !report->interrupted)
         return refused_here ? STATUS_MACHINE : STATUS_UNREACHED;
@@ -179,6 +175,8 @@ static int run_targets(struct looking *looking)
         looking->report->capture = RESULT_CAPTURE_PCAP;
     diagnose_rest(looking);
     complain_of_totals(looking);
+    if (rc && !looking->report->result_count)
+        report_session_refused(looking->report, &error);
     report_session_end(looking->report);
     report_session_complain(looking->command, looking->common, looking->report);
     struct common_options plain = *looking->common;

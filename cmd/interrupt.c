@@ -29,6 +29,16 @@ void interrupt_catch(void)
         sigaction(SIGHUP, &action, NULL);
 }
 
+struct wait_limit interrupt_limit(const struct common_options *options)
+{
+    int64_t now = clock_mono_ns();
+
+    return (struct wait_limit){options->timeout_set && options->timeout_ns < INT64_MAX - now
+                                   ? now + options->timeout_ns
+                                   : INT64_MAX,
+                               &interrupt_stop};
+}
+
 int interrupt_status(int status)
 {
     return interrupt_signal ? STATUS_SIGNAL + interrupt_signal : status;

@@ -8,6 +8,7 @@
 #include "report/ladder.h"
 #include "report/report.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
@@ -25,6 +26,15 @@ void report_session_begin(struct report *report, const struct cli_invocation *in
     report->duration_ns = -clock_mono_ns(); /* report_session_end() adds the end */
     report->kernel = arena_copy(&report->arena, uname(&system) ? "unknown" : system.release);
     report->unprivileged = geteuid() != 0;
+}
+
+void report_session_refused(struct report *report, const struct error *error)
+{
+    struct finding *finding =
+        finding_add(&report->arena, &report->findings, FINDING_MACHINE_REFUSES, RESULT_SIDE_CLIENT);
+
+    finding->summary = arena_copy(&report->arena, error->text);
+    failure_blame(&report->arena, finding, failure_of_shortage(error->code));
 }
 
 void report_session_end(struct report *report)
@@ -62,6 +72,15 @@ void report_session_complain(const char *command, const struct common_options *o
     if (failed > COMPLAINTS_MAX)
         output_complain(command, "%zu more targets failed; the report has them",
                         failed - COMPLAINTS_MAX);
+}
+
+void report_session_complain_of_limit(const char *command, const struct probe_totals *totals)
+{
+    if (totals->at_once)
+        output_complain(command,
+                        "%zu targets at once instead of %zu: the limit of open descriptors is "
+                        "%" PRId64 " (ulimit -Hn)",
+                        totals->at_once, totals->at_once_wanted, totals->descriptor_limit);
 }
 
 bool report_session_wants_progress(const struct common_options *options, size_t targets)
@@ -278,12 +297,4 @@ int report_session_stream_deliver(struct report_session_stream *stream, struct r
 void report_session_stream_abandon(struct report_session_stream *stream)
 {
     output_stream_abandon(&stream->output);
-}
-
-bool report_session_refused_here(const struct result_error *error)
-{
-    int number = error->number;
-
-    return error->code == FINDING_NO_LOCAL_ADDRESS || number == EMFILE || number == ENFILE ||
-           number == ENOMEM || number == ENOBUFS;
 }

@@ -5,10 +5,13 @@
 
 #include "common.h"
 #include "output.h"
+#include "probe/fleet.h"
 #include "result/result.h"
 
 /* Fills the head of the report: command, version, start, host. */
 void report_session_begin(struct report *report, const struct cli_invocation *invocation);
+/* This machine did not let the run begin, or go on: the report says so. */
+void report_session_refused(struct report *report, const struct error *error);
 /* Sets the duration, the verdict, and whether a signal ended it. */
 void report_session_end(struct report *report);
 
@@ -49,14 +52,14 @@ bool report_session_fails(const struct common_options *options, const struct rep
 void report_session_complain(const char *command, const struct common_options *options,
                              const struct report *report);
 
+/* That this machine's limit of open descriptors made a run slower than it was to be. */
+void report_session_complain_of_limit(const char *command, const struct probe_totals *totals);
+
 /* Whether to show the progress of a run over so many targets. Results that come as lines on the
  * same terminal show it themselves. */
 bool report_session_wants_progress(const struct common_options *options, size_t targets);
 
 /* AF_INET, AF_INET6 or AF_UNSPEC, by -4 and -6. */
 int report_session_family(const struct common_options *options);
-
-/* Whether a target failed because this machine had no port, descriptor or memory for it. */
-bool report_session_refused_here(const struct result_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 #include "targets.h"
 
 #include "base/text.h"
+#include "probe/resolve.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +93,8 @@ static void append_target(struct collecting *collecting, const struct probe_targ
     items[collecting->count++] = *target;
 }
 
-static void misname(struct collecting *collecting, const char *name, const char *message)
+static void misname_by(struct collecting *collecting, const char *name,
+                       const struct result_error *error)
 {
     struct target_list *out = collecting->out;
     struct target_misnamed *items =
@@ -101,20 +103,30 @@ static void misname(struct collecting *collecting, const char *name, const char 
     if (!items)
         return;
     out->misnamed = items;
-    items[out->misnamed_count++] = (struct target_misnamed){arena_copy(collecting->arena, name),
-                                                            arena_copy(collecting->arena, message)};
+    items[out->misnamed_count++] =
+        (struct target_misnamed){arena_copy(collecting->arena, name), *error};
 }
 
-/* One target for each address of the name. */
+static void misname(struct collecting *collecting, const char *name, const char *message)
+{
+    misname_by(collecting, name,
+               &(struct result_error){.code = FINDING_NAME_NOT_FOUND,
+                                      .message = arena_copy(collecting->arena, message)});
+}
+
+/* One target for each address of the name. Of a run that ends it stays one that was not probed. */
 static void append_addresses(struct collecting *collecting, const struct probe_target *target)
 {
     struct sock_address_list list;
-    struct error error = {0};
+    struct result_error failure;
+    const struct target_sources *sources = collecting->sources;
+    int rc = resolve_now(collecting->arena, &target->where, sources->family, &sources->limit, &list,
+                         &failure);
 
-    if (sock_resolve(&target->where, collecting->sources->family, &list, &error)) {
-        misname(collecting, target->name, error.text);
-        return;
-    }
+    if (rc == -EINTR)
+        append_target(collecting, target);
+    else if (rc)
+        misname_by(collecting, target->name, &failure);
     for (size_t i = 0; i < list.count; i++) {
         char text[SOCK_ADDRESS_TEXT_MAX];
         struct probe_target one = *target;

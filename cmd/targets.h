@@ -2,6 +2,7 @@
 #ifndef CMD_TARGETS_H
 #define CMD_TARGETS_H
 
+#include "base/wait.h"
 #include "cli/cli.h"
 #include "probe/probe.h"
 
@@ -13,13 +14,14 @@ struct target_sources {
     const char *file;        /* --targets; NULL: none */
     struct cli_list resolve; /* --resolve: host:port:address */
     bool all_addresses;
-    int family; /* AF_UNSPEC, AF_INET, AF_INET6 */
+    struct wait_limit limit; /* of looking names up for that, and of reading the file */
+    int family;              /* AF_UNSPEC, AF_INET, AF_INET6 */
 };
 
 /* A line of --targets, or one of several arguments, that is no target: it fails alone. */
 struct target_misnamed {
     const char *name;
-    const char *message;
+    struct result_error error;
 };
 
 struct target_list {

@@ -264,14 +264,14 @@ static void list_misnamed(struct probing *probing)
         const struct target_misnamed *misnamed = &probing->targets.misnamed[i];
         struct result *result = report_add(report, RESULT_PROBE);
         struct finding *finding = finding_add(&report->arena, &report->findings,
-                                              FINDING_NAME_NOT_FOUND, RESULT_SIDE_CLIENT);
+                                              misnamed->error.code, RESULT_SIDE_CLIENT);
         finding->target = misnamed->name;
-        finding->summary = misnamed->message;
+        finding->summary = misnamed->error.message;
+        failure_blame(&report->arena, finding, failure_by_name(misnamed->error.cause));
         if (!result)
             return;
         result->probe.target = misnamed->name;
-        result->probe.error =
-            (struct result_error){.code = FINDING_NAME_NOT_FOUND, .message = misnamed->message};
+        result->probe.error = misnamed->error;
         conclude(probing, result);
     }
 }
@@ -280,11 +280,7 @@ static void complain_of_totals(const struct probing *probing)
 {
     const struct probe_totals *totals = &probing->totals;
 
-    if (totals->at_once)
-        output_complain(tcp_probe_command.name,
-                        "%zu targets at once instead of %" PRId64
-                        ": the limit of open descriptors is %" PRId64 " (ulimit -Hn)",
-                        totals->at_once, probing->options->parallel, totals->descriptor_limit);
+    report_session_complain_of_limit(tcp_probe_command.name, totals);
     if (totals->not_done)
         output_complain(tcp_probe_command.name, "%s: %zu of %zu targets were not probed",
                         probing->stream.broken ? "the results cannot be written"
@@ -321,7 +317,7 @@ static int status_of(const struct probing *probing)
 
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_probe *probe = &report->results[i]->probe;
-        refused_here |= report_session_refused_here(&probe->error);
+        refused_here |= failure_is_local(&probe->error);
         bool too_short = probe->error.code == FINDING_INCONCLUSIVE && !probe->error.number;
         reached += probe->rounds > 0 || too_short;
     }
@@ -378,14 +374,13 @@ static int run_probe(struct probing *probing)
         status = report_session_stream_begin(&probing->stream, command, &probing->options->common);
     if (status)
         return status;
-    interrupt_catch();
     probing->progress = progress_begin(
         report_session_wants_progress(&probing->options->common, probing->targets.count));
     int rc = probe_all(probing, &error);
     if (rc) {
         output_complain(command, "%s", error.text);
         if (!probing->report->result_count)
-            return STATUS_MACHINE;
+            report_session_refused(probing->report, &error);
     }
     bool unkept = probing->options->common.pcap && probing->totals.capture_failure;
     if (unkept)
@@ -406,10 +401,12 @@ static int run(struct cli_invocation *invocation)
                                            .file = options->targets,
                                            .resolve = options->resolve,
                                            .all_addresses = options->all_addresses,
+                                           .limit = interrupt_limit(&options->common),
                                            .family = report_session_family(&options->common)};
     struct error error = {0};
 
     report_session_begin(&report, invocation);
+    interrupt_catch();
     int status = STATUS_USAGE;
     if (target_list_collect(&probing.targets, &report.arena, &sources, &error))
         output_complain(invocation->command->name, "%s", error.text);

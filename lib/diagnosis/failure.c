@@ -64,6 +64,21 @@ static const struct failure_entry entries[FAILURE_CAUSES] = {
     [FAILURE_SOCKET_SETTINGS] = {"socket-settings", FINDING_INCONCLUSIVE, HERE, NULL,
                                  "Check --interface, --socket-option, --source and the "
                                  "privileges that they need."},
+    [FAILURE_NO_DESCRIPTOR] = {"no-descriptor", FINDING_MACHINE_REFUSES, HERE,
+                               "this process may not open another descriptor",
+                               "Raise the limit (ulimit -n, LimitNOFILE= of a unit), or take a "
+                               "smaller --parallel."},
+    [FAILURE_NO_FILE] = {"no-file", FINDING_MACHINE_REFUSES, HERE,
+                         "no process of this host can open another descriptor",
+                         "sysctl fs.file-nr fs.file-max; lsof shows who holds them."},
+    [FAILURE_NO_MEMORY] = {"no-memory", FINDING_MACHINE_REFUSES, HERE,
+                           "this host gives no memory for it",
+                           "free -m; memory.max of the control group; ulimit -v; sysctl "
+                           "net.ipv4.tcp_mem, against /proc/net/sockstat."},
+    [FAILURE_NO_THREAD] = {"no-thread", FINDING_MACHINE_REFUSES, HERE,
+                           "this host lets no thread be started to look the name up",
+                           "ulimit -u; TasksMax= of the unit; pids.max of the control group; or "
+                           "give the address instead of the name."},
     [FAILURE_NO_NAME] = {"no-name", FINDING_NAME_NOT_FOUND, HERE, NULL, NULL},
     [FAILURE_NO_NAME_SERVER] = {"no-name-server", FINDING_NAME_NOT_FOUND, HERE, NULL,
                                 "Name a server in /etc/resolv.conf, or give the address."},
@@ -161,6 +176,21 @@ static enum failure_cause without_route(const struct local_facts *facts)
     return facts->loopback_down ? FAILURE_LOOPBACK_DOWN : FAILURE_NO_ROUTE;
 }
 
+enum failure_cause failure_of_shortage(int number)
+{
+    switch (number) {
+    case EMFILE:
+        return FAILURE_NO_DESCRIPTOR;
+    case ENFILE:
+        return FAILURE_NO_FILE;
+    case ENOMEM:
+    case ENOBUFS:
+        return FAILURE_NO_MEMORY;
+    default:
+        return FAILURE_NOT_KNOWN;
+    }
+}
+
 static enum failure_cause cause_of(int number, const struct local_facts *facts)
 {
     switch (number) {
@@ -181,7 +211,7 @@ static enum failure_cause cause_of(int number, const struct local_facts *facts)
     case EAFNOSUPPORT:
         return facts->v6 && facts->no_ipv6 ? FAILURE_NO_IPV6 : FAILURE_FAMILY_FORBIDDEN;
     default:
-        return FAILURE_NOT_KNOWN;
+        return failure_of_shortage(number);
     }
 }
 
@@ -198,9 +228,32 @@ enum failure_cause failure_of_refusal(struct arena *arena, int number,
 
 enum failure_cause failure_of_name(int number, const char *servers)
 {
+    if (failure_of_shortage(number) != FAILURE_NOT_KNOWN)
+        return failure_of_shortage(number);
     if (number != EAGAIN)
         return FAILURE_NO_NAME;
     return *servers ? FAILURE_NAME_SERVER_SILENT : FAILURE_NO_NAME_SERVER;
+}
+
+bool failure_is_local(const struct result_error *error)
+{
+    if (failure_by_name(error->cause) == FAILURE_SOCKET_SETTINGS)
+        return true;
+    return error->code == FINDING_NO_LOCAL_ADDRESS || error->code == FINDING_NOT_PERMITTED ||
+           error->code == FINDING_MACHINE_REFUSES ||
+           failure_of_shortage(error->number) != FAILURE_NOT_KNOWN;
+}
+
+void failure_blame(struct arena *arena, struct finding *finding, enum failure_cause cause)
+{
+    const struct failure_entry *entry = failure_entry(cause);
+
+    if (cause == FAILURE_NOT_KNOWN)
+        return;
+    finding->side = entry->side;
+    if (entry->remedy)
+        finding->remedy = entry->remedy;
+    result_set_text(arena, &finding->evidence, "cause", entry->name);
 }
 
 const char *failure_sentence(struct arena *arena, const char *clause)

@@ -24,6 +24,11 @@ enum failure_cause {
     FAILURE_NO_IPV6,
     FAILURE_FAMILY_FORBIDDEN,
     FAILURE_SOCKET_SETTINGS,
+    /* It had no means to try. */
+    FAILURE_NO_DESCRIPTOR,
+    FAILURE_NO_FILE,
+    FAILURE_NO_MEMORY,
+    FAILURE_NO_THREAD,
     /* The name has no address. */
     FAILURE_NO_NAME,
     FAILURE_NO_NAME_SERVER,
@@ -69,8 +74,16 @@ struct local_facts {
 enum failure_cause failure_of_refusal(struct arena *arena, int number,
                                       const struct local_facts *facts, const char **clause);
 /* The cause of a name that did not resolve, by getaddrinfo()'s EAI_ code as an errno (EAGAIN: it
- * could not be found out), and the servers that were to be asked, as a list; "": there is none. */
+ * could not be found out) or what the machine lacked for that, and the servers that were to be
+ * asked, as a list; "": there is none. */
 enum failure_cause failure_of_name(int number, const char *servers);
+/* What this machine lacks by an errno; FAILURE_NOT_KNOWN: that is something else. */
+enum failure_cause failure_of_shortage(int number);
+/* Whether this machine refused, by its rules or for want of means: nothing is known of the target.
+ */
+bool failure_is_local(const struct result_error *error);
+/* Gives a finding the side and the remedy of its cause. */
+void failure_blame(struct arena *arena, struct finding *finding, enum failure_cause cause);
 /* A clause as a sentence of its own. */
 const char *failure_sentence(struct arena *arena, const char *clause);
 

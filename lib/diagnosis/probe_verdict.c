@@ -104,15 +104,10 @@ static void judge_error(const struct rules *rules)
         if (others[i].code == evidence->error)
             side = others[i].side;
     enum failure_cause cause = failure_by_name(evidence->error_cause);
-    if (cause != FAILURE_NOT_KNOWN)
-        side = failure_entry(cause)->side;
     struct finding *finding = rules_add(rules, evidence->error, side, 1, RESULT_UNKNOWN);
-    if (failure_entry(cause)->remedy)
-        finding->remedy = failure_entry(cause)->remedy;
     finding->severity = FINDING_ERROR;
     finding->summary = evidence->error_message;
-    if (cause != FAILURE_NOT_KNOWN)
-        result_set_text(rules->arena, &finding->evidence, "cause", failure_entry(cause)->name);
+    failure_blame(rules->arena, finding, cause);
     if (evidence->error == FINDING_PATH_MTU) {
         rules_prove(rules, finding, "passed_mss", evidence->path_mtu_passed);
         rules_prove(rules, finding, "stuck_mss", evidence->path_mtu_stuck);

@@ -269,24 +269,25 @@ static void met_itself(struct reach_verdict *verdict)
 
 static void untried(struct reach_verdict *verdict)
 {
-    int number = verdict->decisive ? verdict->decisive->number : 0;
-    struct finding *finding = reach_conclude(
-        verdict, REACH_CASE_UNTRIED,
-        number ? arena_printf(verdict->arena, "It could not be tried: %s.", strerror(number))
-               : "The run ended before it was tried.");
-    finding->severity = FINDING_WARNING;
+    if (verdict->decisive && verdict->decisive->number)
+        reach_judge_local(verdict);
+    else
+        reach_conclude(verdict, REACH_CASE_UNTRIED, "The run ended before it was tried.")
+            ->severity = FINDING_WARNING;
 }
 
 static void no_name(struct reach_verdict *verdict)
 {
     enum failure_cause cause = verdict->evidence->resolve_cause;
+    bool refused = failure_entry(cause)->code == FINDING_MACHINE_REFUSES;
     struct finding *finding =
-        reach_conclude(verdict, REACH_CASE_NO_NAME, verdict->evidence->resolve_error);
+        reach_conclude(verdict, refused ? REACH_CASE_NO_MEANS : REACH_CASE_NO_NAME,
+                       verdict->evidence->resolve_error);
 
     if (cause == FAILURE_NOT_KNOWN)
         return;
-    reach_blame(verdict, finding, cause);
-    if (cause != FAILURE_NO_NAME)
+    failure_blame(verdict->arena, finding, cause);
+    if (!refused && cause != FAILURE_NO_NAME)
         verdict->result->error.number = EAGAIN;
 }
 

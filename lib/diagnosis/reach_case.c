@@ -126,6 +126,8 @@ static const struct {
          "gets. " ON_THE_SERVER},
     [REACH_CASE_NO_NAME] = {"no-name", FINDING_NAME_NOT_FOUND, RESULT_SIDE_CLIENT, false, NULL,
                             NULL},
+    [REACH_CASE_NO_MEANS] = {"machine-refuses", FINDING_MACHINE_REFUSES, RESULT_SIDE_CLIENT, false,
+                             NULL, NULL},
     [REACH_CASE_UNTRIED] = {"untried", FINDING_INCONCLUSIVE, RESULT_SIDE_NONE, false,
                             "Anything: the try was not finished.", "A run with more time."},
 };
@@ -174,14 +176,4 @@ struct finding *reach_conclude(struct reach_verdict *verdict, enum reach_case wh
         finding->severity = FINDING_ERROR;
     prove(verdict, finding);
     return finding;
-}
-
-void reach_blame(struct reach_verdict *verdict, struct finding *finding, enum failure_cause cause)
-{
-    const struct failure_entry *entry = failure_entry(cause);
-
-    finding->side = entry->side;
-    if (entry->remedy)
-        finding->remedy = entry->remedy;
-    result_set_text(verdict->arena, &finding->evidence, "cause", entry->name);
 }

@@ -161,9 +161,10 @@ void reach_judge_icmp(struct reach_verdict *verdict)
 
 static enum reach_case case_of(enum finding_code code)
 {
-    return code == FINDING_NO_LOCAL_ADDRESS ? REACH_CASE_NO_ADDRESS
-           : code == FINDING_NOT_PERMITTED  ? REACH_CASE_NOT_ALLOWED
-                                            : REACH_CASE_NO_ROUTE;
+    return code == FINDING_NO_LOCAL_ADDRESS  ? REACH_CASE_NO_ADDRESS
+           : code == FINDING_NOT_PERMITTED   ? REACH_CASE_NOT_ALLOWED
+           : code == FINDING_MACHINE_REFUSES ? REACH_CASE_NO_MEANS
+                                             : REACH_CASE_NO_ROUTE;
 }
 
 void reach_judge_local(struct reach_verdict *verdict)
@@ -182,7 +183,7 @@ void reach_judge_local(struct reach_verdict *verdict)
     }
     struct finding *finding = reach_conclude(verdict, case_of(failure_entry(cause)->code),
                                              failure_sentence(arena, clause));
-    reach_blame(verdict, finding, cause);
+    failure_blame(verdict->arena, finding, cause);
     if (cause != FAILURE_NO_ADDRESS)
         verdict->result->cannot_tell = verdict->result->would_tell = NULL;
     if (!facts->port_last)

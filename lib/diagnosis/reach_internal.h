@@ -32,6 +32,7 @@ enum reach_case {
     REACH_CASE_NOT_SENT,
     REACH_CASE_SILENT,
     REACH_CASE_NO_NAME,
+    REACH_CASE_NO_MEANS,
     REACH_CASE_UNTRIED,
     REACH_CASES
 };
@@ -53,9 +54,6 @@ struct reach_verdict {
  * scratch one where the case has none). `summary` comes from the arena or is static. */
 struct finding *reach_conclude(struct reach_verdict *verdict, enum reach_case which,
                                const char *summary);
-
-/* The side and the remedy of a cause, which the result names, too. */
-void reach_blame(struct reach_verdict *verdict, struct finding *finding, enum failure_cause cause);
 
 void reach_judge_icmp(struct reach_verdict *verdict);
 void reach_judge_local(struct reach_verdict *verdict);

@@ -193,11 +193,12 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "Each exchange takes at least this long, whatever the two ends do.",
          "The distance, or queues on the path.",
          "Make fewer round trips: persistent connections, pipelining. Or use a server nearby."},
-    [FINDING_NAME_NOT_FOUND] = {"name-not-found", "the name does not resolve", FINDING_ERROR,
-                                "The resolver has no address for this name, or could not be asked; or no "
-                                "Unix-domain socket of this name is there.",
-                                "The name, or the name service.",
-                                "Check the spelling and the name service (getent ahosts NAME)."},
+    [FINDING_NAME_NOT_FOUND] =
+        {"name-not-found", "the name does not resolve", FINDING_ERROR,
+         "The resolver has no address for this name, or could not be asked; or no "
+         "Unix-domain socket of this name is there.",
+         "The name, or the name service.",
+         "Check the spelling and the name service (getent ahosts NAME)."},
     [FINDING_CONNECTION_REFUSED] = {"connection-refused", "nothing listens there", FINDING_ERROR,
                                     "The host answered the SYN with RST: no socket listens on that "
                                     "address and port (or a firewall sends the RST in its name).",
@@ -442,7 +443,8 @@ static const struct finding_entry entries[FINDING_CODES] = {
         {"machine-refuses", "this machine does not let netkit do what it needs", FINDING_ERROR,
          "netkit needs things that a kernel can be built without, or that an administrator or a "
          "container can forbid: private namespaces for the lab, kernel timestamps, the kernel's "
-         "socket tables. One of them was tried and did not work.",
+         "socket tables; or it has no descriptor, memory or thread left. One of them was tried and "
+         "did not work.",
          "The administrator of this machine or of the container.",
          "The remedy of the check names the setting that refuses; 'netkit doctor' checks again."},
     [FINDING_MACHINE_SETTING] =

@@ -193,8 +193,7 @@ static void race_failed(struct conn *conn)
         const struct conn_race_attempt *attempt = &conn->race.attempts[i];
         conn->opening.syn_retransmits += attempt->syn_retransmits;
         if (attempt->rc == -EMFILE || attempt->rc == -ENFILE) {
-            conn_fail(conn, FINDING_INCONCLUSIVE, EMFILE,
-                      "no descriptor is left for a connection (ulimit -n)");
+            refused_here(conn, attempt);
             return;
         }
         if (weight(attempt) > weight(most))

@@ -48,16 +48,16 @@ static void attempt_wakes(struct loop_task *task, uint32_t events);
 static enum conn_race_outcome failure_of(const struct conn_race_attempt *attempt, bool prepared,
                                          int rc)
 {
-    static const int answers[] = {EMFILE,       ENFILE,     ENOMEM,   ENOBUFS,
-                                  ECONNREFUSED, ECONNRESET, ETIMEDOUT};
+    static const int answers[] = {ECONNREFUSED, ECONNRESET, ETIMEDOUT};
 
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
         if (rc == -answers[i])
             return CONN_RACE_FAILED;
-    if (prepared && sock_family(attempt->address) == AF_UNIX)
+    if (attempt->sock.fd >= 0 && prepared && sock_family(attempt->address) == AF_UNIX)
         return CONN_RACE_FAILED;
-    return prepared || rc == -EADDRNOTAVAIL || rc == -EADDRINUSE ? CONN_RACE_REFUSED
-                                                                 : CONN_RACE_UNSET;
+    return prepared || rc == -EADDRNOTAVAIL || rc == -EADDRINUSE || rc == -ENOMEM || rc == -ENOBUFS
+               ? CONN_RACE_REFUSED
+               : CONN_RACE_UNSET;
 }
 
 /* CONN_RACE_TRYING, or how it failed, with a negative errno. */
@@ -81,7 +81,7 @@ static enum conn_race_outcome begin_attempt(struct conn_race_attempt *attempt, i
         race->begun_one(race->owner, &attempt->sock);
     /* Also one that connected at once is taken up by the loop, so that nothing nests. */
     *rc = loop_watch(race->loop, &attempt->task, attempt->sock.fd, EPOLLOUT);
-    return *rc ? CONN_RACE_FAILED : CONN_RACE_TRYING;
+    return *rc ? CONN_RACE_REFUSED : CONN_RACE_TRYING;
 }
 
 /* Begins the next attempt, and those after it whose turn comes by failure. */

@@ -282,10 +282,12 @@ static void begin_job(struct job *job, const struct sock_address *address)
 
 /* ---- names ---- */
 
-static void resolve_failed(struct job *job, int rc, const char *message, int64_t took_ns)
+static void resolve_failed(struct job *job, const struct resolve_job *asked)
 {
-    job->evidence->resolve_error =
-        resolve_describe(job->run->arena, rc, message, took_ns, &job->evidence->resolve_cause);
+    struct result_error failure = resolve_failure(job->run->arena, asked);
+
+    job->evidence->resolve_error = failure.message;
+    job->evidence->resolve_cause = failure_by_name(failure.cause);
     finish_job(job);
 }
 
@@ -315,7 +317,7 @@ static void job_resolved(struct fleet_item *item, const struct resolve_job *aske
     struct sock_address_list addresses = asked->addresses;
 
     if (asked->rc) {
-        resolve_failed(job, asked->rc, asked->error.text, asked->took_ns);
+        resolve_failed(job, asked);
         return;
     }
     resolved(job, &addresses, asked->took_ns);
@@ -334,10 +336,7 @@ static int begin_target(struct fleet *fleet, size_t index)
         begin_job(job, target->fixed);
         return 0;
     }
-    int rc = fleet_resolve(fleet, &job->item, &target->where);
-    if (rc)
-        resolve_failed(job, rc, strerror(-rc), RESULT_UNKNOWN);
-    return 0;
+    return fleet_resolve(fleet, &job->item, &target->where);
 }
 
 /* ---- the capture ---- */

@@ -76,12 +76,9 @@ int fleet_resolve(struct fleet *fleet, struct fleet_item *item, const struct soc
     job->target = *target;
     job->family = fleet->family;
     job->owner = item;
-    int rc = resolver_start(fleet->resolver, job);
-    if (rc > 0)
+    if (resolver_start(fleet->resolver, job))
         take_resolved(fleet, job);
-    if (rc < 0)
-        free(job);
-    return rc < 0 ? rc : 0;
+    return 0;
 }
 
 /* ---- the run ---- */
@@ -167,8 +164,11 @@ int fleet_open(struct fleet *fleet, size_t descriptors_each, struct error *error
     fleet->loop.epoll_fd = -1;
     *totals = (struct probe_totals){0};
     size_t room = raise_descriptors(&totals->descriptor_limit) / descriptors_each;
+    if (fleet->parallel > fleet->count)
+        fleet->parallel = fleet->count;
     if (!fleet->parallel)
         fleet->parallel = 1;
+    totals->at_once_wanted = fleet->parallel;
     if (fleet->parallel > room)
         totals->at_once = fleet->parallel = room;
     fleet->postponed = calloc(fleet->count + 1, sizeof *fleet->postponed);

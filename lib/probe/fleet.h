@@ -13,7 +13,8 @@
 struct probe_totals {
     size_t begun, done, failed, in_flight;
     size_t not_done; /* the run ended before they had anything to tell */
-    size_t at_once;  /* targets at once, where descriptors allow fewer than was asked for; else 0 */
+    size_t at_once_wanted;
+    size_t at_once; /* targets at once, where descriptors allow fewer than was asked for; else 0 */
     int64_t descriptor_limit;
     const char *capture_failure; /* why packets were not captured, or not all; in the arena */
     bool captured;               /* packets were seen */

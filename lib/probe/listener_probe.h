@@ -20,6 +20,7 @@
 #ifndef PROBE_LISTENER_PROBE_H
 #define PROBE_LISTENER_PROBE_H
 
+#include "base/wait.h"
 #include "diagnosis/listener.h"
 #include "netkit/sock.h"
 
@@ -28,15 +29,16 @@ struct listener_choice {
     size_t target_count;
     int64_t pid; /* 0: no process */
     bool all;
-    int family; /* AF_UNSPEC: both */
-    bool tries; /* connect where connections wait, to see what that changes */
+    int family;              /* AF_UNSPEC: both */
+    bool tries;              /* connect where connections wait, to see what that changes */
+    struct wait_limit limit; /* of looking names up */
 };
 
 struct listener_probe;
 
 /* Looks for what was chosen. -ENOENT: nothing there listens; -ESRCH: there is no such process;
- * -EACCES: it is somebody else's; -EXDEV: it lives in another network namespace; otherwise what
- * sock_diag or the resolver says. */
+ * -EACCES: it is somebody else's; -EXDEV: it lives in another network namespace; -ETIMEDOUT and
+ * -EINTR: no name was found within the limit; otherwise what sock_diag or the resolver says. */
 int listener_probe_open(struct listener_probe **out, const struct listener_choice *choice,
                         struct error *error);
 void listener_probe_close(struct listener_probe *probe);

@@ -5,7 +5,9 @@
  * The rules that come of it are addresses, so that a restarted server is found again. */
 #include "probe/listener_probe_internal.h"
 
+#include "base/arena.h"
 #include "base/cleanup.h"
+#include "probe/resolve.h"
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -173,8 +175,24 @@ static int rule_for_port(struct listener_rules *rules, uint16_t port,
     return *found ? add_rule(rules, &rule, error) : 0;
 }
 
+static int look_up(const struct sock_target *target, int family, const struct wait_limit *limit,
+                   struct sock_address_list *out, struct error *error)
+{
+    cleanup(arena) struct arena arena = {0};
+    struct result_error failure;
+    int rc = resolve_now(&arena, target, family, limit, out, &failure);
+
+    if (!rc)
+        return 0;
+    /* For want of a thread, too. */
+    if (failure_is_local(&failure))
+        rc = -ENOBUFS;
+    return error_set(error, -rc, "%s: %s", target->host, failure.message);
+}
+
 static int rule_for_target(struct listener_rules *rules, const struct sock_target *target,
-                           const struct listener_census *census, struct error *error)
+                           const struct wait_limit *limit, const struct listener_census *census,
+                           struct error *error)
 {
     struct sock_address_list list = {0};
     bool found = false;
@@ -183,7 +201,7 @@ static int rule_for_target(struct listener_rules *rules, const struct sock_targe
     if (!*target->host) {
         rc = rule_for_port(rules, target->port, census, &found, error);
     } else {
-        rc = sock_resolve(target, rules->family, &list, error);
+        rc = look_up(target, rules->family, limit, &list, error);
         for (size_t i = 0; !rc && i < list.count; i++)
             rc = rule_for_address(rules, &list.items[i], census, &found, error);
         sock_address_list_free(&list);
@@ -220,7 +238,7 @@ int listener_rules_make(struct listener_rules *out, const struct listener_choice
     if (choice->pid)
         rc = rules_for_process(out, choice->pid, census, error);
     for (size_t i = 0; !rc && i < choice->target_count; i++)
-        rc = rule_for_target(out, &choice->targets[i], census, error);
+        rc = rule_for_target(out, &choice->targets[i], &choice->limit, census, error);
     if (!rc && choice->all && !census->count)
         rc = error_set(error, ENOENT, "nothing listens in this network namespace");
     if (rc)

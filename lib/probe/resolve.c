@@ -1,8 +1,11 @@
 #include "probe/resolve.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "probe/local_facts.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,11 +25,20 @@ struct resolver {
     bool closing;
 };
 
+/* The system's resolver says only that there is no answer when it cannot open its own files. */
+static bool no_descriptor_left(void)
+{
+    cleanup(fd) int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd < 0 && errno == EMFILE;
+}
+
 static void run_job(struct resolve_job *job)
 {
     int64_t before = clock_mono_ns();
     job->rc = sock_resolve(&job->target, job->family, &job->addresses, &job->error);
     job->took_ns = clock_mono_ns() - before;
+    if (job->rc && no_descriptor_left())
+        job->rc = -EMFILE;
 }
 
 static void free_job(struct resolve_job *job)
@@ -121,7 +133,7 @@ static int start_thread(struct resolver *resolver)
     return rc;
 }
 
-int resolver_start(struct resolver *resolver, struct resolve_job *job)
+bool resolver_start(struct resolver *resolver, struct resolve_job *job)
 {
     struct sock_address literal;
     int rc = 0;
@@ -130,7 +142,7 @@ int resolver_start(struct resolver *resolver, struct resolve_job *job)
     if (!job->target.host[0] ||
         !sock_address_literal(&literal, job->target.host, job->target.port)) {
         run_job(job);
-        return 1;
+        return true;
     }
     pthread_mutex_lock(&resolver->lock);
     if (!resolver->idle && resolver->threads < THREADS_MAX) {
@@ -141,10 +153,12 @@ int resolver_start(struct resolver *resolver, struct resolve_job *job)
         *resolver->waiting_end = job;
         resolver->waiting_end = &job->next;
         pthread_cond_signal(&resolver->wanted);
-        rc = 0;
+    } else {
+        job->rc = -rc;
+        job->no_thread = true;
     }
     pthread_mutex_unlock(&resolver->lock);
-    return -rc;
+    return job->no_thread;
 }
 
 struct resolve_job *resolver_take(struct resolver *resolver)
@@ -183,21 +197,91 @@ void resolver_close(struct resolver *resolver)
         destroy(resolver);
 }
 
-const char *resolve_describe(struct arena *arena, int rc, const char *text, int64_t took_ns,
-                             enum failure_cause *cause)
+static const char *describe(struct arena *arena, const struct resolve_job *job,
+                            enum failure_cause cause, const char *servers)
+{
+    const char *text = job->error.text;
+    cleanup(buf) struct buf host = {0};
+
+    if (failure_entry(cause)->code == FINDING_MACHINE_REFUSES) {
+        text_escape(&host, job->target.host, strlen(job->target.host));
+        return arena_printf(arena, "cannot resolve %s: %s", buf_str(&host),
+                            failure_entry(cause)->clause);
+    }
+    if (cause == FAILURE_NO_NAME_SERVER)
+        return arena_printf(arena, "%s: /etc/resolv.conf names no name server", text);
+    if (cause == FAILURE_NAME_SERVER_SILENT)
+        return arena_printf(arena,
+                            "%s: no name server gave an answer, after %s, (%s in "
+                            "/etc/resolv.conf): none could be reached, or it failed itself",
+                            text, arena_duration(arena, job->took_ns), servers);
+    return arena_copy(arena, text);
+}
+
+struct result_error resolve_failure(struct arena *arena, const struct resolve_job *job)
 {
     const char *servers = local_facts_name_servers(arena);
-    const char *after = took_ns == RESULT_UNKNOWN
-                            ? ""
-                            : arena_printf(arena, ", after %s,", arena_duration(arena, took_ns));
+    enum failure_cause cause =
+        job->no_thread ? FAILURE_NO_THREAD : failure_of_name(-job->rc, servers);
 
-    *cause = failure_of_name(-rc, servers);
-    if (*cause == FAILURE_NO_NAME_SERVER)
-        return arena_printf(arena, "%s: /etc/resolv.conf names no name server", text);
-    if (*cause == FAILURE_NAME_SERVER_SILENT)
-        return arena_printf(arena,
-                            "%s: no name server gave an answer%s (%s in /etc/resolv.conf): none "
-                            "could be reached, or it failed itself",
-                            text, after, servers);
-    return arena_copy(arena, text);
+    return (struct result_error){.code = failure_entry(cause)->code,
+                                 .number = job->rc == -ENOENT ? 0 : -job->rc,
+                                 .message = describe(arena, job, cause, servers),
+                                 .cause = failure_entry(cause)->name};
+}
+
+/* A job that is not finished in time stays its thread's. */
+static int await_job(struct resolver *resolver, struct resolve_job *job,
+                     const struct wait_limit *limit)
+{
+    if (resolver_start(resolver, job))
+        return 0;
+    int rc = wait_for_fd(resolver_fd(resolver), POLLIN, limit);
+    if (!rc && !resolver_take(resolver))
+        rc = -EIO;
+    return rc;
+}
+
+/* What went wrong before there was an answer. */
+static struct result_error cut_short(struct arena *arena, const struct sock_target *target, int rc)
+{
+    const struct resolve_job asked = {.target = *target, .rc = rc};
+
+    if (rc != -ETIMEDOUT && rc != -EINTR)
+        return resolve_failure(arena, &asked);
+    return (struct result_error){.code = FINDING_NAME_NOT_FOUND,
+                                 .number = -rc,
+                                 .message = rc == -ETIMEDOUT
+                                                ? "the name did not resolve within --timeout"
+                                                : "interrupted, before the name was resolved"};
+}
+
+int resolve_now(struct arena *arena, const struct sock_target *target, int family,
+                const struct wait_limit *limit, struct sock_address_list *out,
+                struct result_error *failure)
+{
+    struct resolver *resolver = NULL;
+    struct resolve_job *job = calloc(1, sizeof *job);
+    int rc = job ? resolver_open(&resolver, NULL) : -ENOMEM;
+
+    *out = (struct sock_address_list){0};
+    if (!rc) {
+        job->target = *target;
+        job->family = family;
+        rc = await_job(resolver, job, limit);
+    }
+    if (rc) {
+        *failure = cut_short(arena, target, rc);
+        if (!resolver)
+            free(job);
+    } else {
+        rc = job->rc;
+        if (rc)
+            *failure = resolve_failure(arena, job);
+        else
+            *out = job->addresses;
+        free(job);
+    }
+    resolver_close(resolver);
+    return rc;
 }

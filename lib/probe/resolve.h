@@ -5,6 +5,7 @@
 #ifndef PROBE_RESOLVE_H
 #define PROBE_RESOLVE_H
 
+#include "base/wait.h"
 #include "diagnosis/failure.h"
 #include "netkit/sock.h"
 
@@ -15,6 +16,7 @@ struct resolve_job {
     int family;
     struct sock_address_list addresses; /* the owner of the job takes them */
     int rc;
+    bool no_thread; /* it was not even asked for */
     struct error error;
     int64_t took_ns;
     void *owner;
@@ -25,18 +27,22 @@ struct resolve_job {
 int resolver_open(struct resolver **out, struct error *error);
 /* Readable when jobs are done. */
 int resolver_fd(const struct resolver *resolver);
-/* Either finishes the job at once and returns 1, or hands it to a thread and returns 0; or a
- * negative errno. The job must stay where it is until it comes back from resolver_take(). */
-int resolver_start(struct resolver *resolver, struct resolve_job *job);
+/* Either finishes the job at once and returns true, or hands it to a thread. The job must stay
+ * where it is until it comes back from resolver_take(). */
+bool resolver_start(struct resolver *resolver, struct resolve_job *job);
 /* A finished job, or NULL when there is none now. */
 struct resolve_job *resolver_take(struct resolver *resolver);
 /* Jobs that a thread still holds are abandoned: their memory is freed by the thread, so they must
  * come from malloc. NULL is allowed. */
 void resolver_close(struct resolver *resolver);
 
-/* What sock_resolve() failed by (rc, and its text), with the name servers where nobody answered;
- * took_ns may be RESULT_UNKNOWN. */
-const char *resolve_describe(struct arena *arena, int rc, const char *text, int64_t took_ns,
-                             enum failure_cause *cause);
+/* What a job failed by, with the name servers where nobody answered. */
+struct result_error resolve_failure(struct arena *arena, const struct resolve_job *job);
+
+/* Looks one name up, for those who have nothing else to do meanwhile. 0, or a negative errno, of
+ * which `failure` says more: -ETIMEDOUT and -EINTR are the limit's. */
+int resolve_now(struct arena *arena, const struct sock_target *target, int family,
+                const struct wait_limit *limit, struct sock_address_list *out,
+                struct result_error *failure);
 
 #endif

@@ -142,13 +142,8 @@ static void begin_resolved(struct run *run, struct target *target)
 
 static void name_failed(struct target *target, const struct resolve_job *job)
 {
-    struct result_error error = {.code = FINDING_NAME_NOT_FOUND,
-                                 .number = job->rc == -ENOENT ? 0 : -job->rc};
-    enum failure_cause cause;
+    struct result_error error = resolve_failure(target->shared->conn.arena, job);
 
-    error.message = resolve_describe(target->shared->conn.arena, job->rc, job->error.text,
-                                     job->took_ns, &cause);
-    error.cause = failure_entry(cause)->name;
     target_fail(target, &error);
 }
 

@@ -213,7 +213,9 @@ static void open_failed(void *owner, const struct result_error *error)
 {
     struct target *target = owner;
 
-    if (is_own_session(target) && error->number != EMFILE) {
+    bool no_descriptor = error->number == EMFILE || error->number == ENFILE;
+
+    if (is_own_session(target) && !no_descriptor) {
         end_own_rounds(target, error);
         return;
     }
@@ -224,7 +226,7 @@ static void open_failed(void *owner, const struct result_error *error)
         target_learn_connection(target);
     target_learn_tls(target);
     if (!inquire(target))
-        end_target(target, error->number == EMFILE ? TARGET_POSTPONED : TARGET_DONE);
+        end_target(target, no_descriptor ? TARGET_POSTPONED : TARGET_DONE);
 }
 
 /* How long netkit's own rounds wait for an answer that may never come: far longer than any stall,

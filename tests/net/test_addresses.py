@@ -6,12 +6,14 @@ addresses, and what --all-addresses, --resolve, --source, --interface, --tos, --
 import contextlib
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -106,6 +108,27 @@ class Syns:
         return found
 
 
+@contextlib.contextmanager
+def silent_name_server():
+    """The beginning of a command whose names are asked of a server that never answers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent, \
+            tempfile.TemporaryDirectory(prefix="netkit-addresses-") as place:  # fmt: skip
+        silent.bind(("127.0.0.99", 53))
+        file = os.path.join(place, "resolv.conf")
+        with open(file, "w", encoding="ascii") as out:
+            out.write("nameserver 127.0.0.99\noptions timeout:30 attempts:2\n")
+        yield ["unshare", "-m", "sh", "-ec", 'mount --bind "$0" /etc/resolv.conf; exec "$@"', file]
+
+
+def wait_for_query(pid):
+    """Until a resolver of the process has a socket connected to the silent server."""
+    while True:
+        with open(f"/proc/{pid}/net/udp", encoding="ascii") as table:
+            if any(line.split()[2] == "6300007F:0035" for line in table):
+                return
+        time.sleep(0.01)
+
+
 class Case(unittest.TestCase):
     maxDiff = None
 
@@ -158,6 +181,31 @@ class Names(Case):
                                  f"both.example:{PORT} (127.0.0.1:{PORT})": None,
                                  f"four.example:{PORT} (127.0.0.1:{PORT})": None})  # fmt: skip
 
+    LOOK_UPS = (["tcp-probe"], ["tcp-probe", "--all-addresses"],
+                ["connect-timeout", "--target"], ["accept-backlog", "--listener"])  # fmt: skip
+
+    def test_a_look_up_obeys_the_timeout(self):
+        """The resolver itself would take a minute for the name."""
+        with silent_name_server() as within:
+            for words in self.LOOK_UPS:
+                with self.subTest(words):
+                    command = [*within, os.environ["NETKIT"], *words, "silent.example:80"]
+                    ended = subprocess.run([*command, "--timeout", "300ms"], capture_output=True,
+                                           text=True, timeout=25)  # fmt: skip
+                    self.assertEqual(ended.returncode, 4, ended)
+
+    def test_a_look_up_obeys_signals(self):
+        with silent_name_server() as within:
+            for words in self.LOOK_UPS:
+                with self.subTest(words):
+                    command = [*within, os.environ["NETKIT"], *words, "silent.example:80"]
+                    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                          text=True) as process:  # fmt: skip
+                        wait_for_query(process.pid)
+                        process.send_signal(signal.SIGINT)
+                        said = process.communicate(timeout=25)
+                    self.assertEqual(process.returncode, 130, said)
+
     def test_resolve_answers_instead_of_the_resolver(self):
         with Echo(4), Echo(6):
             for name in "both.example", "nobody.example":
@@ -194,7 +242,7 @@ class Sockets(Case):
         with Echo(4), Echo(6):
             for target in f"127.0.0.1:{PORT}", f"[::1]:{PORT}":
                 self.assertTrue(self.only("--interface", "lo", target)["ok"])
-                result = self.only("--interface", "nosuch0", target, status=4)
+                result = self.only("--interface", "nosuch0", target, status=3)
                 self.assertEqual(result["error"]["errno"], "ENODEV")
 
     def test_type_of_service(self):

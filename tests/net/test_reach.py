@@ -288,7 +288,7 @@ class Here(Case):
         addresses = {f"10.9.0.{i}": i for i in (1, 2, 3)} | {f"fd09::{i}": i for i in (1, 2, 3)}
         addresses |= {"10.99.0.1": 99, "fd99::1": 99}
         targets = [word for address in addresses for word in ("--target", place(address, 80))]
-        found = self.look(*targets, *PATH, status=4)
+        found = self.look(*targets, *PATH, status=3)
         for address, number in addresses.items():
             with self.subTest(address=address):
                 result = found[address, 80]
@@ -388,7 +388,7 @@ class Here(Case):
                            for i, kind in kinds))  # fmt: skip
         for net, far in (("10.9.0.", "10.99.0.1"), ("fd09::", "fd99::1")):
             self.refused(far, "network-unreachable", "no-route", "no route to it")
-            self.refused(f"{net}1", "not-permitted", "route-prohibited", "'prohibit'")
+            self.refused(f"{net}1", "not-permitted", "route-prohibited", "'prohibit'", status=3)
             self.refused(f"{net}2", "network-unreachable", "route-unreachable", "'unreachable'")
             self.refused(f"{net}3", "network-unreachable", "route-blackhole", "'blackhole'")
 

@@ -44,6 +44,10 @@ static void refusals(void **state)
         {EAFNOSUPPORT, {.v6 = true, .no_ipv6 = true}, FAILURE_NO_IPV6, "ipv6.disable=1"},
         {EAFNOSUPPORT, {.v6 = true}, FAILURE_FAMILY_FORBIDDEN, "may not open"},
         {EAFNOSUPPORT, {.no_ipv6 = true}, FAILURE_FAMILY_FORBIDDEN, "may not open"},
+        {EMFILE, {0}, FAILURE_NO_DESCRIPTOR, "descriptor"},
+        {ENFILE, {0}, FAILURE_NO_FILE, "descriptor"},
+        {ENOMEM, {0}, FAILURE_NO_MEMORY, "memory"},
+        {ENOBUFS, {0}, FAILURE_NO_MEMORY, "memory"},
         {EIO, {0}, FAILURE_NOT_KNOWN, NULL},
     };
 
@@ -64,12 +68,42 @@ static void refusals(void **state)
     }
 }
 
+/* What decides between "out of reach" and "this machine does not let it run". */
+static void what_this_machine_refuses(void **state)
+{
+    static const struct {
+        struct result_error error;
+        bool local;
+    } rows[] = {
+        {{FINDING_NOT_PERMITTED, EPERM, "", "not-permitted"}, true},
+        {{FINDING_NOT_PERMITTED, EACCES, "", "route-prohibited"}, true},
+        {{FINDING_NO_LOCAL_ADDRESS, EADDRNOTAVAIL, "", NULL}, true},
+        {{FINDING_MACHINE_REFUSES, EAGAIN, "", "no-thread"}, true},
+        {{FINDING_INCONCLUSIVE, EPERM, "", "socket-settings"}, true},
+        {{FINDING_INCONCLUSIVE, EMFILE, "", NULL}, true},
+        {{FINDING_INCONCLUSIVE, ENFILE, "", NULL}, true},
+        {{FINDING_INCONCLUSIVE, ENOMEM, "", NULL}, true},
+        {{FINDING_INCONCLUSIVE, ENOBUFS, "", NULL}, true},
+        {{FINDING_UNEXPECTED_ANSWER, EACCES, "", NULL}, false},
+        {{FINDING_NAME_NOT_FOUND, EAGAIN, "", "name-server-silent"}, false},
+        {{FINDING_NETWORK_UNREACHABLE, ENETUNREACH, "", "no-route"}, false},
+        {{FINDING_CONNECTION_REFUSED, ECONNREFUSED, "", NULL}, false},
+        {{FINDING_INCONCLUSIVE, 0, "", NULL}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        assert_int_equal(failure_is_local(&rows[i].error), rows[i].local);
+}
+
 static void names(void **state)
 {
     (void)state;
     assert_int_equal(failure_of_name(ENOENT, ""), FAILURE_NO_NAME);
     assert_int_equal(failure_of_name(EAGAIN, ""), FAILURE_NO_NAME_SERVER);
     assert_int_equal(failure_of_name(EAGAIN, "192.0.2.53"), FAILURE_NAME_SERVER_SILENT);
+    assert_int_equal(failure_of_name(EMFILE, ""), FAILURE_NO_DESCRIPTOR);
+    assert_int_equal(failure_of_name(ENOMEM, "192.0.2.53"), FAILURE_NO_MEMORY);
     assert_int_equal(failure_by_name(NULL), FAILURE_NOT_KNOWN);
     assert_int_equal(failure_by_name("no such cause"), FAILURE_NOT_KNOWN);
     for (int i = 0; i < FAILURE_CAUSES; i++)
@@ -78,6 +112,8 @@ static void names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(refusals), cmocka_unit_test(names)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(refusals),
+                                       cmocka_unit_test(what_this_machine_refuses),
+                                       cmocka_unit_test(names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
