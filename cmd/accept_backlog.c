@@ -95,8 +95,8 @@ static const struct cli_group sweep_group = {
 
 /* ---- The burst ---- */
 
-/* --rate is the link's elsewhere: in front of it stands what the word means for a burst. --port is
- * not sut_group's, which needs --client or --server: there is no --client here. */
+/* --rate is the link's elsewhere: in front of it stands what the word means for a burst. --port and
+ * --as-root are not sut_group's, which need --client or --server: there is no --client here. */
 static const struct cli_group sut_burst_group = {
     "The burst",
     {
@@ -114,6 +114,10 @@ static const struct cli_group sut_burst_group = {
          .value = "PORT",
          .needs = "server",
          .help = "Where your server listens: 8000 without this option."},
+        {.name = "as-root",
+         CLI_FLAG(OF, sut.as_root),
+         .needs = "server",
+         .help = COMMON_AS_ROOT_HELP},
         {.name = "rate",
          CLI_SIZE(OF, run.faults.rate_bytes),
          .min = 1,
@@ -216,7 +220,7 @@ static const char *word(size_t index)
 static const struct cli_fragment fragments[] = {
     {&backlog_live_group, offsetof(struct accept_backlog_options, live), NULL},
     {&sut_group, offsetof(struct accept_backlog_options, sut),
-     "client port serve after clients max-detect suite"},
+     "client port as-root serve after clients max-detect suite"},
     {&sut_burst_group, 0, NULL},
     {&sweep_group, 0, NULL},
     {&common_scenarios, offsetof(struct accept_backlog_options, run.common), NULL},

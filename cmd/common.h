@@ -36,6 +36,12 @@ extern const struct cli_group common_output;
 extern const struct cli_group common_limits;
 extern const struct cli_group common_scenarios;
 
+/* For commands that start the user's programs in a lab. */
+#define COMMON_AS_ROOT_HELP                                                                        \
+    "Let programs that root starts keep root's rights. Without this option they run as who "       \
+    "called "                                                                                      \
+    "sudo, or who owns the working directory; where that is root, without capabilities."
+
 /* Rows of exit statuses that mean the same everywhere; the last ends the table. */
 #define COMMON_STATUS_USAGE                                                                        \
     {                                                                                              \

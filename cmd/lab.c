@@ -26,6 +26,7 @@ struct lab_options {
     const char *server, *client; /* lines for the shell */
     int64_t wait_listen;         /* 0: the port that is seen to listen */
     bool no_wait;
+    bool as_root;
     bool dual_stack;
     struct cli_list sysctls; /* HOST:NAME=VALUE */
     int64_t connection;      /* to draw; 0: the busiest */
@@ -105,6 +106,10 @@ static int make_plan(const struct lab_options *options, struct arena *arena,
         .connection = (uint32_t)options->connection,
         .interrupt = &interrupt_signal,
     };
+    plan->lab.rights.as_root = options->as_root;
+    const char *const outputs[] = {options->common.output, options->common.diagram_file};
+    privilege_user_of(&plan->lab.rights.user, NULL, 0);
+    privilege_user_of(&plan->reporter, outputs, ARRAY_SIZE(outputs));
     int rc = check(options, error);
     if (!rc)
         rc = plan_sysctls(options, arena, &plan->lab, error);
@@ -269,6 +274,7 @@ static const struct cli_group programs = {
          .conflicts = "wait-listen",
          .help = "Start the client right after the server, for servers that do not listen on a TCP "
                  "port."},
+        {.name = "as-root", CLI_FLAG(OF, as_root), .help = COMMON_AS_ROOT_HELP},
         {.name = "sysctl",
          CLI_LIST(OF, sysctls),
          .value = "HOST:NAME=VALUE",

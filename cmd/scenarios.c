@@ -211,7 +211,9 @@ static int make_request(const struct scenario_options *options, const struct sce
         .keep_events = common->timeline || common_diagram(common) != LADDER_NONE,
         .bytes = extra ? extra->bytes : 0,
         .own = extra ? extra->own : NULL,
+        .rights.as_root = extra && extra->as_root,
     };
+    privilege_user_of(&request->rights.user, NULL, 0);
     int rc = host_sysctls(&options->sysctls, arena, request->sysctls, request->sysctl_count, error);
     if (!rc)
         rc = faults_read(&options->faults, arena, &request->faults, &request->fault_count, error);

@@ -38,6 +38,7 @@ extern const struct cli_group scenario_hosts; /* --sysctl, --socket-option */
 struct scenario_extra {
     int64_t bytes;
     const void *own;
+    bool as_root; /* the user's programs */
     /* Adds its own parameters to the report's; may be NULL. */
     void (*parameters)(struct arena *arena, struct result_map *map, const void *own);
     /* Adds what the results make together, before they are delivered; may be NULL. */

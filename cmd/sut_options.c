@@ -33,6 +33,10 @@ const struct cli_group sut_group = {
          .value = "COMMAND",
          .needs = "port",
          .help = "Run this line of sh as a server for netkit's clients."},
+        {.name = "as-root",
+         CLI_FLAG(OF, as_root),
+         .needs = "client server",
+         .help = COMMON_AS_ROOT_HELP},
         {.name = "port",
          CLI_INTEGER(OF, port),
          .min = 1,
@@ -214,7 +218,8 @@ int sut_options_run(struct cli_invocation *invocation, const struct sut_sets *se
 {
     struct sut_request request = request_of(options, &run->common);
     struct scenario_options changed = *run;
-    struct scenario_extra extra = {.own = &request, .parameters = list_parameters};
+    struct scenario_extra extra = {
+        .own = &request, .parameters = list_parameters, .as_root = options->as_root};
     struct error error = {0};
 
     if (run->common.no_lab)

@@ -13,7 +13,7 @@ struct sut_options {
     const char *serve, *request;
     struct stub_peer_point after;
     int64_t clients, max_detect_ns;
-    bool suite;
+    bool suite, as_root;
     int64_t connections, per_second; /* of a command that has a burst; else 0 */
 };
 

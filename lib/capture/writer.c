@@ -102,8 +102,9 @@ static int open_fd(struct capture_writer *writer, const char *path, struct error
     struct stat info;
 
     writer->owns_fd = strcmp(path, "-") != 0;
+    /* Packets have what was said in them, passwords too: a new file is nobody else's to read. */
     writer->fd = writer->owns_fd
-                     ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666)
+                     ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600)
                      : STDOUT_FILENO;
     if (writer->fd < 0)
         return error_sys(error, errno, "cannot create %s", path);

@@ -28,9 +28,7 @@ struct lab {
     struct lab_limits limits;
 };
 
-/* Sends a request to the wire, with one descriptor unless fd is NULL. */
-int wire_call(struct lab *lab, const struct wire_request *request, const int *fd,
-              struct error *error);
+int wire_call(struct lab *lab, const struct wire_request *request, struct error *error);
 /* Forgets a process without touching it. */
 void process_release(struct lab_process *process);
 

@@ -35,6 +35,7 @@ struct child {
 struct init {
     const struct lab_plan *plan;
     enum lab_host host;
+    bool plain;
     int channel;
     int children_fd;
     struct sock_diag *diag;
@@ -58,7 +59,8 @@ static int write_hosts_file(const struct lab_plan *plan, const char *path, struc
         if (plan->ipv6)
             fprintf(file, "%s\t%s\n", lab_address_text(host, AF_INET6), lab_host_name(host));
     }
-    return fflush(file) ? error_sys(error, errno, "%s", path) : 0;
+    /* Whatever the umask is: a program need not be who runs netkit. */
+    return fflush(file) || fchmod(fileno(file), 0644) ? error_sys(error, errno, "%s", path) : 0;
 }
 
 /* A bind mount keeps its file system alive, so the temporary mount under which the file is made can
@@ -142,6 +144,7 @@ static int handle_spawn(struct init *init, size_t len_bytes, int *fds, size_t fd
         .fds_count = fds_count,
         .plan = init->plan,
         .host = init->host,
+        .plain = init->plain,
     };
 
     if (init->children_count == CHILDREN_MAX)
@@ -266,15 +269,15 @@ static _Noreturn void init_run(struct init *init, int leash)
     }
 }
 
-static _Noreturn void init_main(const struct lab_plan *plan, enum lab_host host, int namespace,
-                                int channel, int leash)
+static _Noreturn void init_main(const struct lab_plan *plan, enum lab_host host,
+                                const struct namespaces *namespaces, int channel, int leash)
 {
     struct supervisor_ready ready = {0};
 
     /* The supervisor may have died between the fork and this: the leash tells then. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, host == LAB_CLIENT ? "netkit-client" : "netkit-server");
-    ready.reply.rc = namespace_go(namespace, &ready.reply.error);
+    ready.reply.rc = namespace_go(namespaces->host[host], &ready.reply.error);
     struct init *init = calloc(1, sizeof *init);
     if (!init)
         ready.reply.rc = error_sys(&ready.reply.error, ENOMEM, "init");
@@ -291,12 +294,14 @@ static _Noreturn void init_main(const struct lab_plan *plan, enum lab_host host,
         _exit(1);
     init->plan = plan;
     init->host = host;
+    init->plain = namespaces->plain;
     init->channel = channel;
     init_run(init, leash);
 }
 
-pid_t init_start(const struct lab_plan *plan, enum lab_host host, int namespace, int *channel,
-                 int *leash, struct lab_limits *limits, struct error *error)
+pid_t init_start(const struct lab_plan *plan, enum lab_host host,
+                 const struct namespaces *namespaces, int *channel, int *leash,
+                 struct lab_limits *limits, struct error *error)
 {
     struct supervisor_ready ready;
     int pair[2], leashes[2];
@@ -312,7 +317,7 @@ pid_t init_start(const struct lab_plan *plan, enum lab_host host, int namespace,
     }
     pid_t pid = namespace_fork(CLONE_NEWPID | CLONE_NEWNS, error);
     if (!pid)
-        init_main(plan, host, namespace, pair[1], leashes[0]);
+        init_main(plan, host, namespaces, pair[1], leashes[0]);
     if (pid < 0)
         error_add(error, "PID and mount namespaces");
     close(pair[1]);

@@ -39,6 +39,8 @@ struct lab_plan {
     struct lab_host_config host[LAB_HOSTS]; /* its sysctls point into copies */
     bool ipv4, ipv6, resolve_neighbours, no_states;
     uint64_t seed;
+    struct lab_rights rights;
+    struct privilege_user wire_user; /* who can write the capture */
     struct trace *trace;
     size_t first_event; /* of this lab in the trace */
     struct lab_shared *shared;
@@ -67,6 +69,7 @@ const void *lab_address_bytes(enum lab_host host, int family);
 struct namespaces {
     int wire;
     int host[LAB_HOSTS];
+    bool plain; /* without a user namespace: capabilities there are those of the machine */
 };
 /* Moves the calling process into fresh namespaces, those of the wire, and makes the hosts'. */
 int namespaces_enter(struct namespaces *out, struct error *error);
@@ -82,6 +85,9 @@ int namespace_explain(struct error *error);
 /* ---- Links (link.c); every function works in the namespace where `link` was opened ---- */
 struct link_socket;
 int link_open(struct link_socket **out, struct error *error);
+int link_fd(const struct link_socket *link);
+/* Takes over the descriptor of a link that another process opened. */
+int link_adopt(struct link_socket **out, int fd, struct error *error);
 void link_close(struct link_socket *link);
 static inline void cleanup_link(struct link_socket **link)
 {
@@ -134,8 +140,9 @@ int sysctl_set_host(const struct lab_host_config *host, struct error *error);
 int host_configure(const struct lab_plan *plan, enum lab_host host, struct error *error);
 /* init.c: starts the init of a host in its namespace and waits until it is ready. *channel is the
  * caller's end. Returns the pid. */
-pid_t init_start(const struct lab_plan *plan, enum lab_host host, int namespace, int *channel,
-                 int *leash, struct lab_limits *limits, struct error *error);
+pid_t init_start(const struct lab_plan *plan, enum lab_host host,
+                 const struct namespaces *namespaces, int *channel, int *leash,
+                 struct lab_limits *limits, struct error *error);
 
 enum init_op {
     INIT_SPAWN,
@@ -183,6 +190,7 @@ struct spawn {
     size_t fds_count;
     const struct lab_plan *plan;
     enum lab_host host;
+    bool plain; /* the namespaces */
 };
 pid_t spawn_child(const struct spawn *spawn, struct error *error);
 
@@ -190,7 +198,7 @@ pid_t spawn_child(const struct spawn *spawn, struct error *error);
 void signals_default(void);
 
 /* ---- The supervisor (supervisor.c) ---- */
-/* Its one request: the host that reboots → channel of the new init, its namespace. */
+/* Its one request: the host that reboots → the REBOOT_… descriptors. */
 struct supervisor_request {
     enum lab_host host;
 };
@@ -204,6 +212,12 @@ enum {
     READY_SERVER,
     READY_WIRE,
     READY_FDS,
+};
+enum {
+    REBOOT_INIT, /* the channel of the new init */
+    REBOOT_LINK, /* for the wire: of link_open() and sock_diag_open() in the host's namespace */
+    REBOOT_STATES,
+    REBOOT_FDS,
 };
 /* The first message on the supervisor's channel. */
 struct supervisor_ready {
@@ -223,8 +237,8 @@ enum wire_op {
     WIRE_FAULT_ADD,     /* struct lab_fault follows → number */
     WIRE_FAULT_REMOVE,  /* number */
     WIRE_FAULT_RELEASE, /* number */
-    WIRE_HOST,          /* host, with its new namespace */
-    WIRE_FINISH,        /* writes and counts what is left to; the wire ends */
+    WIRE_HOST,   /* host, with the sockets of its new namespace: REBOOT_LINK, REBOOT_STATES */
+    WIRE_FINISH, /* writes and counts what is left to; the wire ends */
 };
 struct wire_request {
     enum wire_op op;

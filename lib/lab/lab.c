@@ -56,10 +56,12 @@ static int plan_from(struct lab *lab, const struct lab_config *config, struct er
         .resolve_neighbours = config->resolve_neighbours,
         .no_states = config->no_states,
         .seed = config->seed,
+        .rights = config->rights,
         .trace = config->trace,
     };
     if (config->pcap_path)
         snprintf(plan->pcap_path, sizeof plan->pcap_path, "%s", config->pcap_path);
+    privilege_user_of(&plan->wire_user, &config->pcap_path, 1);
     plan->shared =
         mmap(NULL, sizeof *plan->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (plan->shared == MAP_FAILED) {
@@ -170,7 +172,7 @@ void lab_close(struct lab *lab, struct lab_stats *out)
     if (!lab)
         return;
     struct wire_request request = {.op = WIRE_FINISH};
-    if (lab->wire >= 0 && wire_call(lab, &request, NULL, NULL))
+    if (lab->wire >= 0 && wire_call(lab, &request, NULL))
         atomic_fetch_add(&lab->plan.shared->lost, 1);
     while (lab->processes)
         process_release(lab->processes);
@@ -243,38 +245,40 @@ int lab_wait_listen(struct lab *lab, enum lab_host host, int family, uint16_t po
 
 /* ---- What the wire does for the caller ---- */
 
-int wire_call(struct lab *lab, const struct wire_request *request, const int *fd,
-              struct error *error)
+int wire_call(struct lab *lab, const struct wire_request *request, struct error *error)
 {
-    return message_call(lab->wire, request, sizeof *request, fd, fd ? 1 : 0, NULL, 0, error);
+    return message_call(lab->wire, request, sizeof *request, NULL, 0, NULL, 0, error);
 }
 
 int lab_cut(struct lab *lab, struct error *error)
 {
-    return wire_call(lab, &(struct wire_request){.op = WIRE_CUT}, NULL, error);
+    return wire_call(lab, &(struct wire_request){.op = WIRE_CUT}, error);
 }
 
 int lab_restore(struct lab *lab, struct error *error)
 {
-    return wire_call(lab, &(struct wire_request){.op = WIRE_RESTORE}, NULL, error);
+    return wire_call(lab, &(struct wire_request){.op = WIRE_RESTORE}, error);
 }
 
 static int reboot_host(struct lab *lab, enum lab_host host, struct error *error)
 {
     struct supervisor_request request = {.host = host};
     struct wire_request moved = {.op = WIRE_HOST, .host = host};
-    int fds[2];
+    int fds[REBOOT_FDS];
 
     /* The old init ends when its channel does, and its processes then say FIN: not before the
      * supervisor has taken the device away. */
-    int rc = message_call(lab->supervisor, &request, sizeof request, NULL, 0, fds, 2, error);
+    int rc =
+        message_call(lab->supervisor, &request, sizeof request, NULL, 0, fds, REBOOT_FDS, error);
     close_fd(&lab->host[host]);
     lab->boots[host]++;
     if (rc)
         return rc;
-    lab->host[host] = fds[0];
-    rc = wire_call(lab, &moved, &fds[1], error);
-    close(fds[1]);
+    lab->host[host] = fds[REBOOT_INIT];
+    rc = message_call(lab->wire, &moved, sizeof moved, &fds[REBOOT_LINK], REBOOT_FDS - REBOOT_LINK,
+                      NULL, 0, error);
+    close(fds[REBOOT_LINK]);
+    close(fds[REBOOT_STATES]);
     return rc;
 }
 

@@ -16,6 +16,7 @@
 #ifndef LAB_LAB_H
 #define LAB_LAB_H
 
+#include "base/privilege.h"
 #include "netkit/error.h"
 
 #include <stdbool.h>
@@ -57,6 +58,14 @@ struct lab_link {
     int mtu_bytes;              /* 0: 1500; at least 1280 with IPv6, 68 without */
 };
 
+/* What commands may do in a lab that root opened: all that root may, or what the user may, without
+ * capabilities and without a way to get any (uid 0: as root in name only). Elsewhere a lab has a
+ * user namespace, and what is allowed there ends with it. */
+struct lab_rights {
+    bool as_root;
+    struct privilege_user user;
+};
+
 /* {0} is a good description: both families, no delay, MTU 1500, permanent neighbour entries. */
 struct lab_config {
     struct lab_link link;
@@ -67,6 +76,7 @@ struct lab_config {
     struct trace *trace;     /* where the wire records; NULL: nowhere. Must outlive the lab */
     const char *pcap_path;   /* keep every frame that arrived at the wire, and its own answers */
     uint64_t seed;           /* of all chance in the lab */
+    struct lab_rights rights;
 };
 
 /* Builds a lab. Where this system refuses the namespaces the error says which of its settings does

@@ -47,6 +47,24 @@ int link_open(struct link_socket **out, struct error *error)
     return 0;
 }
 
+int link_fd(const struct link_socket *link)
+{
+    return mnl_socket_get_fd(link->netlink);
+}
+
+int link_adopt(struct link_socket **out, int fd, struct error *error)
+{
+    cleanup(link) struct link_socket *link = calloc(1, sizeof *link);
+
+    if (!link)
+        return error_sys(error, ENOMEM, "netlink");
+    link->netlink = mnl_socket_fdopen(fd);
+    if (!link->netlink)
+        return error_sys(error, errno, "netlink");
+    *out = take_ptr(link);
+    return 0;
+}
+
 void link_close(struct link_socket *link)
 {
     if (!link)

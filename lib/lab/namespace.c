@@ -22,11 +22,7 @@
 
 static bool has_capabilities(void)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {0};
-    const uint32_t wanted = 1u << CAP_SYS_ADMIN | 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW;
-
-    return !syscall(SYS_capget, &header, data) && (data[0].effective & wanted) == wanted;
+    return privilege_has(1u << CAP_SYS_ADMIN | 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW);
 }
 
 static int write_file(const char *path, const char *text, struct error *error)
@@ -84,12 +80,13 @@ pid_t namespace_fork(int flags, struct error *error)
     return pid >= 0 ? (pid_t)pid : error_sys(error, errno, "clone");
 }
 
-static int enter_wire(struct error *error)
+static int enter_wire(bool *plain, struct error *error)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
 
-    if (has_capabilities() && !unshare(CLONE_NEWNET))
+    *plain = has_capabilities() && !unshare(CLONE_NEWNET);
+    if (*plain)
         return 0;
     if (unshare(CLONE_NEWUSER))
         return error_sys(error, errno, "user namespace");
@@ -101,8 +98,8 @@ static int enter_wire(struct error *error)
 
 int namespaces_enter(struct namespaces *out, struct error *error)
 {
-    struct namespaces made = {-1, {-1, -1}};
-    int rc = enter_wire(error);
+    struct namespaces made = {-1, {-1, -1}, false};
+    int rc = enter_wire(&made.plain, error);
 
     if (!rc) {
         made.wire = current_namespace(error);

@@ -66,16 +66,10 @@ void sock_sampler_close(struct sock_sampler *sampler)
     free(sampler);
 }
 
-int sock_sampler_attach(struct sock_sampler *sampler, enum lab_host host, struct error *error)
+void sock_sampler_attach(struct sock_sampler *sampler, enum lab_host host, struct sock_diag *diag)
 {
-    struct sock_diag *diag;
-    int rc = sock_diag_open(&diag, error);
-
-    if (rc)
-        return rc;
     sock_diag_close(sampler->diag[host]);
     sampler->diag[host] = diag;
-    return 0;
 }
 
 /* An ICMP error belongs to the connection that it quotes, whose sender is its receiver. */

@@ -90,12 +90,33 @@ static char **unpack(const char **at, const char *end, size_t count, size_t extr
     return list;
 }
 
+/* In a user namespace the rights end with the lab, and there is one user only. */
+static bool is_confined(const struct spawn *spawn)
+{
+    return spawn->plain && !spawn->plan->rights.as_root;
+}
+
+static bool is_user(const struct spawn *spawn)
+{
+    return is_confined(spawn) && spawn->plan->rights.user.uid;
+}
+
+static int take_rights(const struct spawn *spawn)
+{
+    return is_confined(spawn) ? privilege_drop(&spawn->plan->rights.user, 0, NULL) : 0;
+}
+
 static void set_environment(const struct spawn *spawn, char *const *extra)
 {
     int family = spawn->plan->ipv4 ? AF_INET : AF_INET6;
 
     setenv("NETKIT_CLIENT", lab_address_text(LAB_CLIENT, family), 1);
     setenv("NETKIT_SERVER", lab_address_text(LAB_SERVER, family), 1);
+    if (is_user(spawn) && *spawn->plan->rights.user.name) {
+        setenv("HOME", spawn->plan->rights.user.home, 1);
+        setenv("USER", spawn->plan->rights.user.name, 1);
+        setenv("LOGNAME", spawn->plan->rights.user.name, 1);
+    }
     for (; extra && *extra; extra++)
         putenv(*extra);
 }
@@ -130,6 +151,8 @@ static _Noreturn void run_command(const struct spawn *spawn, const struct plumbi
     char **env = unpack(&at, end, request->spawn.envc, 0);
     int rc = !argv || !env || !request->spawn.argc ? -EPROTO : place_fds(plumbing, &failure);
 
+    if (!rc)
+        rc = take_rights(spawn);
     if (!rc) {
         set_environment(spawn, env);
         if (shell) {

@@ -63,8 +63,8 @@ static int configure_host(struct supervisor *s, enum lab_host host, struct error
     rc = link_wait(s->link, lab_wire_device(host), error);
     if (rc)
         return rc;
-    boot->init = init_start(s->plan, host, s->namespaces.host[host], &boot->channel, &boot->leash,
-                            &s->limits, error);
+    boot->init =
+        init_start(s->plan, host, &s->namespaces, &boot->channel, &boot->leash, &s->limits, error);
     return boot->init < 0 ? namespace_explain(error) : 0;
 }
 
@@ -232,14 +232,35 @@ static _Noreturn void supervisor_finish(struct supervisor *s)
     _exit(0);
 }
 
+/* The wire has no right any more to go into a namespace. */
+static int open_for_wire(struct supervisor *s, enum lab_host host, struct link_socket **link,
+                         struct sock_diag **states, struct error *error)
+{
+    int rc = namespace_go(s->namespaces.host[host], error);
+
+    if (!rc)
+        rc = link_open(link, error);
+    if (!rc)
+        rc = sock_diag_open(states, error);
+    int back = namespace_go(s->namespaces.wire, rc ? NULL : error);
+    return rc ? rc : back;
+}
+
 static void handle(struct supervisor *s, const struct supervisor_request *request)
 {
     struct boot *boot = &s->boot[request->host];
     struct error error = {0};
     int rc = reboot(s, request->host, &error);
-    const int fds[] = {boot->channel, s->namespaces.host[request->host]};
+    cleanup(link) struct link_socket *link = NULL;
+    struct sock_diag *states = NULL;
 
-    message_reply(s->channel, rc, &error, fds, rc ? 0 : ARRAY_SIZE(fds));
+    if (!rc)
+        rc = open_for_wire(s, request->host, &link, &states, &error);
+    const int fds[REBOOT_FDS] = {[REBOOT_INIT] = boot->channel,
+                                 [REBOOT_LINK] = rc ? -1 : link_fd(link),
+                                 [REBOOT_STATES] = rc ? -1 : sock_diag_fd(states)};
+    message_reply(s->channel, rc, &error, fds, rc ? 0 : REBOOT_FDS);
+    sock_diag_close(states);
     if (!rc)
         close(take_fd(&boot->channel));
 }
@@ -293,7 +314,7 @@ _Noreturn void supervisor_run(const struct lab_plan *plan, int channel)
     struct supervisor s = {
         .plan = plan,
         .channel = channel,
-        .namespaces = {-1, {-1, -1}},
+        .namespaces = {-1, {-1, -1}, false},
         .boot = {{.init = -1, .leash = -1, .channel = -1},
                  {.init = -1, .leash = -1, .channel = -1}},
         .wire = -1,

@@ -106,6 +106,9 @@ void sysctl_pin_host(const struct lab_plan *plan, struct lab_limits *limits)
 {
     for (size_t i = 0; i < ARRAY_SIZE(pinned); i++)
         pin(pinned[i].name, pinned[i].value, limits);
+    /* For ping(8) without rights. In a user namespace of one user there are no such groups, and no
+     * need: the file's capability counts there. */
+    set("net.ipv4.ping_group_range", "0 2147483647", NULL);
     if (!plan->ipv6)
         sysctl_pin_wire();
     for (size_t i = 0; plan->ipv6 && i < ARRAY_SIZE(pinned_ipv6); i++)

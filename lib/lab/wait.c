@@ -39,19 +39,19 @@ int lab_wait(struct lab *lab, const struct lab_condition *what, int64_t timeout_
 int lab_fault_add(struct lab *lab, const struct lab_fault *fault, struct error *error)
 {
     struct wire_request request = {.op = WIRE_FAULT_ADD, .fault = *fault};
-    return wire_call(lab, &request, NULL, error);
+    return wire_call(lab, &request, error);
 }
 
 int lab_fault_remove(struct lab *lab, int number, struct error *error)
 {
     struct wire_request request = {.op = WIRE_FAULT_REMOVE, .number = number};
-    return wire_call(lab, &request, NULL, error);
+    return wire_call(lab, &request, error);
 }
 
 int lab_fault_release(struct lab *lab, int number, struct error *error)
 {
     struct wire_request request = {.op = WIRE_FAULT_RELEASE, .number = number};
-    return wire_call(lab, &request, NULL, error);
+    return wire_call(lab, &request, error);
 }
 
 struct lab_fault_count lab_fault_count(const struct lab *lab, int number)

@@ -8,9 +8,11 @@
  * timer is set to whatever is due next. */
 #include "lab/wire.h"
 #include "base/cleanup.h"
+#include "netkit/sock.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -82,32 +84,93 @@ static int open_port(struct wire *wire, enum lab_host host, struct error *error)
     return watch(wire, capture_fd(wire->port[host]), error);
 }
 
-static int attach(struct wire *wire, enum lab_host host, int namespace, struct error *error)
+/* What the wire looks at in a host's namespace. A host that boots anew is no longer captured on its
+ * loopback: that would take rights. */
+static void attach(struct wire *wire, enum lab_host host, struct link_socket *link,
+                   struct sock_diag *states)
 {
-    struct capture_live live = {
+    sock_sampler_attach(wire->sampler, host, states);
+    link_close(wire->links[host]);
+    wire->links[host] = link;
+    link_drops(link, LAB_DEVICE, &wire->drops_before[host]);
+    capture_close(wire->loopback[host]);
+    wire->loopback[host] = NULL;
+}
+
+static int attach_sent(struct wire *wire, enum lab_host host, const int fds[], size_t fds_count,
+                       struct error *error)
+{
+    struct link_socket *link = NULL;
+    struct sock_diag *states = NULL;
+
+    if (fds_count != REBOOT_FDS - REBOOT_LINK)
+        return error_set(error, EPROTO, "a host without its sockets");
+    int rc = link_adopt(&link, fds[0], error);
+    if (rc)
+        close(fds[0]);
+    else
+        rc = sock_diag_adopt(&states, fds[1], error);
+    if (rc) {
+        close(fds[1]);
+        link_close(link);
+        return rc;
+    }
+    attach(wire, host, link, states);
+    return 0;
+}
+
+static int capture_loopback(struct wire *wire, enum lab_host host, struct error *error)
+{
+    static const struct capture_live live = {
         .device = "lo", .ring_bytes = LO_RING_BYTES, .direction = CAPTURE_IN};
+    /* The supervisor configures the host meanwhile, and may not have come to it yet. */
+    int rc = link_up(wire->links[host], live.device, error);
+
+    if (!rc)
+        rc = capture_open_live(&wire->loopback[host], &live, error);
+    return rc ? rc : watch(wire, capture_fd(wire->loopback[host]), error);
+}
+
+static int attach_new(struct wire *wire, enum lab_host host, int namespace, struct error *error)
+{
+    struct link_socket *link = NULL;
+    struct sock_diag *states = NULL;
     int rc = namespace_go(namespace, error);
 
     if (!rc)
-        rc = sock_sampler_attach(wire->sampler, host, error);
-    link_close(wire->links[host]);
-    wire->links[host] = NULL;
+        rc = link_open(&link, error);
     if (!rc)
-        rc = link_open(&wire->links[host], error);
-    if (!rc)
-        link_drops(wire->links[host], LAB_DEVICE, &wire->drops_before[host]);
-    capture_close(wire->loopback[host]);
-    wire->loopback[host] = NULL;
-    if (!rc && wire->plan->host[host].capture_lo) {
-        /* The supervisor configures the host meanwhile, and may not have come to it yet. */
-        rc = link_up(wire->links[host], live.device, error);
-        if (!rc)
-            rc = capture_open_live(&wire->loopback[host], &live, error);
-        if (!rc)
-            rc = watch(wire, capture_fd(wire->loopback[host]), error);
+        rc = sock_diag_open(&states, error);
+    if (rc) {
+        link_close(link);
+    } else {
+        attach(wire, host, link, states);
+        if (wire->plan->host[host].capture_lo)
+            rc = capture_loopback(wire, host, error);
     }
     int back = namespace_go(wire->own_namespace, rc ? NULL : error);
     return rc ? rc : back;
+}
+
+static int open_file(struct wire *wire, struct error *error)
+{
+    const char *path = wire->plan->pcap_path;
+
+    return *path ? capture_writer_open(&wire->writer, path, PACKET_LINK_ETHERNET, error) : 0;
+}
+
+/* The file belongs to the user for whom this runs, if there is one. */
+static int give_up_rights(struct wire *wire, bool plain, struct error *error)
+{
+    const struct privilege_user *user = plain ? &wire->plan->wire_user : NULL;
+    bool becomes = user && user->uid;
+    int rc = becomes ? 0 : open_file(wire, error);
+
+    if (!rc)
+        rc = privilege_drop(user, 0, error);
+    /* Another user's process has lost that. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return rc || !becomes ? rc : open_file(wire, error);
 }
 
 static int open_all(struct wire *wire, const struct namespaces *namespaces, struct error *error)
@@ -120,9 +183,12 @@ static int open_all(struct wire *wire, const struct namespaces *namespaces, stru
     for (int host = 0; !rc && host < LAB_HOSTS; host++)
         rc = open_port(wire, host, error);
     for (int host = 0; !rc && host < LAB_HOSTS; host++)
-        rc = attach(wire, host, namespaces->host[host], error);
-    if (!rc && *wire->plan->pcap_path)
-        rc = capture_writer_open(&wire->writer, wire->plan->pcap_path, PACKET_LINK_ETHERNET, error);
+        rc = attach_new(wire, host, namespaces->host[host], error);
+    close(namespaces->host[LAB_CLIENT]);
+    close(namespaces->host[LAB_SERVER]);
+    close(namespaces->wire);
+    if (!rc)
+        rc = give_up_rights(wire, namespaces->plain, error);
     const int fds[] = {wire->timer, wire->channel, wire->leash};
     for (size_t i = 0; !rc && i < ARRAY_SIZE(fds); i++)
         rc = watch(wire, fds[i], error);
@@ -182,8 +248,8 @@ static int add_rule(struct wire *wire, const struct lab_fault *fault, struct err
     return (int)number;
 }
 
-static int handle(struct wire *wire, const struct wire_request *request, int fd,
-                  struct error *error)
+static int handle(struct wire *wire, const struct wire_request *request, const int fds[],
+                  size_t fds_count, struct error *error)
 {
     struct rule *rule;
 
@@ -208,7 +274,7 @@ static int handle(struct wire *wire, const struct wire_request *request, int fd,
         wire_due(wire, clock_mono_ns());
         return 0;
     case WIRE_HOST:
-        return attach(wire, request->host, fd, error);
+        return attach_sent(wire, request->host, fds, fds_count, error);
     case WIRE_FINISH:
         wire_finish(wire);
         return 0;
@@ -223,9 +289,9 @@ static void serve(struct wire *wire)
 {
     struct wire_request request;
     struct error error = {0};
-    int fd = -1;
-    size_t fds_count = 1;
-    ssize_t got = message_receive(wire->channel, &request, sizeof request, &fd, &fds_count, 0);
+    int fds[2];
+    size_t fds_count = ARRAY_SIZE(fds);
+    ssize_t got = message_receive(wire->channel, &request, sizeof request, fds, &fds_count, 0);
 
     if (got == -ETIMEDOUT)
         return;
@@ -234,10 +300,8 @@ static void serve(struct wire *wire)
         return;
     }
     drain(wire);
-    int rc = handle(wire, &request, fd, &error);
+    int rc = handle(wire, &request, fds, fds_count, &error);
     message_reply(wire->channel, rc, &error, NULL, 0);
-    if (fd >= 0)
-        close(fd);
 }
 
 /* ---- Forwarding ---- */

@@ -9,6 +9,7 @@
 #include "packet/packet.h"
 #include "trace/trace.h"
 
+struct sock_diag;
 struct sock_sampler;
 
 /* A frame that the wire keeps for a while. */
@@ -80,8 +81,8 @@ uint64_t rule_chance(struct rule *rule);
 /* ---- sock_sampler.c: the states of both sockets, around each delivery ---- */
 int sock_sampler_open(struct sock_sampler **out, const struct lab_plan *plan, struct error *error);
 void sock_sampler_close(struct sock_sampler *sampler);
-/* The calling process must be in the host's namespace. */
-int sock_sampler_attach(struct sock_sampler *sampler, enum lab_host host, struct error *error);
+/* Takes over a sock_diag of the host's namespace. */
+void sock_sampler_attach(struct sock_sampler *sampler, enum lab_host host, struct sock_diag *diag);
 /* The number of the packet's connection, from 1; 0: none. */
 uint32_t sock_sampler_connection(struct sock_sampler *sampler, enum lab_host from,
                                  const struct segment *segment);

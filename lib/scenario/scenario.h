@@ -100,6 +100,7 @@ struct scenario_option {
 struct scenario_request {
     const struct scenario_set *set; /* whose scenarios run: rows of two commands sum up for it */
     bool no_lab, real_time;
+    struct lab_rights rights; /* of the user's programs */
     struct lab_link link;
     bool delay_given;
     const struct scenario_fault *faults;

@@ -64,6 +64,28 @@ int sock_diag_open(struct sock_diag **out, struct error *error)
     return 0;
 }
 
+int sock_diag_fd(const struct sock_diag *diag)
+{
+    return mnl_socket_get_fd(diag->netlink);
+}
+
+int sock_diag_adopt(struct sock_diag **out, int fd, struct error *error)
+{
+    struct sock_diag *diag = calloc(1, sizeof *diag);
+
+    if (!diag)
+        return error_sys(error, ENOMEM, "sock_diag");
+    diag->netlink = mnl_socket_fdopen(fd);
+    if (!diag->netlink) {
+        int rc = error_sys(error, errno, "sock_diag");
+        sock_diag_close(diag);
+        return rc;
+    }
+    diag->port = mnl_socket_get_portid(diag->netlink);
+    *out = diag;
+    return 0;
+}
+
 void sock_diag_close(struct sock_diag *diag)
 {
     if (!diag)

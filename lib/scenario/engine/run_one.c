@@ -76,7 +76,8 @@ static int configure_lab(struct testbed *bed)
                                   .resolve_neighbours = bed->scenario->resolve_neighbours,
                                   .no_states = bed->scenario->crowded,
                                   .trace = bed->trace,
-                                  .seed = request->seed};
+                                  .seed = request->seed,
+                                  .rights = request->rights};
     if (!request->delay_given)
         config->link.delay_ns = bed->scenario->delay_ns;
     config->pcap_path = scenario_pcap_path(bed->arena, request, bed->scenario->name,
@@ -95,6 +96,8 @@ static int open_lab(struct testbed *bed, struct error *error)
     if (rc)
         return error_sys(error, -rc, "the lab's settings");
     rc = lab_open(&bed->config, &bed->lab, error);
+    if (!rc)
+        rc = privilege_drop(NULL, 0, error); /* from now on the lab's processes act */
     return rc ? rc
               : lab_result_add_faults(bed->lab, bed->request->faults, bed->request->fault_count,
                                       bed->fault_numbers, error);

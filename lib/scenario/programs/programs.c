@@ -233,6 +233,9 @@ int programs_run(const struct programs_plan *plan, struct report *report,
     run.started_real_ns = clock_real_ns();
     if (!rc)
         rc = lab_open(&config, &run.lab, error);
+    /* What is left to do is to look on, and to write. */
+    if (!rc)
+        rc = privilege_drop(&plan->reporter, plan->reporter.uid ? 0 : PRIVILEGE_FILES, error);
     if (!rc)
         rc = run_programs(&run, error);
     if (!rc)

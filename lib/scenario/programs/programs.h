@@ -18,6 +18,7 @@
 struct programs_plan {
     const char *command[LAB_HOSTS]; /* lines for /bin/sh; NULL: none, but not for both */
     struct lab_config lab;          /* the trace is filled in */
+    struct privilege_user reporter; /* who this process becomes when the lab is open */
     const struct scenario_fault *faults;
     size_t fault_count;
     uint16_t wait_port;                     /* the port that the server has to listen on; 0: any */

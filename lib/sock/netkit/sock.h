@@ -50,9 +50,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -63,7 +63,8 @@ extern "C" {
 
 /* ---- Addresses ---------------------------------------------------------------------------- */
 
-/* An IPv4 or IPv6 endpoint, or a Unix-domain one (unix(7)). len_bytes is what the system's calls take beside &any. */
+/* An IPv4 or IPv6 endpoint, or a Unix-domain one (unix(7)). len_bytes is what the system's calls
+ * take beside &any. */
 struct sock_address {
     union {
         struct sockaddr any;
@@ -102,8 +103,8 @@ void sock_address_unmap(struct sock_address *address);
 /* Same address, port and scope; an IPv4-mapped address equals its IPv4 address. */
 bool sock_address_equal(const struct sock_address *a, const struct sock_address *b);
 
-/* "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/run/x.sock"; RFC 5952 form. A mapped address is shown as the
- * socket has it, "[::ffff:127.0.0.1]:80". Returns out. */
+/* "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/run/x.sock"; RFC 5952 form. A mapped
+ * address is shown as the socket has it, "[::ffff:127.0.0.1]:80". Returns out. */
 #define SOCK_ADDRESS_TEXT_MAX 128
 const char *sock_address_format(char *out, size_t size_bytes, const struct sock_address *address);
 
@@ -533,6 +534,10 @@ struct sock_diag;
 
 /* sock_diag_close() releases it. */
 int sock_diag_open(struct sock_diag **out, struct error *error);
+/* Its descriptor, which another process can be sent (SCM_RIGHTS), and what that makes of it: the
+ * descriptor is taken over unless this fails. */
+int sock_diag_fd(const struct sock_diag *diag);
+int sock_diag_adopt(struct sock_diag **out, int fd, struct error *error);
 void sock_diag_close(struct sock_diag *diag);
 
 enum sock_diag_timer {

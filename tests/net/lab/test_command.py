@@ -3,12 +3,16 @@
 several of it at once."""
 
 import concurrent.futures
+import contextlib
 import ctypes
+import errno
 import json
 import os
+import stat
 import struct
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -176,6 +180,135 @@ class Outputs(Case):
         self.assertEqual(ended.returncode, 0, ended.stderr)
         self.assertEqual(ended.stdout[:4], struct.pack("=I", 0xA1B23C4D))
         self.assertEqual(ended.stderr, b"out\n")
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def below(pid):
+    """Every process of a run, its own included."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                parents.setdefault(int(status_of(name)["PPid"]), []).append(int(name))
+    found, more = [], [pid]
+    while more:
+        found.append(more.pop())
+        more += parents.get(found[-1], [])
+    return found
+
+
+ROOT = os.geteuid() == 0
+USER = 65534
+BY_SUDO = os.environ | {"SUDO_UID": str(USER), "SUDO_GID": str(USER)}
+NEWNET = 0x40000000
+
+
+class Rights(Case):
+    """What programs and netkit's own processes may do, and as whom they do it."""
+
+    def setUp(self):
+        super().setUp()
+        os.chmod(self.folder, 0o755)
+
+    def users_folder(self):
+        path = self.path("theirs")
+        os.mkdir(path)
+        os.chown(path, USER, USER)
+        return path
+
+    def said_by(self, command, *args, **options):
+        ended = self.run_lab("-o", "/dev/null", "--client", command, *args, **options)
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        return ended.stdout.split()
+
+    def test_other_namespaces_are_out_of_reach(self):
+        reach = lab.python(f"import ctypes, sys\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+                           f"sys.exit(ctypes.get_errno() if libc.setns(0, {NEWNET}) else 0)")  # fmt: skip
+        with open("/proc/self/ns/net", encoding="ascii") as machines:
+            self.refused(errno.EPERM, [], "--client", reach, stdin=machines)
+            self.refused(errno.EPERM, [], "--client", reach, stdin=machines, env=BY_SUDO)
+        if ROOT:  # what would be out of reach is there
+            with open("/proc/self/ns/net", encoding="ascii") as machines:
+                self.refused(0, [], "--as-root", "--client", reach, stdin=machines)
+
+    def test_programs_have_no_rights(self):
+        rights = "grep -E '^(CapEff|CapPrm|CapAmb):' /proc/self/status"
+        self.assertEqual(set(self.said_by(rights)[1::2]), {"0" * 16})
+        if ROOT:
+            self.assertEqual(self.said_by("grep NoNewPrivs /proc/self/status")[1], "1")
+            self.assertNotIn("0" * 16, self.said_by("grep CapEff /proc/self/status", "--as-root"))
+
+    def test_programs_run_as_who_called_sudo(self):
+        user = [str(USER if ROOT else os.geteuid())]
+        self.assertEqual(self.said_by("id -u", env=BY_SUDO, cwd=self.folder), user)
+        self.assertEqual(self.said_by("id -u", "--as-root", env=BY_SUDO), [str(os.geteuid())])
+        for strange in ("", "-1", "x", "4294967295", "99999999999999999999"):
+            env = BY_SUDO | {"SUDO_UID": strange}
+            self.assertEqual(self.said_by("id -u", env=env), [str(os.geteuid())])
+
+    def test_programs_and_files_belong_to_the_owner_of_the_directory(self):
+        if not ROOT:
+            return  # there is nothing to give up
+        folder = self.users_folder()
+        self.run_lab("--pcap", "x.pcap", "-o", "report", "--client", "id -u > who", cwd=folder)
+        for name in ("x.pcap", "report", "who"):
+            self.assertEqual(os.stat(os.path.join(folder, name)).st_uid, USER, name)
+        with open(os.path.join(folder, "who"), encoding="ascii") as file:
+            self.assertEqual(file.read(), f"{USER}\n")
+        # What the user cannot write is written by root.
+        ended = self.run_lab("-o", self.path("roots"), "--pcap", self.path("roots.pcap"), *TRUE,
+                             env=BY_SUDO)  # fmt: skip
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertEqual(os.stat(self.path("roots")).st_uid, 0)
+        self.assertEqual(os.stat(self.path("roots.pcap")).st_uid, 0)
+
+    def test_scenarios_start_programs_as_the_user(self):
+        if not ROOT:
+            return
+        for command in (["crash-sim", "process-crash-idle", "--client"],
+                        ["accept-backlog", "--port", "7", "--connections", "1", "--server"]):  # fmt: skip
+            for as_root in ([], ["--as-root"]):
+                folder = tempfile.mkdtemp(dir=self.folder)
+                os.chmod(folder, 0o777)
+                program = f"id -u > {folder}/who; {LISTENER}" if "--server" in command \
+                          else f"id -u > {folder}/who"  # fmt: skip
+                subprocess.run([lab.NETKIT, *command, program, *as_root, "--timeout", "20s"],
+                               env=BY_SUDO, capture_output=True, check=False,
+                               timeout=lab.LIMIT_S)  # fmt: skip
+                with open(os.path.join(folder, "who"), encoding="ascii") as file:
+                    self.assertEqual(file.read(), "0\n" if as_root else f"{USER}\n", command)
+
+    def test_a_capture_is_nobody_elses_to_read(self):
+        new, old = self.path("new.pcap"), self.path("old.pcap")
+        with open(old, "w", encoding="ascii"):
+            os.chmod(old, 0o640)
+        self.refused(0, [], "--pcap", new, *TRUE)
+        self.refused(0, [], "--pcap", old, *TRUE)
+        self.assertEqual(stat.S_IMODE(os.stat(new).st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(os.stat(old).st_mode), 0o640)
+
+    def test_who_decodes_packets_has_given_up_its_rights(self):
+        reader, writer = os.pipe()
+        # The client begins when the wire forwards, and ends when it is told.
+        with subprocess.Popen([lab.NETKIT, "lab", "-q", "--client", "echo; exec cat"],
+                              stdin=reader, stdout=subprocess.PIPE, text=True,
+                              env=BY_SUDO) as run:  # fmt: skip
+            run.stdout.readline()
+            processes = [status_of(pid) for pid in below(run.pid)]
+            os.close(reader)
+            os.close(writer)
+            run.communicate(timeout=lab.LIMIT_S)
+        decoding = [one for one in processes if one["Name"] in ("netkit", "netkit-wire")]
+        self.assertEqual(len(decoding), 2, processes)
+        for one in decoding:
+            self.assertEqual(one["CapEff"], "0" * 16, one)
+            self.assertEqual(one["CapPrm"], "0" * 16, one)
+            self.assertEqual(one["NoNewPrivs"], "1", one)
+            self.assertNotEqual(one["Uid"].split()[0], "0", one)
 
 
 class Together(Case):
