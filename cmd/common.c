@@ -100,6 +100,7 @@ const struct cli_group common_limits = {
          CLI_DURATION(OF, timeout_ns),
          CLI_GIVEN(OF, timeout_set),
          .min = 1000000,
+         .bounds_reading = true,
          .help = "Stop the whole run after this time, and report what was measured until then."},
         {.name = "ipv4",
          .letter = '4',

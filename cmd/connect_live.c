@@ -123,18 +123,18 @@ static struct connect_probe_plan plan_of(const struct looking *looking)
     const struct connect_live_options *options = looking->options;
     const struct common_options *common = looking->common;
 
-    return (struct connect_probe_plan){
-        .family = report_session_family(common),
-        .tries = options->tries,
-        .try_timeout_ns = options->try_timeout_ns,
-        .deadline_ns = common->timeout_set ? clock_mono_ns() + common->timeout_ns : INT64_MAX,
-        .path = options->path,
-        .hops = options->hops,
-        .hop_timeout_ns = options->hop_timeout_ns,
-        .parallel = (size_t)options->parallel,
-        .pcap = common->pcap,
-        .keep_strip = common_diagram(common) != LADDER_NONE || common->timeline,
-        .settings = machine_timers()};
+    return (struct connect_probe_plan){.family = report_session_family(common),
+                                       .tries = options->tries,
+                                       .try_timeout_ns = options->try_timeout_ns,
+                                       .deadline_ns = interrupt_limit(common).deadline_ns,
+                                       .path = options->path,
+                                       .hops = options->hops,
+                                       .hop_timeout_ns = options->hop_timeout_ns,
+                                       .parallel = (size_t)options->parallel,
+                                       .pcap = common->pcap,
+                                       .keep_strip = common_diagram(common) != LADDER_NONE ||
+                                                     common->timeline,
+                                       .settings = machine_timers()};
 }
 
 /* No target accepts a connection: exit status 4, or 3 where this machine had no means for one. */
@@ -155,7 +155,6 @@ static int status_of(const struct looking *looking)
 
 static int run_targets(struct looking *looking)
 {
-    const struct connect_probe_plan plan = plan_of(looking);
     const struct connect_probe_sink sink = {.context = looking, .done = on_done};
     struct error error = {0};
 
@@ -163,10 +162,10 @@ static int run_targets(struct looking *looking)
     if (status)
         return status;
     list_parameters(looking);
-    interrupt_catch();
     list_misnamed(looking);
     looking->progress =
         progress_begin(report_session_wants_progress(looking->common, looking->targets.count));
+    const struct connect_probe_plan plan = plan_of(looking);
     int rc = connect_probe_run(&plan, looking->targets.items, looking->targets.count,
                                &looking->report->arena, &sink, &interrupt_stop, &looking->totals,
                                &error);
@@ -204,8 +203,9 @@ static int look_at_targets(struct looking *looking)
                                            .family = report_session_family(looking->common)};
     struct error error = {0};
 
+    interrupt_catch();
     if (target_list_collect(&looking->targets, &looking->report->arena, &sources, &error))
-        return output_refuse(looking->command, "%s", error.text);
+        return interrupt_status(output_refuse(looking->command, "%s", error.text));
     int status = run_targets(looking);
     report_session_stream_abandon(&looking->stream);
     return status;

@@ -9,6 +9,7 @@
 #include "output.h"
 
 #include "base/cleanup.h"
+#include "base/input.h"
 #include "base/text.h"
 #include "diagnosis/verdict_thresholds.h"
 #include "scenario/programs/sut.h"
@@ -296,6 +297,8 @@ static int replace_block(struct buf *text, const struct block *block,
 
 /* ---- files */
 
+#define PAGE_MAX (16 << 20)
+
 struct generator {
     const char *directory;
     bool check;
@@ -306,12 +309,12 @@ static int settle(struct generator *generator, const char *path, const struct bu
                   struct error *error)
 {
     cleanup(buf) struct buf present = {0};
-    int rc = buf_read_file(&present, path);
+    int rc = input_read(&present, "generate", path, PAGE_MAX, error);
 
     if (wanted->failed)
         return error_sys(error, ENOMEM, "%s", path);
     if (rc)
-        return error_sys(error, -rc, "cannot read %s", path);
+        return rc;
     if (present.len_bytes == wanted->len_bytes &&
         !memcmp(buf_str(&present), buf_str(wanted), wanted->len_bytes))
         return 0;
@@ -339,9 +342,9 @@ static int write_blocks(struct generator *generator, const char *name, const str
     cleanup(buf) struct buf text = {0};
 
     buf_printf(&path, "%s/%s", generator->directory, name);
-    int rc = buf_read_file(&text, buf_str(&path));
+    int rc = input_read(&text, "generate", buf_str(&path), PAGE_MAX, error);
     if (rc)
-        return error_sys(error, -rc, "cannot read %s", buf_str(&path));
+        return rc;
     rc = replace_blocks(&text, blocks, command, error);
     if (!rc && command && set_of(command))
         rc = replace_blocks(&text, scenario_page, command, error);

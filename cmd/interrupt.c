@@ -1,5 +1,6 @@
 #include "interrupt.h"
 
+#include "base/input.h"
 #include "output.h"
 #include <stddef.h>
 
@@ -21,6 +22,7 @@ void interrupt_catch(void)
 {
     struct sigaction action = {.sa_handler = caught, .sa_flags = SA_RESETHAND}, hang_up;
 
+    input_stop_at(&interrupt_stop);
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

@@ -3,6 +3,7 @@
 #include "output.h"
 
 #include "base/cleanup.h"
+#include "base/input.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -101,19 +102,17 @@ static int parse_protocol(const char *text, enum preset_id *out)
     return -EINVAL;
 }
 
-static int read_bytes(const char *path, struct arena *arena, const char **out, size_t *out_bytes,
-                      struct error *error)
+static int read_bytes(const char *option, const char *path, struct arena *arena, const char **out,
+                      size_t *out_bytes, struct error *error)
 {
     cleanup(buf) struct buf text = {0};
 
-    buf_init_cap(&text, BYTES_MAX);
-    int rc = buf_read_file(&text, path);
-    if (rc == -EFBIG || (!rc && !text.len_bytes))
-        return error_set(error, EINVAL, "%s %s", path,
-                         rc ? "is longer than 1 MiB" : "is empty: there is nothing to send");
-    char *bytes = rc ? NULL : arena_alloc(arena, text.len_bytes);
+    int rc = input_read(&text, option, path, BYTES_MAX, error);
+    if (rc)
+        return rc;
+    char *bytes = arena_alloc(arena, text.len_bytes);
     if (!bytes)
-        return error_sys(error, rc ? -rc : ENOMEM, "cannot read %s", path);
+        return error_sys(error, ENOMEM, "%s %s", option, path);
     memcpy(bytes, text.data, text.len_bytes);
     *out = bytes;
     *out_bytes = text.len_bytes;
@@ -152,15 +151,14 @@ static int parse_peer(const struct sut_options *options, struct arena *arena,
 
     *out = (struct stub_peer_plan){.point = options->after, .ask = PRESET_HTTP};
     if (!strncmp(serve, "raw:", 4)) {
-        int rc = read_bytes(serve + 4, arena, &out->raw, &out->raw_bytes, error);
-        return rc ? error_add(error, "--serve") : 0;
+        return read_bytes("--serve", serve + 4, arena, &out->raw, &out->raw_bytes, error);
     }
     if (parse_protocol(serve, &out->serve))
         return error_set(error, EINVAL, "--serve takes http, redis, echo or raw:FILE, not '%s'",
                          serve);
     if (*request == '@') {
-        int rc = read_bytes(request + 1, arena, &out->request, &out->request_bytes, error);
-        return rc ? error_add(error, "--request") : 0;
+        return read_bytes("--request", request + 1, arena, &out->request, &out->request_bytes,
+                          error);
     }
     if (!strncmp(request, "hex:", 4))
         return parse_hex(request + 4, arena, &out->request, &out->request_bytes, error);

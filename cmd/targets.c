@@ -1,13 +1,14 @@
 #include "targets.h"
 
+#include "base/input.h"
 #include "base/text.h"
 #include "probe/resolve.h"
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES 1024
+#define FILE_MAX       (64 << 20) /* some million targets */
 
 /* One --resolve: what the resolver would be asked, and the answer. */
 struct pinned {
@@ -235,30 +236,29 @@ static void add_line(struct collecting *collecting, char *line)
     }
 }
 
+static void add_long_line(struct collecting *collecting, char *line)
+{
+    line[40] = '\0';
+    collecting->out->asked++;
+    misname(collecting, line, "the line is longer than a target can be");
+}
+
 static int read_file(struct collecting *collecting, const char *path, struct error *error)
 {
-    bool standard = !strcmp(path, "-");
-    cleanup(file) FILE *opened = standard ? NULL : fopen(path, "re");
-    FILE *file = standard ? stdin : opened;
-    char line[LINE_MAX_BYTES];
+    cleanup(buf) struct buf text = {0};
+    int rc = input_read_text(&text, "--targets", path, FILE_MAX, error);
 
-    if (!file)
-        return error_sys(error, errno, "--targets %s", path);
-    while (fgets(line, sizeof line, file)) {
-        if (!strchr(line, '\n') && !feof(file)) {
-            int c;
-            line[40] = '\0';
-            collecting->out->asked++;
-            misname(collecting, line, "the line is longer than a target can be");
-            while ((c = getc(file)) != EOF && c != '\n')
-                ;
-            continue;
-        }
-        add_line(collecting, line);
+    for (char *line = text.data, *end; !rc && *line; line = end) {
+        end = strchrnul(line, '\n');
+        size_t length = (size_t)(end - line);
+        if (*end)
+            *end++ = '\0';
+        if (length > LINE_MAX_BYTES)
+            add_long_line(collecting, line);
+        else
+            add_line(collecting, line);
     }
-    if (ferror(file))
-        return error_sys(error, errno ? errno : EIO, "--targets %s", path);
-    return 0;
+    return rc;
 }
 
 /* Two words are a host and its port when the second can be nothing else. */

@@ -134,7 +134,6 @@ static void make_plan(struct probing *probing)
     const struct tcp_probe_options *options = probing->options;
     struct probe_plan *plan = &probing->plan;
     struct arm_settings *arms = &plan->arms;
-    int64_t now = clock_mono_ns();
 
     arms->by_time = options->duration_set;
     arms->rounds = arms->by_time && !options->rounds_set ? INT64_C(1000000) : options->rounds;
@@ -153,7 +152,6 @@ static void make_plan(struct probing *probing)
     plan->conn.proxy_protocol = options->proxy_protocol;
     plan->transaction.response_timeout_ns = options->response_timeout_ns;
     plan->preamble.timeout_ns = options->response_timeout_ns;
-    plan->deadline_ns = options->common.timeout_set ? now + options->common.timeout_ns : INT64_MAX;
     arms->stall_ns = options->stall_ns;
     plan->parallel = (size_t)options->parallel;
     arms->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
@@ -297,6 +295,8 @@ static int probe_all(struct probing *probing, struct error *error)
     if (path && !(probing->record = fopen(path, "we")))
         return error_sys(error, errno, "--record %s", path);
     list_misnamed(probing);
+    /* The inputs have been read, however large they are. */
+    probing->plan.deadline_ns = interrupt_limit(&probing->options->common).deadline_ns;
     int rc = probe_run(&probing->plan, probing->targets.items, probing->targets.count,
                        &probing->report->arena, &sink, &interrupt_stop, &probing->totals, error);
     progress_end(&probing->progress);
@@ -417,7 +417,7 @@ static int run(struct cli_invocation *invocation)
     tls_identity_close(probing.identity);
     tcp_probe_request_free(&probing.request);
     report_free(&report);
-    return status;
+    return interrupt_status(status);
 }
 
 static const char *const description[] = {

@@ -1,8 +1,7 @@
 #include "tcp_probe_http.h"
 
-#include "option_file.h"
-
 #include "base/clock.h"
+#include "base/input.h"
 #include "base/text.h"
 #include <ctype.h>
 #include <errno.h>
@@ -69,7 +68,7 @@ static int read_data(struct buf *out, const char *text, struct error *error)
         buf_add_str(out, text);
         return out->failed ? error_sys(error, ENOMEM, "--data") : 0;
     }
-    return option_file_read("data", text + 1, DATA_MAX, out, error);
+    return input_read(out, "--data", text + 1, DATA_MAX, error);
 }
 
 int tcp_probe_http_ask(struct preset_ask *ask, struct buf *data,

@@ -1,8 +1,8 @@
 #include "tcp_probe_request.h"
 
-#include "option_file.h"
 #include "tcp_probe_http.h"
 
+#include "base/input.h"
 #include "base/text.h"
 #include <errno.h>
 #include <pwd.h>
@@ -33,20 +33,17 @@ static int read_password(struct composing *composing, struct error *error)
     int rc = 0;
 
     if (options->password_fd_set)
-        rc =
-            option_fd_read("password-fd", (int)options->password_fd, PASSWORD_MAX, password, error);
+        rc = input_read_text_fd(password, "--password-fd", (int)options->password_fd, PASSWORD_MAX,
+                                error);
     else if (options->password_file)
-        rc = option_file_read("password-file", options->password_file, PASSWORD_MAX, password,
-                              error);
+        rc = input_read_text(password, "--password-file", options->password_file, PASSWORD_MAX,
+                             error);
     else
         return 0;
     if (rc)
         return rc;
     char *line = (char *)buf_str(password);
-    size_t length = strcspn(line, "\r\n");
-    if (length < password->len_bytes && !line[length])
-        return error_set(error, EINVAL, "the password has a zero byte");
-    line[length] = '\0';
+    line[strcspn(line, "\r\n")] = '\0';
     composing->request->ask.password = line;
     return 0;
 }
@@ -319,7 +316,7 @@ static int compose_own(struct composing *composing, struct error *error)
     struct buf *bytes = &composing->request->bytes;
     int rc = options->send
                  ? text_unescape(bytes, options->send, error)
-                 : option_file_read("send-file", options->send_file, REQUEST_MAX, bytes, error);
+                 : input_read(bytes, "--send-file", options->send_file, REQUEST_MAX, error);
 
     if (rc)
         return rc;
@@ -347,7 +344,7 @@ static int add_hellos(struct composing *composing, struct error *error)
         cleanup(buf) struct buf bytes = {0};
         int rc = strcmp(item->option->name, "hello-file")
                      ? text_unescape(&bytes, item->text, error)
-                     : option_file_read("hello-file", item->text, REQUEST_MAX, &bytes, error);
+                     : input_read(&bytes, "--hello-file", item->text, REQUEST_MAX, error);
         if (!rc)
             rc = framing_parse(until ? until->text : "line", &hellos[i].until, error);
         if (rc)

@@ -2,25 +2,13 @@
 
 #include "output.h"
 
-#include "base/buf.h"
+#include "base/input.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Some 20,000 targets; jansson makes ten times as much of it in memory, for a moment. */
 #define BASELINE_MAX (128 << 20)
-
-static int read_baseline(const char *path, struct buf *out, struct error *error)
-{
-    buf_init_cap(out, BASELINE_MAX);
-    int rc = buf_read_file(out, path);
-
-    if (rc == -EFBIG)
-        return error_set(error, EFBIG, "--baseline %s: more than %d MiB", path, BASELINE_MAX >> 20);
-    if (rc)
-        return error_sys(error, -rc, "--baseline %s", path);
-    return 0;
-}
 
 int thresholds_begin(struct thresholds *thresholds, const char *command,
                      const struct thresholds_options *options, const struct report *report)
@@ -31,7 +19,7 @@ int thresholds_begin(struct thresholds *thresholds, const char *command,
     *thresholds = (struct thresholds){.command = command, .options = options};
     if (!options->baseline)
         return STATUS_OK;
-    if (read_baseline(options->baseline, &bytes, &error))
+    if (input_read_text(&bytes, "--baseline", options->baseline, BASELINE_MAX, &error))
         return output_refuse(command, "%s", error.text);
     int rc = baseline_parse(&thresholds->baseline, buf_str(&bytes), bytes.len_bytes, &error);
     if (rc) {

@@ -1,11 +1,8 @@
 #include "base/buf.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 void buf_init_cap(struct buf *buf, size_t cap_bytes)
 {
@@ -37,25 +34,6 @@ static bool reserve(struct buf *buf, size_t len_bytes)
     buf->data = data;
     buf->alloc_bytes = alloc;
     return true;
-}
-
-int buf_read_fd(struct buf *buf, int fd)
-{
-    char chunk[65536];
-    ssize_t got;
-
-    while (!buf->failed && (got = read(fd, chunk, sizeof chunk)) != 0) {
-        if (got < 0 && errno != EINTR)
-            return -errno;
-        buf_add(buf, chunk, got > 0 ? (size_t)got : 0);
-    }
-    return !buf->failed ? 0 : buf->cap_bytes ? -EFBIG : -ENOMEM;
-}
-
-int buf_read_file(struct buf *buf, const char *path)
-{
-    cleanup(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? -errno : buf_read_fd(buf, fd);
 }
 
 void buf_flush(struct buf *buf)

@@ -41,10 +41,6 @@ void buf_add_repeat(struct buf *buf, const char *text, int times);
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *buf, const char *format, ...);
 __attribute__((format(printf, 2, 0))) void buf_vprintf(struct buf *buf, const char *format,
                                                        va_list args);
-/* Adds what a file holds. 0, or a negative errno: -EFBIG when that is more than the cap. */
-int buf_read_file(struct buf *buf, const char *path);
-/* The same of an open descriptor, as far as its end. */
-int buf_read_fd(struct buf *buf, int fd);
 /* Gives what is left to the drain. */
 void buf_flush(struct buf *buf);
 /* Drops the content, keeps the memory, forgets a failure. */

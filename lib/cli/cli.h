@@ -104,6 +104,7 @@ struct cli_option {
     const char *conflicts; /* names, separated by spaces, that cannot stand beside this one */
     const char *needs;     /* names: at least one of them must be there too */
     enum cli_completes completes;
+    bool bounds_reading; /* a duration: no file that is read may take longer */
 };
 
 /* Options under one heading. The rows end with {0}. */

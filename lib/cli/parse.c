@@ -7,11 +7,21 @@
 #include "cli/internal.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/input.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ITEM_FILE_MAX_BYTES (1 << 20)
+
+/* A file of items, and how many of the command line stand before it. */
+struct item_file {
+    const struct cli_option *option;
+    struct cli_items *items;
+    size_t before;
+    const char *path;
+};
 
 struct parser {
     struct cli_invocation *invocation;
@@ -24,6 +34,8 @@ struct parser {
     const char *const *words; /* argv, and how far we are */
     size_t count;
     size_t next;
+    struct item_file *files;
+    size_t file_count;
     struct error *error;
 };
 
@@ -72,28 +84,20 @@ static int take_item(struct parser *parser, const struct cli_row *row, const cha
     return 0;
 }
 
-static int read_items(struct parser *parser, const struct cli_row *row, const char *path)
-{
-    cleanup(buf) struct buf content = {.cap_bytes = ITEM_FILE_MAX_BYTES};
-    int rc = buf_read_file(&content, path);
-
-    if (rc == -EFBIG)
-        return error_set(parser->error, EFBIG, "%s is larger than %d bytes", path,
-                         ITEM_FILE_MAX_BYTES);
-    if (rc)
-        return error_sys(parser->error, -rc, "cannot read %s", path);
-    return cli_items_read(parser->invocation, field_of(parser, row), path, buf_str(&content),
-                          content.len_bytes, parser->error);
-}
-
+/* Noted where it stands, and read when all options are known: --timeout bounds it. */
 static int take_file(struct parser *parser, const struct cli_row *row, const char *path)
 {
-    int rc = read_items(parser, row, path);
+    struct cli_items *items = field_of(parser, row);
+    struct item_file *files =
+        arena_grow(&parser->invocation->arena, parser->files, parser->file_count, sizeof *files);
 
+    if (!files)
+        return error_sys(parser->error, ENOMEM, "options");
+    parser->files = files;
+    parser->files[parser->file_count++] =
+        (struct item_file){row->option, items, items->count, path};
     parser->latest = NULL; /* what follows qualifies nothing in the file */
-    if (rc)
-        error_add(parser->error, "--%s", row->option->name);
-    return rc;
+    return 0;
 }
 
 static int take_option(struct parser *parser, const struct cli_row *row, const char *text);
@@ -347,6 +351,51 @@ static int store_defaults(struct parser *parser)
     return 0;
 }
 
+static void bound_reading(const struct parser *parser)
+{
+    struct cli_walk walk = {0};
+
+    while (cli_walk_next(&walk, parser->command)) {
+        int64_t now = clock_mono_ns();
+        if (!walk.row.option->bounds_reading || !parser->seen[walk.row.number])
+            continue;
+        int64_t span_ns = *(const int64_t *)field_of(parser, &walk.row);
+        input_wait_until(span_ns < INT64_MAX - now ? now + span_ns : INT64_MAX);
+    }
+}
+
+/* Moves what was read from the end of the list to its place. */
+static void insert_items(struct cli_items *items, size_t from, size_t at)
+{
+    for (; from < items->count && from > at; from++, at++) {
+        struct cli_item item = items->items[from];
+        memmove(items->items + at + 1, items->items + at, (from - at) * sizeof item);
+        items->items[at] = item;
+    }
+}
+
+static int read_file(struct parser *parser, size_t index)
+{
+    const struct item_file *file = &parser->files[index];
+    size_t count = file->items->count;
+    cleanup(buf) struct buf option = {0}, content = {0};
+
+    buf_printf(&option, "--%s", file->option->name);
+    int rc =
+        input_read_text(&content, buf_str(&option), file->path, ITEM_FILE_MAX_BYTES, parser->error);
+    if (rc)
+        return rc;
+    rc = cli_items_read(parser->invocation, file->items, file->path, buf_str(&content),
+                        content.len_bytes, parser->error);
+    if (rc)
+        return error_add(parser->error, "%s", buf_str(&option));
+    insert_items(file->items, count, file->before);
+    for (size_t i = index + 1; i < parser->file_count; i++)
+        if (parser->files[i].items == file->items)
+            parser->files[i].before += file->items->count - count;
+    return 0;
+}
+
 int cli_parse(struct cli_invocation *invocation, const struct cli_program *program,
               const struct cli_command *command, int argc, char *const argv[], struct error *error)
 {
@@ -370,6 +419,10 @@ int cli_parse(struct cli_invocation *invocation, const struct cli_program *progr
         rc = parse_words(&parser);
     if (!rc && invocation->wants == CLI_WANTS_RUN)
         rc = check_together(&parser);
+    if (!rc && invocation->wants == CLI_WANTS_RUN)
+        bound_reading(&parser);
+    for (size_t i = 0; !rc && invocation->wants == CLI_WANTS_RUN && i < parser.file_count; i++)
+        rc = read_file(&parser, i);
     return rc;
 }
 

@@ -208,9 +208,9 @@ static int set_up(struct tls_context *context, struct error *error)
     if (settings->identity && tls_identity_use(settings->identity, ssl, error))
         return -EINVAL;
     if (settings->ca_file) {
-        if (!SSL_CTX_load_verify_file(ssl, settings->ca_file))
-            return error_set(error, EINVAL, "--ca-file %s: %s", settings->ca_file,
-                             ERR_reason_error_string(ERR_peek_error()));
+        int rc = tls_trust(SSL_CTX_get_cert_store(ssl), settings->ca_file, error);
+        if (rc)
+            return rc;
     } else if (!load_system_certificates(SSL_CTX_get_cert_store(ssl))) {
         return context_failed(error, "the system's certificates");
     }

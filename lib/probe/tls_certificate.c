@@ -1,5 +1,6 @@
 #include "probe/tls_certificate.h"
 
+#include "base/input.h"
 #include "base/text.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_SHOWN 4         /* of a certificate that has others than the one that was wanted */
+#define NAMES_SHOWN 4 /* of a certificate that has others than the one that was wanted */
+#define TRUSTED_MAX (64 << 20)
 #define FILE_MAX    (1 << 20) /* of ours: a certificate, its chain and its key take a few KiB */
 
 /* ---- the server's ---- */
@@ -181,16 +183,35 @@ static int read_key(struct tls_identity *identity, const char *option, const cha
                      last_reason());
 }
 
-static int read_pem(struct buf *out, const char *option, const char *file, struct error *error)
+/* What one entry of a PEM file holds for a store: a certificate, a list of revoked ones, or other
+ * things. */
+static int trust_entry(X509_STORE *store, const X509_INFO *entry)
 {
-    buf_init_cap(out, FILE_MAX);
-    int rc = buf_read_file(out, file);
+    if (entry->crl && !X509_STORE_add_crl(store, entry->crl))
+        return -ENOMEM;
+    if (!entry->x509)
+        return 0;
+    return X509_STORE_add_cert(store, entry->x509) ? 1 : -ENOMEM;
+}
 
-    if (rc == -EFBIG)
-        return error_set(error, EFBIG, "%s %s: more than %d MiB", option, file, FILE_MAX >> 20);
+int tls_trust(X509_STORE *store, const char *file, struct error *error)
+{
+    cleanup(buf) struct buf pem = {0};
+    int rc = input_read_text(&pem, "--ca-file", file, TRUSTED_MAX, error), trusted = 0;
+
     if (rc)
-        return error_sys(error, -rc, "%s %s", option, file);
-    return out->len_bytes ? 0 : error_set(error, EINVAL, "%s %s: the file is empty", option, file);
+        return rc;
+    BIO *memory = BIO_new_mem_buf(pem.data, (int)pem.len_bytes);
+    STACK_OF(X509_INFO) *entries = memory ? PEM_X509_INFO_read_bio(memory, NULL, NULL, NULL) : NULL;
+    for (int i = 0; rc >= 0 && i < sk_X509_INFO_num(entries); i++) {
+        rc = trust_entry(store, sk_X509_INFO_value(entries, i));
+        trusted += rc > 0;
+    }
+    sk_X509_INFO_pop_free(entries, X509_INFO_free);
+    BIO_free(memory);
+    if (rc < 0)
+        return error_sys(error, -rc, "--ca-file %s", file);
+    return trusted ? 0 : error_set(error, EINVAL, "--ca-file %s: no certificate found", file);
 }
 
 static void wipe(struct buf *pem)
@@ -204,12 +225,12 @@ static int read_both(struct tls_identity *identity, const char *cert_file, const
                      struct error *error)
 {
     struct buf cert = {0}, key = {0};
-    int rc = read_pem(&cert, "--cert", cert_file, error);
+    int rc = input_read_text(&cert, "--cert", cert_file, FILE_MAX, error);
 
     if (!rc)
         rc = read_certificates(identity, cert_file, &cert, error);
     if (!rc && key_file)
-        rc = read_pem(&key, "--key", key_file, error);
+        rc = input_read_text(&key, "--key", key_file, FILE_MAX, error);
     if (!rc)
         rc = key_file ? read_key(identity, "--key", key_file, &key, error)
                       : read_key(identity, "--cert", cert_file, &cert, error);

@@ -9,6 +9,9 @@
 /* Appends why the certificate that the store is at is not accepted. */
 void tls_certificate_rejected(struct buf *out, X509_STORE_CTX *store);
 
+/* Has a store trust the certificates of a PEM file. The message names the option and the file. */
+int tls_trust(X509_STORE *store, const char *file, struct error *error);
+
 /* A certificate with its key, and the intermediate certificates that are sent with it. */
 struct tls_identity;
 

@@ -13,7 +13,7 @@ refused() { # message, then the arguments
 
 @test "a target is needed" {
     refused "no target: give host:port"
-    refused "--targets /dev/null names no target" --targets /dev/null
+    refused "--targets /dev/null: the file is empty" --targets /dev/null
     refused "--resolve wants HOST:PORT:ADDRESS, got 'a:80'" --resolve a:80 :80
     refused "--source wants an IPv4 or IPv6 address, got 'here'" --source here :80
     refused "--socket-option wants NAME=VALUE, got 'nodelay'" --socket-option nodelay :80
@@ -90,7 +90,7 @@ refused() { # message, then the arguments
     refused "--user has no effect on the preset echo" --preset echo --user x :80
     refused "--password-file $password.none" --preset mysql --password-file "$password.none" :80
     printf 'a\0b\n' >"$password.zero"
-    refused "the password has a zero byte" --preset mysql --password-file "$password.zero" :80
+    refused "--password-file $password.zero:1: contains a zero byte" --preset mysql --password-file "$password.zero" :80
     refused "--password-fd 77: Bad file descriptor" --preset mysql --password-fd 77 :80
     refused "--idle-limit wants a request" --greeting line --send '' --idle-limit :80
     refused "--expect: --until nothing awaits no answer" --send x --until nothing --expect x :80
@@ -143,6 +143,8 @@ refused() { # message, then the arguments
     refused "--baseline $file: No such file or directory" --baseline "$file" :80
     refused "--baseline /: Is a directory" --baseline / :80
     : > "$file"
+    refused "--baseline $file: the file is empty" --baseline "$file" :80
+    echo text > "$file"
     refused "--baseline $file: not JSON; --json writes a report" --baseline "$file" :80
     echo "{\"schema\":\"netkit/1\",\"command\":\"readiness\"}" > "$file"
     refused "--baseline $file: a report of another command, not of tcp-probe" \
@@ -152,4 +154,27 @@ refused() { # message, then the arguments
     assert_status 3
     assert_equal "$output" ""
     assert_stderr_has "--baseline $file: the report is damaged: line 2: "
+}
+
+@test "an endless file, a FIFO that nobody writes to and a zero byte are refused" {
+    local fifo=$BATS_TEST_TMPDIR/fifo zero=$BATS_TEST_TMPDIR/zero marked=$BATS_TEST_TMPDIR/marked
+    mkfifo "$fifo"
+    for words in "--targets" "--send-file" "--data @" "--baseline" "--ca-file" "--cert" \
+        "--hello-file" "--password-file"; do
+        local name=${words%% *} at=()
+        [[ $words == *@ ]] && at=(--preset http --data "@$fifo") || at=("$name" "$fifo")
+        [ "$name" = --ca-file ] || [ "$name" = --cert ] && at+=(--tls)
+        [ "$name" = --hello-file ] && at+=(--preset echo)
+        [ "$name" = --password-file ] && at+=(--preset redis)
+        [ "$name" = --targets ] || at+=(:1)
+        run --separate-stderr "$NETKIT" tcp-probe --timeout 20ms "${at[@]}"
+        [ "$status" -eq 2 ] || [ "$status" -eq 3 ]
+        assert_stderr_has "$fifo: it did not end within --timeout"
+    done
+    refused "--targets /dev/zero: more than 64 MiB" --targets /dev/zero
+    printf 'a:1\nb:2\0c:3\nd:4\n' > "$zero"
+    refused "--targets $zero:2: contains a zero byte" --targets "$zero"
+    printf '\xef\xbb\xbf127.0.0.1:1\n' > "$marked"
+    run "$NETKIT" tcp-probe --json --targets "$marked"
+    assert_has '"target": "127.0.0.1:1"'
 }

@@ -1,5 +1,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/input.h"
 #include "base/names.h"
 #include "base/stats.h"
 #include "base/text.h"
@@ -12,8 +13,11 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -353,27 +357,80 @@ static void many_values_are_sorted_too(void **state)
     }
 }
 
-static void a_file_is_read_into_a_buffer(void **state)
+static void a_file_is_read_up_to_a_cap(void **state)
 {
     char path[] = "/tmp/netkit-file-XXXXXX";
-    cleanup(buf) struct buf text = {0}, little = {.cap_bytes = 3};
+    cleanup(buf) struct buf text = {0};
     cleanup(fd) int fd = mkstemp(path);
+    struct error error;
     (void)state;
     assert_true(fd >= 0);
+    assert_int_equal(input_read(&text, "--x", path, 9, &error), -EINVAL);
+    assert_non_null(strstr(error.text, "empty"));
     assert_int_equal(write(fd, "a\0b\n", 4), 4);
-    assert_int_equal(buf_read_file(&text, path), 0);
+    assert_int_equal(input_read(&text, "--x", path, 4, &error), 0);
     assert_int_equal(text.len_bytes, 4);
     assert_memory_equal(text.data, "a\0b\n", 4);
-    assert_int_equal(buf_read_file(&little, path), -EFBIG);
+    buf_free(&text);
+    assert_int_equal(input_read(&text, "--x", path, 3, &error), -EFBIG);
+    buf_free(&text);
+    assert_int_equal(input_read(&text, "--x", "/dev/zero", 5 << 20, &error), -EFBIG);
+    assert_string_equal(error.text, "--x /dev/zero: more than 5 MiB");
     unlink(path);
-    assert_int_equal(buf_read_file(&text, path), -ENOENT);
-    assert_int_equal(buf_read_file(&text, "/"), -EISDIR);
+    assert_int_equal(input_read(&text, "--x", path, 9, &error), -ENOENT);
+    assert_int_equal(input_read(&text, "--x", "/", 9, &error), -EISDIR);
+}
+
+static void text_has_no_mark_and_no_zero_byte(void **state)
+{
+    char path[] = "/tmp/netkit-file-XXXXXX";
+    cleanup(buf) struct buf text = {0};
+    cleanup(fd) int fd = mkstemp(path);
+    struct error error;
+    (void)state;
+    assert_int_equal(write(fd,
+                           "\xef\xbb\xbf"
+                           "a\nb",
+                           6),
+                     6);
+    assert_int_equal(input_read_text(&text, "--x", path, 99, &error), 0);
+    assert_string_equal(buf_str(&text), "a\nb");
+    assert_int_equal(text.len_bytes, 3);
+    buf_free(&text);
+    assert_int_equal(write(fd, "\nc\0\n", 4), 4);
+    assert_int_equal(input_read_text(&text, "--x", path, 99, &error), -EINVAL);
+    assert_non_null(strstr(error.text, ":3: contains a zero byte"));
+    unlink(path);
+}
+
+/* Nobody ever writes to it. */
+static void a_fifo_is_waited_for_until_the_deadline(void **state)
+{
+    char folder[] = "/tmp/netkit-fifo-XXXXXX", path[64];
+    cleanup(buf) struct buf text = {0};
+    struct error error;
+    volatile sig_atomic_t stop = 1;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/fifo", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    input_wait_until(clock_mono_ns() + 20 * NS_PER_MS);
+    assert_int_equal(input_read(&text, "--x", path, 9, &error), -ETIMEDOUT);
+    assert_non_null(strstr(error.text, "--timeout"));
+    input_wait_until(INT64_MAX);
+    input_stop_at(&stop);
+    assert_int_equal(input_read(&text, "--x", path, 9, &error), -EINTR);
+    input_stop_at(NULL);
+    unlink(path);
+    rmdir(folder);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_file_is_read_into_a_buffer),
+        cmocka_unit_test(a_file_is_read_up_to_a_cap),
+        cmocka_unit_test(text_has_no_mark_and_no_zero_byte),
+        cmocka_unit_test(a_fifo_is_waited_for_until_the_deadline),
         cmocka_unit_test(an_error_reads_from_the_outside_in),
         cmocka_unit_test(signals_and_errors_have_their_names),
         cmocka_unit_test(long_errors_are_cut),

@@ -451,10 +451,16 @@ static void a_file_stands_where_its_option_stands(void **state)
     cli_invocation_free(&parsed.invocation);
     snprintf(line, sizeof line, "--faults %s --count 1 x", path);
     refuse(line, "--count must follow an option that it qualifies");
+    snprintf(line, sizeof line, "--drop a --faults %s --drop d --faults %s --drop e x", path, path);
+    sample = parse(&parsed, line);
+    assert_int_equal(sample->faults.count, 7);
+    for (size_t i = 0; i < 7; i++)
+        assert_int_equal(sample->faults.items[i].text[0], "abcdbce"[i]);
+    cli_invocation_free(&parsed.invocation);
     unlink(path);
     parse(&parsed, line);
     assert_int_equal(parsed.rc, -ENOENT);
-    assert_memory_equal(parsed.error.text, "--faults: cannot read /tmp/", 27);
+    assert_memory_equal(parsed.error.text, "--faults /tmp/", 14);
     cli_invocation_free(&parsed.invocation);
 }
 
