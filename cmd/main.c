@@ -2,6 +2,7 @@
 #include "output.h"
 
 #include "base/cleanup.h"
+#include "base/sandbox.h"
 #include "base/text.h"
 #include <locale.h>
 #include <string.h>
@@ -23,6 +24,17 @@ static void render_version(struct buf *out, const struct cli_program *program,
 {
     (void)style;
     buf_printf(out, "%s %s\n", program->name, program->version);
+}
+
+/* --version --verbose: what this build can do, too. */
+static void render_build(struct buf *out, const struct cli_program *program,
+                         const struct cli_style *style)
+{
+    const char *library = sandbox_library();
+
+    render_version(out, program, style);
+    buf_printf(out, "filter of system calls: %s\n",
+               library ? library : "none (built without libseccomp)");
 }
 
 static int run_command(const struct cli_command *command, int argc, char **argv)
@@ -80,6 +92,11 @@ static int unknown_word(const char *word)
     return STATUS_USAGE;
 }
 
+static bool is_verbose(const char *word)
+{
+    return !strcmp(word, "--verbose") || !strcmp(word, "-v");
+}
+
 int main(int argc, char **argv)
 {
     /* What the terminal shows, and no more: texts are English, and numbers have a point. */
@@ -95,7 +112,10 @@ int main(int argc, char **argv)
         return complete(argc - 2, argv + 2);
     for (size_t i = 0; i < ARRAY_SIZE(own_options); i++)
         if (!strcmp(argv[1], own_options[i].name))
-            return output_finish(NULL, print_program(own_options[i].render));
+            return output_finish(NULL, print_program(argc > 2 && is_verbose(argv[2]) &&
+                                                             own_options[i].render == render_version
+                                                         ? render_build
+                                                         : own_options[i].render));
     command = cli_command_find(&netkit_program, argv[1]);
     return command ? run_command(command, argc - 2, argv + 2) : unknown_word(argv[1]);
 }

@@ -101,6 +101,13 @@ int capture_filter_compile(struct capture_filter **out, enum packet_link link, c
                            struct error *error);
 bool capture_filter_matches(const struct capture_filter *filter, const void *bytes,
                             uint32_t captured_len, uint32_t wire_len);
+/* The filter as the kernel's instructions (struct sock_filter's layout), for another process that
+ * can look no names up; they live as long as the filter. */
+const void *capture_filter_program(const struct capture_filter *filter, size_t *len_bytes);
+/* A copy of such a program; -EINVAL: it is none. */
+int capture_filter_from_program(struct capture_filter **out, const void *program, size_t len_bytes,
+                                struct error *error);
+#define CAPTURE_PROGRAM_MAX (4096 * 8)
 void capture_filter_free(struct capture_filter *filter); /* NULL is allowed */
 
 static inline void cleanup_capture_filter(struct capture_filter **filter)

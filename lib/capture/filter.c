@@ -53,6 +53,35 @@ bool capture_filter_matches(const struct capture_filter *filter, const void *byt
     return pcap_offline_filter(&filter->program, &header, bytes) != 0;
 }
 
+const void *capture_filter_program(const struct capture_filter *filter, size_t *len_bytes)
+{
+    *len_bytes = filter->program.bf_len * sizeof *filter->program.bf_insns;
+    return filter->program.bf_insns;
+}
+
+int capture_filter_from_program(struct capture_filter **out, const void *program, size_t len_bytes,
+                                struct error *error)
+{
+    struct capture_filter *filter = calloc(1, sizeof *filter);
+    struct bpf_insn *copy = malloc(len_bytes ? len_bytes : 1);
+    size_t count = len_bytes / sizeof *copy;
+
+    if (!filter || !copy) {
+        free(filter);
+        free(copy);
+        return error_sys(error, ENOMEM, "a filter");
+    }
+    memcpy(copy, program, len_bytes);
+    filter->program = (struct bpf_program){.bf_len = (unsigned)count, .bf_insns = copy};
+    if (len_bytes > CAPTURE_PROGRAM_MAX || len_bytes % sizeof *copy ||
+        !bpf_validate(copy, (int)count)) {
+        capture_filter_free(filter);
+        return error_set(error, EINVAL, "not a filter's program");
+    }
+    *out = filter;
+    return 0;
+}
+
 void capture_filter_free(struct capture_filter *filter)
 {
     if (!filter)

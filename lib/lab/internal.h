@@ -234,7 +234,7 @@ void descriptors_keep(const int *keep, size_t count);
 enum wire_op {
     WIRE_CUT,
     WIRE_RESTORE,
-    WIRE_FAULT_ADD,     /* struct lab_fault follows → number */
+    WIRE_FAULT_ADD, /* a fault; behind it its filter's program, unless it is a flag word → number */
     WIRE_FAULT_REMOVE,  /* number */
     WIRE_FAULT_RELEASE, /* number */
     WIRE_HOST,   /* host, with the sockets of its new namespace: REBOOT_LINK, REBOOT_STATES */

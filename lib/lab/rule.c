@@ -3,18 +3,9 @@
 
 #include <errno.h>
 
-int rule_init(struct rule *rule, const struct lab_fault *fault, uint32_t number, uint64_t seed,
-              size_t first_event, struct error *error)
+static int check(const struct lab_fault *fault, enum flag_word word,
+                 const struct capture_filter *filter, struct error *error)
 {
-    struct rule made = {
-        .used = true,
-        .number = number,
-        .fault = *fault,
-        .word = flag_word_of(fault->match.text),
-        .chance = seed + number,
-    };
-    int rc = 0;
-
     if (fault->by_chance && !(fault->probability >= 0 && fault->probability <= 1))
         return error_set(error, EINVAL, "a probability must be between 0 and 1");
     if (fault->nth < 0 || fault->count < 0 || fault->duration_ns < 0 || fault->jitter_ns < 0 ||
@@ -23,13 +14,31 @@ int rule_init(struct rule *rule, const struct lab_fault *fault, uint32_t number,
     if (fault->action == LAB_ANSWER_ICMP && !icmp_by_name(fault->icmp))
         return error_set(error, EINVAL, "'%s' is not an ICMP message that the wire knows",
                          fault->icmp);
-    if (fault->action == LAB_HOLD && fault->until.kind != LAB_NO_CONDITION) {
-        rc = condition_init(&made.condition, &fault->until, first_event, error);
+    if ((word == WORD_NONE) != (filter != NULL))
+        return error_set(error, EPROTO, "a fault without its filter");
+    return 0;
+}
+
+int rule_init(struct rule *rule, const struct lab_fault *fault, struct capture_filter *filter,
+              uint32_t number, const struct wire *wire, struct error *error)
+{
+    struct rule made = {
+        .used = true,
+        .number = number,
+        .fault = *fault,
+        .word = flag_word_of(fault->match.text),
+        .filter = filter,
+        .chance = wire->plan->seed + number,
+    };
+    int rc = check(fault, made.word, filter, error);
+
+    if (!rc && fault->action == LAB_HOLD && fault->until.kind != LAB_NO_CONDITION) {
+        rc = condition_init(&made.condition, &fault->until, wire->first_event, error);
         made.waits = true;
     }
-    if (!rc && made.word == WORD_NONE)
-        rc = capture_filter_compile(&made.filter, PACKET_LINK_ETHERNET, fault->match.text, error);
-    if (!rc)
+    if (rc)
+        capture_filter_free(filter);
+    else
         *rule = made;
     return rc;
 }

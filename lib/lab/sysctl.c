@@ -99,7 +99,7 @@ static void pin(const char *name, const char *value, struct lab_limits *limits)
         lab_note(limits,
                  "settings of the hosts are this system's, not the lab's, so that results may "
                  "differ from those elsewhere (%s)",
-                 strerrordesc_np(-rc));
+                 strerror(-rc));
 }
 
 void sysctl_pin_host(const struct lab_plan *plan, struct lab_limits *limits)

@@ -1,5 +1,8 @@
 /* Faults and conditions, from the caller's side. */
 #include "base/wait.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "capture/capture.h"
 #include "lab/handle.h"
 #include "lab/wire.h"
 
@@ -36,10 +39,26 @@ int lab_wait(struct lab *lab, const struct lab_condition *what, int64_t timeout_
     return 0;
 }
 
+/* Names of hosts, ports and protocols are looked up here: the wire opens no file. */
 int lab_fault_add(struct lab *lab, const struct lab_fault *fault, struct error *error)
 {
-    struct wire_request request = {.op = WIRE_FAULT_ADD, .fault = *fault};
-    return wire_call(lab, &request, error);
+    const struct wire_request request = {.op = WIRE_FAULT_ADD, .fault = *fault};
+    cleanup(capture_filter) struct capture_filter *filter = NULL;
+    cleanup(buf) struct buf message = {0};
+    int rc = 0;
+
+    buf_add(&message, &request, sizeof request);
+    if (flag_word_of(fault->match.text) == WORD_NONE)
+        rc = capture_filter_compile(&filter, PACKET_LINK_ETHERNET, fault->match.text, error);
+    if (filter) {
+        size_t len_bytes;
+        const void *program = capture_filter_program(filter, &len_bytes);
+        buf_add(&message, program, len_bytes);
+    }
+    if (!rc && message.failed)
+        rc = error_sys(error, ENOMEM, "a fault");
+    return rc ? rc
+              : message_call(lab->wire, message.data, message.len_bytes, NULL, 0, NULL, 0, error);
 }
 
 int lab_fault_remove(struct lab *lab, int number, struct error *error)

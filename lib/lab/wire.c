@@ -8,6 +8,7 @@
  * timer is set to whatever is due next. */
 #include "lab/wire.h"
 #include "base/cleanup.h"
+#include "base/sandbox.h"
 #include "netkit/sock.h"
 
 #include <errno.h>
@@ -192,6 +193,8 @@ static int open_all(struct wire *wire, const struct namespaces *namespaces, stru
     const int fds[] = {wire->timer, wire->channel, wire->leash};
     for (size_t i = 0; !rc && i < ARRAY_SIZE(fds); i++)
         rc = watch(wire, fds[i], error);
+    if (!rc)
+        rc = sandbox_enter(SANDBOX_WIRE, error);
     return rc ? error_add(error, "cannot open the wire") : 0;
 }
 
@@ -235,22 +238,29 @@ static struct rule *rule_of(struct wire *wire, int64_t number)
     return &wire->rules[number - 1];
 }
 
-static int add_rule(struct wire *wire, const struct lab_fault *fault, struct error *error)
+static int add_rule(struct wire *wire, const struct lab_fault *fault, const void *program,
+                    size_t program_bytes, struct error *error)
 {
+    struct capture_filter *filter = NULL;
+
     if (wire->rules_count == LAB_FAULTS_MAX)
         return error_set(error, ENOSPC, "a lab takes at most %d faults", LAB_FAULTS_MAX);
     uint32_t number = wire->rules_count + 1;
-    int rc = rule_init(&wire->rules[number - 1], fault, number, wire->plan->seed, wire->first_event,
-                       error);
+    int rc =
+        program_bytes ? capture_filter_from_program(&filter, program, program_bytes, error) : 0;
+    if (!rc)
+        rc = rule_init(&wire->rules[number - 1], fault, filter, number, wire, error);
     if (rc)
         return rc;
     wire->rules_count = number;
     return (int)number;
 }
 
-static int handle(struct wire *wire, const struct wire_request *request, const int fds[],
-                  size_t fds_count, struct error *error)
+/* What came in wire->message. */
+static int handle(struct wire *wire, size_t len_bytes, const int fds[], size_t fds_count,
+                  struct error *error)
 {
+    const struct wire_request *request = (const void *)wire->message;
     struct rule *rule;
 
     switch (request->op) {
@@ -262,7 +272,8 @@ static int handle(struct wire *wire, const struct wire_request *request, const i
         wire->cut = false;
         return 0;
     case WIRE_FAULT_ADD:
-        return add_rule(wire, &request->fault, error);
+        return add_rule(wire, &request->fault, wire->message + sizeof *request,
+                        len_bytes - sizeof *request, error);
     case WIRE_FAULT_REMOVE:
     case WIRE_FAULT_RELEASE:
         rule = rule_of(wire, request->number);
@@ -287,20 +298,20 @@ static void drain(struct wire *wire);
 
 static void serve(struct wire *wire)
 {
-    struct wire_request request;
     struct error error = {0};
     int fds[2];
     size_t fds_count = ARRAY_SIZE(fds);
-    ssize_t got = message_receive(wire->channel, &request, sizeof request, fds, &fds_count, 0);
+    ssize_t got =
+        message_receive(wire->channel, wire->message, sizeof wire->message, fds, &fds_count, 0);
 
     if (got == -ETIMEDOUT)
         return;
-    if (got != sizeof request) {
+    if (got < (ssize_t)sizeof(struct wire_request)) {
         wire_finish(wire);
         return;
     }
     drain(wire);
-    int rc = handle(wire, &request, fds, fds_count, &error);
+    int rc = handle(wire, (size_t)got, fds, fds_count, &error);
     message_reply(wire->channel, rc, &error, NULL, 0);
 }
 

@@ -10,6 +10,7 @@
 #include "trace/trace.h"
 
 struct sock_diag;
+struct wire;
 struct sock_sampler;
 
 /* A frame that the wire keeps for a while. */
@@ -69,8 +70,9 @@ struct rule {
     bool spent; /* it came true */
     struct condition condition;
 };
-int rule_init(struct rule *rule, const struct lab_fault *fault, uint32_t number, uint64_t seed,
-              size_t first_event, struct error *error);
+/* Takes the filter over, which a flag word has none of. */
+int rule_init(struct rule *rule, const struct lab_fault *fault, struct capture_filter *filter,
+              uint32_t number, const struct wire *wire, struct error *error);
 void rule_end(struct rule *rule); /* its held frames must be gone */
 /* Counts a match, and tells whether the rule acts on it. */
 bool rule_acts(struct rule *rule, enum lab_host from, const struct segment *segment,
@@ -97,6 +99,9 @@ struct wire {
     struct trace *trace;
     size_t first_event;
     int channel, leash, timer, epoll;
+    /* the request that is dealt with */
+    _Alignas(
+        struct wire_request) uint8_t message[sizeof(struct wire_request) + CAPTURE_PROGRAM_MAX];
     int own_namespace;
     struct capture *port[LAB_HOSTS];
     struct capture *loopback[LAB_HOSTS];

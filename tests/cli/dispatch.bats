@@ -22,6 +22,13 @@ load helpers
     assert_equal "$output" "$("$NETKIT" --version)"
 }
 
+@test "the version tells, if asked, what this build was made without" {
+    run "$NETKIT" --version --verbose
+    assert_status 0
+    [[ ${lines[0]} =~ ^netkit\ [0-9.]+$ ]]
+    [[ ${lines[1]} =~ ^"filter of system calls: "(libseccomp\ [0-9.]+|none.*)$ ]]
+}
+
 @test "netkit help lists every command, and explains each as --help does" {
     run "$NETKIT" help
     assert_status 0

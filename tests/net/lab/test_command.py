@@ -309,6 +309,11 @@ class Rights(Case):
             self.assertEqual(one["CapPrm"], "0" * 16, one)
             self.assertEqual(one["NoNewPrivs"], "1", one)
             self.assertNotEqual(one["Uid"].split()[0], "0", one)
+        version = subprocess.run([lab.NETKIT, "--version", "--verbose"], capture_output=True,
+                                 text=True, check=True).stdout  # fmt: skip
+        if "libseccomp" in version and "built without" not in version:
+            self.assertEqual({one["Seccomp"] for one in decoding if one["Name"] == "netkit-wire"},
+                             {"2"})  # fmt: skip
 
 
 class Together(Case):
