@@ -229,7 +229,10 @@ static int walk_packet(struct sock_diag *diag, size_t len_bytes, message_call *e
             const struct nlmsgerr *failure = mnl_nlmsg_get_payload(header);
             if (mnl_nlmsg_get_payload_len(header) < sizeof *failure)
                 return -EPROTO;
-            return failure->error ? failure->error : 1;
+            /* An errno as the kernel gives it, or an acknowledgement. */
+            return failure->error > 0 || failure->error < -4095 ? -EPROTO
+                   : failure->error                             ? failure->error
+                                                                : 1;
         }
         int rc = header->nlmsg_type == SOCK_DIAG_BY_FAMILY ? each(context, header) : 0;
         if (rc)
@@ -274,6 +277,17 @@ static int keep_entry(void *context, const struct nlmsghdr *header)
     return rc ? rc : 1;
 }
 
+/* The one socket that an answer is about. */
+static int ask_for_entry(struct sock_diag *diag, struct nlmsghdr *header,
+                         struct sock_diag_entry *out)
+{
+    int rc;
+
+    *out = (struct sock_diag_entry){0};
+    rc = send_request(diag, header, keep_entry, out);
+    return !rc && !out->local.len_bytes ? -EPROTO : rc;
+}
+
 /* A request about one socket, by its four numbers and its cookie, with that extension (0: none). */
 static void ask_one(struct nlmsghdr *header, uint16_t type, uint16_t flags, int extension,
                     const struct sock_diag_entry *about)
@@ -302,7 +316,7 @@ int sock_diag_lookup(struct sock_diag *diag, const struct sock_address *local,
     if (sock_family(local) != sock_family(remote))
         return error_set(error, EINVAL, "sock_diag: the addresses are of different families");
     ask_one(header, SOCK_DIAG_BY_FAMILY, 0, INET_DIAG_INFO, &entry);
-    int rc = send_request(diag, header, keep_entry, &entry);
+    int rc = ask_for_entry(diag, header, &entry);
     if (!rc && (entry.state == TCP_LISTEN ||
                 sock_address_port(&entry.remote) != sock_address_port(remote)))
         rc = -ENOENT;
@@ -334,10 +348,10 @@ int sock_diag_refresh(struct sock_diag *diag, struct sock_diag_entry *entry, str
     char memory[REQUEST_BYTES] __attribute__((aligned(8)));
     char text[SOCK_ADDRESS_TEXT_MAX];
     struct nlmsghdr *header = mnl_nlmsg_put_header(memory);
-    struct sock_diag_entry now = {0};
+    struct sock_diag_entry now;
 
     ask_one(header, SOCK_DIAG_BY_FAMILY, 0, INET_DIAG_SKMEMINFO, entry);
-    int rc = send_request(diag, header, keep_entry, &now);
+    int rc = ask_for_entry(diag, header, &now);
     if (rc == -ESTALE)
         rc = -ENOENT;
     if (rc)
