@@ -49,7 +49,7 @@ static int open_stream(FILE **out, const char *path, struct error *error)
 int capture_open_file(struct capture **out, const char *path, struct error *error)
 {
     char message[PCAP_ERRBUF_SIZE] = "";
-    FILE *file;
+    FILE *file = NULL;
     int rc = open_stream(&file, path, error);
 
     if (rc < 0)

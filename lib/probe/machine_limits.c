@@ -15,6 +15,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static int64_t from_limit(rlim_t limit)
+{
+    return limit == RLIM_INFINITY ? INT64_MAX : (int64_t)limit;
+}
+
 void machine_read_limits(struct machine *out)
 {
     struct timespec resolution;
@@ -31,8 +36,8 @@ void machine_read_limits(struct machine *out)
     }
     if (!getrlimit(RLIMIT_NOFILE, &limit)) {
         out->descriptors_known = true;
-        out->descriptors_soft = limit.rlim_cur > INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_cur;
-        out->descriptors_hard = limit.rlim_max > INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_max;
+        out->descriptors_soft = from_limit(limit.rlim_cur);
+        out->descriptors_hard = from_limit(limit.rlim_max);
     }
 }
 

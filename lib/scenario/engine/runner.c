@@ -20,13 +20,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MEMORY_BYTES (256u << 20) /* of a run, reserved only: what is not touched costs nothing */
+/* Of a run, reserved only: what is not touched costs nothing but addresses, of which a 32-bit
+ * process has few. */
+#define MEMORY_BYTES (sizeof(void *) > 4 ? (size_t)256 << 20 : (size_t)32 << 20)
 #define ATTEMPTS     3
 #define TICK_MS      20
 
 /* At the beginning of a run's memory. */
 struct scenario_memory {
     struct scenario_memory *next; /* kept ones */
+    size_t size_bytes;
     struct arena_region region;
     struct arena arena;
     struct result_scenario result;
@@ -73,14 +76,29 @@ static struct scenario_memory *memory_new(void)
     if (memory == MAP_FAILED)
         return NULL;
     memory->region.at = (unsigned char *)memory + ((sizeof *memory + 63) & ~(size_t)63);
-    memory->region.end = (unsigned char *)memory + MEMORY_BYTES;
+    memory->size_bytes = MEMORY_BYTES;
+    memory->region.end = (unsigned char *)memory + memory->size_bytes;
     memory->arena.region = &memory->region;
     return memory;
 }
 
 static void memory_free(struct scenario_memory *memory)
 {
-    munmap(memory, MEMORY_BYTES);
+    munmap(memory, memory->size_bytes);
+}
+
+/* Gives back what the run left over: nothing is added to a kept result. */
+static void memory_trim(struct scenario_memory *memory)
+{
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    size_t used_bytes = (size_t)(memory->region.at - (unsigned char *)memory);
+    size_t kept_bytes = (used_bytes + page_bytes - 1) / page_bytes * page_bytes;
+
+    if (kept_bytes >= memory->size_bytes ||
+        munmap((unsigned char *)memory + kept_bytes, memory->size_bytes - kept_bytes))
+        return;
+    memory->size_bytes = kept_bytes;
+    memory->region.end = (unsigned char *)memory + kept_bytes;
 }
 
 static _Noreturn void run_child(const struct runner *runner, const struct run *run, pid_t parent)
@@ -189,6 +207,7 @@ static void keep_shown(struct tally *tally, struct scenario_memory *memory)
     }
     if (tally->shown)
         memory_free(tally->shown);
+    memory_trim(memory);
     tally->shown = memory;
 }
 
