@@ -55,6 +55,14 @@ static void try_namespaces(struct visit *visit)
         answer->lacks = arena_copy(&visit->report->arena, notes);
 }
 
+static void look_for_hidden_settings(struct visit *visit)
+{
+    char hidden[64];
+
+    lab_hidden_settings(hidden, sizeof hidden);
+    visit->machine.hidden_settings = arena_copy(&visit->report->arena, hidden);
+}
+
 static void try_capture(struct visit *visit)
 {
     static const struct capture_live loopback = {.device = "lo"};
@@ -100,10 +108,11 @@ static const struct {
     void (*run)(struct visit *visit);
     bool here; /* says something of this machine only, not of a copy of another's files */
 } steps[] = {
-    {"settings", read_files, false},      {"limits", read_limits, true},
-    {"namespaces", try_namespaces, true}, {"live capture", try_capture, true},
-    {"timestamps", try_sockets, true},    {"pidfd_getfd", try_pidfd, true},
-    {"terminal", look_at_terminal, true}, {"rising counters", read_again, true},
+    {"settings", read_files, false},       {"limits", read_limits, true},
+    {"namespaces", try_namespaces, true},  {"settings of a lab", look_for_hidden_settings, true},
+    {"live capture", try_capture, true},   {"timestamps", try_sockets, true},
+    {"pidfd_getfd", try_pidfd, true},      {"terminal", look_at_terminal, true},
+    {"rising counters", read_again, true},
 };
 
 static void examine(struct visit *visit)

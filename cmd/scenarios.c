@@ -261,7 +261,7 @@ static int status_of(const struct scenario_options *options, const struct report
 {
     if (runs->refused)
         return STATUS_MACHINE;
-    return runs->not_ok || runs->timed_out || report_session_fails(&options->common, report)
+    return runs->failed || runs->timed_out || report_session_fails(&options->common, report)
                ? STATUS_FINDING
                : STATUS_OK;
 }
@@ -276,6 +276,25 @@ static void complain(const char *command, const struct scenario_runs *runs)
     else if (runs->interrupted)
         output_complain(command, "interrupted: %zu scenario%s without a result", runs->unfinished,
                         runs->unfinished == 1 ? "" : "s");
+}
+
+/* What was not run is no "ok". */
+static void find_gaps(struct report *report, const struct scenario_runs *runs)
+{
+    struct arena *arena = &report->arena;
+    struct finding *finding = NULL;
+
+    if (runs->refused) {
+        finding = finding_add(arena, &report->findings, FINDING_MACHINE_REFUSES, RESULT_SIDE_NONE);
+        finding->summary = arena_copy(arena, runs->refusal.text);
+        finding->remedy = "Do what it says; 'netkit doctor' shows what this machine refuses.";
+    } else if (runs->unfinished) {
+        finding = finding_add(arena, &report->findings, FINDING_INCONCLUSIVE, RESULT_SIDE_NONE);
+        finding->summary = arena_printf(
+            arena, "%s %zu scenario%s %s no result.",
+            runs->timed_out ? "The time was up (--timeout):" : "Interrupted:", runs->unfinished,
+            runs->unfinished == 1 ? "" : "s", runs->unfinished == 1 ? "has" : "have");
+    }
 }
 
 static int run_selection(const struct scenario_set *set, const struct scenario_options *options,
@@ -305,6 +324,7 @@ static int run_selection(const struct scenario_set *set, const struct scenario_o
         output_complain(set->command, "%s", error.text);
         status = rc == -EINVAL || rc == -ENOSPC ? STATUS_USAGE : STATUS_MACHINE;
     } else {
+        find_gaps(report, &runs);
         report_session_end(report);
         if (extra && extra->conclude)
             extra->conclude(report);

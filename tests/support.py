@@ -108,7 +108,7 @@ class Decisions:
 
 # How netkit says that a scenario is inconclusive since the machine was too busy:
 # lib/scenario/engine/verdict.c and lib/scenario/crash/crash_timer.c.
-BUSY = re.compile(r"wire was \d+ ms late|process wait for \d+ ms|had to wait \d+ ms")
+BUSY = re.compile(r"wire was \d+ ms late|process wait for \d+ ms|had to wait \d+ ms|was so busy that")
 
 
 def busy_reason(result):

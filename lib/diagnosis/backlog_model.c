@@ -1,16 +1,5 @@
 #include "diagnosis/backlog_model.h"
 
-#include <stdio.h>
-
-int backlog_model_release(const char *text)
-{
-    int major, minor;
-
-    return sscanf(text, "%d.%d", &major, &minor) == 2 && major > 0 && minor >= 0 && minor < 1000
-               ? BACKLOG_MODEL_RELEASE(major, minor)
-               : 0;
-}
-
 int64_t backlog_model_limit(int64_t backlog, int64_t somaxconn)
 {
     return backlog < 0 || backlog > somaxconn ? somaxconn : backlog;
@@ -21,16 +10,15 @@ int64_t backlog_model_queued(int64_t limit)
     return limit + 1;
 }
 
-int64_t backlog_model_believed(int release, int64_t limit)
+int64_t backlog_model_believed_before_4_10(int64_t limit)
 {
-    return release && release < BACKLOG_MODEL_RELEASE(4, 10) ? limit + 3 : limit + 1;
+    return limit + 3;
 }
 
-struct backlog_model_range backlog_model_half_open(int release, int64_t limit,
-                                                   int64_t max_syn_backlog, bool cookies)
+struct backlog_model_range backlog_model_half_open(int64_t limit, int64_t max_syn_backlog,
+                                                   bool cookies)
 {
-    bool corrected = !release || release >= BACKLOG_MODEL_RELEASE(6, 14);
-    struct backlog_model_range range = {corrected ? limit + 1 : limit, limit + 1};
+    struct backlog_model_range range = {limit, limit + 1};
     int64_t unproven = max_syn_backlog - (max_syn_backlog >> 2) + 1;
 
     if (!cookies && unproven < range.max) {

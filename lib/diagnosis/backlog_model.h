@@ -9,10 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A release as one number that grows: "6.18.44-x" is 6018; 0: not understood. */
-int backlog_model_release(const char *text);
-#define BACKLOG_MODEL_RELEASE(major, minor) ((major)*1000 + (minor))
-
 /* What listen(2) makes of its backlog: cut to net.core.somaxconn, and negative is as many as there
  * may be. */
 int64_t backlog_model_limit(int64_t backlog, int64_t somaxconn);
@@ -22,10 +18,11 @@ int64_t backlog_model_limit(int64_t backlog, int64_t somaxconn);
 int64_t backlog_model_queued(int64_t limit);
 
 /* Connects that return to clients that come one after another while nobody accepts. Since 4.10 a
- * SYN that meets a full queue is dropped. Before, two more were let through (as long as no more
- * than one request was young): their clients believe in connections that the server cannot have,
- * until it has room. The 3 + backlog of the book's Linux 2.4 is that. */
-int64_t backlog_model_believed(int release, int64_t limit);
+ * SYN that meets a full queue is dropped, and they are as many as are queued. Before, two more were
+ * let through (as long as no more than one request was young): their clients believe in connections
+ * that the server cannot have, until it has room. The 3 + backlog of the book's Linux 2.4 is that.
+ */
+int64_t backlog_model_believed_before_4_10(int64_t limit);
 
 /* Half-open connections (SYN queue): from, to. */
 struct backlog_model_range {
@@ -33,10 +30,11 @@ struct backlog_model_range {
 };
 /* Without cookies the backlog's limit plus one holds, and so does what tcp_max_syn_backlog leaves
  * to peers that are not proven: three quarters of it, plus one. With cookies (1) the former is
- * where cookies begin. Releases before 6.14 may lack the plus one of the former: it came to older
- * ones as a correction ("tcp/dccp: allow a connection when sk_max_ack_backlog is zero"). */
-struct backlog_model_range backlog_model_half_open(int release, int64_t limit,
-                                                   int64_t max_syn_backlog, bool cookies);
+ * where cookies begin. The plus one of the former came with a correction of Linux 6.14 ("tcp/dccp:
+ * allow a connection when sk_max_ack_backlog is zero"), which some older ones were given, too: a
+ * kernel's release does not say. */
+struct backlog_model_range backlog_model_half_open(int64_t limit, int64_t max_syn_backlog,
+                                                   bool cookies);
 
 /* What the book's table (section 4.5) has for other systems: how many were queued there. */
 enum backlog_model_system {

@@ -165,8 +165,9 @@ static int64_t orphan_limit_ns(const struct kernel_timers_settings *settings, in
 static void retransmit(struct kernel_timers *out, const struct kernel_timers_settings *settings,
                        const struct kernel_timers_socket *socket, bool orphan)
 {
-    int64_t rto_ns = kernel_timers_rto_ns(settings, socket->rtt_ns), at_ns = rto_ns, limit_ns;
-    int64_t user_ns = socket->user_timeout_ns;
+    int64_t rto_ns = socket->rto_ns > 0 ? least(socket->rto_ns, rto_max_of(settings))
+                                        : kernel_timers_rto_ns(settings, socket->rtt_ns);
+    int64_t user_ns = socket->user_timeout_ns, at_ns = rto_ns, limit_ns;
 
     *out = (struct kernel_timers){0};
     send_at(out, 0);

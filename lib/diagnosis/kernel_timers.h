@@ -38,6 +38,8 @@ struct kernel_timers_socket {
     int64_t keepalive_intvl_ns; /* TCP_KEEPINTVL */
     int64_t keepalive_probes;   /* TCP_KEEPCNT */
     int64_t rtt_ns;             /* smoothed round trip */
+    int64_t rto_ns;             /* timeout before any back-off, as TCP_INFO has it; 0: what rtt_ns
+                                   makes of it while it hardly varies */
     bool unreachable_v4;        /* ICMP net or host unreachable answers every segment (IPv4): RFC
                                    6069 undoes the back-off */
 };

@@ -167,6 +167,23 @@ static void examine_families(const struct machine *machine, struct report *repor
     }
 }
 
+/* Only if some are hidden: who can have a lab at all expects no less. */
+static void examine_hidden(const struct machine *machine, struct report *report)
+{
+    struct machine_line line = words_of(
+        report, false,
+        "this kernel hides these settings from unprivileged user namespaces: scenarios that pin "
+        "one of them are not run",
+        "Run the scenarios as root, or on a newer kernel (6.12 hides none).",
+        "/proc/sys in namespaces created for a test");
+
+    if (!machine->hidden_settings || !*machine->hidden_settings)
+        return;
+    line.health = RESULT_HEALTH_NOTE;
+    line.value = machine->hidden_settings;
+    machine_line_end(report, HELPFUL, "settings of a lab", &line);
+}
+
 static void examine_abilities(const struct machine *machine, struct report *report)
 {
     struct machine_line words =
@@ -178,6 +195,7 @@ static void examine_abilities(const struct machine *machine, struct report *repo
                        "systempaths=unconfined --security-opt apparmor=unconfined).",
                  "a lab opened for a test");
     examine_answer(report, NEEDED, "namespaces", &machine->namespaces, &words);
+    examine_hidden(machine, report);
     examine_families(machine, report);
     words = words_of(report, true, "states and queues of sockets can be looked up",
                      "A kernel with CONFIG_INET_DIAG (modules inet_diag and tcp_diag), and a "

@@ -71,6 +71,7 @@ struct machine {
     size_t interface_count, interfaces_left_out;
 
     struct machine_answer namespaces, capture, pidfd_getfd, sock_diag, tcp_info;
+    const char *hidden_settings; /* of the lab: directories of /proc/sys; ""; NULL: not tried */
     struct machine_stamps stamps[MACHINE_FAMILIES];
     struct machine_value ptrace_scope;
 

@@ -12,6 +12,9 @@ static int configure_family(const struct lab_plan *plan, struct link_socket *lin
     if (!rc && !plan->resolve_neighbours)
         rc = link_add_neighbour(link, LAB_DEVICE, family, lab_address_bytes(peer, family),
                                 lab_mac[peer], error);
+    if (!rc && plan->host[host].rto_min_ms)
+        rc = link_add_route(link, LAB_DEVICE, family, lab_address_bytes(peer, family),
+                            plan->host[host].rto_min_ms, error);
     return rc;
 }
 

@@ -104,6 +104,10 @@ int link_wait(struct link_socket *link, const char *device, struct error *error)
 int link_move(struct link_socket *link, const char *device, int to_namespace, struct error *error);
 int link_add_address(struct link_socket *link, const char *device, int family, const void *address,
                      int prefix, struct error *error);
+/* A route to the one address over the device, with a least retransmission timeout (the metric
+ * rto_min of ip-route(8)): tcp_rto_min_us, which does the same, is not in every kernel. */
+int link_add_route(struct link_socket *link, const char *device, int family, const void *address,
+                   int rto_min_ms, struct error *error);
 /* Waits until what is sent to the address is taken: the kernel adds the route for an IPv6 address
  * in a work queue. */
 int link_wait_address(struct link_socket *link, int family, const void *address,

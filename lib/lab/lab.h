@@ -39,17 +39,20 @@ const char *lab_host_name(enum lab_host host);
 
 /* A setting of one host's network namespace: "tcp_retries2", "net.ipv4.tcp_retries2" or
  * "ipv4/conf/all/rp_filter" (a bare name is below net.ipv4). An optional one may be missing in
- * this kernel or be refused; of the others that is an error that names it. */
+ * this kernel or be refused; of the others that is an error that names it. Where the namespace has
+ * no such setting, lab_open() returns -ENOENT, or what `missing` says. */
 struct lab_sysctl {
     const char *name;
     const char *value;
     bool optional;
+    int missing; /* a negative errno; 0: -ENOENT */
 };
 
 struct lab_host_config {
     const struct lab_sysctl *sysctls;
     size_t sysctls_count;
     bool capture_lo; /* record the host's loopback too */
+    int rto_min_ms;  /* the least retransmission timeout to the other host; 0: the kernel's own */
 };
 
 struct lab_link {
@@ -107,6 +110,10 @@ void lab_close(struct lab *lab, struct lab_stats *out);
 #define LAB_NOTES_MAX 512
 int lab_possible(char *notes, size_t size_bytes, struct error *error);
 
+/* Directories of /proc/sys that this kernel hides from the hosts of a lab of this user: "net/core",
+ * "net/core, net/ipv4/neigh", or "". Tried in a child. */
+void lab_hidden_settings(char *out, size_t size_bytes);
+
 /* Things that could not be had and that most experiments don't need: "" or lines of text (a
  * container that refuses mounts, so that the names client and server are unknown, or whose
  * /proc/sys cannot be written, so that no setting is pinned). */
@@ -118,6 +125,14 @@ bool lab_has_names(const struct lab *lab);
 const char *lab_address_text(enum lab_host host, int family);
 /* An address on the lab's link that no host has, for what must go unanswered. */
 const char *lab_nobody_text(int family);
+
+/* How long a host waits for an answer to ARP or neighbour discovery on the lab's link: so many
+ * solicitations, so far apart. Of the calling process's network namespace; a role asks it.
+ * rtnetlink(7) has it where the settings of net.ipv4.neigh are hidden. */
+struct lab_resolution {
+    int64_t solicitations, interval_ns;
+};
+int lab_resolution_of(int family, struct lab_resolution *out);
 
 /* What a role function sees. Everything belongs to the lab; descriptors are closed at exit. */
 struct lab_role {

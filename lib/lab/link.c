@@ -251,6 +251,31 @@ int link_add_address(struct link_socket *link, const char *device, int family, c
     return request(link, nlh, "address of", device, error);
 }
 
+int link_add_route(struct link_socket *link, const char *device, int family, const void *address,
+                   int rto_min_ms, struct error *error)
+{
+    char buffer[REQUEST_MAX];
+    struct nlmsghdr *nlh = begin(buffer, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+    struct rtmsg *route = mnl_nlmsg_put_extra_header(nlh, sizeof *route);
+    int index = index_of(link, device, error);
+
+    if (index < 0)
+        return index;
+    *route = (struct rtmsg){.rtm_family = (unsigned char)family,
+                            .rtm_dst_len = (unsigned char)(8 * address_bytes(family)),
+                            .rtm_table = RT_TABLE_MAIN,
+                            .rtm_protocol = RTPROT_STATIC,
+                            .rtm_scope = RT_SCOPE_LINK,
+                            .rtm_type = RTN_UNICAST};
+    mnl_attr_put(nlh, RTA_DST, address_bytes(family), address);
+    mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)index);
+    struct nlattr *metrics = mnl_attr_nest_start(nlh, RTA_METRICS);
+    mnl_attr_put_u32(nlh, RTAX_LOCK, 1u << RTAX_RTO_MIN); /* else it counts for nothing */
+    mnl_attr_put_u32(nlh, RTAX_RTO_MIN, (uint32_t)rto_min_ms);
+    mnl_attr_nest_end(nlh, metrics);
+    return request(link, nlh, "route over", device, error);
+}
+
 static int read_type(const struct nlmsghdr *nlh, void *out)
 {
     const struct rtmsg *route = mnl_nlmsg_get_payload(nlh);
@@ -301,6 +326,70 @@ int link_add_neighbour(struct link_socket *link, const char *device, int family,
     mnl_attr_put(nlh, NDA_DST, address_bytes(family), address);
     mnl_attr_put(nlh, NDA_LLADDR, 6, mac);
     return request(link, nlh, "neighbour of", device, error);
+}
+
+/* ---- Neighbour tables ---- */
+
+struct wanted_table {
+    int index; /* of the device */
+    bool found;
+    struct lab_resolution *out;
+};
+
+static void read_parameters(const struct nlattr *parameters, struct wanted_table *wanted)
+{
+    struct lab_resolution read = {0};
+    const struct nlattr *attr;
+    bool same = false;
+
+    mnl_attr_for_each_nested(attr, parameters)
+    {
+        switch (mnl_attr_get_type(attr)) {
+        case NDTPA_IFINDEX:
+            same = (int)mnl_attr_get_u32(attr) == wanted->index;
+            break;
+        case NDTPA_MCAST_PROBES:
+        case NDTPA_APP_PROBES:
+            read.solicitations += mnl_attr_get_u32(attr);
+            break;
+        case NDTPA_RETRANS_TIME:
+            read.interval_ns = (int64_t)mnl_attr_get_u64(attr) * NS_PER_MS;
+            break;
+        }
+    }
+    if (!same)
+        return;
+    *wanted->out = read;
+    wanted->found = true;
+}
+
+static int read_table(const struct nlmsghdr *nlh, void *wanted)
+{
+    const struct nlattr *attr;
+
+    mnl_attr_for_each(attr, nlh, sizeof(struct ndtmsg))
+    {
+        if (mnl_attr_get_type(attr) == NDTA_PARMS)
+            read_parameters(attr, wanted);
+    }
+    return MNL_CB_OK;
+}
+
+int lab_resolution_of(int family, struct lab_resolution *out)
+{
+    cleanup(link) struct link_socket *link = NULL;
+    char buffer[REQUEST_MAX];
+    struct nlmsghdr *nlh = begin(buffer, RTM_GETNEIGHTBL, NLM_F_DUMP);
+    struct ndtmsg *msg = mnl_nlmsg_put_extra_header(nlh, sizeof *msg);
+    struct wanted_table wanted = {.out = out};
+    int rc = link_open(&link, NULL);
+
+    if (rc)
+        return rc;
+    wanted.index = index_of(link, LAB_DEVICE, NULL);
+    msg->ndtm_family = (unsigned char)family;
+    rc = wanted.index < 0 ? wanted.index : request_for(link, nlh, read_table, &wanted);
+    return rc ? rc : wanted.found ? 0 : -ENOENT;
 }
 
 int link_queue(struct link_socket *link, const char *device)

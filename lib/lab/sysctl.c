@@ -6,10 +6,13 @@
 #include "base/cleanup.h"
 #include "lab/internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define SYSCTL_PATH_MAX 192
 
@@ -72,6 +75,44 @@ int sysctl_check_name(const char *name, struct error *error)
     return path_of(path, sizeof path, name, error);
 }
 
+/* user_namespaces(7): the initial one maps every uid. */
+static bool in_user_namespace(void)
+{
+    cleanup(file) FILE *map = fopen("/proc/self/uid_map", "re");
+    unsigned long inside, outside, count;
+
+    return map && fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3 && count < UINT32_MAX;
+}
+
+/* Some kernels give the network namespace of an unprivileged user directories without settings, or
+ * not even those. */
+static bool is_hidden(const char *directory)
+{
+    struct dirent *entry;
+    DIR *all = opendir(directory);
+    bool empty = true;
+
+    while (all && (entry = readdir(all)))
+        empty &= entry->d_name[0] == '.';
+    if (all)
+        closedir(all);
+    return empty && in_user_namespace();
+}
+
+static int no_such_setting(const char *name, char *path, struct error *error)
+{
+    char *slash = strrchr(path, '/');
+
+    *slash = '\0';
+    if (is_hidden(path))
+        return error_set(error, ENOENT,
+                         "setting %s: this kernel hides it from unprivileged user namespaces; as "
+                         "root it can be set",
+                         name);
+    return error_set(error, ENOENT,
+                     "setting %s: this kernel has no such setting for a network namespace", name);
+}
+
 static int set(const char *name, const char *value, struct error *error)
 {
     char path[SYSCTL_PATH_MAX];
@@ -81,9 +122,7 @@ static int set(const char *name, const char *value, struct error *error)
         return rc;
     cleanup(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
-        return error_set(error, ENOENT,
-                         "setting %s: this kernel has no such setting for a network namespace",
-                         name);
+        return no_such_setting(name, path, error);
     if (fd < 0 || write(fd, value, strlen(value)) < 0)
         return error_sys(error, errno, "setting %s to '%s'", name, value);
     return 0;
@@ -120,10 +159,55 @@ int sysctl_set_host(const struct lab_host_config *host, struct error *error)
     for (size_t i = 0; i < host->sysctls_count; i++) {
         const struct lab_sysctl *s = &host->sysctls[i];
         int rc = set(s->name, s->value, error);
+        if (rc == -ENOENT && !s->optional && s->missing) {
+            if (error)
+                error->code = -s->missing;
+            return s->missing;
+        }
         if (rc && !s->optional)
             return rc;
     }
     return 0;
+}
+
+static void list_hidden(char *out, size_t size_bytes)
+{
+    static const char *const directories[] = {"net/core", "net/ipv4/neigh"};
+    size_t used = 0;
+
+    *out = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(directories) && used < size_bytes; i++) {
+        char path[SYSCTL_PATH_MAX];
+        snprintf(path, sizeof path, "/proc/sys/%s", directories[i]);
+        if (is_hidden(path))
+            used += (size_t)snprintf(out + used, size_bytes - used, "%s%s", used ? ", " : "",
+                                     directories[i]);
+    }
+}
+
+void lab_hidden_settings(char *out, size_t size_bytes)
+{
+    struct namespaces made;
+    int pair[2];
+
+    *out = '\0';
+    if (pipe2(pair, O_CLOEXEC))
+        return;
+    pid_t pid = fork();
+    if (!pid) {
+        if (!namespaces_enter(&made, NULL) && !namespace_go(made.host[LAB_SERVER], NULL)) {
+            list_hidden(out, size_bytes);
+            if (write(pair[1], out, strlen(out)) < 0)
+                _exit(1);
+        }
+        _exit(0);
+    }
+    close(pair[1]);
+    ssize_t got = pid < 0 ? -1 : read(pair[0], out, size_bytes - 1);
+    out[got > 0 ? got : 0] = '\0';
+    close(pair[0]);
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
 void sysctl_pin_wire(void)

@@ -80,6 +80,8 @@ static void case_of_result(struct report_cases *cases, const struct about *about
     struct about_list list = about_result(about, result);
     bool told = false;
 
+    if (item && result->type == RESULT_SCENARIO && result->scenario.verdict == RESULT_UNSUPPORTED)
+        item->skipped = result->scenario.why ? result->scenario.why : "";
     for (size_t i = 0; item && i < list.count; i++) {
         const struct finding *finding = list.entries[i].finding;
         if (finding->severity < FINDING_WARNING)
@@ -135,8 +137,10 @@ int cases_of(struct report_cases *out, const struct report *report, struct error
     case_of_the_rest(out, &about);
     for (size_t i = 0; i < report->checks.count; i++)
         case_of_check(out, &report->checks.items[i]);
-    for (size_t i = 0; i < out->count; i++)
+    for (size_t i = 0; i < out->count; i++) {
         out->failed += out->items[i].problem_count > 0;
+        out->skipped += out->items[i].skipped != NULL;
+    }
     if (!out->arena.failed)
         return 0;
     cases_free(out);

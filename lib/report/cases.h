@@ -14,13 +14,14 @@ struct report_problem {
 };
 
 /* One case: a result, a threshold, or (without either) what was found about the whole run. It
- * passed when it has no problem. */
+ * passed when it has no problem, unless it was skipped. */
 struct report_case {
     const char *name;
     const struct result *result;      /* or NULL */
     const struct result_check *check; /* or NULL */
     struct report_problem *problems;
     size_t problem_count;
+    const char *skipped; /* why; NULL: it was not */
 };
 
 struct report_cases {
@@ -28,6 +29,7 @@ struct report_cases {
     struct report_case *items;
     size_t count;
     size_t failed; /* how many have a problem */
+    size_t skipped;
 };
 
 /* Findings of warning and above, results that failed and exceeded thresholds are problems. The

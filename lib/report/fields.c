@@ -222,7 +222,7 @@ const struct report_field report_scenario_fields[] = {
     {"scenario", NULL, FIELD_TEXT, PLACE(result_scenario, scenario)},
     {"family", NULL, FIELD_INTEGER, PLACE(result_scenario, family)},
     {"title", NULL, FIELD_TEXT, PLACE(result_scenario, title)},
-    {"ok", NULL, FIELD_VERDICT, PLACE(result_scenario, verdict)},
+    {"ok", NULL, FIELD_OK, PLACE(result_scenario, verdict)},
     {"duration_ns", NULL, FIELD_DURATION, PLACE(result_scenario, duration_ns)},
     {"book", NULL, FIELD_TEXT, PLACE(result_scenario, book)},
     {"expected", NULL, FIELD_MAP, PLACE(result_scenario, expected)},
@@ -231,6 +231,7 @@ const struct report_field report_scenario_fields[] = {
     {"why", NULL, FIELD_TEXT, PLACE(result_scenario, why)},
     {"flags", NULL, FIELD_TEXTS_IF, COUNTED(result_scenario, flags.items, flags.count)},
     {"states", NULL, FIELD_OBJECT, .fields = scenario_states_fields},
+    {"verdict", NULL, FIELD_VERDICT, PLACE(result_scenario, verdict)},
     {"here", NULL, FIELD_TEXT, PLACE(result_scenario, here)},
     {"error", NULL, FIELD_ERROR, PLACE(result_scenario, error)},
     {"connections", NULL, FIELD_ARRAY,
@@ -547,7 +548,7 @@ struct report_kind report_kind_of(const struct result *result)
         return KIND(report_reach_fields, reach, target, result->reach.ok);
     case RESULT_SCENARIO:
         return KIND_WITH_NOTES(report_scenario_fields, scenario, name,
-                               result->scenario.verdict == RESULT_OK);
+                               !result_verdict_fails(result->scenario.verdict));
     case RESULT_LISTENER:
         return KIND_WITH_NOTES(report_listener_fields, listener, listener, result->listener.ok);
     case RESULT_SCHEDULE:

@@ -25,7 +25,8 @@ enum field_kind {
     FIELD_HISTOGRAM, /* struct result_histogram: its buckets that are not empty */
     FIELD_MAP,       /* struct result_map */
     FIELD_MAPS,      /* struct result_map *, with a count */
-    FIELD_VERDICT,   /* enum result_verdict: true, false, or null when it is inconclusive */
+    FIELD_OK,        /* enum result_verdict: true, false, or null where it is neither */
+    FIELD_VERDICT,   /* the same by its name */
     FIELD_TEXTS,     /* const char *const *, with a count */
     FIELD_TEXTS_IF,  /* the same; NULL is null */
     FIELD_OBJECT,    /* `fields` of the structure at the offset (0: of the same one) */

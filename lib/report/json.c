@@ -182,9 +182,10 @@ static json_t *from_maps(const struct report_field *field, const void *base, boo
     return array;
 }
 
-static json_t *from_verdict(enum result_verdict verdict)
+static json_t *from_ok(enum result_verdict verdict)
 {
-    return verdict == RESULT_INCONCLUSIVE ? json_null() : json_boolean(verdict == RESULT_OK);
+    return verdict == RESULT_OK || verdict == RESULT_DIFFERS ? json_boolean(verdict == RESULT_OK)
+                                                             : json_null();
 }
 
 static json_t *from_field(const struct report_field *field, const void *base, bool *failed)
@@ -229,8 +230,10 @@ static json_t *from_field(const struct report_field *field, const void *base, bo
         return from_map(at, failed);
     case FIELD_MAPS:
         return from_maps(field, base, failed);
+    case FIELD_OK:
+        return from_ok(*(const enum result_verdict *)at);
     case FIELD_VERDICT:
-        return from_verdict(*(const enum result_verdict *)at);
+        return json_string(result_verdict_name(*(const enum result_verdict *)at));
     case FIELD_TEXTS_IF:
         if (!*(const char *const *const *)at)
             return json_null();

@@ -171,6 +171,11 @@ static void case_element(struct buf *out, const struct report *report,
     buf_add_str(out, "\" name=\"");
     xml_escape(out, item->name);
     buf_add_str(out, "\">\n");
+    if (item->skipped) {
+        buf_add_str(out, "      <skipped message=\"");
+        xml_escape(out, item->skipped);
+        buf_add_str(out, "\"/>\n");
+    }
     for (size_t i = 0; i < item->problem_count; i++)
         problem_element(out, &item->problems[i]);
     details(&text, item);
@@ -182,7 +187,8 @@ static void case_element(struct buf *out, const struct report *report,
 
 static void suite_attributes(struct buf *out, const struct report_cases *cases, int64_t duration_ns)
 {
-    buf_printf(out, " tests=\"%zu\" failures=\"%zu\" errors=\"0\"", cases->count, cases->failed);
+    buf_printf(out, " tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"%zu\"", cases->count,
+               cases->failed, cases->skipped);
     if (duration_ns != RESULT_UNKNOWN)
         buf_printf(out, " time=\"%.6f\"", (double)duration_ns / (double)NS_PER_SEC);
 }

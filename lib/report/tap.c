@@ -63,6 +63,10 @@ int report_render_tap(struct buf *out, const struct report *report,
         const struct report_case *item = &cases.items[i];
         buf_printf(out, "%s %zu - ", item->problem_count ? "not ok" : "ok", i + 1);
         description(out, item->name);
+        if (item->skipped) {
+            buf_add_str(out, " # SKIP ");
+            description(out, item->skipped);
+        }
         buf_add_char(out, '\n');
         if (item->problem_count)
             diagnostics(out, item);

@@ -20,6 +20,8 @@ static enum paint_color verdict_color(enum result_verdict verdict)
         return PAINT_RED;
     case RESULT_INCONCLUSIVE:
         return PAINT_YELLOW;
+    case RESULT_UNSUPPORTED:
+        return PAINT_DIM;
     }
     return PAINT_PLAIN;
 }
@@ -33,6 +35,8 @@ static const char *verdict_mark(enum result_verdict verdict, bool unicode)
         return unicode ? "✗" : "x";
     case RESULT_INCONCLUSIVE:
         return "?";
+    case RESULT_UNSUPPORTED:
+        return "-";
     }
     return "?";
 }
@@ -241,6 +245,26 @@ static void show_codes(struct paint *paint, const struct report *report)
     }
 }
 
+/* Why a scenario was not run; once for both address families. */
+static void show_unsupported(struct paint *paint, const struct report *report)
+{
+    const char *last = "";
+
+    for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_scenario *scenario = &report->results[i]->scenario;
+        cleanup(buf) struct buf line = {0};
+        if (scenario->verdict != RESULT_UNSUPPORTED || !strcmp(last, scenario->scenario))
+            continue;
+        if (!*last)
+            paint_newline(paint);
+        last = scenario->scenario;
+        buf_printf(&line, "- %s: %s", last, scenario->why ? scenario->why : "not on this kernel");
+        paint_to(paint, PAINT_INDENT);
+        paint_wrap(paint, PAINT_PLAIN, PAINT_INDENT, buf_str(&line));
+        paint->out->failed |= line.failed;
+    }
+}
+
 static bool has_overview(const struct report *report)
 {
     for (size_t i = 0; i < report->result_count; i++)
@@ -259,39 +283,49 @@ static void show_overviews(struct paint *paint, const struct report *report)
     }
 }
 
+/* The last line. */
+static void show_score(struct paint *paint, size_t ok, size_t unsupported, size_t all, bool failed)
+{
+    paint_newline(paint);
+    paint_printf(paint, failed ? PAINT_RED : PAINT_GREEN,
+                 "%zu of %zu scenarios did what was expected", ok, all - unsupported);
+    if (unsupported)
+        paint_printf(paint, PAINT_PLAIN, "; this kernel cannot show %zu", unsupported);
+    paint_newline(paint);
+}
+
 bool show_scenarios(struct paint *paint, const struct report *report)
 {
     int column = 0;
-    size_t ok = 0, shown = 0, all = 0;
-    bool overview = has_overview(report);
+    size_t ok = 0, unsupported = 0, all = 0;
+    bool failed = false, overview = has_overview(report);
 
     if (paint->style->verbose || paint->style->quiet || report->result_count <= FULL_MAX)
         return false;
     for (size_t i = 0; i < report->result_count; i++) {
+        const struct result_scenario *scenario = &report->results[i]->scenario;
         if (report->results[i]->type != RESULT_SCENARIO)
             return false;
-        int width = text_width(report->results[i]->scenario.name) + 2;
+        int width = text_width(scenario->name) + 2;
         column = width > column ? width : column;
-        all += !report->results[i]->scenario.overview;
-        ok += !report->results[i]->scenario.overview &&
-              report->results[i]->scenario.verdict == RESULT_OK;
+        all += !scenario->overview;
+        ok += !scenario->overview && scenario->verdict == RESULT_OK;
+        unsupported += !scenario->overview && scenario->verdict == RESULT_UNSUPPORTED;
     }
     for (size_t i = 0; i < report->result_count && !overview; i++)
         scenario_row(paint, &report->results[i]->scenario, column);
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_scenario *scenario = &report->results[i]->scenario;
-        if (scenario->verdict == RESULT_OK || scenario->overview)
+        if (!result_verdict_fails(scenario->verdict) || scenario->overview)
             continue;
-        shown++;
+        failed = true;
         paint_newline(paint);
         show_scenario(paint, scenario);
     }
+    show_unsupported(paint, report);
     show_overviews(paint, report);
     show_codes(paint, report);
-    paint_newline(paint);
-    paint_printf(paint, shown ? PAINT_RED : PAINT_GREEN,
-                 "%zu of %zu scenarios did what was expected", ok, all);
-    paint_newline(paint);
+    show_score(paint, ok, unsupported, all, failed);
     return true;
 }
 

@@ -346,6 +346,8 @@ const char *result_verdict_name(enum result_verdict verdict)
         return "differs";
     case RESULT_INCONCLUSIVE:
         return "inconclusive";
+    case RESULT_UNSUPPORTED:
+        return "unsupported";
     }
     return "?";
 }

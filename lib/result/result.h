@@ -315,7 +315,13 @@ enum result_verdict {
     RESULT_OK,
     RESULT_DIFFERS,      /* this kernel did something else than was expected */
     RESULT_INCONCLUSIVE, /* the run says nothing: it could not be made, or was disturbed */
+    RESULT_UNSUPPORTED,  /* this kernel cannot show it, however often it is tried: no failure */
 };
+/* Whether it has to be looked at. */
+static inline bool result_verdict_fails(enum result_verdict verdict)
+{
+    return verdict == RESULT_DIFFERS || verdict == RESULT_INCONCLUSIVE;
+}
 const char *result_verdict_name(enum result_verdict verdict); /* "ok", "differs", … */
 
 /* A point in time that a model predicts. */

@@ -11,6 +11,7 @@
  *     differs       something was not
  *     inconclusive  the run says nothing: something could not be set up, the wire lost a packet, or
  *                   it was later than the scenario tolerates where something differs
+ *     unsupported   this kernel lacks what the scenario is about, or hides a setting that it pins
  *
  * To add one: write its play() and its row beside its like (host-reboot-sending in
  * crash/crash_reboot.c is a model), and list the row in the command's _set.c. A mutation for it (a
@@ -41,6 +42,7 @@ struct scenario_setting {
 };
 #define SETTING_TIMER    1u /* with --real-time, this host's own value instead */
 #define SETTING_OPTIONAL 2u /* this kernel may lack it */
+#define SETTING_ROUTE    4u /* "rto_min", in milliseconds: of the route to the other host */
 #define SETTINGS(...)    ((const struct scenario_setting[]){__VA_ARGS__, {0}})
 
 struct scenario {
@@ -66,9 +68,10 @@ struct scenario {
     const char *const *client_states, *const *server_states;
     const void *arg; /* for rows that share their functions */
 };
-#define FLAGS(...)           ((const char *const[]){__VA_ARGS__, NULL})
-#define STATES(...)          FLAGS(__VA_ARGS__)
-#define HANDSHAKE            "C>S SYN", "S>C SYN,ACK", "C>S ACK"
+#define FLAGS(...)  ((const char *const[]){__VA_ARGS__, NULL})
+#define STATES(...) FLAGS(__VA_ARGS__)
+#define HANDSHAKE   "C>S SYN", "S>C SYN,ACK", "C>S ACK"
+/* Half of it where nothing makes the retransmission timeout longer. */
 #define SCENARIO_LATENESS_NS (INT64_C(150) * 1000 * 1000)
 
 /* The scenarios of one command, in the order of --list. */
@@ -158,7 +161,7 @@ struct scenario_runs {
     bool interrupted, timed_out;    /* results of what was done until then are in the report */
     size_t refused;                 /* runs that this machine did not let start */
     struct error refusal;           /* why, of the first */
-    size_t not_ok;                  /* results that differ or are inconclusive */
+    size_t failed;                  /* results that differ or are inconclusive */
     size_t unfinished;              /* jobs without a result */
     struct scenario_memory *memory; /* what the results point into; NULL: nothing */
 };

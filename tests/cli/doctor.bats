@@ -178,6 +178,16 @@ in_user_namespace() {
     assert_stderr_has "netkit doctor: namespaces: user namespaces are switched off"
 }
 
+@test "settings that are hidden from the hosts of a lab are named" {
+    in_user_namespace -Urm sh -c 'mount -t tmpfs none /proc/sys/net && exec "$0" doctor --json' \
+        "$NETKIT"
+    assert_status 0
+    sound
+    assert_equal "$(result "settings of a lab" status)" note
+    assert_equal "$(result "settings of a lab" value)" "net/core, net/ipv4/neigh"
+    [[ $(result "settings of a lab" remedy) == *"as root"* ]]
+}
+
 @test "a machine whose loopback is down is told so" {
     in_user_namespace -Urn "$NETKIT" doctor --json
     assert_status 3

@@ -168,3 +168,31 @@ PYTHON
     [ -n "$defined" ]
     assert_equal "$(comm -23 <(echo "$defined") <(echo "$listed"))" ""
 }
+
+# hidden ARGUMENT...: crash-sim where /proc/sys/net is empty, as parts of it are on older kernels.
+hidden() {
+    unshare -Urm true 2>/dev/null || cannot_run "user namespaces are refused here"
+    run --separate-stderr unshare -Urm sh -c 'mount -t tmpfs none /proc/sys/net && exec "$@"' sh \
+        "$NETKIT" crash-sim "$@"
+}
+
+@test "a setting that is hidden concerns the scenario that pins it, and is no failure" {
+    hidden process-crash-idle host-crash-idle --json
+    assert_status 0
+    assert_has '"verdict": "ok"'
+    assert_has '"verdict": "unsupported"'
+    assert_has "tcp_retries2: this kernel hides it from unprivileged user namespaces"
+    hidden process-crash-idle host-crash-idle host-reboot-sending
+    assert_status 0
+    assert_has "2 of 2 scenarios did what was expected; this kernel cannot show 1"
+}
+
+@test "what was refused or not run is not ok" {
+    try refused --sysctl client:no_such_setting=2 --json
+    assert_status 3
+    assert_has '"verdict": "machine-refuses"'
+    try refused --timeout 1ms --json
+    assert_status 1
+    assert_has '"verdict": "inconclusive"'
+    assert_has "1 scenario has no result"
+}

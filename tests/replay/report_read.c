@@ -287,10 +287,12 @@ static void read_field(const struct report_field *field, void *base, json_t *val
     case FIELD_MAPS:
         read_maps(field, base, value);
         return;
+    case FIELD_OK: /* the verdict says more */
+        return;
     case FIELD_VERDICT:
-        *(enum result_verdict *)at = json_is_null(value)   ? RESULT_INCONCLUSIVE
-                                     : json_is_true(value) ? RESULT_OK
-                                                           : RESULT_DIFFERS;
+        for (int i = RESULT_OK; i <= RESULT_UNSUPPORTED; i++)
+            if (!strcmp(result_verdict_name((enum result_verdict)i), json_string_value(value)))
+                *(enum result_verdict *)at = (enum result_verdict)i;
         return;
     case FIELD_TEXTS_IF:
         if (json_is_null(value))

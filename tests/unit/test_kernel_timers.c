@@ -194,6 +194,23 @@ static void an_unreachable_host_undoes_the_back_off(void **state)
     assert_in_range(schedule.failed_ns, 102728 * MS, 104 * S);
 }
 
+/* A round trip of 800 ms that was measured once: 0.8 s, and four times half of it. */
+static void a_known_timeout_is_not_computed(void **state)
+{
+    struct kernel_timers_settings settings = kernel_timers_defaults;
+    struct kernel_timers_socket socket = {.rtt_ns = 800 * MS, .rto_ns = 2400 * MS};
+    struct kernel_timers schedule;
+
+    (void)state;
+    settings.tail_loss_probe = false;
+    kernel_timers_send(&schedule, &settings, &socket);
+    assert_int_equal(schedule.sent_ns[1], 2400 * MS);
+    assert_int_equal(schedule.sent_ns[2], 3 * 2400 * MS);
+    socket.rto_ns = 500 * S;
+    kernel_timers_send(&schedule, &settings, &socket);
+    assert_int_equal(schedule.sent_ns[1], 120 * S);
+}
+
 static void an_orphan_lasts_for_a_hundred_seconds(void **state)
 {
     struct kernel_timers_settings settings = kernel_timers_defaults;
@@ -251,7 +268,7 @@ static void nonsense_ends_too(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
         int64_t v = values[i];
         struct kernel_timers_settings settings = {v, v, v, v, v, v, v, v, v, v, v, v, i % 2};
-        struct kernel_timers_socket socket = {0, v, v, v, v, v, i % 2};
+        struct kernel_timers_socket socket = {0, v, v, v, v, v, v, i % 2};
         kernel_timers_connect(&schedule, &settings, &socket);
         assert_in_range(schedule.sent_count, 1, 2 * 255 + 2);
         kernel_timers_accept(&schedule, &settings);
@@ -279,6 +296,7 @@ int main(void)
         cmocka_unit_test(retransmissions_come_when_they_were_seen),
         cmocka_unit_test(a_user_timeout_runs_from_the_first_retransmission),
         cmocka_unit_test(an_unreachable_host_undoes_the_back_off),
+        cmocka_unit_test(a_known_timeout_is_not_computed),
         cmocka_unit_test(an_orphan_lasts_for_a_hundred_seconds),
         cmocka_unit_test(keepalive_gives_up_after_two_hours_and_eleven_minutes),
         cmocka_unit_test(the_timeout_is_the_round_trip_above_the_least),

@@ -240,6 +240,44 @@ static void a_case_fails_for_each_problem(void **state)
     report_free(&report);
 }
 
+static void assert_says(const struct report *report, enum report_format format, const char *words)
+{
+    static const struct report_style style = {.width = 80};
+    struct buf text = rendered(format, report, &style);
+
+    if (!strstr(buf_str(&text), words))
+        fail_msg("'%s' lacks '%s'", buf_str(&text), words);
+    buf_free(&text);
+}
+
+static void what_a_kernel_cannot_show_is_no_failure(void **state)
+{
+    struct report report = {0};
+    (void)state;
+    for (int64_t family = 4; family <= 6; family += 2) {
+        struct result_scenario *made = &report_add(&report, RESULT_SCENARIO)->scenario;
+        *made = (struct result_scenario){.name = family == 4 ? "far (IPv4)" : "far (IPv6)",
+                                         .scenario = "far",
+                                         .family = family,
+                                         .title = "a title",
+                                         .verdict = RESULT_UNSUPPORTED,
+                                         .why = "It lacks <that>."};
+    }
+    report_add(&report, RESULT_SCENARIO)->scenario =
+        (struct result_scenario){.name = "near (IPv4)", .scenario = "near", .title = "a title"};
+    assert_says(&report, REPORT_JSON, "\"ok\": null,");
+    assert_says(&report, REPORT_JSON, "\"verdict\": \"unsupported\",");
+    assert_says(&report, REPORT_JUNIT, "tests=\"3\" failures=\"0\" errors=\"0\" skipped=\"2\"");
+    assert_says(&report, REPORT_JUNIT, "<skipped message=\"It lacks &lt;that&gt;.\"/>");
+    assert_says(&report, REPORT_TAP, "ok 1 - far (IPv4) # SKIP It lacks <that>.\nok 2 ");
+    /* Once for both families. */
+    assert_says(
+        &report, REPORT_TEXT,
+        "\n  - far: It lacks <that>.\n\n1 of 1 scenarios did what was expected; this kernel "
+        "cannot show 2\n");
+    report_free(&report);
+}
+
 /* ---- Text */
 
 static void assert_lines(const struct buf *text, int width, bool unicode)
@@ -421,6 +459,7 @@ int main(void)
         cmocka_unit_test(the_histogram_counts_every_round),
         cmocka_unit_test(lines_stream_as_they_render),
         cmocka_unit_test(a_case_fails_for_each_problem),
+        cmocka_unit_test(what_a_kernel_cannot_show_is_no_failure),
         cmocka_unit_test(nothing_hostile_comes_out_raw),
         cmocka_unit_test(no_line_is_wider_than_asked),
         cmocka_unit_test(colour_changes_nothing_but_colour),

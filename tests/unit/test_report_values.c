@@ -181,7 +181,7 @@ static void a_scenario(void **state)
          "book": "the book", "expected": {"took_ns": {"min": 49, "max": 50}},
          "observed": {"took": true}, "differs_from_book": true, "why": "the reason",
          "flags": ["C>S FIN"], "states": {"client": ["FIN-WAIT-1"], "server": ["CLOSE-WAIT"]},
-         "here": "here",
+         "verdict": "differs", "here": "here",
          "error": {"code": "scenario-differs", "errno": null, "message": "the message"},
          "connections": [) A_CONNECTION JSON(],
          "calls": [{"side": "server", "pid": 20, "fd": 21, "call": "write", "entered_ns": 22,

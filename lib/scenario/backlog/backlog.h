@@ -42,9 +42,6 @@ struct backlog_own {
     size_t count;
 };
 
-/* This kernel, as backlog_model.h counts releases. */
-int backlog_release(void);
-
 /* ---- Looking (backlog_watch.c) */
 
 enum backlog_counter {
@@ -119,6 +116,9 @@ int backlog_fill(struct testbed *bed, uint16_t port, int first, int count);
 int backlog_accept(struct testbed *bed, struct agent *server, int listener, int first, int count);
 /* Reads so many bytes of an accepted connection; 0 when waiting was given up. */
 int64_t backlog_read(struct testbed *bed, int slot, int64_t bytes);
+/* Whether connections can move to another listener. Some kernels have tcp_migrate_req and not what
+ * it switches; those that have it count it. */
+bool backlog_migrates(struct testbed *bed);
 /* Changes a setting of a host while the lab runs: "ipv4/tcp_syncookies". */
 void backlog_set(struct testbed *bed, enum lab_host host, const char *path, const char *value);
 /* What is to be read of a client's slot without waiting: "data", "open", "EOF", "ECONNRESET" … */

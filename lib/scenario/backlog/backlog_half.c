@@ -5,13 +5,6 @@
 #include "diagnosis/backlog_model.h"
 #include "scenario/connect/connect.h"
 #include <poll.h>
-#include <sys/utsname.h>
-
-int backlog_release(void)
-{
-    struct utsname name;
-    return uname(&name) ? 0 : backlog_model_release(name.release);
-}
 
 /* ---- syn-queue-full ---- */
 
@@ -42,8 +35,7 @@ static int finish_many(struct testbed *bed, int first, int count)
 
 static void check_half_open(struct testbed *bed, const char *key, int64_t backlog, int64_t seen)
 {
-    struct backlog_model_range range =
-        backlog_model_half_open(backlog_release(), backlog, MAX_SYN_BACKLOG, false);
+    struct backlog_model_range range = backlog_model_half_open(backlog, MAX_SYN_BACKLOG, false);
 
     if (range.min == range.max)
         testbed_check_integer(bed, key, range.min, seen);

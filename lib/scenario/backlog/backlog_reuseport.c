@@ -114,7 +114,7 @@ static void play_migrated(struct testbed *bed)
 
 static void play_reuseport(struct testbed *bed)
 {
-    bool migrates = DO(testbed_server(bed), ACT_SETTING, .text = "tcp_migrate_req").rc >= 0;
+    bool migrates = backlog_migrates(bed);
 
     testbed_table(bed, "processes", "Two listeners on a port, one dies");
     play_alone(bed);

@@ -318,6 +318,14 @@ void backlog_set(struct testbed *bed, enum lab_host host, const char *path, cons
                      act_rc_name(reply.rc, "0"));
 }
 
+bool backlog_migrates(struct testbed *bed)
+{
+    struct agent *server = testbed_server(bed);
+
+    return DO(server, ACT_SETTING, .text = "tcp_migrate_req").rc >= 0 &&
+           DO(server, ACT_COUNTER, .text = "TcpExt TCPMigrateReqSuccess").rc >= 0;
+}
+
 const char *backlog_state_of(struct agent *client, int slot)
 {
     struct act_reply reply =

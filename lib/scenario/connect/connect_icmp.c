@@ -2,9 +2,11 @@
  * nobody on the link answers. */
 #include "scenario/connect/connect.h"
 
+#include "scenario/engine/agent_self.h"
+#include <string.h>
+
 #define MESSAGES_MAX 4
 #define ANSWER_WITH  "answer-icmp syn=%s dir c>s"
-#define DEVICE       "eth0" /* what a host of the lab calls its link */
 
 /* What one message makes of a connect. By net/ipv4/icmp.c (icmp_err_convert) and net/ipv6/icmp.c
  * (icmpv6_err_convert), which tcp_v4_err() and tcp_v6_err() hand on as they are while the socket is
@@ -146,25 +148,33 @@ const struct scenario connect_prohibited = {
 
 /* ---- no-neighbour ---- */
 
-static int64_t neighbour_setting(struct testbed *bed, const char *name)
+static AGENT_CALL(do_resolution)
 {
-    return testbed_setting(bed, LAB_CLIENT,
-                           arena_printf(bed->arena, "%s/neigh/" DEVICE "/%s",
-                                        bed->family == AF_INET ? "ipv4" : "ipv6", name));
+    struct lab_resolution resolution;
+    int rc = lab_resolution_of(self->start.family, &resolution);
+
+    memcpy(reply->data, &resolution, sizeof resolution);
+    return rc;
 }
+
+/* Without tcp_syn_linear_timeouts two SYNs that go unanswered take as long as the neighbour's
+ * address, and either could end the connect. */
+static const struct scenario_setting more_retries[] = {
+    {SCENARIO_CLIENT, "tcp_syn_retries", "5", SETTING_TIMER}, {0}};
 
 static void play_no_neighbour(struct testbed *bed)
 {
-    int64_t solicitations =
-        neighbour_setting(bed, "mcast_solicit") + neighbour_setting(bed, "app_solicit");
-    int64_t planned_ns = solicitations * neighbour_setting(bed, "retrans_time_ms") * NS_PER_MS;
+    struct lab_resolution resolution = {0};
+
+    LOOK(bed, LAB_CLIENT, "address resolution", &resolution, do_resolution);
+    int64_t planned_ns = resolution.solicitations * resolution.interval_ns;
     struct connect_attempt attempt = connect_try(bed, ACT_TO_NOBODY);
 
     testbed_check_rc(bed, "connect", "EHOSTUNREACH", &attempt.connect, "0");
     connect_check_took(bed, &attempt, planned_ns);
     testbed_timing(bed, "the neighbour counts as unreachable", planned_ns,
                    connect_took_ns(&attempt.connect), RESULT_UNKNOWN);
-    testbed_observe(bed, INTEGER("solicitations", solicitations));
+    testbed_observe(bed, INTEGER("solicitations", resolution.solicitations));
     connect_summary(bed, &attempt.connect);
     testbed_check_integer(bed, "segments_on_the_wire", 0,
                           bed->subject ? (int64_t)bed->subject->flags.count : 0);
@@ -180,7 +190,7 @@ const struct scenario connect_no_neighbour = {
             "address, and the host's own kernel answers it with ICMP host unreachable.",
     .differs = "Linux gives up when address resolution does, long before the SYNs would, and says "
                "so with another errno.",
-    .settings = connect_few_retries,
+    .settings = more_retries,
     .resolve_neighbours = true,
     .play = play_no_neighbour,
 };

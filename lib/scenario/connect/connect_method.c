@@ -123,14 +123,13 @@ static void begin_attempts(struct testbed *bed, struct attempts *attempts)
     for (size_t i = 0; i < attempts->count; i++)
         attempts->of[i].agent = testbed_agent(bed, LAB_CLIENT);
     testbed_client(bed);
-    testbed_subject(bed, (uint32_t)attempts->count + 1);
+    testbed_subject_port(bed, TESTBED_PORT);
     for (size_t i = 0; i < attempts->count; i++) {
         const struct attempt *attempt = &attempts->of[i];
         BEGIN(attempt->agent, ACT_CALL, .function = attempt_call, .port = port_of(i),
               .number = (int)attempt->method,
               .timeout_ns = attempt->limit_ns == RESULT_UNKNOWN ? 0 : attempt->limit_ns,
               .flags = (int)attempt->retries);
-        testbed_wait(bed, arena_printf(bed->arena, "seen c>s:syn#%zu", i + 1));
     }
 }
 
@@ -157,13 +156,14 @@ static struct outcome predict(const struct attempt *attempt)
 }
 
 static struct outcome observe(const struct testbed *bed, const struct attempt *attempt,
-                              int64_t connection)
+                              uint16_t port)
 {
     const struct sock_connect_result *result = &attempt->reply.connect;
 
-    return (struct outcome){act_rc_name(-result->error, "0"),
-                            testbed_state_name(result->state_left), result->elapsed_ns,
-                            testbed_count(bed, connection, "syn", LAB_FROM_CLIENT)};
+    return (struct outcome){
+        act_rc_name(-result->error, "0"), testbed_state_name(result->state_left),
+        result->elapsed_ns,
+        testbed_count(bed, testbed_connection_to(bed, port), "syn", LAB_FROM_CLIENT)};
 }
 
 static const char *outcome_text(struct testbed *bed, const struct outcome *outcome)
@@ -223,7 +223,7 @@ static void check_method(struct testbed *bed, const struct connect_attempt *own,
 
     for (size_t i = 0; i < 2; i++) {
         expected[i] = predict(&both[i]);
-        seen[i] = observe(bed, &both[i], (int64_t)(index + i + 1));
+        seen[i] = observe(bed, &both[i], port_of(index + i));
     }
     const char *can = ability(connect_took_ns(&own->connect), seen[0].after_ns, seen[1].after_ns);
     testbed_check_text(bed, name, outcome_text(bed, &expected[0]), outcome_text(bed, &seen[0]));
@@ -246,7 +246,7 @@ static void check_methods(struct testbed *bed, const struct connect_attempt *own
         struct outcome seen = {
             act_rc_name(own->connect.rc, "0"), testbed_state_name(own->state_left),
             connect_took_ns(&own->connect),
-            testbed_count(bed, (int64_t)attempts->count + 1, "syn", LAB_FROM_CLIENT)};
+            testbed_count(bed, testbed_connection_to(bed, TESTBED_PORT), "syn", LAB_FROM_CLIENT)};
         add_row(bed, &blocking, &seen, "neither");
     }
     for (size_t i = 0; i < attempts->count; i += 2)

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 const struct scenario_setting crash_no_retransmission[] = {
-    {SCENARIO_BOTH, "tcp_rto_min_us", "5000000", SETTING_OPTIONAL}, {0}};
+    {SCENARIO_BOTH, "rto_min", "5000", SETTING_ROUTE}, {0}};
 
 const struct scenario_setting crash_few_retries[] = {
     {SCENARIO_BOTH, "tcp_retries2", "2", SETTING_TIMER}, {0}};
@@ -23,7 +23,7 @@ const struct scenario_setting crash_quick_keepalive[] = {
     {0}};
 
 const struct scenario_setting crash_late_keepalive[] = {
-    {SCENARIO_BOTH, "tcp_rto_min_us", "5000000", SETTING_OPTIONAL},
+    {SCENARIO_BOTH, "rto_min", "5000", SETTING_ROUTE},
     {SCENARIO_BOTH, "tcp_retries2", "2", SETTING_TIMER},
     {SCENARIO_BOTH, "tcp_keepalive_time", "4", SETTING_TIMER},
     {SCENARIO_BOTH, "tcp_keepalive_intvl", "1", SETTING_TIMER},
@@ -68,6 +68,7 @@ struct crash crash_connected(struct testbed *bed)
         .keepalive_intvl_ns = option_ns(&crash, "TCP_KEEPINTVL"),
         .keepalive_probes = option_ns(&crash, "TCP_KEEPCNT"),
         .rtt_ns = info.rc > 0 ? info.info.rtt_ns : 0,
+        .rto_ns = info.rc > 0 ? info.info.rto_ns : 0,
     };
     return crash;
 }

@@ -61,6 +61,7 @@ static struct crash connect_with_options(struct testbed *bed, const struct cell 
         agent_do(testbed_client(bed), &user_timeout);
     struct crash crash = crash_connected(bed);
     crash.socket = (struct kernel_timers_socket){.rtt_ns = crash.socket.rtt_ns,
+                                                 .rto_ns = crash.socket.rto_ns,
                                                  .user_timeout_ns = user_timeout_ns};
     return crash;
 }

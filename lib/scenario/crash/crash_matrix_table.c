@@ -104,7 +104,7 @@ static void crash_fill_overview(struct report *report, int64_t family, size_t wh
 
 static void count(struct report *report, int64_t family, struct result_scenario *overview)
 {
-    int64_t ok = 0, all = 0;
+    int64_t ok = 0, differ = 0, all = 0;
 
     for (size_t i = 0; i < report->result_count; i++) {
         const struct result_scenario *cell = &report->results[i]->scenario;
@@ -112,15 +112,17 @@ static void count(struct report *report, int64_t family, struct result_scenario 
             continue;
         all++;
         ok += cell->verdict == RESULT_OK;
+        differ += cell->verdict == RESULT_DIFFERS;
     }
     result_set_integer(&report->arena, &overview->expected, "cells_ok", all);
     result_set_integer(&report->arena, &overview->observed, "cells_ok", ok);
-    overview->verdict = ok == all ? RESULT_OK : RESULT_DIFFERS;
     if (ok == all)
         return;
-    overview->why = "Some cells are not as expected; their own results say why.";
-    overview->error =
-        (struct result_error){.code = FINDING_SCENARIO_DIFFERS, .message = overview->why};
+    overview->verdict = differ ? RESULT_DIFFERS : RESULT_INCONCLUSIVE;
+    overview->why = differ ? "Some cells are not as expected; their own results say why."
+                           : "Some cells are inconclusive; their own results say why.";
+    overview->error = (struct result_error){
+        .code = differ ? FINDING_SCENARIO_DIFFERS : FINDING_INCONCLUSIVE, .message = overview->why};
 }
 
 static void add_overview(struct report *report, int64_t family, int64_t duration_ns)

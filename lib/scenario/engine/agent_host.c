@@ -123,6 +123,22 @@ AGENT_CALL(agent_self_counter)
     return rc;
 }
 
+AGENT_CALL(agent_self_listen_limit)
+{
+    struct sock sock = SOCK_INIT;
+    struct sock_tcp_info info;
+    int rc = sock_open(&sock, self->start.family, 0);
+
+    /* Unbound, so that the kernel chooses a port. */
+    if (!rc && listen(sock.fd, -1))
+        rc = -errno;
+    if (!rc)
+        rc = sock_tcp_info(sock.fd, &info);
+    if (sock.fd >= 0)
+        sock_close(&sock);
+    return rc ? rc : (int64_t)info.sacked;
+}
+
 static int take_socket(void *context, const struct sock_diag_entry *entry)
 {
     struct act_socket *found = context;

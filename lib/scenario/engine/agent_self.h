@@ -51,6 +51,7 @@ AGENT_CALL(agent_self_settings);
 AGENT_CALL(agent_self_setting);
 AGENT_CALL(agent_self_counter);
 AGENT_CALL(agent_self_diag);
+AGENT_CALL(agent_self_listen_limit);
 
 /* Does an act as the loop would. */
 int64_t agent_self_do(struct agent_self *self, const struct act *act, struct act_reply *reply);

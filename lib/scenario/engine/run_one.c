@@ -5,10 +5,13 @@
 #include "scenario/engine/testbed_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TRACE_EVENTS (1u << 17)
 #define SYSCTLS_MAX  48
+/* What lab_open() fails with where one that the scenario pins is missing. Nothing else does. */
+#define SETTING_MISSING (-ENODATA)
 
 const struct scenario *scenario_find(const struct scenario_set *set, const char *name)
 {
@@ -50,12 +53,17 @@ static int add_sysctls(struct testbed *bed, enum lab_host host)
     if (!list)
         return -ENOMEM;
     for (const struct scenario_setting *s = bed->scenario->settings; s && s->name; s++) {
+        if (s->flags & SETTING_ROUTE) {
+            if (s->hosts & bit)
+                bed->config.host[host].rto_min_ms = (int)strtol(s->value, NULL, 10);
+            continue;
+        }
         const char *value = request->real_time && (s->flags & SETTING_TIMER)
                                 ? own_value(bed->arena, s->name)
                                 : NULL;
         if (s->hosts & bit && count < SYSCTLS_MAX)
-            list[count++] =
-                (struct lab_sysctl){s->name, value ? value : s->value, s->flags & SETTING_OPTIONAL};
+            list[count++] = (struct lab_sysctl){s->name, value ? value : s->value,
+                                                s->flags & SETTING_OPTIONAL, SETTING_MISSING};
     }
     for (size_t i = 0; i < request->sysctl_count[host] && count < SYSCTLS_MAX; i++)
         list[count++] = request->sysctls[host][i];
@@ -161,7 +169,11 @@ int scenario_run_one(const struct scenario *scenario, int family,
         out->captured = true;
         rc = open_lab(&bed, error);
     }
-    if (!rc)
+    if (rc == SETTING_MISSING) {
+        testbed_unsupported(&bed, error->text);
+        rc = 0;
+    }
+    if (!rc && !testbed_failed(&bed))
         scenario->play(&bed);
     testbed_finish(&bed);
     if (!rc)

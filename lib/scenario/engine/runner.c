@@ -61,7 +61,7 @@ struct runner {
     struct report *report;
     struct tally *tallies;
     struct run *runs;
-    size_t running, done, all, not_ok;
+    size_t running, done, all, failed;
     int rc; /* what the user asked cannot be */
     struct error *error;
 };
@@ -198,8 +198,8 @@ static void set_died(const struct runner *runner, const struct run *run, int sta
 
 static void keep_shown(struct tally *tally, struct scenario_memory *memory)
 {
-    bool better = !tally->shown || (tally->shown->result.verdict == RESULT_OK &&
-                                    memory->result.verdict != RESULT_OK);
+    bool better = !tally->shown || (!result_verdict_fails(tally->shown->result.verdict) &&
+                                    result_verdict_fails(memory->result.verdict));
 
     if (!better) {
         memory_free(memory);
@@ -252,12 +252,12 @@ static void end_run(struct runner *runner, struct run *run, int status)
         return;
     }
     memory->result.attempts = run->attempt;
-    runner->not_ok += memory->result.verdict != RESULT_OK;
+    runner->failed += result_verdict_fails(memory->result.verdict);
     count_outcome(runner, tally, outcome_text(&memory->arena, &memory->result));
     runner->done++;
     tally->done++;
     if (runner->plan->progress)
-        runner->plan->progress(runner->plan->context, runner->done, runner->all, runner->not_ok,
+        runner->plan->progress(runner->plan->context, runner->done, runner->all, runner->failed,
                                runner->running);
     keep_shown(tally, memory);
 }
@@ -383,7 +383,7 @@ static void judge_repeats(struct runner *runner, struct result_scenario *scenari
     scenario->outcome_count = tally->outcome_count;
     for (size_t i = 0; i < tally->outcome_count; i++)
         not_ok += strncmp(tally->outcomes[i].text, "ok", 2) ? tally->outcomes[i].count : 0;
-    if (!not_ok || tally->done <= 1)
+    if (!not_ok || tally->done <= 1 || !result_verdict_fails(scenario->verdict))
         return;
     scenario->error.message =
         arena_printf(&runner->report->arena, "%" PRId64 " of %" PRId64 " runs were not ok. %s",
@@ -403,8 +403,8 @@ static void add_results(struct runner *runner)
             return;
         result->scenario = tally->shown->result;
         judge_repeats(runner, &result->scenario, tally);
-        if (result->scenario.verdict != RESULT_OK) {
-            runner->out->not_ok++;
+        if (result_verdict_fails(result->scenario.verdict)) {
+            runner->out->failed++;
             add_finding(runner->report, &result->scenario);
         }
         tally->shown->next = runner->out->memory;

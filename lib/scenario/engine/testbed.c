@@ -174,7 +174,11 @@ struct kernel_timers_settings testbed_settings(struct testbed *bed, enum lab_hos
 
     if (reply.rc && !testbed_failed(bed))
         testbed_fail(bed, "cannot read the settings of the %s", lab_host_name(host));
-    return testbed_failed(bed) ? kernel_timers_defaults : reply.settings;
+    if (testbed_failed(bed))
+        return kernel_timers_defaults;
+    if (bed->config.host[host].rto_min_ms)
+        reply.settings.rto_min_ns = bed->config.host[host].rto_min_ms * NS_PER_MS;
+    return reply.settings;
 }
 
 static int64_t read_number(struct testbed *bed, enum lab_host host, enum act_verb verb,
@@ -193,6 +197,17 @@ static int64_t read_number(struct testbed *bed, enum lab_host host, enum act_ver
 int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *name)
 {
     return read_number(bed, host, ACT_SETTING, name);
+}
+
+int64_t testbed_listen_limit(struct testbed *bed, enum lab_host host)
+{
+    struct act_reply reply =
+        DO(testbed_watcher(bed, host), ACT_CALL, .function = agent_self_listen_limit);
+
+    if (reply.rc < 0)
+        testbed_fail(bed, "a listener of the %s: %s", lab_host_name(host),
+                     strerror((int)-reply.rc));
+    return reply.rc;
 }
 
 int64_t testbed_own_seconds_ns(const char *name)
@@ -267,4 +282,9 @@ void testbed_connected(struct testbed *bed)
 void testbed_subject(struct testbed *bed, uint32_t number)
 {
     bed->subject_number = number;
+}
+
+void testbed_subject_port(struct testbed *bed, uint16_t port)
+{
+    bed->subject_port = port;
 }

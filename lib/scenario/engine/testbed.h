@@ -32,6 +32,7 @@ struct testbed {
     struct arena *arena;
     struct result_scenario *result;
     struct error error; /* why it failed; code 0: it has not */
+    bool unsupported;   /* that is why */
     int64_t started_real_ns, started_mono_ns;
 
     /* Once it is finished: */
@@ -47,7 +48,8 @@ struct testbed {
     struct lab_config config;
     uint64_t since; /* where conditions count from */
     uint32_t subject_number;
-    uint16_t ports; /* without a lab: see AGENT_PORTS */
+    uint16_t subject_port; /* see testbed_subject_port() */
+    uint16_t ports;        /* without a lab: see AGENT_PORTS */
     struct lab_stats stats;
     int *fault_numbers; /* of the user's faults */
     struct host_stall stall;
@@ -69,6 +71,10 @@ static inline bool testbed_failed(const struct testbed *bed)
 {
     return bed->error.code != 0;
 }
+
+/* This kernel cannot show what the scenario is about, and why: the run ends like a failed one, but
+ * it is none. Decide it by what the kernel has, never by its release. */
+void testbed_unsupported(struct testbed *bed, const char *why);
 
 /* ---- Who plays */
 
@@ -130,6 +136,9 @@ void testbed_pass(struct testbed *bed, int64_t ns);
 struct kernel_timers_settings testbed_settings(struct testbed *bed, enum lab_host host);
 /* One setting of a host as a number; a failure where there is none. */
 int64_t testbed_setting(struct testbed *bed, enum lab_host host, const char *name);
+/* The most that listen() makes of its backlog on that host: net.core.somaxconn, which may be
+ * hidden, as a listener has it. */
+int64_t testbed_listen_limit(struct testbed *bed, enum lab_host host);
 /* One of this machine's own, outside the lab, in seconds; RESULT_UNKNOWN where it has none. */
 int64_t testbed_own_seconds_ns(const char *name);
 /* Calls a function in the watcher of a host, and copies its answer to *out (size_bytes of
@@ -229,12 +238,16 @@ void testbed_finish(struct testbed *bed);
 /* Which connection is the subject: the n-th that was seen on the wire, from 1. Call it before the
  * end. */
 void testbed_subject(struct testbed *bed, uint32_t number);
+/* The first one to that port of the server, where several clients begin at once. */
+void testbed_subject_port(struct testbed *bed, uint16_t port);
 
 /* Arrival times at the wire, since the start of the run, of the segments of a flag word ("syn",
  * "data", …; "" all) in a direction, of the subject, when finished. Returns how many there are; at
  * most `max` are written. */
 size_t testbed_times(const struct testbed *bed, const char *word, enum lab_direction direction,
                      int64_t *out_ns, size_t max);
+/* The number of the first connection to that port of the server, when finished; 0: none. */
+int64_t testbed_connection_to(const struct testbed *bed, uint16_t port);
 /* How many there are of another connection, by its number. */
 int64_t testbed_count(const struct testbed *bed, int64_t connection, const char *word,
                       enum lab_direction direction);

@@ -15,6 +15,14 @@ void testbed_take_error(struct testbed *bed, const struct error *error, const ch
     error_add(&bed->error, "%s", doing);
 }
 
+void testbed_unsupported(struct testbed *bed, const char *why)
+{
+    if (testbed_failed(bed))
+        return;
+    error_set(&bed->error, ENOTSUP, "%s", why);
+    bed->unsupported = true;
+}
+
 void testbed_fail(struct testbed *bed, const char *format, ...)
 {
     char text[ERROR_TEXT_MAX];

@@ -12,10 +12,24 @@
 
 /* ---- What the wire saw ---- */
 
+int64_t testbed_connection_to(const struct testbed *bed, uint16_t port)
+{
+    const struct result_connection_list *list = &bed->result->connections;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const char *colon = strrchr(list->items[i].server, ':');
+        if (colon && strtol(colon + 1, NULL, 10) == port)
+            return list->items[i].number;
+    }
+    return 0;
+}
+
 static const struct result_connection *subject_of(const struct testbed *bed)
 {
     const struct result_connection_list *list = &bed->result->connections;
-    int64_t number = bed->subject_number ? bed->subject_number : 1;
+    int64_t number = bed->subject_port     ? testbed_connection_to(bed, bed->subject_port)
+                     : bed->subject_number ? bed->subject_number
+                                           : 1;
 
     for (size_t i = 0; i < list->count; i++)
         if (list->items[i].number == number)
@@ -162,13 +176,24 @@ static void set_verdict(struct testbed *bed, enum result_verdict verdict, const 
         .message = why};
 }
 
+/* A wire later than this decides nothing where something differs. One that is late both ways must
+ * not have made a side send again before its timeout, unless that is longer than usual. */
+static int64_t most_lateness_ns(const struct testbed *bed)
+{
+    const struct lab_host_config *host = bed->config.host;
+
+    if (bed->scenario->lateness_ns)
+        return bed->scenario->lateness_ns;
+    return host[LAB_CLIENT].rto_min_ms && host[LAB_SERVER].rto_min_ms ? SCENARIO_LATENESS_NS
+                                                                      : SCENARIO_LATENESS_NS / 2;
+}
+
 static void judge_difference(struct testbed *bed, const struct result_value *expected,
                              const struct lab_stats *stats)
 {
     struct arena *arena = bed->arena;
     struct result_scenario *result = bed->result;
-    int64_t most_ns =
-        bed->scenario->lateness_ns ? bed->scenario->lateness_ns : SCENARIO_LATENESS_NS;
+    int64_t most_ns = most_lateness_ns(bed);
     const char *wanted = value_text(arena, expected);
     const char *got = value_text(arena, result_get(&result->observed, expected->key));
 
@@ -202,7 +227,10 @@ static void judge(struct testbed *bed, const struct lab_stats *stats)
     struct result_scenario *result = bed->result;
     const struct result_value *different = first_difference(result);
 
-    if (testbed_failed(bed))
+    if (bed->unsupported) {
+        result->verdict = RESULT_UNSUPPORTED;
+        result->why = arena_copy(bed->arena, bed->error.text);
+    } else if (testbed_failed(bed))
         set_verdict(bed, RESULT_INCONCLUSIVE,
                     arena_printf(bed->arena, "The run was not completed: %s.", bed->error.text));
     else if (stats->lost || stats->trace_lost)

@@ -7,7 +7,7 @@
 
 const struct scenario_setting linger_settings[] = {
     {SCENARIO_BOTH, "tcp_early_retrans", "0", 0},
-    {SCENARIO_BOTH, "tcp_rto_min_us", "3000000", SETTING_OPTIONAL},
+    {SCENARIO_BOTH, "rto_min", "3000", SETTING_ROUTE},
     {SCENARIO_BOTH, "tcp_wmem", "4096 4194304 4194304", SETTING_OPTIONAL},
     {SCENARIO_BOTH, "tcp_fin_timeout", "60", 0},
     {0}};

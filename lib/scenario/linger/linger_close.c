@@ -46,7 +46,7 @@ static void check_call(struct testbed *bed, struct agent *client, const struct a
         return;
     struct kernel_timers_settings settings = testbed_settings(bed, LAB_CLIENT);
     linger_check_time(bed, "took_ns", &settings, LINGER_SECONDS * NS_PER_SEC, took_ns);
-    /* Before Linux 6.11 (tcp_rto_min_us) what is held that long is sent again. */
+    /* What is held that long is sent again, with --real-time or without a lab. */
     if (settings.rto_min_ns <= LINGER_SECONDS * NS_PER_SEC)
         testbed_any_exchange(bed);
 }

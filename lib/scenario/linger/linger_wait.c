@@ -6,7 +6,7 @@
 
 static const struct scenario_setting wait_settings[] = {
     {SCENARIO_BOTH, "tcp_early_retrans", "0", 0},
-    {SCENARIO_BOTH, "tcp_rto_min_us", "3000000", SETTING_OPTIONAL},
+    {SCENARIO_BOTH, "rto_min", "3000", SETTING_ROUTE},
     {SCENARIO_BOTH, "tcp_wmem", "4096 4194304 4194304", SETTING_OPTIONAL},
     {SCENARIO_BOTH, "tcp_tw_reuse", "0", 0},
     {SCENARIO_BOTH, "tcp_timestamps", "1", 0},

@@ -280,7 +280,7 @@ static void play_burst(struct testbed *bed)
     bed->crowd = (size_t)sut_request(bed)->connections;
     if (!sut_listens(bed, &burst.sut))
         return;
-    burst.somaxconn = testbed_setting(bed, LAB_SERVER, "core/somaxconn");
+    burst.somaxconn = testbed_listen_limit(bed, LAB_SERVER);
     run_burst(bed, &burst);
     if (!burst.look.listeners)
         sut_has_ended(bed, &burst.sut, END_NS);
@@ -297,7 +297,7 @@ static const struct scenario_setting settings[] = {
     {SCENARIO_BOTH, "tcp_syn_retries", "6", SETTING_TIMER},
     {SCENARIO_BOTH, "tcp_syn_linear_timeouts", "4", SETTING_TIMER | SETTING_OPTIONAL},
     {SCENARIO_SERVER, "tcp_synack_retries", "5", SETTING_TIMER},
-    {SCENARIO_SERVER, "core/somaxconn", "4096", SETTING_TIMER},
+    {SCENARIO_SERVER, "core/somaxconn", "4096", SETTING_TIMER | SETTING_OPTIONAL},
     {SCENARIO_SERVER, "tcp_max_syn_backlog", "256", SETTING_TIMER},
     {SCENARIO_SERVER, "tcp_syncookies", "1", SETTING_TIMER},
     {SCENARIO_SERVER, "tcp_abort_on_overflow", "0", SETTING_TIMER},

@@ -414,8 +414,9 @@ static void icmp_answers_are_understood(void **state)
 
 static void a_cut_is_silence_with_neighbours_alive(void **state)
 {
-    static const struct lab_sysctl quick[] = {{"tcp_syn_retries", "1", false},
-                                              {"tcp_syn_linear_timeouts", "0", true}};
+    static const struct lab_sysctl quick[] = {
+        {.name = "tcp_syn_retries", .value = "1"},
+        {.name = "tcp_syn_linear_timeouts", .value = "0", .optional = true}};
     struct lab_config config = {.host[LAB_CLIENT] = {quick, ARRAY_SIZE(quick), false}};
     struct error error = {0};
     (void)state;
@@ -442,8 +443,9 @@ static void a_cut_is_silence_with_neighbours_alive(void **state)
 /* The first packet of a lab already finds its neighbour, whom nobody could ask. */
 static void a_cut_link_still_has_neighbours(void **state)
 {
-    static const struct lab_sysctl quick[] = {{"tcp_syn_retries", "1", false},
-                                              {"tcp_syn_linear_timeouts", "0", true}};
+    static const struct lab_sysctl quick[] = {
+        {.name = "tcp_syn_retries", .value = "1"},
+        {.name = "tcp_syn_linear_timeouts", .value = "0", .optional = true}};
     struct lab_config config = {.host[LAB_CLIENT] = {quick, ARRAY_SIZE(quick), false}};
     struct error error = {0};
     (void)state;

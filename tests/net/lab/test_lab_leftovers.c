@@ -64,7 +64,7 @@ static int chatter_role(const struct lab_role *role)
 static _Noreturn void victim(int ready, bool privileged, bool stubborn)
 {
     /* Orphans of such a host live for minutes, unless the supervisor destroys them. */
-    static const struct lab_sysctl orphans = {"tcp_orphan_retries", "15", false};
+    static const struct lab_sysctl orphans = {.name = "tcp_orphan_retries", .value = "15"};
     struct lab_config config = {.link.delay_ns = NS_PER_MS};
     struct world world = {.family = AF_INET};
     struct lab_process *process;

@@ -170,11 +170,41 @@ static void large_and_small_mtus_carry(void **state)
     }
 }
 
+/* As TCP_INFO has the retransmission timeout of a new connection. */
+static uint32_t timeout_ms(const struct lab_config *config, int family)
+{
+    struct world world = world_open(config, family);
+    int listener = server_listens(&world, PORT), client, server;
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+
+    connected_pair(&world, listener, &client, &server);
+    assert_int_equal(getsockopt(client, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    close(client);
+    close(server);
+    close(listener);
+    world_close(&world);
+    return info.tcpi_rto / 1000;
+}
+
+static void a_host_can_wait_longer_before_it_sends_again(void **state)
+{
+    static const struct lab_config patient = {.host[LAB_CLIENT].rto_min_ms = 3000}, usual = {0};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_in_range(timeout_ms(&patient, i ? AF_INET6 : AF_INET), 3000, 10000);
+        assert_in_range(timeout_ms(&usual, i ? AF_INET6 : AF_INET), 200, 2999);
+    }
+}
+
 static void nonsense_is_refused(void **state)
 {
-    static const struct lab_sysctl outside = {"../../kernel/hostname", "x", false};
-    static const struct lab_sysctl unknown = {"tcp_no_such_setting", "1", false};
-    static const struct lab_sysctl optional = {"tcp_no_such_setting", "1", true};
+    static const struct lab_sysctl outside = {.name = "../../kernel/hostname", .value = "x"};
+    static const struct lab_sysctl unknown = {.name = "tcp_no_such_setting", .value = "1"};
+    static const struct lab_sysctl optional = {
+        .name = "tcp_no_such_setting", .value = "1", .optional = true};
+    static const struct lab_sysctl own = {
+        .name = "tcp_no_such_setting", .value = "1", .missing = -ENODATA};
     const struct {
         struct lab_config config;
         int rc;
@@ -182,9 +212,14 @@ static void nonsense_is_refused(void **state)
     } cases[] = {
         {{.link.delay_ns = -1}, -EINVAL, "negative"},
         {{.link.mtu_bytes = 576, .ipv6 = true}, -EINVAL, "1280"},
-        {{.host[LAB_CLIENT] = {&outside, 1, false}}, -EINVAL, "hostname"},
-        {{.host[LAB_SERVER] = {&unknown, 1, false}}, -ENOENT, "tcp_no_such_setting"},
-        {{.host[LAB_SERVER] = {&optional, 1, false}}, 0, ""},
+        {{.host[LAB_CLIENT] = {.sysctls = &outside, .sysctls_count = 1}}, -EINVAL, "hostname"},
+        {{.host[LAB_SERVER] = {.sysctls = &unknown, .sysctls_count = 1}},
+         -ENOENT,
+         "tcp_no_such_setting"},
+        {{.host[LAB_SERVER] = {.sysctls = &optional, .sysctls_count = 1}}, 0, ""},
+        {{.host[LAB_SERVER] = {.sysctls = &own, .sysctls_count = 1}},
+         -ENODATA,
+         "tcp_no_such_setting"},
         {{.pcap_path = "/nonexistent/x.pcap"}, -ENOENT, "/nonexistent/x.pcap"},
     };
     (void)state;
@@ -246,8 +281,9 @@ static void the_machine_is_left_as_it_was(void **state)
     cleanup(buf) struct buf before = {0};
     cleanup(buf) struct buf during = {0};
     cleanup(buf) struct buf after = {0};
-    static const struct lab_sysctl sysctl = {"tcp_retries2", "3", false};
-    struct lab_config config = {.host[LAB_CLIENT] = {&sysctl, 1, true}};
+    static const struct lab_sysctl sysctl = {.name = "tcp_retries2", .value = "3"};
+    struct lab_config config = {
+        .host[LAB_CLIENT] = {.sysctls = &sysctl, .sysctls_count = 1, .capture_lo = true}};
     (void)state;
 
     snapshot(&before);
@@ -307,7 +343,7 @@ static void shell_says(const struct world *world, enum lab_host host, const char
 
 static void programs_find_their_world(void **state)
 {
-    static const struct lab_sysctl sysctl = {"net.ipv4.tcp_retries2", "4", false};
+    static const struct lab_sysctl sysctl = {.name = "net.ipv4.tcp_retries2", .value = "4"};
     struct lab_config config = {.host[LAB_SERVER] = {&sysctl, 1, false}};
     struct world world = world_open(&config, AF_INET);
     char text[64];
@@ -498,6 +534,7 @@ static int run(void)
         cmocka_unit_test(a_lab_may_lack_a_family),
         cmocka_unit_test(neighbours_can_be_resolved),
         cmocka_unit_test(large_and_small_mtus_carry),
+        cmocka_unit_test(a_host_can_wait_longer_before_it_sends_again),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(the_machine_is_left_as_it_was),
         cmocka_unit_test(labs_live_side_by_side),
