@@ -141,6 +141,10 @@ static void examine_stamps(const struct machine_stamps *stamps, struct report *r
                            : arena_printf(arena, "no stamps of the kind %s came", missing);
         line.remedy = "tcp-probe cannot attribute delays without these: a kernel with "
                       "SO_TIMESTAMPING (Linux 4.0 or later, not a user-space imitation of it).";
+        if (stamps->error.code == ETIMEDOUT) { /* says nothing of the kernel */
+            line.health = RESULT_HEALTH_NOTE;
+            line.remedy = "Examine this machine again when it is idle.";
+        }
         if (stamps->error.code == ENETUNREACH || stamps->error.code == EADDRNOTAVAIL)
             line.remedy = "The loopback interface is down; as root: ip link set lo up";
     }

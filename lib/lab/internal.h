@@ -136,6 +136,7 @@ int sysctl_check_name(const char *name, struct error *error);
  * about it is added to the notes. */
 void sysctl_pin_wire(void);
 void sysctl_pin_host(const struct lab_plan *plan, struct lab_limits *limits); /* before devices */
+int sysctl_set(const char *name, const char *value, struct error *error);
 int sysctl_set_host(const struct lab_host_config *host, struct error *error);
 
 /* ---- Hosts ---- */
@@ -202,9 +203,11 @@ pid_t spawn_child(const struct spawn *spawn, struct error *error);
 void signals_default(void);
 
 /* ---- The supervisor (supervisor.c) ---- */
-/* Its one request: the host that reboots → the REBOOT_… descriptors. */
+#define SETTING_TEXT_MAX 96
+/* A setting of a host → nothing; or the host that reboots → the REBOOT_… descriptors. */
 struct supervisor_request {
     enum lab_host host;
+    char name[SETTING_TEXT_MAX], value[SETTING_TEXT_MAX]; /* "": it reboots */
 };
 /* Blocks SIGCHLD, and returns a descriptor that can be read when a child has ended. */
 int children_watch(struct error *error);

@@ -260,6 +260,21 @@ int lab_restore(struct lab *lab, struct error *error)
     return wire_call(lab, &(struct wire_request){.op = WIRE_RESTORE}, error);
 }
 
+int lab_set(struct lab *lab, enum lab_host host, const char *name, const char *value,
+            struct error *error)
+{
+    struct supervisor_request request = {.host = host};
+    int rc = sysctl_check_name(name, error);
+
+    if (rc)
+        return rc;
+    if (strlen(name) >= sizeof request.name || strlen(value) >= sizeof request.value)
+        return error_set(error, ENAMETOOLONG, "the setting %.40s is too long", name);
+    snprintf(request.name, sizeof request.name, "%s", name);
+    snprintf(request.value, sizeof request.value, "%s", value);
+    return message_call(lab->supervisor, &request, sizeof request, NULL, 0, NULL, 0, error);
+}
+
 static int reboot_host(struct lab *lab, enum lab_host host, struct error *error)
 {
     struct supervisor_request request = {.host = host};

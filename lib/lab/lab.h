@@ -194,6 +194,11 @@ int lab_process_signal_group(struct lab_process *process, int signal);
 /* Kills the group if it still runs, and forgets the handle. NULL is allowed. */
 void lab_process_free(struct lab_process *process);
 
+/* Changes a setting of the host's network namespace, named as in struct lab_sysctl, while the lab
+ * runs. Its processes may not: some kernels let nobody write below a /proc of their own. */
+int lab_set(struct lab *lab, enum lab_host host, const char *name, const char *value,
+            struct error *error);
+
 /* Waits until a TCP socket of the host listens on the port, on an address that the lab's peer can
  * reach in this family (AF_UNSPEC: any). -ETIMEDOUT. */
 int lab_wait_listen(struct lab *lab, enum lab_host host, int family, uint16_t port,

@@ -246,7 +246,18 @@ static int open_for_wire(struct supervisor *s, enum lab_host host, struct link_s
     return rc ? rc : back;
 }
 
-static void handle(struct supervisor *s, const struct supervisor_request *request)
+static int set_setting(struct supervisor *s, const struct supervisor_request *request,
+                       struct error *error)
+{
+    int rc = namespace_go(s->namespaces.host[request->host], error);
+
+    if (!rc)
+        rc = sysctl_set(request->name, request->value, error);
+    int back = namespace_go(s->namespaces.wire, rc ? NULL : error);
+    return rc ? rc : back;
+}
+
+static void handle_reboot(struct supervisor *s, const struct supervisor_request *request)
 {
     struct boot *boot = &s->boot[request->host];
     struct error error = {0};
@@ -263,6 +274,18 @@ static void handle(struct supervisor *s, const struct supervisor_request *reques
     sock_diag_close(states);
     if (!rc)
         close(take_fd(&boot->channel));
+}
+
+static void handle(struct supervisor *s, const struct supervisor_request *request)
+{
+    struct error error = {0};
+
+    if (!*request->name) {
+        handle_reboot(s, request);
+        return;
+    }
+    int rc = set_setting(s, request, &error);
+    message_reply(s->channel, rc, &error, NULL, 0);
 }
 
 static void wire_may_have_died(struct supervisor *s)

@@ -113,7 +113,7 @@ static int no_such_setting(const char *name, char *path, struct error *error)
                      "setting %s: this kernel has no such setting for a network namespace", name);
 }
 
-static int set(const char *name, const char *value, struct error *error)
+int sysctl_set(const char *name, const char *value, struct error *error)
 {
     char path[SYSCTL_PATH_MAX];
     int rc = path_of(path, sizeof path, name, error);
@@ -132,7 +132,7 @@ static int set(const char *name, const char *value, struct error *error)
 static void pin(const char *name, const char *value, struct lab_limits *limits)
 {
     struct error error = {0};
-    int rc = set(name, value, &error);
+    int rc = sysctl_set(name, value, &error);
 
     if (rc && rc != -ENOENT)
         lab_note(limits,
@@ -147,7 +147,7 @@ void sysctl_pin_host(const struct lab_plan *plan, struct lab_limits *limits)
         pin(pinned[i].name, pinned[i].value, limits);
     /* For ping(8) without rights. In a user namespace of one user there are no such groups, and no
      * need: the file's capability counts there. */
-    set("net.ipv4.ping_group_range", "0 2147483647", NULL);
+    sysctl_set("net.ipv4.ping_group_range", "0 2147483647", NULL);
     if (!plan->ipv6)
         sysctl_pin_wire();
     for (size_t i = 0; plan->ipv6 && i < ARRAY_SIZE(pinned_ipv6); i++)
@@ -158,7 +158,7 @@ int sysctl_set_host(const struct lab_host_config *host, struct error *error)
 {
     for (size_t i = 0; i < host->sysctls_count; i++) {
         const struct lab_sysctl *s = &host->sysctls[i];
-        int rc = set(s->name, s->value, error);
+        int rc = sysctl_set(s->name, s->value, error);
         if (rc == -ENOENT && !s->optional && s->missing) {
             if (error)
                 error->code = -s->missing;
@@ -212,6 +212,6 @@ void lab_hidden_settings(char *out, size_t size_bytes)
 
 void sysctl_pin_wire(void)
 {
-    set("net.ipv6.conf.all.disable_ipv6", "1", NULL);
-    set("net.ipv6.conf.default.disable_ipv6", "1", NULL);
+    sysctl_set("net.ipv6.conf.all.disable_ipv6", "1", NULL);
+    sysctl_set("net.ipv6.conf.default.disable_ipv6", "1", NULL);
 }

@@ -95,13 +95,17 @@ static void try_stamps(struct talk *talk, struct machine_stamps *out)
 {
     unsigned granted;
     int rc = sock_stamps_enable(&talk->client, SOCK_STAMP_ALL, &granted, &out->error);
+    bool talked = false;
 
     while (!rc && !complete(out) && clock_mono_ns() < talk->deadline_ns &&
            !(talk->stop && *talk->stop)) {
         rc = exchange(talk, out);
+        talked |= !rc;
         if (!rc)
             rc = take_stamps(talk, out);
     }
+    if (!rc && !talked)
+        error_set(&out->error, ETIMEDOUT, "nothing was tried: the time was up");
     if (rc && !out->error.code)
         error_sys(&out->error, -rc, "a conversation over loopback");
 }

@@ -294,28 +294,12 @@ int64_t backlog_read(struct testbed *bed, int slot, int64_t bytes)
                : DO(testbed_server(bed), ACT_READ_ALL, .slot = slot, .bytes = bytes).bytes;
 }
 
-/* In an agent. text: "PATH=VALUE" */
-static AGENT_CALL(do_set)
-{
-    char path[ACT_WORDS_MAX + 16];
-    const char *equals = strchr(act->text, '=');
-
-    snprintf(path, sizeof path, "/proc/sys/net/%.*s", (int)(equals - act->text), act->text);
-    cleanup(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    return write(fd, equals + 1, strlen(equals + 1)) < 0 ? -errno : 0;
-}
-
 void backlog_set(struct testbed *bed, enum lab_host host, const char *path, const char *value)
 {
-    struct act act = {.verb = ACT_CALL, .function = do_set};
+    struct error error = {0};
 
-    snprintf(act.text, sizeof act.text, "%s=%s", path, value);
-    struct act_reply reply = agent_do(testbed_watcher(bed, host), &act);
-    if (reply.rc && !testbed_failed(bed))
-        testbed_fail(bed, "cannot set %s of the %s: %s", path, lab_host_name(host),
-                     act_rc_name(reply.rc, "0"));
+    if (!testbed_failed(bed) && lab_set(bed->lab, host, path, value, &error))
+        testbed_fail(bed, "%s", error.text);
 }
 
 bool backlog_migrates(struct testbed *bed)
