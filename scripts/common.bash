@@ -67,6 +67,10 @@ needs_tests='
      setpriv     command:setpriv          util-linux      util-linux        util-linux      setpriv         util-linux
      nsenter     command:nsenter          util-linux      util-linux        util-linux      util-linux-misc util-linux
      ip          command:ip               iproute2        iproute           iproute2        iproute2        iproute2
+     qemu        command:qemu-system-x86_64 qemu-system-x86 qemu-system-x86-core qemu-system-x86 qemu-system-x86_64 qemu-x86
+     busybox     command:busybox          busybox-static  busybox           busybox         busybox-static  busybox-static
+     kmod        command:kmod             kmod            kmod              kmod            kmod            kmod
+     cpio        command:cpio             cpio            cpio              cpio            cpio            cpio
 '
 
 managers=(apt-get dnf pacman apk zypper)
