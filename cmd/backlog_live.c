@@ -329,6 +329,10 @@ static int run_watch(struct watch *watch)
 {
     const struct wait_limit limit = interrupt_limit(watch->common);
     struct error error = {0};
+    int status = report_session_reserve(COMMAND, watch->common, NULL);
+
+    if (status)
+        return status;
     int rc = open_probe(watch, &limit, &error);
 
     if (rc) {
@@ -336,7 +340,7 @@ static int run_watch(struct watch *watch)
         return interrupt_status(status_of_failure(rc));
     }
     begin_now(watch, &limit);
-    int status = report_session_stream_begin(&watch->stream, COMMAND, watch->common);
+    status = report_session_stream_begin(&watch->stream, COMMAND, watch->common);
     if (status != STATUS_OK)
         return status;
     watch->progress = progress_begin(!watch->common->quiet);

@@ -1,6 +1,7 @@
 #include "common.h"
 
 #include "output.h"
+#include <errno.h>
 #include <string.h>
 
 static const struct cli_word formats[] = {{"text", REPORT_TEXT, NULL},
@@ -199,6 +200,31 @@ bool common_fails_on(const struct common_options *options, enum finding_code cod
             return true;
     }
     return false;
+}
+
+int common_reserve(const struct common_options *options, const char *record, struct error *error)
+{
+    const struct {
+        const char *option, *path;
+    } outputs[] = {{"output", options->output},
+                   {"diagram-file", options->diagram_file},
+                   {"pcap", options->pcap},
+                   {"record", record}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++)
+        for (size_t k = 0; k < i && outputs[i].path; k++)
+            if (outputs[k].path && strcmp(outputs[i].path, "-") != 0 &&
+                strcmp(outputs[k].path, "-") != 0 && outfile_same(outputs[i].path, outputs[k].path))
+                return error_set(error, EINVAL, "--%s and --%s name one file: %s",
+                                 outputs[k].option, outputs[i].option, outputs[i].path);
+    for (size_t i = 2; i < ARRAY_SIZE(outputs); i++) {
+        const char *path = outputs[i].path;
+        int rc = path && strcmp(path, "-") != 0 ? outfile_check(path) : 0;
+        if (rc)
+            return error_sys(error, -rc, "--%s %s", outputs[i].option, path);
+    }
+    int rc = output_reserve(options->output, error);
+    return rc ? rc : output_reserve(options->diagram_file, error);
 }
 
 int common_deliver(const struct common_options *options, const struct buf *report,

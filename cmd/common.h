@@ -75,6 +75,10 @@ bool common_color(const struct common_options *options, int descriptor);
 bool common_fails_on(const struct common_options *options, enum finding_code code,
                      enum finding_severity severity);
 
+/* Sees that what is to be written can be, and opens the report's files, before anything is
+ * measured. `record` may be NULL. -EINVAL: the options name one file for two things. */
+int common_reserve(const struct common_options *options, const char *record, struct error *error);
+
 /* The report: to --output, or to standard output. */
 int common_deliver(const struct common_options *options, const struct buf *report,
                    struct error *error);

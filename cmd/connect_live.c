@@ -158,7 +158,9 @@ static int run_targets(struct looking *looking)
     const struct connect_probe_sink sink = {.context = looking, .done = on_done};
     struct error error = {0};
 
-    int status = report_session_stream_begin(&looking->stream, looking->command, looking->common);
+    int status = report_session_reserve(looking->command, looking->common, NULL);
+    if (!status)
+        status = report_session_stream_begin(&looking->stream, looking->command, looking->common);
     if (status)
         return status;
     list_parameters(looking);

@@ -185,10 +185,15 @@ static int run(struct cli_invocation *invocation)
     report_session_begin(&report, invocation);
     list_parameters(&visit);
     interrupt_catch();
+    int status = report_session_reserve("doctor", &options->common, NULL);
+    if (status) {
+        report_free(&report);
+        return interrupt_status(status);
+    }
     examine(&visit);
     report_session_end(&report);
     complain(&visit);
-    int status = report_session_deliver("doctor", &options->common, &report, status_of(&visit));
+    status = report_session_deliver("doctor", &options->common, &report, status_of(&visit));
     report_free(&report);
     return interrupt_status(status);
 }

@@ -241,7 +241,11 @@ static int run(struct cli_invocation *invocation)
         plan_output(options, null_fd, &plan);
         list_parameters(options, &report);
         interrupt_catch();
-        status = run_lab(options, &plan, &report, &error);
+        if (plan.reporter.uid)
+            outfile_owner(plan.reporter.uid, plan.reporter.gid);
+        status = report_session_reserve(lab_command.name, &options->common, NULL);
+        if (!status)
+            status = run_lab(options, &plan, &report, &error);
     }
     report_free(&report);
     return status;

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define COLUMNS_DEFAULT 80
@@ -47,30 +46,31 @@ void output_print(const struct buf *text)
         note_failure();
 }
 
-static int write_all(int fd, const struct buf *text)
+/* ---- files ---- */
+
+/* Opened before the run, and taken when there is something to write. */
+static struct outfile reserved[2];
+static size_t reserved_count;
+
+int output_reserve(const char *path, struct error *error)
 {
-    for (size_t done = 0; done < text->len_bytes;) {
-        ssize_t rc = write(fd, text->data + done, text->len_bytes - done);
-        if (rc < 0 && errno != EINTR)
-            return -errno;
-        done += rc > 0 ? (size_t)rc : 0;
+    if (!path || !strcmp(path, "-") || reserved_count == ARRAY_SIZE(reserved))
+        return 0;
+    int rc = outfile_open(&reserved[reserved_count], path, 0666, error);
+    reserved_count += !rc;
+    return rc;
+}
+
+static bool take_reserved(struct outfile *file, const char *path)
+{
+    for (size_t i = 0; i < reserved_count; i++) {
+        if (strcmp(reserved[i].path, path) != 0)
+            continue;
+        *file = reserved[i];
+        reserved[i] = reserved[--reserved_count];
+        return true;
     }
-    return 0;
-}
-
-static int open_through(struct output_stream *stream, struct error *error)
-{
-    stream->fd = open(stream->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    return stream->fd < 0 ? error_sys(error, errno, "cannot write %s", stream->path) : 0;
-}
-
-static int open_temporary(struct output_stream *stream, struct error *error)
-{
-    buf_printf(&stream->temporary, "%s.XXXXXX", stream->path);
-    if (stream->temporary.failed)
-        return error_sys(error, ENOMEM, "cannot write %s", stream->path);
-    stream->fd = mkostemp(stream->temporary.data, O_CLOEXEC);
-    return stream->fd < 0 ? error_sys(error, errno, "cannot create %s", stream->path) : 0;
+    return false;
 }
 
 bool output_stream_is_stdout(const struct output_stream *stream)
@@ -80,68 +80,36 @@ bool output_stream_is_stdout(const struct output_stream *stream)
 
 int output_stream_open(struct output_stream *stream, const char *path, struct error *error)
 {
-    struct stat st;
     int rc = 0;
 
-    *stream = (struct output_stream){.path = path, .fd = -1};
-    if (!output_stream_is_stdout(stream))
-        rc = !lstat(path, &st) && !S_ISREG(st.st_mode) ? open_through(stream, error)
-                                                       : open_temporary(stream, error);
+    *stream = (struct output_stream){.path = path};
+    if (!output_stream_is_stdout(stream) && !take_reserved(&stream->file, path))
+        rc = outfile_open(&stream->file, path, 0666, error);
     stream->open = !rc;
-    if (rc)
-        buf_free(&stream->temporary);
     return rc;
 }
 
 int output_stream_write(struct output_stream *stream, const struct buf *text, struct error *error)
 {
-    int rc = text->failed ? -ENOMEM : 0;
-
-    if (output_stream_is_stdout(stream)) {
-        output_print(text);
-        errno = 0;
-        if (fflush(stdout))
-            note_failure();
-        rc = -print_errno;
-    } else if (!rc) {
-        rc = write_all(stream->fd, text);
-    }
-    return rc ? error_sys(error, -rc, "cannot write %s", stream->path) : 0;
-}
-
-static int put_in_place(struct output_stream *stream)
-{
-    mode_t mask = umask(0);
-
-    umask(mask);
-    if (stream->temporary.len_bytes && fchmod(stream->fd, 0666 & ~mask))
-        return -errno;
-    if (close(take_fd(&stream->fd)))
-        return -errno;
-    if (stream->temporary.len_bytes && rename(stream->temporary.data, stream->path))
-        return -errno;
-    return 0;
+    if (!output_stream_is_stdout(stream))
+        return outfile_write(&stream->file, text, error);
+    output_print(text);
+    errno = 0;
+    if (fflush(stdout))
+        note_failure();
+    return print_errno ? error_sys(error, print_errno, "cannot write %s", stream->path) : 0;
 }
 
 int output_stream_commit(struct output_stream *stream, struct error *error)
 {
-    int rc = stream->fd < 0 ? 0 : put_in_place(stream);
-
-    if (!rc)
-        buf_reset(&stream->temporary);
-    output_stream_abandon(stream);
-    return rc ? error_sys(error, -rc, "cannot write %s", stream->path) : 0;
+    stream->open = false;
+    return output_stream_is_stdout(stream) ? 0 : outfile_commit(&stream->file, error);
 }
 
 void output_stream_abandon(struct output_stream *stream)
 {
-    if (!stream->open)
-        return;
-    if (stream->fd >= 0)
-        close(take_fd(&stream->fd));
-    if (stream->temporary.len_bytes)
-        unlink(stream->temporary.data);
-    buf_free(&stream->temporary);
+    if (stream->open && !output_stream_is_stdout(stream))
+        outfile_abandon(&stream->file);
     stream->open = false;
 }
 
@@ -190,6 +158,8 @@ void output_complain_unknown(const char *command, const char *kind, const char *
 
 int output_finish(const char *command, int status)
 {
+    while (reserved_count)
+        outfile_abandon(&reserved[--reserved_count]);
     errno = 0;
     if (fflush(stdout))
         note_failure();

@@ -4,6 +4,7 @@
 #define CMD_OUTPUT_H
 
 #include "base/buf.h"
+#include "base/outfile.h"
 #include "cli/cli.h"
 #include "netkit/error.h"
 
@@ -26,9 +27,11 @@ void output_prepare(void);
  * else needs to check. */
 void output_print(const struct buf *text);
 
-/* Writes a whole file: into a temporary file beside it, renamed into place when all is written.
- * What exists and is no regular file (a device, a pipe, a symbolic link) is written through.
- * "-" is standard output. */
+/* Opens a file that will be written at the end, so that a run does not find out then that it cannot
+ * be. Nothing of it is seen before. NULL and "-" need nothing. */
+int output_reserve(const char *path, struct error *error);
+
+/* Writes a whole file (base/outfile.h). "-" is standard output. */
 int output_file(const char *path, const struct buf *text, struct error *error);
 
 /* The same piece by piece: open, write as often as there is something, then commit, which puts the
@@ -36,8 +39,7 @@ int output_file(const char *path, const struct buf *text, struct error *error);
  * is out at once, and its failure is reported by output_finish(), too. */
 struct output_stream {
     const char *path;
-    int fd; /* -1: standard output, or not open */
-    struct buf temporary;
+    struct outfile file; /* not for standard output */
     bool open;
 };
 int output_stream_open(struct output_stream *stream, const char *path, struct error *error);

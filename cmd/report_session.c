@@ -16,6 +16,18 @@
 
 #define COMPLAINTS_MAX 10 /* failures that are reported on standard error too */
 
+int report_session_reserve(const char *command, const struct common_options *options,
+                           const char *record)
+{
+    struct error error = {0};
+    int rc = common_reserve(options, record, &error);
+
+    if (!rc)
+        return STATUS_OK;
+    output_complain(command, "%s", error.text);
+    return rc == -EINVAL ? STATUS_USAGE : STATUS_MACHINE;
+}
+
 void report_session_begin(struct report *report, const struct cli_invocation *invocation)
 {
     struct utsname system;

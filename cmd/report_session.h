@@ -8,6 +8,10 @@
 #include "probe/fleet.h"
 #include "result/result.h"
 
+/* common_reserve(), complained about. STATUS_OK, or the status to end with. */
+int report_session_reserve(const char *command, const struct common_options *options,
+                           const char *record);
+
 /* Fills the head of the report: command, version, start, host. */
 void report_session_begin(struct report *report, const struct cli_invocation *invocation);
 /* This machine did not let the run begin, or go on: the report says so. */

@@ -366,5 +366,9 @@ int scenarios_run(struct cli_invocation *invocation, const struct scenario_set *
     if (extra && extra->parameters)
         extra->parameters(&report.arena, &report.parameters, extra->own);
     interrupt_catch();
-    return run_selection(set, options, &request, &selection, extra, &report);
+    int status = report_session_reserve(set->command, common, NULL);
+    if (!status)
+        return run_selection(set, options, &request, &selection, extra, &report);
+    report_free(&report);
+    return interrupt_status(status);
 }

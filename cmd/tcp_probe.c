@@ -34,6 +34,7 @@ struct probing {
     struct probe_plan plan;
     FILE *record;
     bool record_failed;
+    size_t record_lines;
     struct thresholds thresholds;
     struct report_session_stream stream;
     struct progress progress;
@@ -163,8 +164,11 @@ static void make_plan(struct probing *probing)
 
 static void keep_line(struct probing *probing, const struct buf *line)
 {
-    if (line->len_bytes &&
-        fwrite(line->data, 1, line->len_bytes, probing->record) != line->len_bytes)
+    if (!line->len_bytes)
+        return;
+    if (!probing->record_lines++ && outfile_begin(fileno(probing->record)))
+        probing->record_failed = true;
+    if (fwrite(line->data, 1, line->len_bytes, probing->record) != line->len_bytes)
         probing->record_failed = true;
 }
 
@@ -290,10 +294,19 @@ static void complain_of_totals(const struct probing *probing)
 static int probe_all(struct probing *probing, struct error *error)
 {
     const char *path = probing->options->record;
+    bool created = false;
     const struct probe_sink sink = {.context = probing, .round = on_round, .done = on_done};
 
-    if (path && !(probing->record = fopen(path, "we")))
-        return error_sys(error, errno, "--record %s", path);
+    if (path) {
+        int fd = outfile_open_growing(path, 0666, &created, error);
+        if (fd < 0)
+            return error_add(error, "--record");
+        probing->record = fdopen(fd, "w");
+        if (!probing->record) {
+            close(fd);
+            return error_sys(error, ENOMEM, "--record %s", path);
+        }
+    }
     list_misnamed(probing);
     /* The inputs have been read, however large they are. */
     probing->plan.deadline_ns = interrupt_limit(&probing->options->common).deadline_ns;
@@ -301,6 +314,8 @@ static int probe_all(struct probing *probing, struct error *error)
                        &probing->report->arena, &sink, &interrupt_stop, &probing->totals, error);
     progress_end(&probing->progress);
     complain_of_totals(probing);
+    if (probing->record && !probing->record_lines)
+        rc ? (created ? unlink(path) : 0) : outfile_begin(fileno(probing->record));
     if (probing->record && (fclose(probing->record) || probing->record_failed) && !rc)
         rc = error_sys(error, errno ? errno : EIO, "--record %s", path);
     return rc;
@@ -370,6 +385,9 @@ static int run_probe(struct probing *probing)
     list_parameters(probing);
     int status = thresholds_begin(&probing->thresholds, command, &probing->options->thresholds,
                                   probing->report);
+    if (!status)
+        status =
+            report_session_reserve(command, &probing->options->common, probing->options->record);
     if (!status)
         status = report_session_stream_begin(&probing->stream, command, &probing->options->common);
     if (status)

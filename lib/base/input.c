@@ -18,6 +18,16 @@ void input_stop_at(const volatile sig_atomic_t *stop)
     reading.stop = stop;
 }
 
+int input_rest(void)
+{
+    if (reading.stop && *reading.stop)
+        return -EINTR;
+    if (clock_mono_ns() >= reading.deadline_ns)
+        return -ETIMEDOUT;
+    poll(NULL, 0, WAIT_LOOK_MS);
+    return 0;
+}
+
 /* 0 at the end; -EFBIG, or what waiting or reading failed by. */
 static int read_all(struct buf *out, int fd)
 {

@@ -15,6 +15,9 @@
 void input_wait_until(int64_t deadline_ns);
 void input_stop_at(const volatile sig_atomic_t *stop);
 
+/* Rests for a moment within these limits: 0, -ETIMEDOUT or -EINTR. */
+int input_rest(void);
+
 /* The contents, at most `max` bytes and at least one. */
 int input_read(struct buf *out, const char *option, const char *path, size_t max,
                struct error *error);

@@ -132,6 +132,10 @@ int capture_writer_flush(struct capture_writer *writer, struct error *error);
 /* Flushes, closes and frees; the writer is gone even when this fails. NULL is allowed (0). */
 int capture_writer_close(struct capture_writer *writer, struct error *error);
 
+/* Closes it without a word of what was not flushed: a run that never began leaves what was there
+ * before. NULL is allowed. */
+void capture_writer_drop(struct capture_writer *writer);
+
 static inline void cleanup_capture_writer(struct capture_writer **writer)
 {
     capture_writer_close(*writer, (struct error *)0);

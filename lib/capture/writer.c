@@ -5,10 +5,11 @@
  * Format: draft-ietf-opsawg-pcap, with the magic number for nanoseconds. */
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/outfile.h"
 #include "capture/internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,13 +33,15 @@ struct record_header {
 struct capture_writer {
     int fd;
     bool owns_fd;
+    bool created;    /* it was not there before */
+    bool begun;      /* what was in it before is gone */
     bool is_regular; /* can be cut back */
     enum packet_link link;
     off_t start;    /* where in the file this capture begins (standard output may be appended to) */
     uint64_t whole; /* bytes written, all of them whole records */
     struct buf pending;
     struct error failure;
-    char path[128];
+    char path[PATH_MAX];
 };
 
 static int sticky(const struct capture_writer *writer, struct error *error)
@@ -83,6 +86,9 @@ int capture_writer_flush(struct capture_writer *writer, struct error *error)
 
     if (writer->failure.code)
         return sticky(writer, error);
+    if (writer->owns_fd && !writer->begun && outfile_begin(writer->fd))
+        return write_failed(writer, errno, 0, error);
+    writer->begun = true;
     while (written < writer->pending.len_bytes) {
         ssize_t n =
             write(writer->fd, writer->pending.data + written, writer->pending.len_bytes - written);
@@ -97,17 +103,16 @@ int capture_writer_flush(struct capture_writer *writer, struct error *error)
     return 0;
 }
 
+/* Packets are the user's own business, as with dumpcap. */
 static int open_fd(struct capture_writer *writer, const char *path, struct error *error)
 {
     struct stat info;
 
     writer->owns_fd = strcmp(path, "-") != 0;
-    /* Packets have what was said in them, passwords too: a new file is nobody else's to read. */
-    writer->fd = writer->owns_fd
-                     ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600)
-                     : STDOUT_FILENO;
+    writer->fd =
+        writer->owns_fd ? outfile_open_growing(path, 0600, &writer->created, error) : STDOUT_FILENO;
     if (writer->fd < 0)
-        return error_sys(error, errno, "cannot create %s", path);
+        return writer->fd;
     writer->is_regular = fstat(writer->fd, &info) == 0 && S_ISREG(info.st_mode);
     if (writer->is_regular && !writer->owns_fd) {
         writer->start = lseek(writer->fd, 0, SEEK_CUR);
@@ -173,4 +178,16 @@ int capture_writer_close(struct capture_writer *writer, struct error *error)
     buf_free(&writer->pending);
     free(writer);
     return rc;
+}
+
+void capture_writer_drop(struct capture_writer *writer)
+{
+    if (!writer)
+        return;
+    if (writer->created && !writer->begun)
+        unlink(writer->path);
+    if (writer->owns_fd)
+        close(writer->fd);
+    buf_free(&writer->pending);
+    free(writer);
 }

@@ -448,8 +448,10 @@ _Noreturn void wire_run(const struct lab_plan *plan, const struct namespaces *na
         rc = open_all(wire, namespaces, &error);
     }
     message_reply(channel, rc, &error, NULL, 0);
-    if (rc)
+    if (rc) {
+        capture_writer_drop(wire ? wire->writer : NULL);
         _exit(1);
+    }
     run(wire);
     _exit(0);
 }

@@ -334,6 +334,8 @@ int live_capture_open(struct live_capture **out, struct loop *loop,
     loop_task_init(&capture->task, capture_wakes);
     int rc = start_capture(capture, settings, error);
     if (rc) {
+        capture_writer_drop(capture->writer);
+        capture->writer = NULL;
         live_capture_close(capture, NULL);
         return rc;
     }

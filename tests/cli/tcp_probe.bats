@@ -397,7 +397,7 @@ may_capture() {
         "127.0.0.1:$PORT"
     assert_status 3
     assert_stderr_has "no/such/kept.pcap"
-    assert_has "4 rounds"
+    assert_equal "$output" "" # nothing was measured
     run --separate-stderr "$NETKIT" tcp-probe --pcap /dev/full "${LINE[@]}" "${FEW[@]}" \
         "127.0.0.1:$PORT"
     assert_status 3
