@@ -387,7 +387,7 @@ int backlog_live_run(const struct cli_invocation *invocation,
     list_parameters(&watch);
     interrupt_catch();
     if (parse_targets(&watch, &error))
-        output_complain(COMMAND, "%s", error.text);
+        status = output_refuse_for(COMMAND, &error);
     else
         status = run_watch(&watch);
     listener_probe_close(watch.probe);

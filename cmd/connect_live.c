@@ -207,7 +207,7 @@ static int look_at_targets(struct looking *looking)
 
     interrupt_catch();
     if (target_list_collect(&looking->targets, &looking->report->arena, &sources, &error))
-        return interrupt_status(output_refuse(looking->command, "%s", error.text));
+        return interrupt_status(output_refuse_for(looking->command, &error));
     int status = run_targets(looking);
     report_session_stream_abandon(&looking->stream);
     return status;

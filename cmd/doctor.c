@@ -179,7 +179,7 @@ static int run(struct cli_invocation *invocation)
     struct error error = {0};
 
     if (check_root(options->root, &error))
-        return output_refuse("doctor", "%s", error.text);
+        return output_refuse_for("doctor", &error);
     if (options->common.timeout_set)
         visit.deadline_ns = clock_mono_ns() + options->common.timeout_ns;
     report_session_begin(&report, invocation);

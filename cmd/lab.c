@@ -236,7 +236,7 @@ static int run(struct cli_invocation *invocation)
 
     report_session_begin(&report, invocation);
     if (make_plan(options, &report.arena, &plan, &error)) {
-        output_complain(lab_command.name, "%s", error.text);
+        status = output_refuse_for(lab_command.name, &error);
     } else {
         plan_output(options, null_fd, &plan);
         list_parameters(options, &report);

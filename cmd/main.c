@@ -44,8 +44,10 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
     int status = STATUS_USAGE;
 
     if (cli_parse(&invocation, &netkit_program, command, argc, argv, &error)) {
-        output_complain(command->name, "%s", error.text);
-        output_complain(command->name, "'netkit %s --help' explains all options", command->name);
+        status = output_refuse_for(command->name, &error);
+        if (status == STATUS_USAGE)
+            output_complain(command->name, "'netkit %s --help' explains all options",
+                            command->name);
     } else if (invocation.wants == CLI_WANTS_HELP) {
         cleanup(buf) struct buf text = {0};
         struct cli_style style = output_style();

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "diagnosis/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -144,6 +145,12 @@ void output_complain(const char *command, const char *format, ...)
     text_escape_message(&line, buf_str(&message));
     fprintf(stderr, "%s\n",
             message.failed || line.failed ? "netkit: out of memory" : buf_str(&line));
+}
+
+int output_refuse_for(const char *command, const struct error *error)
+{
+    output_complain(command, "%s", error->text);
+    return failure_of_shortage(error->code) == FAILURE_NOT_KNOWN ? STATUS_USAGE : STATUS_MACHINE;
 }
 
 void output_complain_unknown(const char *command, const char *kind, const char *word,

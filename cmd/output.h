@@ -55,6 +55,10 @@ __attribute__((format(printf, 2, 3))) void output_complain(const char *command, 
 /* The same about the command line; STATUS_USAGE. */
 #define output_refuse(...) (output_complain(__VA_ARGS__), STATUS_USAGE)
 
+/* The same of an error: STATUS_MACHINE where this machine had no memory or descriptors to read the
+ * command line with. */
+int output_refuse_for(const char *command, const struct error *error);
+
 /* "there is no KIND 'WORD'; did you mean 'NEAREST'?"; nearest may be NULL. */
 void output_complain_unknown(const char *command, const char *kind, const char *word,
                              const char *nearest);

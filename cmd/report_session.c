@@ -52,7 +52,8 @@ void report_session_refused(struct report *report, const struct error *error)
 void report_session_end(struct report *report)
 {
     report->duration_ns += clock_mono_ns();
-    report->verdict = finding_verdict(&report->findings);
+    report->verdict =
+        report->arena.failed ? FINDING_MACHINE_REFUSES : finding_verdict(&report->findings);
     report->interrupted = interrupt_signal != 0;
 }
 
@@ -211,6 +212,16 @@ static int pour_report(const struct common_options *options, const struct report
     return told ? 0 : rc;
 }
 
+/* A report that lacks what there was no memory for must not look like a whole one. */
+static int note_memory(const char *command, struct report *report, int status)
+{
+    if (!report->arena.failed)
+        return status;
+    output_complain(command, "out of memory: the report is not whole");
+    report->verdict = FINDING_MACHINE_REFUSES;
+    return STATUS_MACHINE;
+}
+
 int report_session_deliver(const char *command, const struct common_options *options,
                            struct report *report, int status)
 {
@@ -218,6 +229,7 @@ int report_session_deliver(const char *command, const struct common_options *opt
     cleanup(buf) struct buf text = {0}, behind = {0};
     struct error error = {0};
 
+    status = note_memory(command, report, status);
     status = add_pictures(command, options, report, &style, &behind, status);
     int rc;
     /* Text looks back at what it has written, and may have a picture behind it. */
@@ -292,6 +304,7 @@ int report_session_stream_deliver(struct report_session_stream *stream, struct r
 
     if (!stream->output.open)
         return report_session_deliver(stream->command, stream->options, report, status);
+    status = note_memory(stream->command, report, status);
     status = add_pictures(stream->command, stream->options, report, &style, &text, status);
     if (report_ndjson_rest(&text, report, NULL))
         text.failed = true;

@@ -33,7 +33,7 @@ struct probing {
     struct tls_identity *identity; /* --cert; NULL: none */
     struct probe_plan plan;
     FILE *record;
-    bool record_failed;
+    int record_failure; /* the first errno */
     size_t record_lines;
     struct thresholds thresholds;
     struct report_session_stream stream;
@@ -166,10 +166,12 @@ static void keep_line(struct probing *probing, const struct buf *line)
 {
     if (!line->len_bytes)
         return;
-    if (!probing->record_lines++ && outfile_begin(fileno(probing->record)))
-        probing->record_failed = true;
-    if (fwrite(line->data, 1, line->len_bytes, probing->record) != line->len_bytes)
-        probing->record_failed = true;
+    int rc = probing->record_lines++ ? 0 : outfile_begin(fileno(probing->record));
+    errno = 0;
+    if (!rc && fwrite(line->data, 1, line->len_bytes, probing->record) != line->len_bytes)
+        rc = errno ? -errno : -EIO;
+    if (!probing->record_failure)
+        probing->record_failure = -rc;
 }
 
 static void keep_round(struct probing *probing, const struct record_round *round)
@@ -179,7 +181,7 @@ static void keep_round(struct probing *probing, const struct record_round *round
     if (!probing->record)
         return;
     if (record_round_line(&line, round, NULL))
-        probing->record_failed = true;
+        probing->record_failure = ENOMEM;
     keep_line(probing, &line);
 }
 
@@ -227,7 +229,7 @@ static void on_done(void *context, const struct probe_outcome *outcome)
     if (probing->record) {
         cleanup(buf) struct buf line = {0};
         if (record_evidence_line(&line, outcome->evidence, NULL))
-            probing->record_failed = true;
+            probing->record_failure = ENOMEM;
         keep_line(probing, &line);
     }
 }
@@ -316,8 +318,11 @@ static int probe_all(struct probing *probing, struct error *error)
     complain_of_totals(probing);
     if (probing->record && !probing->record_lines)
         rc ? (created ? unlink(path) : 0) : outfile_begin(fileno(probing->record));
-    if (probing->record && (fclose(probing->record) || probing->record_failed) && !rc)
-        rc = error_sys(error, errno ? errno : EIO, "--record %s", path);
+    int unkept = probing->record && fclose(probing->record) ? errno : 0;
+    if (probing->record_failure)
+        unkept = probing->record_failure;
+    if (unkept && !rc)
+        rc = error_sys(error, unkept, "--record %s", path);
     return rc;
 }
 
@@ -380,7 +385,7 @@ static int run_probe(struct probing *probing)
                                   &probing->report->arena, &probing->plan, &error) ||
         check_pcap(probing, &error) || check_local_targets(probing, &error) ||
         plan_sockets(probing, &error) || plan_tls(probing, &error))
-        return output_refuse(command, "%s", error.text);
+        return output_refuse_for(command, &error);
     make_plan(probing);
     list_parameters(probing);
     int status = thresholds_begin(&probing->thresholds, command, &probing->options->thresholds,
@@ -427,7 +432,7 @@ static int run(struct cli_invocation *invocation)
     interrupt_catch();
     int status = STATUS_USAGE;
     if (target_list_collect(&probing.targets, &report.arena, &sources, &error))
-        output_complain(invocation->command->name, "%s", error.text);
+        status = output_refuse_for(invocation->command->name, &error);
     else
         status = run_probe(&probing);
     report_session_stream_abandon(&probing.stream);

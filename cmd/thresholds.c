@@ -20,7 +20,7 @@ int thresholds_begin(struct thresholds *thresholds, const char *command,
     if (!options->baseline)
         return STATUS_OK;
     if (input_read_text(&bytes, "--baseline", options->baseline, BASELINE_MAX, &error))
-        return output_refuse(command, "%s", error.text);
+        return output_refuse_for(command, &error);
     int rc = baseline_parse(&thresholds->baseline, buf_str(&bytes), bytes.len_bytes, &error);
     if (rc) {
         output_complain(command, "--baseline %s: %s%s", options->baseline,

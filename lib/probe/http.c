@@ -119,8 +119,10 @@ static void headers_end(struct http_reader *reader)
 
     if (status >= 100 && status < 200 && status != 101) {
         uint32_t continues = reader->continues + (status == 100);
-        http_begin(reader, reader->no_body); /* an interim response; the real one follows */
+        size_t header_bytes = reader->header_bytes; /* the bound is one for all of them */
+        http_begin(reader, reader->no_body);        /* an interim response; the real one follows */
         reader->continues = continues;
+        reader->header_bytes = header_bytes;
         return;
     }
     reader->close |= reader->http_1_0 && !reader->keep_alive;

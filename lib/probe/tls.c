@@ -84,6 +84,10 @@ static int filter_write(BIO *bio, const char *bytes, size_t len_bytes, size_t *d
     struct tls *tls = BIO_get_data(bio);
 
     BIO_clear_retry_flags(bio);
+    *done = 0;
+    tls->flooded |= tls->out.len_bytes + len_bytes > TLS_OUT_MAX;
+    if (tls->flooded)
+        return 0;
     buf_add(&tls->out, bytes, len_bytes);
     *done = tls->out.failed ? 0 : len_bytes;
     tls->flight_sent = true;
@@ -160,6 +164,9 @@ static int tls_failed(const struct tls *tls, struct error *error)
     unsigned long code = ERR_peek_error();
     const char *reason = ERR_reason_error_string(code);
 
+    if (tls->flooded)
+        return error_set(error, EPROTO,
+                         "the server asks for key updates without reading the answers");
     if (tls->out.failed || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
         return error_sys(error, ENOMEM, "TLS");
     if (tls->alert >= 0)

@@ -25,7 +25,10 @@
 #define TLS_RECORD_MAX 16384 /* of plain text (RFC 8446 section 5.1) */
 /* Records that are written at once, when there is that much to send. */
 #define TLS_RECORDS_AT_ONCE 16
-#define TLS_ALPN_MAX        256
+/* What may wait to be written: those, and what a handshake or key updates (RFC 8446 section 4.6.3)
+ * ask of us. A peer could ask without end. */
+#define TLS_OUT_MAX  ((size_t)2 * TLS_RECORD_MAX * TLS_RECORDS_AT_ONCE)
+#define TLS_ALPN_MAX 256
 
 /* What the user wants of TLS. Memory belongs to the caller and must outlive the context. */
 struct tls_settings {
@@ -70,6 +73,7 @@ struct tls {
     bool established;
     bool answered;        /* application data has come */
     bool closed;          /* the peer said close_notify */
+    bool flooded;         /* it wants more of our answers than it reads */
     int64_t round_trips;  /* of the handshake */
     bool has_certificate; /* of ours, from the settings */
     bool asked;           /* the server wants a certificate of ours */

@@ -355,6 +355,13 @@ static void http_headers_have_a_bound(void **state)
     struct end end = feed(&framing, text, size, 0, 1, &reader);
     assert_int_equal(end.rc, -EPROTO);
     assert_int_equal(end.used, HTTP_HEADER_MAX + 1);
+    /* Interim responses without end, too. */
+    static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    for (size_t at = 0; at < size; at++)
+        text[at] = interim[at % (sizeof interim - 1)];
+    end = feed(&framing, text, size, 0, 1, &reader);
+    assert_int_equal(end.rc, -EPROTO);
+    assert_int_equal(end.used, HTTP_HEADER_MAX + 1);
     /* A long line is skipped, unless it is one that must be understood. */
     memset(text, 'x', size);
     memcpy(text, OK "X: ", strlen(OK) + 3);

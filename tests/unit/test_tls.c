@@ -293,6 +293,29 @@ static void the_end(void **state)
     finish();
 }
 
+/* A peer may ask for any number of key updates, and need not read our answers. */
+static void a_flood_of_key_updates_is_an_error(void **state)
+{
+    ssize_t taken = 0;
+    char out[64];
+
+    (void)state;
+    shake_hands(TLS1_3_VERSION, WHOLE);
+    tls_feed(&client, wire.data, wire.len_bytes);
+    assert_int_equal(tls_take(&client, out, sizeof out, &error), 0);
+    for (int i = 0; i < 100000 && taken >= 0; i++) {
+        assert_int_equal(SSL_key_update(server, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(server), 1);
+        from_server();
+        tls_feed(&client, wire.data, wire.len_bytes);
+        taken = tls_take(&client, out, sizeof out, &error);
+    }
+    assert_int_equal(taken, -EPROTO);
+    assert_non_null(strstr(error.text, "key updates"));
+    assert_true(client.out.len_bytes <= TLS_OUT_MAX);
+    finish();
+}
+
 static void changed_records_are_an_error(void **state)
 {
     char out[64];
@@ -452,6 +475,7 @@ int main(void)
         cmocka_unit_test(only_so_much_is_sealed_at_once),
         cmocka_unit_test(what_lies_behind_the_handshake),
         cmocka_unit_test(the_end),
+        cmocka_unit_test(a_flood_of_key_updates_is_an_error),
         cmocka_unit_test(changed_records_are_an_error),
         cmocka_unit_test(noise),
         cmocka_unit_test(a_certificate_is_checked),
