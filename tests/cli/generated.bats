@@ -52,13 +52,14 @@ load helpers
     done
 }
 
-@test "a changed file gets the mode that the umask leaves" {
+@test "a changed file keeps its mode" {
     local copy=$BATS_TEST_TMPDIR/tree
     mkdir "$copy"
     cp -r "$NETKIT_SOURCE/man" "$NETKIT_SOURCE/README.md" "$NETKIT_SOURCE/docs" "$copy"
     sed -i '/BEGIN COMMANDS/a more' "$copy/README.md"
+    chmod 604 "$copy/README.md"
     (umask 027 && "$NETKIT_GENERATE" "$copy")
-    assert_equal "$(stat -c %a "$copy/README.md")" 640
+    assert_equal "$(stat -c %a "$copy/README.md")" 604
     assert_equal "$(ls "$copy/man")" "$(ls "$NETKIT_SOURCE/man")"
 }
 

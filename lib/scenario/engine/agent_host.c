@@ -28,6 +28,11 @@ static bool is_free(int family, uint16_t port)
     return bound;
 }
 
+bool agent_self_has_loopback(int family)
+{
+    return is_free(family, 0);
+}
+
 /* Below the ephemeral ports, from a place that depends on the process, so that two runs at once do
  * not choose the same. */
 uint16_t agent_self_free_ports(int family)

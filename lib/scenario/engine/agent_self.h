@@ -32,6 +32,8 @@ struct agent_self {
 uint16_t agent_self_port(const struct agent_self *self, uint16_t port);
 /* The first of so many ports that are free on loopback now; 0: none was found. */
 uint16_t agent_self_free_ports(int family);
+/* Whether loopback has an address of the family: IPv6 can be switched off. */
+bool agent_self_has_loopback(int family);
 /* The address that an act names, with its port. */
 int agent_self_address(const struct agent_self *self, enum act_to to, uint16_t port,
                        struct sock_address *out);

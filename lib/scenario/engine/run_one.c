@@ -163,7 +163,12 @@ int scenario_run_one(const struct scenario *scenario, int family,
     host_stall_begin(&bed.stall);
     if (request->no_lab) {
         bed.ports = agent_self_free_ports(bed.family);
-        if (!bed.ports)
+        if (!bed.ports && !agent_self_has_loopback(bed.family))
+            testbed_fail(&bed,
+                         "loopback has no IPv%d address (sysctl net.ipv6.conf.lo.disable_ipv6; "
+                         "ip link set lo up)",
+                         family);
+        else if (!bed.ports)
             testbed_fail(&bed, "no free ports were found on loopback");
     } else {
         out->captured = true;
