@@ -172,16 +172,18 @@ int sysctl_set_host(const struct lab_host_config *host, struct error *error)
 
 static void list_hidden(char *out, size_t size_bytes)
 {
-    static const char *const directories[] = {"net/core", "net/ipv4/neigh"};
+    static const struct {
+        const char *look_at, *name;
+    } directories[] = {{"net/core", "net/core"}, {"net/ipv4/neigh/lo", "net/ipv4/neigh"}};
     size_t used = 0;
 
     *out = '\0';
     for (size_t i = 0; i < ARRAY_SIZE(directories) && used < size_bytes; i++) {
         char path[SYSCTL_PATH_MAX];
-        snprintf(path, sizeof path, "/proc/sys/%s", directories[i]);
+        snprintf(path, sizeof path, "/proc/sys/%s", directories[i].look_at);
         if (is_hidden(path))
             used += (size_t)snprintf(out + used, size_bytes - used, "%s%s", used ? ", " : "",
-                                     directories[i]);
+                                     directories[i].name);
     }
 }
 
