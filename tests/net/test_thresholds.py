@@ -208,7 +208,7 @@ class Stream(Case):
         with Server(["one-write"]) as server:
             run = probe("--format", "ndjson", "-o", self.path("no/such"), place(server))
             self.ended(run, 3)
-            self.assertIn("cannot create", run.stderr)
+            self.assertIn("cannot write", run.stderr)
 
 
 class Progress(Case):
