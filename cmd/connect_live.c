@@ -137,7 +137,7 @@ static struct connect_probe_plan plan_of(const struct looking *looking)
                                        .settings = machine_timers()};
 }
 
-/* No target accepts a connection: exit status 4, or 3 where this machine had no means for one. */
+/* This machine had no means for one of the targets: exit status 3. None accepts a connection: 4. */
 static int status_of(const struct looking *looking)
 {
     const struct report *report = looking->report;
@@ -148,8 +148,10 @@ static int status_of(const struct looking *looking)
         reached += report->results[i]->reach.ok;
         refused_here |= failure_is_local(&report->results[i]->reach.error);
     }
+    if (refused_here && !report->interrupted)
+        return STATUS_MACHINE;
     if (!reached && !report->interrupted)
-        return refused_here ? STATUS_MACHINE : STATUS_UNREACHED;
+        return STATUS_UNREACHED;
     return report_session_fails(looking->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 

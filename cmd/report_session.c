@@ -4,6 +4,7 @@
 #include "output.h"
 
 #include "base/clock.h"
+#include "base/shortage.h"
 #include "base/text.h"
 #include "report/ladder.h"
 #include "report/report.h"
@@ -55,6 +56,20 @@ void report_session_end(struct report *report)
     report->verdict =
         report->arena.failed ? FINDING_MACHINE_REFUSES : finding_verdict(&report->findings);
     report->interrupted = interrupt_signal != 0;
+}
+
+/* Where memory or descriptors ran out, results and findings may be missing: nobody is
+ * accused then, and nothing is "ok". */
+static int check_complete(const char *command, struct report *report, int status)
+{
+    int code = shortage();
+
+    if (!code)
+        return status;
+    output_complain(command, "the report is not complete: %s", strerror(code));
+    if (report->verdict != FINDING_MACHINE_REFUSES)
+        report->verdict = FINDING_INCONCLUSIVE;
+    return STATUS_MACHINE;
 }
 
 bool report_session_fails(const struct common_options *options, const struct report *report)
@@ -231,6 +246,7 @@ int report_session_deliver(const char *command, const struct common_options *opt
 
     status = note_memory(command, report, status);
     status = add_pictures(command, options, report, &style, &behind, status);
+    status = check_complete(command, report, status);
     int rc;
     /* Text looks back at what it has written, and may have a picture behind it. */
     if (options->format != REPORT_TEXT) {
@@ -306,6 +322,7 @@ int report_session_stream_deliver(struct report_session_stream *stream, struct r
         return report_session_deliver(stream->command, stream->options, report, status);
     status = note_memory(stream->command, report, status);
     status = add_pictures(stream->command, stream->options, report, &style, &text, status);
+    status = check_complete(stream->command, report, status);
     if (report_ndjson_rest(&text, report, NULL))
         text.failed = true;
     stream_write(stream, &text);

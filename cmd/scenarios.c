@@ -322,7 +322,7 @@ static int run_selection(const struct scenario_set *set, const struct scenario_o
     progress_end(&progress);
     if (rc) {
         output_complain(set->command, "%s", error.text);
-        status = rc == -EINVAL || rc == -ENOSPC ? STATUS_USAGE : STATUS_MACHINE;
+        status = rc == -EINVAL ? STATUS_USAGE : STATUS_MACHINE;
     } else {
         find_gaps(report, &runs);
         report_session_end(report);

@@ -326,9 +326,9 @@ static int probe_all(struct probing *probing, struct error *error)
     return rc;
 }
 
-/* Every target failed before a single round was complete: exit status 4, or 3 where this machine
- * had no means for one of them. One that answered, but had
- * no time for more than the warm-up, was reached. */
+/* This machine had no means for one of the targets: exit status 3. Every target failed before a
+ * single round was complete: 4. One that answered, but had no time for more than the warm-up, was
+ * reached. */
 static int status_of(const struct probing *probing)
 {
     const struct report *report = probing->report;
@@ -341,8 +341,10 @@ static int status_of(const struct probing *probing)
         bool too_short = probe->error.code == FINDING_INCONCLUSIVE && !probe->error.number;
         reached += probe->rounds > 0 || too_short;
     }
+    if (refused_here && !report->interrupted)
+        return STATUS_MACHINE;
     if (!reached && !report->interrupted)
-        return refused_here ? STATUS_MACHINE : STATUS_UNREACHED;
+        return STATUS_UNREACHED;
     return report_session_fails(&probing->options->common, report) ? STATUS_FINDING : STATUS_OK;
 }
 

@@ -1,6 +1,8 @@
 #include "base/arena.h"
 
+#include "base/shortage.h"
 #include "base/units.h"
+#include <errno.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -46,6 +48,7 @@ void *arena_alloc(struct arena *arena, size_t size_bytes)
         size_t room = size_bytes > next ? size_bytes : next;
         block = new_block(arena, room);
         if (!block) {
+            shortage_note(ENOMEM);
             arena->failed = true;
             return NULL;
         }

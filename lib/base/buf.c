@@ -1,5 +1,7 @@
 #include "base/buf.h"
 
+#include "base/shortage.h"
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,18 +18,21 @@ static bool reserve(struct buf *buf, size_t len_bytes)
         return false;
     if (len_bytes > SIZE_MAX / 2 - buf->len_bytes ||
         (buf->cap_bytes && len_bytes > buf->cap_bytes - buf->len_bytes)) {
-        buf->failed = true;
+        buf->failed = buf->full = true;
         return false;
     }
     size_t need = buf->len_bytes + len_bytes + 1;
     if (need <= buf->alloc_bytes)
         return true;
 
-    size_t alloc = buf->alloc_bytes ? buf->alloc_bytes : 64;
+    /* One with a drain takes at once what it will need: it fails before anything was given away. */
+    size_t first = buf->drain ? 2 * BUF_DRAIN_BYTES : 64;
+    size_t alloc = buf->alloc_bytes ? buf->alloc_bytes : first;
     while (alloc < need)
         alloc *= 2;
     char *data = realloc(buf->data, alloc);
     if (!data) {
+        shortage_note(ENOMEM);
         buf->failed = true;
         return false;
     }
@@ -53,6 +58,11 @@ static void drain_some(struct buf *buf)
 
 void buf_add(struct buf *buf, const void *bytes, size_t len_bytes)
 {
+    while (buf->drain && len_bytes > BUF_DRAIN_BYTES) {
+        buf_add(buf, bytes, BUF_DRAIN_BYTES);
+        bytes = (const char *)bytes + BUF_DRAIN_BYTES;
+        len_bytes -= BUF_DRAIN_BYTES;
+    }
     if (!reserve(buf, len_bytes))
         return;
     if (len_bytes)
@@ -106,7 +116,7 @@ void buf_printf(struct buf *buf, const char *format, ...)
 void buf_reset(struct buf *buf)
 {
     buf->len_bytes = 0;
-    buf->failed = false;
+    buf->failed = buf->full = false;
     if (buf->data)
         buf->data[0] = '\0';
 }

@@ -31,6 +31,7 @@ struct buf {
     size_t cap_bytes;              /* 0: no cap */
     const struct buf_drain *drain; /* what exceeds BUF_DRAIN_BYTES is given to it; NULL: nobody */
     bool failed;
+    bool full; /* since the cap was reached */
 };
 
 void buf_init_cap(struct buf *buf, size_t cap_bytes);

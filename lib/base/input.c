@@ -43,7 +43,7 @@ static int read_all(struct buf *out, int fd)
             return -errno;
         buf_add(out, chunk, got > 0 ? (size_t)got : 0);
         if (out->failed)
-            return out->len_bytes + (size_t)got > out->cap_bytes ? -EFBIG : -ENOMEM;
+            return out->full ? -EFBIG : -ENOMEM;
     } while (got);
     return 0;
 }

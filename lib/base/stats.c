@@ -1,6 +1,7 @@
 #include "base/stats.h"
 
 #include "base/cleanup.h"
+#include "base/shortage.h"
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ static bool distribute(const int64_t *from, int64_t *to, size_t count, int pass)
 /* Durations differ in their lower bytes only, so this is a few passes where qsort makes many. */
 static bool radix_sort(int64_t *values, size_t count)
 {
-    cleanup(mem) int64_t *spare = malloc(count * sizeof *spare);
+    cleanup(mem) int64_t *spare = shortage_calloc(count, sizeof *spare);
     int64_t *from = values, *to = spare;
 
     for (int pass = 0; spare && pass < 8; pass++)

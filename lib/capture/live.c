@@ -94,6 +94,10 @@ static int start(struct capture *capture, const struct capture_live *live, struc
 
     if (rc < 0)
         return activation_failed(capture->pcap, live->device, rc, error);
+    /* No device of Linux has this type: it is what was there before activation. */
+    if (pcap_datalink(capture->pcap) == DLT_NULL)
+        return error_sys(error, ENOMEM, "cannot capture on %s: libpcap did not open it whole",
+                         live->device);
     rc = link_from_dlt(&capture->link, pcap_datalink(capture->pcap), error);
     if (rc < 0) {
         error_add(error, "cannot capture on %s", live->device);

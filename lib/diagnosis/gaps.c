@@ -1,6 +1,7 @@
 #include "diagnosis/gaps.h"
 
 #include "base/cleanup.h"
+#include "base/shortage.h"
 #include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
 #include <stdlib.h>
@@ -40,8 +41,9 @@ static int64_t upper_median(const struct gaps *gaps, double share)
 
 struct gaps gaps_collect(const struct rules *rules, struct arm_rounds rounds, unsigned kinds)
 {
-    struct gaps gaps = {.ns = calloc(rounds.count + 1, sizeof(int64_t)), .count = rounds.count};
-    cleanup(mem) int64_t *affected = calloc(rounds.count + 1, sizeof *affected);
+    struct gaps gaps = {.ns = shortage_calloc(rounds.count + 1, sizeof(int64_t)),
+                        .count = rounds.count};
+    cleanup(mem) int64_t *affected = shortage_calloc(rounds.count + 1, sizeof *affected);
 
     for (size_t i = 0; gaps.ns && affected && i < rounds.count; i++)
         if (GAP_BIT(gap_kind_of(rules, &rounds.rounds[i])) & kinds) {
@@ -64,7 +66,7 @@ bool gaps_matter(const struct gaps *gaps)
 struct release gaps_release(const struct rules *rules, struct arm_rounds rounds)
 {
     int64_t least = rules->path->base_ns - RELEASE_NS, most = rules->path->high_ns + RELEASE_NS;
-    cleanup(mem) int64_t *delays = calloc(rounds.count + 1, sizeof *delays);
+    cleanup(mem) int64_t *delays = shortage_calloc(rounds.count + 1, sizeof *delays);
     uint64_t mss = rules->evidence->peer_mss_bytes;
     struct release out = {0};
 
@@ -108,8 +110,8 @@ enum mechanism gaps_mechanism(const struct release *release)
  * only some do, zeros would outweigh them. 0 when that is not clear. */
 static int64_t shorter_by_ns(const struct gaps *from, const struct gaps *than, int64_t stall_ns)
 {
-    cleanup(mem) int64_t *ours = calloc(than->count + 1, sizeof *ours);
-    cleanup(mem) int64_t *theirs = calloc(from->count + 1, sizeof *theirs);
+    cleanup(mem) int64_t *ours = shortage_calloc(than->count + 1, sizeof *ours);
+    cleanup(mem) int64_t *theirs = shortage_calloc(from->count + 1, sizeof *theirs);
     size_t our_count = 0, their_count = 0;
 
     for (size_t i = 0; ours && i < than->count; i++)
@@ -132,7 +134,7 @@ struct contrast gaps_contrast(const struct rules *rules, const struct gaps *base
     struct contrast out = {.known = rounds.count >= ROUNDS_ENOUGH, .count = rounds.count};
     struct gaps gaps = gaps_collect(rules, rounds, kinds);
     double share = baseline->count ? (double)baseline->affected / (double)baseline->count : 0;
-    cleanup(mem) int64_t *own = calloc(rounds.count + 1, sizeof *own);
+    cleanup(mem) int64_t *own = shortage_calloc(rounds.count + 1, sizeof *own);
 
     if (out.known && own && gaps.ns && baseline->ns) {
         struct stats_shift less = stats_compare(baseline->ns, baseline->count, gaps.ns, gaps.count);
@@ -160,7 +162,7 @@ struct contrast gaps_contrast(const struct rules *rules, const struct gaps *base
 
 struct lateness gaps_lateness(const struct rules *rules, const struct gaps *gaps, int64_t path_ns)
 {
-    cleanup(mem) int64_t *values = calloc(gaps->count + 1, sizeof *values);
+    cleanup(mem) int64_t *values = shortage_calloc(gaps->count + 1, sizeof *values);
 
     if (!values)
         return (struct lateness){0};

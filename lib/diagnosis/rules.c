@@ -1,4 +1,5 @@
 #include "diagnosis/rules.h"
+#include "base/shortage.h"
 
 #include "base/cleanup.h"
 #include "diagnosis/verdict_thresholds.h"
@@ -63,7 +64,7 @@ bool rules_found(const struct rules *rules, enum finding_code code)
 struct lateness rules_lateness(const struct rules *rules, struct arm_rounds rounds,
                                int64_t (*took_ns)(const struct rules *, const struct round *))
 {
-    cleanup(mem) int64_t *took = calloc(rounds.count + 1, sizeof *took);
+    cleanup(mem) int64_t *took = shortage_calloc(rounds.count + 1, sizeof *took);
 
     if (!took)
         return (struct lateness){0};

@@ -2,6 +2,7 @@
 #include "diagnosis/rules.h"
 
 #include "base/cleanup.h"
+#include "base/shortage.h"
 #include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
 #include <stdlib.h>
@@ -17,7 +18,7 @@ struct hold {
 static int64_t ack_excess_ns(const struct rules *rules)
 {
     struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
-    cleanup(mem) int64_t *acks = calloc(rounds.count + 1, sizeof *acks);
+    cleanup(mem) int64_t *acks = shortage_calloc(rounds.count + 1, sizeof *acks);
     size_t count = 0;
 
     for (size_t i = 0; acks && i < rounds.count; i++)
@@ -53,7 +54,8 @@ static int64_t whole_round_loses_ns(const struct rules *rules)
 {
     struct arm_rounds baseline = rules->evidence->arms[ARM_BASELINE];
     struct arm_rounds nodelay = rules->evidence->arms[ARM_NODELAY];
-    cleanup(mem) int64_t *totals = calloc(baseline.count + nodelay.count + 1, sizeof *totals);
+    cleanup(mem) int64_t *totals =
+        shortage_calloc(baseline.count + nodelay.count + 1, sizeof *totals);
     size_t held = 0;
 
     if (!totals)

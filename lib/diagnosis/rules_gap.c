@@ -5,6 +5,7 @@
 #include "diagnosis/gaps.h"
 
 #include "base/cleanup.h"
+#include "base/shortage.h"
 #include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static void blame_buffer(const struct rules *rules, const struct gaps *gaps,
                          const struct contrast *arm)
 {
     struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
-    cleanup(mem) int64_t *waits = calloc(rounds.count + 1, sizeof *waits);
+    cleanup(mem) int64_t *waits = shortage_calloc(rounds.count + 1, sizeof *waits);
 
     for (size_t i = 0; waits && i < rounds.count; i++)
         waits[i] = rounds.rounds[i].part_ns[RESULT_PART_GAP];

@@ -2,6 +2,7 @@
 #include "diagnosis/rules.h"
 
 #include "base/cleanup.h"
+#include "base/shortage.h"
 #include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
 #include <stdlib.h>
@@ -31,8 +32,8 @@ static void tell_spurious(const struct rules *rules, size_t affected, size_t of)
  * or less a round trip where all met it. */
 static int64_t loss_cost_ns(const struct rules *rules, struct arm_rounds rounds)
 {
-    cleanup(mem) int64_t *hit = calloc(rounds.count + 1, sizeof *hit);
-    cleanup(mem) int64_t *spared = calloc(rounds.count + 1, sizeof *spared);
+    cleanup(mem) int64_t *hit = shortage_calloc(rounds.count + 1, sizeof *hit);
+    cleanup(mem) int64_t *spared = shortage_calloc(rounds.count + 1, sizeof *spared);
     size_t hits = 0, others = 0;
     int64_t cost_ns = 0;
 

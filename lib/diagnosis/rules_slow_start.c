@@ -5,6 +5,7 @@
 #include "diagnosis/rules.h"
 
 #include "base/cleanup.h"
+#include "base/shortage.h"
 #include "base/stats.h"
 #include "diagnosis/verdict_thresholds.h"
 #include <stdlib.h>
@@ -100,7 +101,7 @@ enum slow_start rules_slow_start_answer(const struct rules *rules)
     struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
     uint32_t mss = rules->evidence->peer_mss_bytes;
     enum window_age age = rules_window_age(rules);
-    cleanup(mem) int64_t *trips = calloc(rounds.count + 1, sizeof *trips);
+    cleanup(mem) int64_t *trips = shortage_calloc(rounds.count + 1, sizeof *trips);
     size_t affected = 0;
     uint64_t bytes = 0;
 
@@ -138,7 +139,7 @@ bool rules_slow_start_request(const struct rules *rules)
 {
     struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
     enum window_age age = rules_window_age(rules);
-    cleanup(mem) int64_t *trips = calloc(rounds.count + 1, sizeof *trips);
+    cleanup(mem) int64_t *trips = shortage_calloc(rounds.count + 1, sizeof *trips);
     size_t affected = 0;
     uint64_t bytes = 0;
 

@@ -108,8 +108,8 @@ struct lab_fault {
 };
 
 /* Adds a rule, which acts on what arrives after the return. Returns its number, from 1 (the
- * `fault` of trace segments), or -EINVAL (the text has libpcap's message for a bad filter),
- * -ENOSPC (too many rules in one lab). */
+ * `fault` of trace segments), or -EINVAL: the text has libpcap's message for a bad filter,
+ * or how many rules a lab takes. */
 int lab_fault_add(struct lab *lab, const struct lab_fault *fault, struct error *error);
 
 /* Takes a rule back; what it held is released, what it had cut flows again. -ENOENT. */

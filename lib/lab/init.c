@@ -70,7 +70,7 @@ static int mount_names(const struct lab_plan *plan, struct error *error)
     if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755"))
         return error_sys(error, errno, "mounting the names of the hosts");
     int rc = write_hosts_file(plan, "/tmp/hosts", error);
-    if (!rc && mount("/tmp/hosts", "/etc/hosts", NULL, MS_BIND, NULL))
+    if (!rc && mount("/tmp/hosts", "/etc/hosts", "none", MS_BIND, NULL))
         rc = error_sys(error, errno, "mounting /etc/hosts");
     umount2("/tmp", MNT_DETACH);
     return rc;
@@ -91,7 +91,7 @@ static void mount_all(const struct lab_plan *plan, struct lab_limits *limits)
     struct error error = {0};
 
     /* Nothing of this may reach the machine's own mounts (shared is the usual default). */
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL)) {
         error_sys(&error, errno, "private mounts");
     } else {
         /* Programs should find themselves by their own pid; a container may refuse that. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,13 @@ void lab_stats(const struct lab *lab, struct lab_stats *out)
         .trace_lost = lab->plan.trace ? trace_dropped(lab->plan.trace) : 0,
         .pcap = shared->pcap,
     };
+}
+
+bool lab_wire_died(const struct lab *lab)
+{
+    struct pollfd pfd = {.fd = lab->wire};
+
+    return poll(&pfd, 1, 0) > 0;
 }
 
 const char *lab_notes(const struct lab *lab)

@@ -114,6 +114,9 @@ int lab_possible(char *notes, size_t size_bytes, struct error *error);
  * "net/core, net/ipv4/neigh", or "". Tried in a child. */
 void lab_hidden_settings(char *out, size_t size_bytes);
 
+/* Whether the wire has ended before it was told to: nothing passes between the hosts any more. */
+bool lab_wire_died(const struct lab *lab);
+
 /* Things that could not be had and that most experiments don't need: "" or lines of text (a
  * container that refuses mounts, so that the names client and server are unknown, or whose
  * /proc/sys cannot be written, so that no setting is pinned). */

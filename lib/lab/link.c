@@ -117,7 +117,7 @@ static struct ifinfomsg *put_ifinfo(struct nlmsghdr *nlh)
 int link_add_pair(struct link_socket *link, const char *wire_device, enum lab_host host,
                   int host_namespace, int mtu_bytes, struct error *error)
 {
-    char buffer[REQUEST_MAX];
+    char buffer[REQUEST_MAX] = {0};
     struct nlmsghdr *nlh = begin(buffer, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
 
     put_ifinfo(nlh);
@@ -142,7 +142,7 @@ int link_add_pair(struct link_socket *link, const char *wire_device, enum lab_ho
 /* What the kernel says of a device goes to `each`. */
 static int look_at(struct link_socket *link, const char *device, mnl_cb_t each, void *context)
 {
-    char buffer[REQUEST_MAX];
+    char buffer[REQUEST_MAX] = {0};
     struct nlmsghdr *nlh = begin(buffer, RTM_GETLINK, 0);
 
     put_ifinfo(nlh);
@@ -164,13 +164,13 @@ static struct nlmsghdr *change(char *buffer, const char *device, unsigned flags,
 
 int link_up(struct link_socket *link, const char *device, struct error *error)
 {
-    char buffer[REQUEST_MAX];
+    char buffer[REQUEST_MAX] = {0};
     return request(link, change(buffer, device, IFF_UP, IFF_UP), "bringing up", device, error);
 }
 
 int link_move(struct link_socket *link, const char *device, int to_namespace, struct error *error)
 {
-    char buffer[REQUEST_MAX];
+    char buffer[REQUEST_MAX] = {0};
     struct nlmsghdr *nlh = change(buffer, device, 0, 0);
 
     mnl_attr_put_u32(nlh, IFLA_NET_NS_FD, (uint32_t)to_namespace);
@@ -235,7 +235,7 @@ static size_t address_bytes(int family)
 int link_add_address(struct link_socket *link, const char *device, int family, const void *address,
                      int prefix, struct error *error)
 {
-    char buffer[REQUEST_MAX];
+    char buffer[REQUEST_MAX] = {0};
     struct nlmsghdr *nlh = begin(buffer, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
     struct ifaddrmsg *msg = mnl_nlmsg_put_extra_header(nlh, sizeof *msg);
     int index = index_of(link, device, error);
@@ -286,7 +286,7 @@ static int read_type(const struct nlmsghdr *nlh, void *out)
 
 static int is_local(struct link_socket *link, int family, const void *address, bool *local)
 {
-    char buffer[REQUEST_MAX];
+    char buffer[REQUEST_MAX] = {0};
     unsigned char type = RTN_UNSPEC;
     struct nlmsghdr *nlh = begin(buffer, RTM_GETROUTE, 0);
     struct rtmsg *route = mnl_nlmsg_put_extra_header(nlh, sizeof *route);
@@ -313,7 +313,7 @@ int link_wait_address(struct link_socket *link, int family, const void *address,
 int link_add_neighbour(struct link_socket *link, const char *device, int family,
                        const void *address, const uint8_t mac[6], struct error *error)
 {
-    char buffer[REQUEST_MAX];
+    char buffer[REQUEST_MAX] = {0};
     struct nlmsghdr *nlh = begin(buffer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
     struct ndmsg *msg = mnl_nlmsg_put_extra_header(nlh, sizeof *msg);
     int index = index_of(link, device, error);
@@ -394,7 +394,7 @@ int lab_resolution_of(int family, struct lab_resolution *out)
 
 int link_queue(struct link_socket *link, const char *device)
 {
-    char buffer[REQUEST_MAX];
+    char buffer[REQUEST_MAX] = {0};
     struct nlmsghdr *nlh = begin(buffer, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE);
     struct tcmsg *msg = mnl_nlmsg_put_extra_header(nlh, sizeof *msg);
     struct tc_fifo_qopt queue = {.limit = QUEUE_PACKETS};
@@ -454,7 +454,7 @@ static bool kernel_is_at_least(int major, int minor)
 
 int link_keep_order(struct link_socket *link, const char *device)
 {
-    char buffer[REQUEST_MAX];
+    char buffer[REQUEST_MAX] = {0};
     struct nlmsghdr *nlh = change(buffer, device, 0, 0);
     cleanup(fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 

@@ -47,8 +47,10 @@ static int pack(struct buf *buf, const struct lab_program *program, struct error
         request.spawn.argc = add_strings(buf, program->shell ? line : program->argv);
         request.spawn.envc = add_strings(buf, program->environment);
     }
-    if (buf->failed)
+    if (buf->full)
         return error_set(error, E2BIG, "the command line is longer than a lab takes");
+    if (buf->failed)
+        return error_sys(error, ENOMEM, "a command line");
     memcpy(buf->data, &request, sizeof request);
     return 0;
 }
@@ -145,13 +147,16 @@ void process_release(struct lab_process *process)
 /* Keeps the answer, so that it stays the same. */
 static int read_end(struct lab_process *process)
 {
-    ssize_t got;
+    size_t have = 0;
+    ssize_t got = 1;
 
-    while ((got = read(process->exit_fd, &process->end, sizeof process->end)) < 0 && errno == EINTR)
-        ;
-    if (got < 0)
-        return -errno;
-    if (got != sizeof process->end)
+    while (got && have < sizeof process->end) {
+        got = read(process->exit_fd, (char *)&process->end + have, sizeof process->end - have);
+        if (got < 0 && errno != EINTR)
+            return -errno;
+        have += got > 0 ? (size_t)got : 0;
+    }
+    if (have < sizeof process->end)
         process->end = (struct lab_exit){.with_host = true,
                                          .status = SIGKILL,
                                          .started_ns = process->started_ns,

@@ -244,7 +244,7 @@ static int add_rule(struct wire *wire, const struct lab_fault *fault, const void
     struct capture_filter *filter = NULL;
 
     if (wire->rules_count == LAB_FAULTS_MAX)
-        return error_set(error, ENOSPC, "a lab takes at most %d faults", LAB_FAULTS_MAX);
+        return error_set(error, EINVAL, "a lab takes at most %d faults", LAB_FAULTS_MAX);
     uint32_t number = wire->rules_count + 1;
     int rc =
         program_bytes ? capture_filter_from_program(&filter, program, program_bytes, error) : 0;

@@ -114,7 +114,11 @@ bool conn_take_stamps(struct conn *conn)
 
 static ssize_t write_raw(struct conn *conn, const char *bytes, size_t len_bytes, bool of_request)
 {
-    ssize_t sent = sock_write(&conn->sock, bytes, len_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent;
+
+    do
+        sent = sock_write(&conn->sock, bytes, len_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent == -EINTR);
 
     if (sent >= 0 && of_request)
         conn->user->wrote(conn->owner);

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/shortage.h"
 #include "base/units.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,8 @@ void listener_files_open(struct listener_files *files)
 {
     files->netstat = open("/proc/net/netstat", O_RDONLY | O_CLOEXEC);
     files->snmp = open("/proc/net/snmp", O_RDONLY | O_CLOEXEC);
+    if (files->netstat < 0 || files->snmp < 0)
+        shortage_note(errno);
 }
 
 void listener_files_close(struct listener_files *files)
@@ -41,6 +44,8 @@ const char *listener_file_read(int fd, char *out, size_t size_bytes)
         ssize_t got = pread(fd, out + len, size_bytes - 1 - len, (off_t)len);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got < 0)
+            shortage_note(errno);
         if (got <= 0)
             break;
         len += (size_t)got;

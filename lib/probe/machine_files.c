@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/shortage.h"
 #include "base/units.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,11 @@ static const char *read_text(struct arena *arena, const char *root, const char *
 
     buf_printf(&name, "%s/%s", root, path);
     cleanup(fd) int fd = open(buf_str(&name), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 || fstat(fd, &status) || !S_ISREG(status.st_mode))
+    if (fd < 0 || fstat(fd, &status)) {
+        shortage_note(errno);
+        return NULL;
+    }
+    if (!S_ISREG(status.st_mode))
         return NULL;
     buf_init_cap(&text, FILE_MAX);
     while ((got = read(fd, chunk, sizeof chunk)) > 0 || (got < 0 && errno == EINTR))

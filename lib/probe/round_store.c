@@ -1,6 +1,7 @@
 #include "probe/round_store.h"
 
 #include "base/cleanup.h"
+#include "base/shortage.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,7 +168,7 @@ size_t round_store_newest(const struct round_store *store, int64_t *out, size_t 
 
 struct round *round_store_expand(const struct round_store *store)
 {
-    struct round *rounds = store->count ? malloc(store->count * sizeof *rounds) : NULL;
+    struct round *rounds = store->count ? shortage_calloc(store->count, sizeof *rounds) : NULL;
     const uint32_t *next = store->words + WORDS;
     uint32_t words[WORDS];
 

@@ -1,6 +1,7 @@
 #include "probe/route.h"
 
 #include "base/cleanup.h"
+#include "base/shortage.h"
 #include "probe/connect_try.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +20,7 @@ struct route_table {
 
 int route_open(struct route_table **out, struct error *error)
 {
-    struct route_table *table = calloc(1, sizeof *table);
+    struct route_table *table = shortage_calloc(1, sizeof *table);
 
     if (!table)
         return error_sys(error, ENOMEM, "routes");

@@ -2,6 +2,7 @@
 #include "probe/summarize.h"
 
 #include "base/cleanup.h"
+#include "base/shortage.h"
 #include "base/stats.h"
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static int64_t wire_of(const struct round *round)
 static int64_t *sorted(struct arm_rounds rounds, int64_t (*value)(const struct round *),
                        size_t *count)
 {
-    int64_t *values = malloc((rounds.count ? rounds.count : 1) * sizeof *values);
+    int64_t *values = shortage_calloc(rounds.count + 1, sizeof *values);
 
     *count = 0;
     for (size_t i = 0; values && i < rounds.count; i++)

@@ -5,7 +5,9 @@
  */
 #include "probe/tls.h"
 
+#include "base/shortage.h"
 #include "base/text.h"
+#include "probe/tls_memory.h"
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/err.h>
@@ -167,8 +169,8 @@ static int tls_failed(const struct tls *tls, struct error *error)
     if (tls->flooded)
         return error_set(error, EPROTO,
                          "the server asks for key updates without reading the answers");
-    if (tls->out.failed || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
-        return error_sys(error, ENOMEM, "TLS");
+    if (shortage())
+        return error_sys(error, shortage(), "TLS");
     if (tls->alert >= 0)
         return alert_failed(tls, error);
     if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
@@ -180,6 +182,9 @@ static int tls_failed(const struct tls *tls, struct error *error)
 static int context_failed(struct error *error, const char *what)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_error());
+
+    if (shortage())
+        return error_sys(error, shortage(), "%s", what);
     return error_set(error, EIO, "%s: %s", what, reason ? reason : "no reason given");
 }
 
@@ -232,8 +237,7 @@ int tls_context_open(struct tls_context **out, const struct tls_settings *settin
     if (!context)
         return error_sys(error, ENOMEM, "TLS");
     context->settings = settings;
-    OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
-    ERR_clear_error();
+    tls_library_open();
     context->filter = make_filter();
     context->ssl = SSL_CTX_new(TLS_client_method());
     int rc = context->filter && context->ssl ? set_up(context, error)

@@ -1,7 +1,9 @@
 #include "probe/tls_certificate.h"
 
 #include "base/input.h"
+#include "base/shortage.h"
 #include "base/text.h"
+#include "probe/tls_memory.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
@@ -209,6 +211,8 @@ int tls_trust(X509_STORE *store, const char *file, struct error *error)
     }
     sk_X509_INFO_pop_free(entries, X509_INFO_free);
     BIO_free(memory);
+    if (shortage())
+        rc = -shortage();
     if (rc < 0)
         return error_sys(error, -rc, "--ca-file %s", file);
     return trusted ? 0 : error_set(error, EINVAL, "--ca-file %s: no certificate found", file);
@@ -267,8 +271,7 @@ int tls_identity_open(struct tls_identity **out, const char *cert_file, const ch
 
     if (!identity)
         return error_sys(error, ENOMEM, "--cert %s", cert_file);
-    OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
-    ERR_clear_error();
+    tls_library_open();
     int rc = read_both(identity, cert_file, key_file, error);
     if (!rc)
         rc = check(identity, cert_file, key_file, error);

@@ -82,6 +82,7 @@ static json_t *from_map(const struct result_map *map, bool *failed)
     for (size_t i = 0; i < map->count; i++) {
         cleanup(buf) struct buf key = {0};
         text_escape(&key, map->values[i].key, strlen(map->values[i].key));
+        *failed |= key.failed;
         json_set(object, buf_str(&key), from_value(&map->values[i], failed), failed);
     }
     return object;
@@ -322,12 +323,15 @@ static const struct {
     {"\n  \"thresholds\": []", check_item},
 };
 
-/* An element with the indentation that it has inside the document. Takes the value over. */
-static int add_item(struct buf *out, json_t *value, bool failed, struct error *error)
+/* An element, or nothing, with the indentation that it has inside the document. Takes the value
+ * over. */
+static int add_item(struct buf *out, bool comma, json_t *value, bool failed, struct error *error)
 {
     cleanup(buf) struct buf text = {0};
     int rc = dump(&text, value, JSON_INDENT(2), failed, error);
 
+    if (!rc && comma)
+        buf_add_char(out, ',');
     for (const char *line = buf_str(&text); !rc && *line;) {
         size_t length = strcspn(line, "\n");
         if (length)
@@ -350,13 +354,27 @@ static const char *json_fill_list(struct buf *out, const char *frame, int list,
     buf_add(out, frame, (size_t)(hole - frame));
     for (size_t i = 0; i < count && !*rc; i++) {
         bool failed = false;
-        if (i)
-            buf_add_char(out, ',');
         json_t *item = lists[list].item(report, i, &failed);
-        *rc = add_item(out, item, failed, error);
+        *rc = add_item(out, i > 0, item, failed, error);
     }
     buf_add_str(out, "\n  ");
     return hole;
+}
+
+/* A part of what is poured is out already, and the rest could not be made: what has been said has
+ * to end as JSON, and must not be "ok". Returns what is left of the frame behind the verdict. */
+static const char *json_take_verdict_back(struct buf *out, const char *frame)
+{
+    static const char place[] = "\n  \"verdict\": ";
+    const char *verdict = strstr(frame, place), *end;
+
+    if (!verdict)
+        return frame;
+    verdict += sizeof place - 1;
+    end = strchr(verdict, ',');
+    buf_add(out, frame, (size_t)(verdict - frame));
+    buf_printf(out, "\"%s\"", finding_entry(FINDING_INCONCLUSIVE)->name);
+    return end;
 }
 
 int report_render_json(struct buf *out, const struct report *report,
@@ -374,9 +392,13 @@ int report_render_json(struct buf *out, const struct report *report,
     json_set(object, "schema", json_string(REPORT_SCHEMA), &failed);
     add_fields(object, report_report_fields, &bare, &failed);
     int rc = dump(&frame, object, JSON_INDENT(2), failed, error);
+    if (rc)
+        return rc;
     const char *rest = buf_str(&frame);
     for (int list = 0; list < LISTS && !rc; list++)
         rest = json_fill_list(out, rest, list, report, counts[list], &rc, error);
+    if (rc)
+        rest = json_take_verdict_back(out, rest);
     buf_add_str(out, rest);
     return rc || !out->failed ? rc : error_sys(error, ENOMEM, "a report");
 }

@@ -57,6 +57,7 @@ struct scenario {
     bool resolve_neighbours; /* ARP and ND are its subject */
     bool capture_lo;         /* something happens on a host's loopback */
     bool crowded;            /* very many connections: their states are not sampled */
+    bool exhausts;           /* a lack of descriptors or memory is its subject */
     int64_t delay_ns;        /* of the link each way, unless the user says otherwise */
     int64_t lateness_ns;     /* a wire later than this decides nothing; 0: SCENARIO_LATENESS_NS */
     /* Acts, and says what has to be observed where it acts. What needs the whole trace comes after

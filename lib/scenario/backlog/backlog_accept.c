@@ -117,6 +117,7 @@ const struct scenario backlog_emfile = {
             "client then learns at once that it is not served.",
     .settings = backlog_settings,
     .loopback = true,
+    .exhausts = true,
     .play = play_emfile,
 };
 

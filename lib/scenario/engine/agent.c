@@ -32,6 +32,21 @@ static struct act_reply reply_of_dead(struct agent *agent)
     return (struct act_reply){.rc = -ESRCH, .died = true};
 }
 
+/* 0 when the agent is dead; its channel says so. */
+static ssize_t receive_reply(struct agent *agent, struct act_reply *reply)
+{
+    ssize_t got;
+
+    do
+        got = recv(agent->channel, reply, sizeof *reply, 0);
+    while (got < 0 && errno == EINTR);
+    if (got == (ssize_t)sizeof *reply || !got || (got < 0 && errno == ECONNRESET))
+        return got > 0 ? got : 0;
+    error_sys(agent->failure, got < 0 ? errno : EPROTO, "the reply of the %s",
+              lab_host_name(agent->host));
+    return -1;
+}
+
 struct act_reply agent_try(struct agent *agent, int64_t limit_ns)
 {
     struct pollfd polled = {.fd = agent->channel, .events = POLLIN};
@@ -48,11 +63,11 @@ struct act_reply agent_try(struct agent *agent, int64_t limit_ns)
     } while (ready < 0 && errno == EINTR);
     if (!ready)
         return (struct act_reply){.rc = -ETIME, .late = true};
-    if (agent->channel < 0 ||
-        recv(agent->channel, &reply, sizeof reply, 0) != (ssize_t)sizeof reply)
+    ssize_t got = agent->channel < 0 ? 0 : receive_reply(agent, &reply);
+    if (!got)
         return reply_of_dead(agent);
     agent->busy = false;
-    return reply;
+    return got > 0 ? reply : (struct act_reply){.rc = -ECANCELED};
 }
 
 struct act_reply agent_end(struct agent *agent, int64_t limit_ns)

@@ -4,6 +4,7 @@
 #include "scenario/engine/lab_result.h"
 #include "scenario/engine/testbed_internal.h"
 
+#include "base/shortage.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,5 +186,5 @@ int scenario_run_one(const struct scenario *scenario, int family,
         testbed_conclude(&bed);
     out->duration_ns = clock_mono_ns() - bed.started_mono_ns;
     trace_close(bed.trace);
-    return !rc && arena->failed ? error_sys(error, ENOMEM, "the result") : rc;
+    return !rc && shortage() ? error_sys(error, shortage(), "the result") : rc;
 }

@@ -124,13 +124,14 @@ static _Noreturn void run_child(const struct runner *runner, const struct run *r
     _exit(0);
 }
 
-static int start_run(struct runner *runner, struct run *run, size_t job, int64_t attempt)
+static int start_run(struct runner *runner, struct run *run, size_t job, int64_t attempt,
+                     struct error *error)
 {
     pid_t parent = getpid();
 
     *run = (struct run){.job = job, .attempt = attempt, .memory = memory_new()};
     if (!run->memory)
-        return error_sys(runner->error, errno, "memory for a run");
+        return error_sys(error, errno, "memory for a run");
     run->pid = fork();
     if (!run->pid)
         run_child(runner, run, parent);
@@ -138,7 +139,7 @@ static int start_run(struct runner *runner, struct run *run, size_t job, int64_t
         int code = errno;
         memory_free(run->memory);
         run->pid = 0;
-        return error_sys(runner->error, code, "a process for a run");
+        return error_sys(error, code, "a process for a run");
     }
     runner->running++;
     return 0;
@@ -214,7 +215,7 @@ static void keep_shown(struct tally *tally, struct scenario_memory *memory)
 /* This machine does not let it run, or the user asked for what cannot be. */
 static void note_refusal(struct runner *runner, struct scenario_memory *memory)
 {
-    if (memory->rc == -EINVAL || memory->rc == -ENOSPC) {
+    if (memory->rc == -EINVAL) {
         runner->rc = memory->rc;
         if (runner->error)
             *runner->error = memory->error;
@@ -313,9 +314,10 @@ static void start_runs(struct runner *runner)
             continue;
         if (!next_job(runner, &job, &attempt))
             return;
-        runner->rc = start_run(runner, &runner->runs[i], job, attempt);
-        if (runner->rc)
+        if (start_run(runner, &runner->runs[i], job, attempt, &runner->out->refusal)) {
+            runner->out->refused++;
             return;
+        }
         runner->tallies[job].started++;
         runner->tallies[job].again = 0;
     }

@@ -4,6 +4,8 @@
 #include "scenario/engine/syscall_recorder.h"
 #include "scenario/engine/testbed_internal.h"
 
+#include "base/cleanup.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,6 +190,24 @@ static int64_t most_lateness_ns(const struct testbed *bed)
                                                                       : SCENARIO_LATENESS_NS / 2;
 }
 
+/* A call that failed since this machine had no memory or descriptor for it, which nobody expected,
+ * and which would explain any difference. */
+static const char *refused_call(const struct testbed *bed)
+{
+    static const int shortages[] = {ENOMEM, EMFILE, ENFILE, ENOBUFS};
+    const struct result_scenario *result = bed->result;
+
+    for (size_t i = 0; i < result->call_count; i++) {
+        const struct result_call *call = &result->calls[i];
+        bool refused = call->number && !strcmp(call->verb, "socket");
+        for (size_t k = 0; k < ARRAY_SIZE(shortages); k++)
+            refused |= call->number == shortages[k];
+        if (refused && !bed->scenario->exhausts)
+            return arena_printf(bed->arena, "%s: %s", call->verb, strerror(call->number));
+    }
+    return NULL;
+}
+
 static void judge_difference(struct testbed *bed, const struct result_value *expected,
                              const struct lab_stats *stats)
 {
@@ -209,6 +229,12 @@ static void judge_difference(struct testbed *bed, const struct result_value *exp
                                  "The machine let a process wait for %" PRId64 " ms, so that %s = "
                                  "%s instead of %s says nothing.",
                                  bed->stalled_ns / NS_PER_MS, expected->key, got, wanted));
+    else if (refused_call(bed))
+        set_verdict(bed, RESULT_INCONCLUSIVE,
+                    arena_printf(arena,
+                                 "This machine refused a call (%s), so that %s = %s instead of %s "
+                                 "says nothing.",
+                                 refused_call(bed), expected->key, got, wanted));
     else if (bed->blame != FINDING_NONE)
         set_verdict(bed, RESULT_DIFFERS, bed->blame_text);
     else

@@ -83,17 +83,24 @@ static int wait_for_server(struct programs_run *run, enum programs_end *end, str
 
 /* ---- Running ---- */
 
-static enum programs_end wait_for_end(struct programs_run *run)
+static int wait_for_end(struct programs_run *run, enum programs_end *end, struct error *error)
 {
     struct programs_member *member = &run->member[run->main_host];
 
+    *end = PROGRAMS_ENDED;
     while (!has_ended(member, TICK_MS * NS_PER_MS)) {
+        /* The program may wait for its peer for ever then. */
+        if (lab_wire_died(run->lab))
+            return error_set(error, EPIPE, "the wire between the hosts has died");
         if (is_interrupted(run))
-            return PROGRAMS_INTERRUPTED;
-        if (clock_mono_ns() >= run->plan->deadline_mono_ns)
-            return PROGRAMS_TIMED_OUT;
+            *end = PROGRAMS_INTERRUPTED;
+        else if (clock_mono_ns() >= run->plan->deadline_mono_ns)
+            *end = PROGRAMS_TIMED_OUT;
+        else
+            continue;
+        break;
     }
-    return PROGRAMS_ENDED;
+    return 0;
 }
 
 /* Follows the states of the connections' sockets, from slot to slot. */
@@ -204,7 +211,7 @@ static int run_programs(struct programs_run *run, struct error *error)
     if (*end == PROGRAMS_ENDED && run->plan->command[LAB_CLIENT])
         rc = start(run, LAB_CLIENT, error);
     if (!rc && *end == PROGRAMS_ENDED)
-        *end = wait_for_end(run);
+        rc = wait_for_end(run, end, error);
     if (!rc && *end == PROGRAMS_ENDED) {
         settle(run);
         has_ended(&run->member[LAB_SERVER], LAST_NS);
