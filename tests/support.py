@@ -33,6 +33,7 @@ PROGRAMS = {
     "NETKIT_FIXTURE_SERVER": "tests/net/servers/fixture_server",
     "NETKIT_CROWD_SERVER": "tests/net/servers/crowd_server",
     "NETKIT_BENCH": "tests/bench",
+    "NETKIT_FAULT_SHIM": "tests/faults/libfault_shim.so",
 }
 BUILDS = ("build/release", "build/dev")
 
