@@ -120,7 +120,10 @@ static int64_t last_heard_ns(struct crash *crash, int64_t before_ns)
     for (size_t i = 0; i < count && i < ARRAY_SIZE(times_ns); i++)
         if (times_ns[i] < before_ns)
             last_ns = times_ns[i];
-    return last_ns + crash->bed->config.link.delay_ns;
+    /* On a machine whose ticks come late the kernel counts from before that: the usual delay is
+     * left as a margin. */
+    int64_t delay_ns = crash->bed->config.link.delay_ns;
+    return last_ns + (delay_ns > CRASH_DELAY_NS ? delay_ns - CRASH_DELAY_NS : 0);
 }
 
 void crash_check_timer(struct crash *crash, enum crash_timer timer, int64_t sent_ns,
