@@ -360,7 +360,8 @@ static int add_hellos(struct composing *composing, struct error *error)
     return 0;
 }
 
-/* $ is the end of a line however the protocol writes that: CR LF, or LF. */
+/* $ is the end of a line however the protocol writes that: CR LF, or LF. A NUL would end the text;
+ * another byte that no expression names stands for it. */
 static bool matches(const regex_t *pattern, const char *head, size_t head_bytes)
 {
     cleanup(buf) struct buf lines = {0};
@@ -373,8 +374,10 @@ static bool matches(const regex_t *pattern, const char *head, size_t head_bytes)
         if (end)
             buf_add_char(&lines, head[at++]);
     }
-    regmatch_t whole = {.rm_eo = (regoff_t)lines.len_bytes};
-    return !regexec(pattern, buf_str(&lines), 1, &whole, REG_STARTEND);
+    for (size_t i = 0; i < lines.len_bytes; i++)
+        if (!lines.data[i])
+            lines.data[i] = '\1';
+    return !regexec(pattern, buf_str(&lines), 0, NULL, 0);
 }
 
 static bool is_expected(const void *context, const struct framing_answer *answer, const char *head,

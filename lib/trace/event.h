@@ -11,6 +11,7 @@
 #define TRACE_EVENT_H
 
 #include "base/clock.h"
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -106,8 +107,9 @@ struct trace_segment {
     uint32_t sack[3][2];                      /* left and right edges */
     uint32_t timestamp_value, timestamp_echo; /* both 0 when the option is absent */
     uint8_t icmp_type, icmp_code;             /* of an ICMP message */
-    uint32_t fault;           /* 1-based number of the fault rule that acted, 0 for none */
-    int64_t departed_real_ns; /* when it left the wire; CLOCK_NONE when it never did */
+    uint32_t fault; /* 1-based number of the fault rule that acted, 0 for none */
+    /* When it left the wire; CLOCK_NONE when it never did. Read while the wire writes it. */
+    alignas(8) int64_t departed_real_ns;
 };
 
 struct trace_event {

@@ -256,7 +256,7 @@ static void play_fast_open(struct testbed *bed)
     testbed_check_integer(bed, "accepted", OPEN_END - 1, taken.connections);
     testbed_check_integer(bed, "data_received", (int64_t)(OPEN_END - 1) * DATA_BYTES, taken.bytes);
     for (int i = ASKED; i < OPEN_END; i++)
-        acknowledged[i] = DO(client, ACT_INFO, .slot = i).info.options & TCPI_OPT_SYN_DATA;
+        acknowledged[i] = DO(client, ACT_INFO, .slot = i).info.options & SOCK_TCP_OPT_SYN_DATA;
     check_counters(bed);
     testbed_finish(bed);
     list_connections(bed, connects, acknowledged);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ struct thread_of {
     pthread_t thread;
     int fd;
     int64_t rc;
-    int64_t ended_ns; /* CLOCK_MONOTONIC; 0: it still waits */
+    alignas(8) int64_t ended_ns; /* CLOCK_MONOTONIC; 0: it still waits */
 };
 static struct thread_of threads[2 * EACH];
 

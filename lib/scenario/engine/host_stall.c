@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -11,15 +12,15 @@
 
 #define NAP_NS (20 * NS_PER_MS)
 
-static void note_lateness(int64_t *most_ns, int64_t since_ns)
+static void note_lateness(_Atomic int64_t *most_ns, int64_t since_ns)
 {
     int64_t late_ns = clock_mono_ns() - since_ns - NAP_NS;
 
-    if (late_ns > __atomic_load_n(most_ns, __ATOMIC_RELAXED))
-        __atomic_store_n(most_ns, late_ns, __ATOMIC_RELAXED);
+    if (late_ns > atomic_load_explicit(most_ns, memory_order_relaxed))
+        atomic_store_explicit(most_ns, late_ns, memory_order_relaxed);
 }
 
-static _Noreturn void watch(int64_t *most_ns)
+static _Noreturn void watch(_Atomic int64_t *most_ns)
 {
     const struct timespec nap = {.tv_nsec = NAP_NS};
 
@@ -55,7 +56,7 @@ int64_t host_stall_end(struct host_stall *stall)
     if (stall->most_ns == MAP_FAILED)
         return 0;
     if (stall->pid > 0) {
-        most_ns = __atomic_load_n(stall->most_ns, __ATOMIC_RELAXED);
+        most_ns = atomic_load_explicit(stall->most_ns, memory_order_relaxed);
         kill(stall->pid, SIGKILL);
         while (waitpid(stall->pid, NULL, 0) < 0 && errno == EINTR)
             ;

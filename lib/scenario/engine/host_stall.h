@@ -14,8 +14,8 @@
 #define HOST_STALL_MOST_NS (INT64_C(350) * 1000 * 1000)
 
 struct host_stall {
-    pid_t pid;        /* -1: nobody watches */
-    int64_t *most_ns; /* shared with the process */
+    pid_t pid;                /* -1: nobody watches */
+    _Atomic int64_t *most_ns; /* shared with the process */
 };
 
 /* Where it cannot be had there is none, and host_stall_end() says 0. */
