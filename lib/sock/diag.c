@@ -17,6 +17,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <limits.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -219,7 +220,9 @@ static int walk_packet(struct sock_diag *diag, size_t len_bytes, message_call *e
     const struct nlmsghdr *header = (const struct nlmsghdr *)diag->reply;
     int left = (int)len_bytes;
 
-    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+    /* A length beyond INT_MAX is negative to libmnl, and passes. */
+    for (; mnl_nlmsg_ok(header, left) && header->nlmsg_len <= INT_MAX;
+         header = mnl_nlmsg_next(header, &left)) {
         /* An earlier request that was abandoned may still be answering. */
         if (header->nlmsg_seq != diag->sequence || header->nlmsg_pid != diag->port)
             continue;
