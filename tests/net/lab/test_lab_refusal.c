@@ -227,7 +227,7 @@ static void what_is_not_needed_is_done_without(void **state)
 /* What the user asked for is no note. */
 static enum outcome asked_in_vain(bool (*prepare)(void), const char *remedy)
 {
-    static const struct lab_sysctl sysctl = {"net.ipv4.tcp_retries2", "4", false};
+    static const struct lab_sysctl sysctl = {.name = "net.ipv4.tcp_retries2", .value = "4"};
     struct lab_config config = {.host[LAB_SERVER] = {&sysctl, 1, false}};
     struct lab *lab = NULL;
     struct error error = {0};
