@@ -18,7 +18,7 @@ void input_stop_at(const volatile sig_atomic_t *stop);
 /* Rests for a moment within these limits: 0, -ETIMEDOUT or -EINTR. */
 int input_rest(void);
 
-/* The contents, at most `max` bytes and at least one. */
+/* The contents, at most `max` bytes and at least one, into a buffer that is empty. */
 int input_read(struct buf *out, const char *option, const char *path, size_t max,
                struct error *error);
 /* The same of what has to be text: without a UTF-8 byte order mark at its beginning, and a zero

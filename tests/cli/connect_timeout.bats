@@ -19,7 +19,7 @@ field() {
 
 @test "targets say what they want" {
     refused "'db': the port is missing (write host:port)" --target db
-    refused "--targets /dev/null names no target" --targets /dev/null
+    refused "--targets /dev/null: the file is empty" --targets /dev/null
     refused "--targets /nowhere: No such file or directory" --targets /nowhere
     refused "--resolve wants HOST:PORT:ADDRESS, got 'a:80'" --target a:80 --resolve a:80
     refused "--tries wants a whole number from 1 to 100, got '0'" --target :80 --tries 0

@@ -373,6 +373,7 @@ static void a_file_is_read_up_to_a_cap(void **state)
     assert_true(fd >= 0);
     assert_int_equal(input_read(&text, "--x", path, 9, &error), -EINVAL);
     assert_non_null(strstr(error.text, "empty"));
+    buf_free(&text);
     assert_int_equal(write(fd, "a\0b\n", 4), 4);
     assert_int_equal(input_read(&text, "--x", path, 4, &error), 0);
     assert_int_equal(text.len_bytes, 4);
@@ -382,6 +383,7 @@ static void a_file_is_read_up_to_a_cap(void **state)
     buf_free(&text);
     assert_int_equal(input_read(&text, "--x", "/dev/zero", 5 << 20, &error), -EFBIG);
     assert_string_equal(error.text, "--x /dev/zero: more than 5 MiB");
+    buf_free(&text);
     unlink(path);
     assert_int_equal(input_read(&text, "--x", path, 9, &error), -ENOENT);
     assert_int_equal(input_read(&text, "--x", "/", 9, &error), -EISDIR);
