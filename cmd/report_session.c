@@ -62,13 +62,16 @@ void report_session_end(struct report *report)
  * accused then, and nothing is "ok". */
 static int check_complete(const char *command, struct report *report, int status)
 {
+    struct error error;
     int code = shortage();
 
     if (!code)
         return status;
-    output_complain(command, "the report is not complete: %s", strerror(code));
+    error_sys(&error, code, "the report is not complete");
+    output_complain(command, "%s", error.text);
     if (report->verdict != FINDING_MACHINE_REFUSES)
-        report->verdict = FINDING_INCONCLUSIVE;
+        report_session_refused(report, &error);
+    report->verdict = FINDING_MACHINE_REFUSES;
     return STATUS_MACHINE;
 }
 

@@ -92,6 +92,12 @@ static int allow_if(scmp_filter_ctx filter, const char *name, struct scmp_arg_cm
     return allow(filter, name, 1, &condition);
 }
 
+/* The macros of libseccomp leave out a field, which clang warns of. */
+static struct scmp_arg_cmp argument_is(unsigned index, scmp_datum_t value)
+{
+    return (struct scmp_arg_cmp){.arg = index, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
 static int allow_reading(scmp_filter_ctx filter)
 {
     int rc = allow_if(filter, "open", SCMP_A1(SCMP_CMP_MASKED_EQ, READ_ONLY_BITS, O_RDONLY));
@@ -125,9 +131,9 @@ static int allow_probing(scmp_filter_ctx filter)
         rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
                               seccomp_syscall_resolve_name("clone3"), 0);
     if (!rc)
-        rc = allow_if(filter, "prctl", SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+        rc = allow_if(filter, "prctl", argument_is(0, PR_SET_NAME));
     if (!rc)
-        rc = allow_if(filter, "prlimit64", SCMP_A0(SCMP_CMP_EQ, 0));
+        rc = allow_if(filter, "prlimit64", argument_is(0, 0));
     return rc;
 }
 
@@ -139,7 +145,7 @@ static int add_rules(scmp_filter_ctx filter, enum sandbox_kind kind)
         rc = allow_memory(filter, kind != SANDBOX_WIRE);
     /* abort() */
     if (!rc)
-        rc = allow_if(filter, "tgkill", SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+        rc = allow_if(filter, "tgkill", argument_is(0, (scmp_datum_t)getpid()));
     if (!rc && kind != SANDBOX_WIRE)
         rc = allow_probing(filter);
     if (!rc && kind == SANDBOX_PROBE_WRITES) {

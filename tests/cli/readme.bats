@@ -142,7 +142,7 @@ options_exist() {
         count=$((count + 1))
     done < <(sed -n '/^| exit status/,/^$/p' "$NETKIT_SOURCE/README.md" | cut -d'|' -f2 |
         grep -oE '[0-9]+')
-    [ "$count" -eq 7 ]
+    [ "$count" -eq 8 ]
 }
 
 @test "options that the README and its pages speak of exist" {

@@ -41,9 +41,11 @@ class Service(unittest.TestCase):
                 ["accept-backlog", "-4", "--duration", "1ms", "--listener", target])  # fmt: skip
 
     def limited(self, words, limit, value):
-        """As an ordinary user: root has as many processes as there are."""
+        """As an ordinary user: root has as many processes as there are. The search for leaks of a
+        sanitized build would need a thread of its own."""
         user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if not os.geteuid() else {}
         return subprocess.run([NETKIT, *words, "--json"], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},
                               preexec_fn=lambda: resource.setrlimit(limit, (value, value)),
                               check=False, **user)  # fmt: skip
 
@@ -63,7 +65,7 @@ class Service(unittest.TestCase):
                     self.assertEqual(finding["side"], "client")
                     self.assertIn("ulimit -n", finding["remedy"])
                     refused.add(words[0])
-        self.assertEqual(refused, {"tcp-probe", "connect-timeout"})
+        self.assertEqual(refused, {"tcp-probe", "connect-timeout", "accept-backlog"})
 
     def test_threads(self):
         for words in self.commands("localhost"):
