@@ -63,9 +63,10 @@ static void refuse(struct preamble *preamble, int rc, const struct error *error)
 
     switch (rc) {
     case -EACCES:
-        fail(preamble, FINDING_UNEXPECTED_ANSWER, 0, "the server refused %s: \"%s\"",
-             preamble->spoke ? "what is said before the rounds" : "us in its greeting",
-             error->text);
+        fail(
+            preamble, FINDING_UNEXPECTED_ANSWER, 0,
+            *error->text ? "the server refused %s: \"%s\"" : "the server refused %s without a word",
+            preamble->spoke ? "what is said before the rounds" : "us in its greeting", error->text);
         break;
     case -EPROTO:
         quote(&shown, preamble->heard.data, preamble->heard.len_bytes);

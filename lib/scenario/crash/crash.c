@@ -53,6 +53,14 @@ static int64_t option_ns(struct crash *crash, const char *name)
     return value.number;
 }
 
+void crash_take_times(struct crash *crash, int slot)
+{
+    struct act_reply info = DO(crash->client, ACT_INFO, .slot = slot);
+
+    crash->socket.rtt_ns = info.rc > 0 ? info.info.rtt_ns : 0;
+    crash->socket.rto_ns = info.rc > 0 ? info.info.rto_ns : 0;
+}
+
 struct crash crash_connected(struct testbed *bed)
 {
     testbed_connected(bed);
@@ -67,9 +75,8 @@ struct crash crash_connected(struct testbed *bed)
         .keepalive_time_ns = option_ns(&crash, "TCP_KEEPIDLE"),
         .keepalive_intvl_ns = option_ns(&crash, "TCP_KEEPINTVL"),
         .keepalive_probes = option_ns(&crash, "TCP_KEEPCNT"),
-        .rtt_ns = info.rc > 0 ? info.info.rtt_ns : 0,
-        .rto_ns = info.rc > 0 ? info.info.rto_ns : 0,
     };
+    crash_take_times(&crash, 0);
     return crash;
 }
 

@@ -55,7 +55,7 @@ static void play_nat(struct testbed *bed)
     struct agent *client = crash.client;
 
     crash_connect(bed, client, 2, crash.server, 2, TESTBED_PORT + 1);
-    crash.socket.rtt_ns = DO(client, ACT_INFO, .slot = 2).info.rtt_ns;
+    crash_take_times(&crash, 2);
     testbed_subject(bed, 2);
     testbed_fault(bed, "answer-rst \"tcp port %d\"", TESTBED_PORT);
     testbed_fault(bed, "drop \"tcp port %d\"", TESTBED_PORT + 1);
