@@ -116,7 +116,8 @@ class Idle(unittest.TestCase):
                 return
             found = finding(report)
             self.assertEqual(found["evidence"]["end"], name)
-            self.assertGreaterEqual(found["evidence"]["dropped_ns"], 0.99e9)
+            # The server counts from its answer, which may be seen late.
+            self.assertGreaterEqual(found["evidence"]["dropped_ns"], 0.5e9)
             self.assertNotIn("after each answer", " ".join(result["notes"]))
 
         rest = ["--interval", "2s", "-n", "2"]
