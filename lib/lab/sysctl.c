@@ -148,6 +148,8 @@ void sysctl_pin_host(const struct lab_plan *plan, struct lab_limits *limits)
     /* For ping(8) without rights. In a user namespace of one user there are no such groups, and no
      * need: the file's capability counts there. */
     sysctl_set("net.ipv4.ping_group_range", "0 2147483647", NULL);
+    /* The same for servers on port 80. */
+    sysctl_set("net.ipv4.ip_unprivileged_port_start", "0", NULL);
     if (!plan->ipv6)
         sysctl_pin_wire();
     for (size_t i = 0; plan->ipv6 && i < ARRAY_SIZE(pinned_ipv6); i++)

@@ -229,9 +229,10 @@ class Servers(Case):
                        f"uwsgi_temp_path {self.folder}/4; scgi_temp_path {self.folder}/5; "
                        f"server {{ listen 80; root {self.folder}; }} }}\n")
         command = f"exec {need('nginx')} -c {config} -e {self.folder}/log"
-        self.suite("--port", "80", "--server", command)
-        results, _ = self.results(0, "linger-test", "--suite", "--port", "80", "--server", command,
-                                  "--timeout", "3s")
+        # Started by root it changes the owner of its folders.
+        self.suite("--as-root", "--port", "80", "--server", command)
+        results, _ = self.results(0, "linger-test", "--suite", "--as-root", "--port", "80",
+                                  "--server", command, "--timeout", "3s")
         self.assertEqual(results["half-closed"]["observed"]["read_to_end"], "EOF")
 
     def test_zombies(self):
