@@ -242,6 +242,11 @@ class Rights(Case):
             self.assertEqual(self.said_by("grep NoNewPrivs /proc/self/status")[1], "1")
             self.assertNotIn("0" * 16, self.said_by("grep CapEff /proc/self/status", "--as-root"))
 
+    def test_low_ports_need_no_rights(self):
+        server = lab.python("import socket\nsocket.create_server(('', 80)).accept()")
+        for env in os.environ, BY_SUDO:
+            self.assertEqual(self.said_by("echo reached", "--server", server, env=env), ["reached"])
+
     def test_programs_run_as_who_called_sudo(self):
         user = [str(USER if ROOT else os.geteuid())]
         self.assertEqual(self.said_by("id -u", env=BY_SUDO, cwd=self.folder), user)
