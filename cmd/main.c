@@ -30,11 +30,9 @@ static void render_version(struct buf *out, const struct cli_program *program,
 static void render_build(struct buf *out, const struct cli_program *program,
                          const struct cli_style *style)
 {
-    const char *library = sandbox_library();
-
     render_version(out, program, style);
     buf_printf(out, "filter of system calls: %s\n",
-               library ? library : "none (built without libseccomp)");
+               sandbox_is_built() ? "seccomp" : "none for this processor");
 }
 
 static int run_command(const struct cli_command *command, int argc, char **argv)

@@ -30,7 +30,6 @@ needs_build='
      libmnl      module:libmnl            libmnl-dev      libmnl-devel      libmnl          libmnl-dev      libmnl-devel
      jansson     module:jansson           libjansson-dev  jansson-devel     jansson         jansson-dev     libjansson-devel
      openssl     module:openssl           libssl-dev      openssl-devel     openssl         openssl-dev     libopenssl-devel
-     libseccomp  module:libseccomp        libseccomp-dev  libseccomp-devel  libseccomp      libseccomp-dev  libseccomp-devel
      headers     header:linux/tcp.h       linux-libc-dev  kernel-headers    linux-api-headers linux-headers linux-glibc-devel
 '
 needs_demo='

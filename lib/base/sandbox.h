@@ -20,11 +20,11 @@ enum sandbox_kind {
     SANDBOX_PROBE_WRITES,
 };
 
-/* From now on, and for every thread that is started later; cannot be undone. Returns 0 also where
- * the build or the kernel has no filters. */
+/* From now on, and for every thread that is started later; cannot be undone. Allocates nothing.
+ * Returns 0 also where the build or the kernel has no filters. */
 int sandbox_enter(enum sandbox_kind kind, struct error *error);
 
-/* What makes the filters, "libseccomp 2.5.4"; NULL: netkit was built without. */
-const char *sandbox_library(void);
+/* Whether this build has filters: they are not made for every processor. */
+bool sandbox_is_built(void);
 
 #endif
