@@ -10,9 +10,10 @@
  * caller closes the lab, exits or is killed, everything in it ends: processes and interfaces at
  * once, namespaces when the kernel gets to them (some tenths of a second).
  *
- * A lab belongs to one thread at a time; different threads may have a lab each. A child of the
- * caller must not use a lab that it inherited. Functions return 0 (or what they say) or a negative
- * errno; all `struct error *` may be NULL. Times are CLOCK_MONOTONIC nanoseconds. */
+ * A lab is forked, and the child works on: so it is opened by a process in which no other thread
+ * runs, since their locks would be forked, too. Several at once are for several processes. A child
+ * of the caller must not use a lab that it inherited. Functions return 0 (or what they say) or a
+ * negative errno; all `struct error *` may be NULL. Times are CLOCK_MONOTONIC nanoseconds. */
 #ifndef LAB_LAB_H
 #define LAB_LAB_H
 

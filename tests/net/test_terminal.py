@@ -199,8 +199,10 @@ class Peers(Raw):
         listener.close()
         for _ in range(2):
             self.addCleanup(socket.create_connection(("127.0.0.1", port)).close)
-        self.clean("accept-backlog", "-v", "--duration", "300ms", "--interval", "20ms", "--listener",
-                   f"127.0.0.1:{port}", formats=FORMATS[:5])  # fmt: skip
+        watch = ("accept-backlog", "-v", "--duration", "300ms", "--interval", "20ms")
+        # By its number it is always named; of the holder of an address, only if no other can be.
+        for which in (("--pid", f"{pid}"), ("--listener", f"127.0.0.1:{port}")):
+            self.clean(*watch, *which, formats=FORMATS[:5])
 
 
 if __name__ == "__main__":
