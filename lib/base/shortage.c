@@ -2,12 +2,11 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 static _Atomic int first;
 
-static bool is_shortage(int code)
+bool shortage_is(int code)
 {
     return code == ENOMEM || code == ENOBUFS || code == EMFILE || code == ENFILE;
 }
@@ -16,7 +15,7 @@ void shortage_note(int code)
 {
     int none = 0;
 
-    if (is_shortage(code))
+    if (shortage_is(code))
         atomic_compare_exchange_strong(&first, &none, code);
 }
 

@@ -8,9 +8,12 @@
 #ifndef BASE_SHORTAGE_H
 #define BASE_SHORTAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Keeps the first errno that means a shortage of memory or descriptors; others are none. */
+/* Whether an errno says that this machine had no memory or descriptor. */
+bool shortage_is(int code);
+/* Keeps the first errno that is one; others are none. */
 void shortage_note(int code);
 /* The errno, or 0. */
 int shortage(void);

@@ -43,7 +43,8 @@ static const struct failure_entry entries[FAILURE_CAUSES] = {
     [FAILURE_LOOPBACK_DOWN] = {"loopback-down", FINDING_NETWORK_UNREACHABLE, HERE,
                                "the interface lo of this host is down" NO_SYN,
                                "ip link set lo up (in a new network namespace it is down)."},
-    [FAILURE_NO_PORT] = {"no-port", FINDING_NO_LOCAL_ADDRESS, HERE, NULL, NULL},
+    [FAILURE_NO_PORT] = {"no-port", FINDING_NO_LOCAL_ADDRESS, HERE, NULL,
+                         "ss -tan dst ADDRESS (many in TIME-WAIT?); net.ipv4.ip_local_port_range"},
     [FAILURE_NO_ADDRESS] = {"no-address", FINDING_NO_LOCAL_ADDRESS, HERE,
                             "this host has no address or port to connect from" NO_SYN, NULL},
     [FAILURE_SOURCE] = {"source-address", FINDING_NO_LOCAL_ADDRESS, HERE, NULL,
@@ -61,6 +62,12 @@ static const struct failure_entry entries[FAILURE_CAUSES] = {
          "this process may not open a socket of that address family" NO_SYN,
          "systemctl show -p RestrictAddressFamilies UNIT; the seccomp "
          "profile of the container."},
+    [FAILURE_NO_SOCKET] =
+        {"no-socket", FINDING_NOT_PERMITTED, HERE,
+         "this process may not open a socket for it, by a seccomp filter or a security "
+         "policy" NO_SYN,
+         "The seccomp profile of the container; systemctl show -p SystemCallFilter UNIT; the "
+         "policy's log (AppArmor, SELinux)."},
     [FAILURE_SOCKET_SETTINGS] = {"socket-settings", FINDING_INCONCLUSIVE, HERE, NULL,
                                  "Check --interface, --socket-option, --source and the "
                                  "privileges that they need."},
@@ -75,10 +82,11 @@ static const struct failure_entry entries[FAILURE_CAUSES] = {
                            "this host gives no memory for it",
                            "free -m; memory.max of the control group; ulimit -v; sysctl "
                            "net.ipv4.tcp_mem, against /proc/net/sockstat."},
-    [FAILURE_NO_THREAD] = {"no-thread", FINDING_MACHINE_REFUSES, HERE,
-                           "this host lets no thread be started to look the name up",
-                           "ulimit -u; TasksMax= of the unit; pids.max of the control group; or "
-                           "give the address instead of the name."},
+    [FAILURE_NO_THREAD] =
+        {"no-thread", FINDING_MACHINE_REFUSES, HERE,
+         "this host lets no thread be started to look the name up",
+         "ulimit -u; ulimit -v; TasksMax= of the unit; pids.max of the control group; or "
+         "give the address instead of the name."},
     [FAILURE_NO_NAME] = {"no-name", FINDING_NAME_NOT_FOUND, HERE, NULL, NULL},
     [FAILURE_NO_NAME_SERVER] = {"no-name-server", FINDING_NAME_NOT_FOUND, HERE, NULL,
                                 "Name a server in /etc/resolv.conf, or give the address."},
@@ -201,9 +209,9 @@ static enum failure_cause cause_of(int number, const struct local_facts *facts)
     case EINVAL:
         return facts->without_scope ? FAILURE_NO_SCOPE : FAILURE_ROUTE_BLACKHOLE;
     case EACCES:
-        return FAILURE_ROUTE_PROHIBITED;
+        return facts->without_socket ? FAILURE_NO_SOCKET : FAILURE_ROUTE_PROHIBITED;
     case EPERM:
-        return FAILURE_NOT_PERMITTED;
+        return facts->without_socket ? FAILURE_NO_SOCKET : FAILURE_NOT_PERMITTED;
     case EADDRNOTAVAIL:
         return without_address(facts);
     case EADDRINUSE:

@@ -23,6 +23,7 @@ enum failure_cause {
     FAILURE_IPV6_OFF,
     FAILURE_NO_IPV6,
     FAILURE_FAMILY_FORBIDDEN,
+    FAILURE_NO_SOCKET,
     FAILURE_SOCKET_SETTINGS,
     /* It had no means to try. */
     FAILURE_NO_DESCRIPTOR,
@@ -58,6 +59,7 @@ enum failure_cause failure_by_name(const char *name);
 /* What is known of this host when its kernel has refused to connect. {0}: nothing. */
 struct local_facts {
     bool v6;                        /* the target is an IPv6 address */
+    bool without_socket;            /* it was refused before connect() */
     bool without_scope;             /* a link-local one, and no interface is named */
     bool no_ipv6;                   /* the kernel has none (ipv6.disable=1, or not built) */
     bool loopback_down;             /* the target is on lo, and that is down */
@@ -68,9 +70,9 @@ struct local_facts {
     uint32_t ports_taken;           /* of those, towards the target; from a source, by any socket */
 };
 
-/* The cause of what connect() was refused with; FAILURE_NOT_KNOWN when it is no refusal. The clause
- * comes from the arena or is static, and has neither a capital nor a period: "this host has no
- * route to it: no SYN left". */
+/* The cause of what socket() or connect() was refused with; FAILURE_NOT_KNOWN when it is no
+ * refusal. The clause comes from the arena or is static, and has neither a capital nor a period:
+ * "this host has no route to it: no SYN left". */
 enum failure_cause failure_of_refusal(struct arena *arena, int number,
                                       const struct local_facts *facts, const char **clause);
 /* The cause of a name that did not resolve, by getaddrinfo()'s EAI_ code as an errno (EAGAIN: it

@@ -64,7 +64,8 @@ struct reach_wire {
 
 struct reach_try {
     enum reach_answer answer;
-    int number; /* errno, positive; 0: none */
+    int number;          /* errno, positive; 0: none */
+    bool without_socket; /* REACH_REFUSED: already before connect() */
     int64_t took_ns;
     int64_t rtt_ns; /* the kernel's, of a handshake without retransmission; else RESULT_UNKNOWN */
     int64_t syn_retransmits;

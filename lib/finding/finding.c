@@ -271,16 +271,18 @@ static const struct finding_entry entries[FINDING_CODES] = {
          "address disagree."},
     [FINDING_NOT_PERMITTED] =
         {"not-permitted", "this host forbids the connection", FINDING_ERROR,
-         "connect() gave EACCES or EPERM before a SYN left: a 'prohibit' route, a firewall, a "
-         "filter on the process's control group, or a security policy.",
+         "connect() gave EACCES or EPERM before a SYN left: a 'prohibit' route, a firewall of this "
+         "host, a filter on the process's control group, or a security policy. Or socket() did, or "
+         "gave EAFNOSUPPORT: a seccomp filter (of a container, of a unit), or a policy.",
          "The administrator of this host.",
-         "ip route show type prohibit; nft list ruleset; the policy's log."},
+         "ip route show type prohibit; nft list ruleset; the policy's log; the seccomp profile."},
     [FINDING_NO_LOCAL_ADDRESS] =
         {"no-local-address", "this host has no address or port to connect from", FINDING_ERROR,
-         "connect() gave EADDRNOTAVAIL: every ephemeral port for this destination is in use, or no "
-         "source address fits the destination.",
+         "No SYN left: no address of this host fits the destination (none of IPv6 where that is "
+         "switched off), or every ephemeral port towards it is in use.",
          "This host.",
-         "ss -tan dst ADDRESS (many in TIME-WAIT?), net.ipv4.ip_local_port_range, ip address."},
+         "ip address; sysctl net.ipv6.conf.all.disable_ipv6 for IPv6. Where the ports are in use, "
+         "ss -tan dst ADDRESS (many in TIME-WAIT?), against net.ipv4.ip_local_port_range."},
     [FINDING_LATE_SYNACK] =
         {"late-synack", "the SYN was answered late, but not lost", FINDING_WARNING,
          "No SYN was lost, but SYN,ACK took long: the time from SYN to SYN,ACK, measured by the "

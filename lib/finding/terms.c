@@ -16,9 +16,11 @@ const struct finding_term finding_errnos[] = {
      "SO_REUSEADDR is not set.",
      "ss -tan 'sport = :PORT'; set SO_REUSEADDR on listeners."},
     {TERM(EADDRNOTAVAIL), "no such local address, or no free ephemeral port",
-     "bind names an address that this host does not have, or every ephemeral port for that "
-     "destination is in use.",
-     "ip address; net.ipv4.ip_local_port_range; look for connections in TIME-WAIT."},
+     "bind names an address that this host does not have, no address of it fits the destination, "
+     "or "
+     "every ephemeral port for that is in use.",
+     "ip address; for IPv6, whether it is switched off (net.ipv6.conf.all.disable_ipv6). Ports: ss "
+     "-tan, net.ipv4.ip_local_port_range."},
     {TERM(EAFNOSUPPORT), "the address family is not supported",
      "The kernel does not have the family, or the socket is of another family.",
      "Is IPv6 disabled?"},

@@ -31,6 +31,10 @@ void conn_fail(struct conn *conn, enum finding_code code, int number, const char
 void conn_fail_by(struct conn *conn, enum finding_code code, int number, enum failure_cause cause,
                   const char *message)
 {
+    if (cause == FAILURE_NOT_KNOWN)
+        cause = failure_of_shortage(number);
+    if (failure_entry(cause)->code == FINDING_MACHINE_REFUSES)
+        code = FINDING_MACHINE_REFUSES;
     const struct result_error error = {
         code, number, message, cause == FAILURE_NOT_KNOWN ? NULL : failure_entry(cause)->name};
 
@@ -216,7 +220,7 @@ static void tls_broke(struct conn *conn, const struct error *error)
 {
     bool before = !conn->tls.answered;
 
-    conn_fail(conn, before ? FINDING_TLS_HANDSHAKE_FAILED : FINDING_PEER_ABORTED, EPROTO,
+    conn_fail(conn, before ? FINDING_TLS_HANDSHAKE_FAILED : FINDING_PEER_ABORTED, error->code,
               "TLS ended %s: %s",
               before ? "right after the handshake" : "in the middle of the conversation",
               error->text);

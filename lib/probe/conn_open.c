@@ -119,6 +119,7 @@ static void refused_here(struct conn *conn, const struct conn_race_attempt *atte
     sock_address_format(address, sizeof address, attempt->address);
     if (attempt->outcome == CONN_RACE_REFUSED) {
         local_facts_read(facts, number, attempt->address, source);
+        facts->without_socket = attempt->without_socket;
         cause = failure_of_refusal(arena, number, facts, &clause);
     }
     enum finding_code code = failure_entry(cause)->code;

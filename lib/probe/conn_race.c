@@ -53,8 +53,10 @@ static enum conn_race_outcome failure_of(const struct conn_race_attempt *attempt
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
         if (rc == -answers[i])
             return CONN_RACE_FAILED;
-    if (attempt->sock.fd >= 0 && prepared && sock_family(attempt->address) == AF_UNIX)
+    if (prepared && sock_family(attempt->address) == AF_UNIX)
         return CONN_RACE_FAILED;
+    if (attempt->without_socket && sock_family(attempt->address) != AF_UNIX)
+        return CONN_RACE_REFUSED;
     return prepared || rc == -EADDRNOTAVAIL || rc == -EADDRINUSE || rc == -ENOMEM || rc == -ENOBUFS
                ? CONN_RACE_REFUSED
                : CONN_RACE_UNSET;
@@ -69,6 +71,7 @@ static enum conn_race_outcome begin_attempt(struct conn_race_attempt *attempt, i
     attempt->outcome = CONN_RACE_TRYING;
     attempt->started_ns = clock_mono_ns();
     *rc = sock_open(&attempt->sock, sock_family(attempt->address), SOCK_NONBLOCK);
+    attempt->without_socket = *rc != 0;
     if (!*rc) {
         *rc = race->prepare(race->owner, &attempt->sock, sock_family(attempt->address));
         prepared = !*rc;

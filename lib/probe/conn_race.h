@@ -31,8 +31,9 @@ struct conn_race_attempt {
     struct sock sock;
     const struct sock_address *address;
     enum conn_race_outcome outcome;
-    int rc;             /* a negative errno value, of a failure */
-    int64_t started_ns; /* CLOCK_MONOTONIC */
+    int rc;              /* a negative errno value, of a failure */
+    bool without_socket; /* CONN_RACE_REFUSED: already by socket() */
+    int64_t started_ns;  /* CLOCK_MONOTONIC */
     int64_t ended_ns;
     struct sock_tcp_info info; /* at the end, where the kernel told */
     uint32_t syn_retransmits;

@@ -18,10 +18,8 @@ static void handshake_failed(struct conn *conn, int rc, const struct error *erro
     if (rc == -EKEYREJECTED)
         conn_fail(conn, FINDING_TLS_CERTIFICATE, 0, "the server's certificate is not accepted: %s",
                   error->text);
-    else if (rc == -ENOMEM)
-        conn_fail(conn, FINDING_INCONCLUSIVE, ENOMEM, "out of memory for TLS");
     else
-        conn_fail(conn, FINDING_TLS_HANDSHAKE_FAILED, EPROTO, "the TLS handshake failed: %s",
+        conn_fail(conn, FINDING_TLS_HANDSHAKE_FAILED, -rc, "the TLS handshake failed: %s",
                   error->text);
 }
 

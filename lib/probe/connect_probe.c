@@ -127,6 +127,7 @@ static void find_local(struct job *job)
     for (size_t i = 0; i < job->try_count; i++)
         if (job->tries[i].answer == REACH_REFUSED) {
             local_facts_read(&job->evidence->local, job->tries[i].number, &job->address, NULL);
+            job->evidence->local.without_socket = job->tries[i].without_socket;
             return;
         }
 }

@@ -248,6 +248,7 @@ void connect_try_begin(struct connect_try *try, struct loop *loop, const struct 
     loop_task_init(&try->task, try_wakes);
     try->started_ns = clock_mono_ns();
     int rc = prepare_try(try, hop_limit);
+    try->result.without_socket = rc != 0;
     if (!rc)
         rc = start_try(try);
     if (rc) {

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/shortage.h"
 #include "base/text.h"
 #include "probe/local_facts.h"
 #include <errno.h>
@@ -25,11 +26,12 @@ struct resolver {
     bool closing;
 };
 
-/* The system's resolver says only that there is no answer when it cannot open its own files. */
-static bool no_descriptor_left(void)
+/* The system's resolver often says only that there is no answer when it lacks something itself.
+ * What it is that can be lacking still: an errno, or 0. */
+static int lacking(void)
 {
     cleanup(fd) int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return fd < 0 && errno == EMFILE;
+    return fd < 0 && shortage_is(errno) ? errno : 0;
 }
 
 static void run_job(struct resolve_job *job)
@@ -37,8 +39,13 @@ static void run_job(struct resolve_job *job)
     int64_t before = clock_mono_ns();
     job->rc = sock_resolve(&job->target, job->family, &job->addresses, &job->error);
     job->took_ns = clock_mono_ns() - before;
-    if (job->rc && no_descriptor_left())
-        job->rc = -EMFILE;
+    if (!job->rc)
+        return;
+    int code = lacking();
+    if (code)
+        job->rc = -code;
+    /* What the resolver could not read now, as its settings, it may miss in later look-ups, too. */
+    shortage_note(-job->rc);
 }
 
 static void free_job(struct resolve_job *job)
@@ -84,8 +91,8 @@ static void *work(void *context)
         }
         job->next = resolver->done;
         resolver->done = job;
-        if (write(resolver->event_fd, &one, sizeof one) != sizeof one)
-            break; /* the counter cannot overflow; nothing else can fail */
+        while (write(resolver->event_fd, &one, sizeof one) < 0 && errno == EINTR)
+            continue; /* else it cannot fail: the counter does not overflow */
     }
     bool last = --resolver->threads == 0 && resolver->closing;
     pthread_mutex_unlock(&resolver->lock);

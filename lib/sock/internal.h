@@ -22,7 +22,8 @@ int wait_until(int fd, short events, int64_t deadline_ns);
 /* One getsockopt SO_ERROR that the observer sees: 0, or the negative pending error. */
 int take_error(struct sock *sock);
 
-/* The errno value (positive) that stands for a getaddrinfo code. */
+/* The errno value (positive) that stands for a getaddrinfo code. glibc calls a name unknown also
+ * when it had no memory or descriptor to look it up with; only errno, 0 before, then says so. */
 int resolve_errno(int code, int system_errno);
 
 /* What belongs to a kind of option. */

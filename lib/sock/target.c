@@ -7,6 +7,7 @@
 #include "sock/internal.h"
 
 #include "base/cleanup.h"
+#include "base/shortage.h"
 #include "base/text.h"
 #include "base/units.h"
 #include <ctype.h>
@@ -158,6 +159,8 @@ int resolve_errno(int code, int system_errno)
                 {EAI_BADFLAGS, EINVAL},
                 {EAI_OVERFLOW, ENAMETOOLONG}};
 
+    if (shortage_is(system_errno))
+        return system_errno;
     if (code == EAI_SYSTEM)
         return system_errno ? system_errno : EIO;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -175,7 +178,7 @@ static int resolve_failed(struct error *error, const struct sock_target *target,
 
     buf_init_cap(&shown, ERROR_TEXT_MAX / 2);
     text_escape(&shown, target->host, strlen(target->host));
-    if (code == EAI_SYSTEM)
+    if (code == EAI_SYSTEM || shortage_is(number))
         return error_sys(error, number, "cannot resolve %s%s", buf_str(&shown), which);
     return error_set(error, number, "cannot resolve %s%s: %s", buf_str(&shown), which,
                      gai_strerror(code));
@@ -211,6 +214,7 @@ int sock_resolve(const struct sock_target *target, int family, struct sock_addre
 
     if (rc != -ENOENT)
         return rc ? error_sys(error, -rc, "cannot keep the address") : 0;
+    errno = 0;
     /* getaddrinfo needs one of host and service. */
     int code = getaddrinfo(*target->host ? target->host : NULL, *target->host ? NULL : "0", &hints,
                            &found);

@@ -49,11 +49,13 @@
 /* Every function that can be made to fail. */
 #define FUNCTIONS(F)                                                                               \
     F(malloc)                                                                                      \
+    F(getaddrinfo_malloc)                                                                          \
     F(calloc)                                                                                      \
     F(realloc)                                                                                     \
     F(mmap)                                                                                        \
-    F(pthread_create) F(fork) F(syscall) F(socket) F(socketpair) F(accept4) F(pipe2) F(eventfd)    \
-        F(signalfd) F(timerfd_create) F(memfd_create) F(epoll_create1) F(epoll_ctl) F(epoll_wait)  \
+    F(pthread_create)                                                                              \
+    F(fork) F(syscall) F(socket) F(socketpair) F(accept4) F(pipe2) F(eventfd) F(signalfd)          \
+        F(timerfd_create) F(memfd_create) F(epoll_create1) F(epoll_ctl) F(epoll_wait)              \
             F(epoll_pwait2) F(poll) F(ppoll) F(connect) F(bind) F(listen) F(shutdown)              \
                 F(getsockname) F(getpeername) F(setsockopt) F(getsockopt) F(ioctl) F(fcntl)        \
                     F(dup2) F(read) F(pread) F(recv) F(recvmsg) F(recvmmsg) F(write) F(send)       \
@@ -102,6 +104,7 @@ _Static_assert(FUNCTION_COUNT <= 128, "counts[] is too short");
 
 static struct fault_state *state;
 static __thread int inside __attribute__((tls_model("initial-exec")));
+static __thread int resolving __attribute__((tls_model("initial-exec"))); /* in getaddrinfo() */
 
 /* What the process calls itself. The filter of a sandbox may refuse to tell. */
 static char process[16] = "netkit";
@@ -214,7 +217,7 @@ void *malloc(size_t size)
 {
     EARLY(early_memory(size));
     RESOLVE(malloc);
-    return strikes(FN_malloc, &error) ? NULL : real(size);
+    return strikes(resolving ? FN_getaddrinfo_malloc : FN_malloc, &error) ? NULL : real(size);
 }
 
 void *calloc(size_t count, size_t size)
@@ -392,14 +395,18 @@ int fclose(FILE *file)
 FAILING(int, error, pthread_create,
         (pthread_t * out, const pthread_attr_t *how, void *(*run)(void *), void *argument),
         (out, how, run, argument))
-FAILING(int,
-        (error == ENOMEM   ? EAI_MEMORY
-         : error == EAGAIN ? EAI_AGAIN
-                           : EAI_SYSTEM),
-        getaddrinfo,
-        (const char *name, const char *service, const struct addrinfo *hints,
-         struct addrinfo **out),
-        (name, service, hints, out))
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **out)
+{
+    RESOLVE(getaddrinfo);
+    if (strikes(FN_getaddrinfo, &error))
+        return error == ENOMEM ? EAI_MEMORY : error == EAGAIN ? EAI_AGAIN : EAI_SYSTEM;
+    resolving = 1;
+    int code = real(name, service, hints, out);
+    resolving = 0;
+    return code;
+}
+
 FAILING(int, (error == ENOMEM ? EAI_MEMORY : EAI_SYSTEM), getnameinfo,
         (const struct sockaddr *address, socklen_t size, char *host, socklen_t host_size,
          char *service, socklen_t service_size, int flags),

@@ -67,6 +67,21 @@ class Service(unittest.TestCase):
                     refused.add(words[0])
         self.assertEqual(refused, {"tcp-probe", "connect-timeout", "accept-backlog"})
 
+    def test_memory(self):
+        """Of address space, from where the program can be loaded at all; a sanitizer wants much."""
+        for words in (*self.commands("localhost"), ["doctor"], ["connect-timeout", "refused", "-4"]):
+            for mib in (*range(8, 28), 48, 96):
+                with self.subTest(words, mib=mib):
+                    loaded = self.limited(["help"], resource.RLIMIT_AS, mib << 20)
+                    if loaded.returncode not in (OK, USAGE):
+                        continue
+                    ended = self.limited(words, resource.RLIMIT_AS, mib << 20)
+                    if ended.returncode:
+                        self.assertEqual(ended.returncode, MACHINE, ended)
+                        self.assertTrue(ended.stderr)
+                    if ended.returncode and ended.stdout:
+                        self.assertEqual(json.loads(ended.stdout)["verdict"], "machine-refuses")
+
     def test_threads(self):
         for words in self.commands("localhost"):
             with self.subTest(words):

@@ -29,6 +29,8 @@ static void refusals(void **state)
         {EINVAL, {.v6 = true, .without_scope = true}, FAILURE_NO_SCOPE, "link-local"},
         {EACCES, {0}, FAILURE_ROUTE_PROHIBITED, "'prohibit'"},
         {EPERM, {0}, FAILURE_NOT_PERMITTED, "firewall"},
+        {EPERM, {.without_socket = true}, FAILURE_NO_SOCKET, "seccomp"},
+        {EACCES, {.without_socket = true}, FAILURE_NO_SOCKET, "seccomp"},
         {EADDRNOTAVAIL, {0}, FAILURE_NO_ADDRESS, "no address or port"},
         {EADDRNOTAVAIL, {PORTS(9)}, FAILURE_NO_ADDRESS, "9 of the 10 local ports"},
         {EADDRNOTAVAIL, {PORTS(10)}, FAILURE_NO_PORT, "10 of the 10 local ports"},

@@ -187,6 +187,10 @@ static void resolver_errors_are_told_apart(void **state)
     assert_int_equal(resolve_errno(EAI_FAIL, 0), EIO);
     assert_int_equal(resolve_errno(EAI_SYSTEM, EMFILE), EMFILE);
     assert_int_equal(resolve_errno(EAI_SYSTEM, 0), EIO);
+    assert_int_equal(resolve_errno(EAI_NONAME, ENOENT), ENOENT);
+    assert_int_equal(resolve_errno(EAI_NONAME, EMFILE), EMFILE);
+    assert_int_equal(resolve_errno(EAI_NONAME, ENOMEM), ENOMEM);
+    assert_int_equal(resolve_errno(EAI_AGAIN, ENFILE), ENFILE);
     assert_int_equal(resolve_errno(12345, 0), EIO);
 }
 
