@@ -288,6 +288,7 @@ static enum packet_status read_network(struct segment *out, const struct view *v
     out->traffic_class = ip.traffic_class;
     out->is_fragment = ip.is_fragment;
     out->fragment_offset = ip.fragment_offset;
+    out->ip_id = ip.id;
     memcpy(out->source.address, ip.source, sizeof ip.source);
     memcpy(out->destination.address, ip.destination, sizeof ip.destination);
     out->transport_offset = (uint32_t)ip.transport;

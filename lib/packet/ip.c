@@ -30,6 +30,7 @@ static enum packet_status ip4_read(struct ip_header *out, const struct view *vie
         return PACKET_MALFORMED;
 
     uint16_t fragment = view_u16(view, offset + 6);
+    out->id = view_u16(view, offset + 4);
     out->family = 4;
     out->protocol = view_u8(view, offset + 9);
     out->ttl = view_u8(view, offset + 8);

@@ -30,6 +30,7 @@ struct ip_header {
     uint8_t family; /* 0: there is no usable header */
     uint8_t protocol, ttl, traffic_class;
     bool is_fragment;
+    uint16_t id; /* IPv4 */
     uint32_t fragment_offset;
     uint8_t source[16], destination[16];
     size_t transport; /* where the transport header starts */

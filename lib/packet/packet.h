@@ -117,6 +117,7 @@ struct segment {
     uint8_t source_mac[6], destination_mac[6];
     struct packet_endpoint source, destination;
     uint32_t fragment_offset; /* in bytes */
+    uint16_t ip_id;           /* of IPv4: counts up at most senders, 0 at some; IPv6: 0 */
 
     /* Places in the frame. A header that starts behind the captured bytes has its offset all the
      * same. `network_end` is where the IP packet ends on the wire (before Ethernet's padding),
