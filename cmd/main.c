@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/sandbox.h"
 #include "base/text.h"
+#include "capture/capture.h"
 #include <locale.h>
 #include <string.h>
 
@@ -26,6 +27,17 @@ static void render_version(struct buf *out, const struct cli_program *program,
     buf_printf(out, "%s %s\n", program->name, program->version);
 }
 
+static void render_compressions(struct buf *out)
+{
+    const char *library, *version, *name;
+
+    for (size_t i = 0; (name = capture_compression(i, &library, &version)); i++)
+        if (version)
+            buf_printf(out, "captures in %s: %s %s\n", name, library, version);
+        else
+            buf_printf(out, "captures in %s: none (built without %s)\n", name, library);
+}
+
 /* --version --verbose: what this build can do, too. */
 static void render_build(struct buf *out, const struct cli_program *program,
                          const struct cli_style *style)
@@ -33,6 +45,7 @@ static void render_build(struct buf *out, const struct cli_program *program,
     render_version(out, program, style);
     buf_printf(out, "filter of system calls: %s\n",
                sandbox_is_built() ? "seccomp" : "none for this processor");
+    render_compressions(out);
 }
 
 static int run_command(const struct cli_command *command, int argc, char **argv)

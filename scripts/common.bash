@@ -30,6 +30,9 @@ needs_build='
      libmnl      module:libmnl            libmnl-dev      libmnl-devel      libmnl          libmnl-dev      libmnl-devel
      jansson     module:jansson           libjansson-dev  jansson-devel     jansson         jansson-dev     libjansson-devel
      openssl     module:openssl           libssl-dev      openssl-devel     openssl         openssl-dev     libopenssl-devel
+     zlib        module:zlib              zlib1g-dev      zlib-devel        zlib            zlib-dev        zlib-devel
+     zstd        module:libzstd           libzstd-dev     libzstd-devel     zstd            zstd-dev        libzstd-devel
+     lz4         module:liblz4            liblz4-dev      lz4-devel         lz4             lz4-dev         liblz4-devel
      headers     header:linux/tcp.h       linux-libc-dev  kernel-headers    linux-api-headers linux-headers linux-glibc-devel
 '
 needs_demo='

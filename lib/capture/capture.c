@@ -3,10 +3,9 @@
  * A file's filter is applied here and not by libpcap, so that packets keep the number that other
  * tools show for them. */
 #include "base/clock.h"
-#include "capture/internal.h"
+#include "capture/files.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +13,7 @@ static int64_t stamp(struct timeval ts)
 {
     int64_t ns;
 
-    /* The handle was opened for nanoseconds: tv_usec has those. A file may claim anything. */
+    /* The handle was opened for nanoseconds: tv_usec has those. */
     if (ts.tv_usec < 0 || ts.tv_usec >= NS_PER_SEC ||
         __builtin_mul_overflow((int64_t)ts.tv_sec, NS_PER_SEC, &ns) ||
         __builtin_add_overflow(ns, (int64_t)ts.tv_usec, &ns))
@@ -22,110 +21,87 @@ static int64_t stamp(struct timeval ts)
     return ns;
 }
 
-/* Where the packet starts that could not be read, or about where: asking for the place before each
- * packet would cost a system call each time. */
-static void describe_place(char *out, size_t size, const struct capture *capture)
+static int next_from_files(struct capture *capture, struct capture_packet *out, struct error *error)
 {
-    int64_t reached = ftello(capture->file);
+    int rc;
 
-    if (capture->counts_bytes)
-        snprintf(out, size, " at byte %llu", (unsigned long long)capture->offset);
-    else if (reached >= 0)
-        snprintf(out, size, " before byte %lld", (long long)reached);
-    else
-        out[0] = '\0';
-}
-
-/* The damage of a file, in words; kept, so that every later call says the same. */
-static int file_failed(struct capture *capture, int code, struct error *error)
-{
-    char place[48];
-
-    describe_place(place, sizeof place, capture);
-    error_set(&capture->failure, code, "packet %llu%s: %s", (unsigned long long)capture->number + 1,
-              place, pcap_geterr(capture->pcap));
-    if (error)
-        *error = capture->failure;
-    return -code;
-}
-
-static int next_from_file(struct capture *capture, struct pcap_pkthdr **header,
-                          const u_char **bytes, struct error *error)
-{
     if (capture->failure.code) {
         if (error)
             *error = capture->failure;
         return -capture->failure.code;
     }
-    for (;;) {
-        errno = 0;
-        int rc = pcap_next_ex(capture->pcap, header, bytes);
-        if (rc == PCAP_ERROR_BREAK)
-            return 0;
+    do {
+        rc = files_next(capture->files, out, &capture->failure);
+        if (rc < 0 && error)
+            *error = capture->failure;
         if (rc != 1)
-            return file_failed(capture, errno == EINTR ? EINTR : EBADMSG, error);
-        capture->number++;
-        capture->offset += 16 + (uint64_t)(*header)->caplen;
-        /* libpcap shortens records that are longer than the file's snap length. */
-        if ((*header)->caplen >= (bpf_u_int32)pcap_snapshot(capture->pcap))
-            capture->counts_bytes = false;
-        if (!capture->has_program || pcap_offline_filter(&capture->program, *header, *bytes))
-            return 1;
-    }
+            return rc;
+        /* The one file's numbers are those that other tools show for it. */
+        capture->number = capture->is_merged ? capture->number + 1 : out->file_number;
+    } while (capture->filter && !file_filter_matches(capture->filter, out));
+    out->number = capture->number;
+    return 1;
 }
 
-static int next_from_device(struct capture *capture, struct pcap_pkthdr **header,
-                            const u_char **bytes, struct error *error)
+static int next_from_device(struct capture *capture, struct capture_packet *out,
+                            struct error *error)
 {
-    int rc = pcap_next_ex(capture->pcap, header, bytes);
+    struct pcap_pkthdr *header = NULL;
+    const u_char *bytes = NULL;
+    int rc = pcap_next_ex(capture->pcap, &header, &bytes);
 
-    if (rc == 1)
-        capture->number++;
-    if (rc == 0 || rc == 1)
-        return rc;
-    /* libpcap has only words for this. */
-    bool gone = strstr(pcap_geterr(capture->pcap), "disappeared") != NULL;
-    return error_set(error, gone ? ENETDOWN : EIO, "cannot capture on %s: %s", capture->device,
-                     pcap_geterr(capture->pcap));
+    if (rc == 0)
+        return 0;
+    if (rc != 1) {
+        /* libpcap has only words for this. */
+        bool gone = strstr(pcap_geterr(capture->pcap), "disappeared") != NULL;
+        return error_set(error, gone ? ENETDOWN : EIO, "cannot capture on %s: %s", capture->device,
+                         pcap_geterr(capture->pcap));
+    }
+    capture->number++;
+    *out = (struct capture_packet){
+        .bytes = bytes,
+        .captured_len = header->caplen,
+        .wire_len = header->len > header->caplen ? header->len : header->caplen,
+        .real_ns = stamp(header->ts),
+        .link = capture->link,
+        .number = capture->number,
+        .file_number = capture->number,
+    };
+    return 1;
 }
 
 int capture_next(struct capture *capture, struct capture_packet *out, struct error *error)
 {
-    struct pcap_pkthdr *header = NULL;
-    const u_char *bytes = NULL;
-    int rc = capture->file ? next_from_file(capture, &header, &bytes, error)
-                           : next_from_device(capture, &header, &bytes, error);
+    return capture->files ? next_from_files(capture, out, error)
+                          : next_from_device(capture, out, error);
+}
 
-    if (rc == 1)
-        *out = (struct capture_packet){
-            .bytes = bytes,
-            .captured_len = header->caplen,
-            .wire_len = header->len > header->caplen ? header->len : header->caplen,
-            .real_ns = stamp(header->ts),
-            .link = capture->link,
-            .number = capture->number,
-        };
-    return rc;
+static int filter_device(struct capture *capture, const char *filter, struct error *error)
+{
+    struct bpf_program program;
+    int rc = filter_compile(&program, capture->pcap, filter, error);
+
+    if (rc < 0)
+        return rc;
+    rc = pcap_setfilter(capture->pcap, &program);
+    pcap_freecode(&program);
+    return rc == 0 ? 0
+                   : error_set(error, EIO, "cannot install the filter on %s: %s", capture->device,
+                               pcap_geterr(capture->pcap));
 }
 
 int capture_set_filter(struct capture *capture, const char *filter, struct error *error)
 {
-    struct bpf_program program;
-    int rc = filter_compile(&program, capture->pcap, filter ? filter : "", error);
+    struct file_filter *compiled;
 
+    if (!capture->files)
+        return filter_device(capture, filter ? filter : "", error);
+    int rc = file_filter_compile(&compiled, capture->link, filter ? filter : "", error);
     if (rc < 0)
         return rc;
-    if (!capture->file) {
-        rc = pcap_setfilter(capture->pcap, &program);
-        pcap_freecode(&program);
-        return rc == 0 ? 0
-                       : error_set(error, EIO, "cannot install the filter on %s: %s",
-                                   capture->device, pcap_geterr(capture->pcap));
-    }
-    if (capture->has_program)
-        pcap_freecode(&capture->program);
-    capture->program = program;
-    capture->has_program = true;
+    file_filter_free(capture->filter);
+    capture->filter = compiled;
     return 0;
 }
 
@@ -134,12 +110,19 @@ enum packet_link capture_link(const struct capture *capture)
     return capture->link;
 }
 
+void capture_get_progress(const struct capture *capture, struct capture_progress *out)
+{
+    *out = (struct capture_progress){0};
+    if (capture->files)
+        files_get_progress(capture->files, out);
+}
+
 void capture_close(struct capture *capture)
 {
     if (!capture)
         return;
-    if (capture->has_program)
-        pcap_freecode(&capture->program);
+    files_close(capture->files);
+    file_filter_free(capture->filter);
     if (capture->pcap)
         pcap_close(capture->pcap);
     free(capture);

@@ -1,7 +1,8 @@
 /* Packets from and to the world: devices, capture files, filters.
  *
- * The only room that knows libpcap. Times become CLOCK_REALTIME nanoseconds (int64_t) here, link
- * types become enum packet_link, and libpcap's words are passed on in struct error.
+ * The only room that knows libpcap, by which it captures and filters; files it reads itself. Times
+ * become CLOCK_REALTIME nanoseconds (int64_t) here, link types become enum packet_link, and
+ * libpcap's words are passed on in struct error.
  *
  * A handle belongs to one thread at a time and survives fork() only as memory: use it on one side.
  * capture_open_live() works in the calling thread's network namespace; the handle stays there. */
@@ -24,6 +25,8 @@ struct capture_packet {
     int64_t real_ns;       /* CLOCK_NONE when a file's stamp makes no sense */
     enum packet_link link;
     uint64_t number; /* 1 for the first of this capture */
+    uint32_t file;   /* of several files: its place in the list that they were opened by, from 0 */
+    uint64_t file_number; /* 1 for the first of its file; of one file, the same as `number` */
 };
 
 enum capture_direction {
@@ -48,18 +51,40 @@ struct capture_live {
  * -ENETDOWN, -EINVAL (filter), -EOPNOTSUPP (a link type that netkit cannot read). */
 int capture_open_live(struct capture **out, const struct capture_live *live, struct error *error);
 
-/* Opens a capture file: pcap in micro- or nanoseconds and either byte order, pcapng; "-" is
- * standard input. -EBADMSG: not a capture file. */
+/* Opens a capture file; "-" is standard input. Read without libpcap: pcap in micro- or nanoseconds
+ * and either order of bytes (with the longer records of the "modified" format), and pcapng with any
+ * number of sections and interfaces, whose packets each have their interface's link type; those of
+ * an interface that netkit cannot read count, and are not given out. Compressed by gzip, zstd or
+ * lz4, which the content tells. Memory is bounded whatever the file claims.
+ * -EBADMSG: not a capture file. -EOPNOTSUPP: a link type or compression that netkit cannot read. */
 int capture_open_file(struct capture **out, const char *path, struct error *error);
 
-/* Keeps only what matches from now on. NULL or "": everything. */
+/* Opens several files as one capture in order of time, whatever the order of their names; the order
+ * within a file is kept. Files that do not overlap are opened one after another: a thousand rotated
+ * files need few descriptors. Each is looked into at once, so that one which cannot be read is an
+ * error here, which names it; of one that is damaged further on, the others are read to their end
+ * before capture_next() returns the error. */
+int capture_open_files(struct capture **out, const char *const *paths, size_t count,
+                       struct error *error);
+
+/* How much of the files was read, as they are on disk. */
+struct capture_progress {
+    uint64_t bytes_read;
+    uint64_t bytes_total; /* 0: not known (a pipe, a live capture) */
+};
+
+void capture_get_progress(const struct capture *capture, struct capture_progress *out);
+
+/* Keeps only what matches from now on. NULL or "": everything. Of files with several link types, an
+ * expression must be one for the first (capture_link()), and matches nothing of those that it is
+ * none for. Packets keep their numbers. */
 int capture_set_filter(struct capture *capture, const char *filter, struct error *error);
 
 /* The next packet: 1 and *out, or 0: none now (live), end of file (file), or a negative errno.
- * -EBADMSG: the file is damaged or truncated here; the text says at which packet and, where that
- * can be known, at which byte. What was read before stays good; the same error is returned from
- * then on. -EINTR: a signal interrupted reading a file, which ends it like damage. -ENETDOWN: the
- * device was removed; one that is only down is silent until it is up again. */
+ * -EBADMSG: the file is damaged or truncated here; the text says at which packet and byte (of
+ * several files, in which). What was read before stays good; the same error is returned from then
+ * on. -EINTR: a signal interrupted reading a file, which ends it like damage. -ENETDOWN: the device
+ * was removed; one that is only down is silent until it is up again. */
 int capture_next(struct capture *capture, struct capture_packet *out, struct error *error);
 
 /* Readable when capture_next() has something; -1 for files. The capture keeps it. */
@@ -89,6 +114,10 @@ static inline void cleanup_capture(struct capture **capture)
 {
     capture_close(*capture);
 }
+
+/* The libraries that capture files are decompressed by: the name of a format, for index 0, 1, …,
+ * and its library with its version (NULL: netkit was built without it); NULL behind the last. */
+const char *capture_compression(size_t index, const char **library, const char **version);
 
 /* Filters, matched in user space: the expressions of pcap-filter(7) against frames of one link
  * type. A compiled filter is immutable and may be shared by threads. Compiling may ask the resolver

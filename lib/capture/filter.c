@@ -89,3 +89,47 @@ void capture_filter_free(struct capture_filter *filter)
     pcap_freecode(&filter->program);
     free(filter);
 }
+
+/* --- files --- */
+
+#define LINK_COUNT (PACKET_LINK_LAST + 1)
+
+struct file_filter {
+    struct capture_filter *of[LINK_COUNT]; /* NULL: it says nothing of such frames */
+};
+
+int file_filter_compile(struct file_filter **out, enum packet_link link, const char *text,
+                        struct error *error)
+{
+    struct file_filter *made = calloc(1, sizeof *made);
+
+    if (!made)
+        return error_sys(error, ENOMEM, "cannot compile a filter");
+    int rc = capture_filter_compile(&made->of[link], link, text, error);
+    /* Now, while names may be looked up. */
+    for (int i = 0; rc == 0 && i < LINK_COUNT; i++)
+        if (!made->of[i])
+            capture_filter_compile(&made->of[i], (enum packet_link)i, text, NULL);
+    if (rc < 0) {
+        free(made);
+        return rc;
+    }
+    *out = made;
+    return 0;
+}
+
+bool file_filter_matches(const struct file_filter *filter, const struct capture_packet *packet)
+{
+    const struct capture_filter *of = filter->of[packet->link];
+
+    return of && capture_filter_matches(of, packet->bytes, packet->captured_len, packet->wire_len);
+}
+
+void file_filter_free(struct file_filter *filter)
+{
+    if (!filter)
+        return;
+    for (int i = 0; i < LINK_COUNT; i++)
+        capture_filter_free(filter->of[i]);
+    free(filter);
+}

@@ -33,18 +33,35 @@ uint32_t link_to_file(enum packet_link link)
     return 1;
 }
 
-int link_from_dlt(enum packet_link *out, int dlt, struct error *error)
+static int not_supported(int dlt, struct error *error)
 {
     const char *name = pcap_datalink_val_to_name(dlt);
 
+    return error_set(error, EOPNOTSUPP,
+                     "link type %s (%d) is not supported; Ethernet, raw IP, Linux cooked and BSD "
+                     "loopback are",
+                     name ? name : "unknown", dlt);
+}
+
+int link_from_dlt(enum packet_link *out, int dlt, struct error *error)
+{
     for (size_t i = 0; i < ROW_COUNT; i++) {
         if (rows[i].dlt == dlt) {
             *out = rows[i].link;
             return 0;
         }
     }
-    return error_set(error, EOPNOTSUPP,
-                     "link type %s (%d) is not supported; Ethernet, raw IP, Linux cooked and BSD "
-                     "loopback are",
-                     name ? name : "unknown", dlt);
+    return not_supported(dlt, error);
+}
+
+int link_from_file(enum packet_link *out, uint32_t number, struct error *error)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].file == number) {
+            *out = rows[i].link;
+            return 0;
+        }
+    }
+    /* The two kinds of numbers have the same names where both have one. */
+    return not_supported((int)number, error);
 }

@@ -139,12 +139,12 @@ int capture_open_live(struct capture **out, const struct capture_live *live, str
 
 int capture_fd(const struct capture *capture)
 {
-    return capture->file ? -1 : pcap_get_selectable_fd(capture->pcap);
+    return capture->files ? -1 : pcap_get_selectable_fd(capture->pcap);
 }
 
 int capture_inject(struct capture *capture, const void *bytes, size_t len, struct error *error)
 {
-    if (capture->file)
+    if (capture->files)
         return error_set(error, EINVAL, "a capture file cannot send");
     if (pcap_inject(capture->pcap, bytes, len) >= 0)
         return 0;
@@ -157,7 +157,7 @@ int capture_get_stats(struct capture *capture, struct capture_stats *out, struct
 {
     struct pcap_stat now;
 
-    if (capture->file)
+    if (capture->files)
         return error_set(error, EINVAL, "a capture file has no statistics");
     if (pcap_stats(capture->pcap, &now) != 0)
         return error_set(error, EIO, "no statistics of %s: %s", capture->device,

@@ -27,6 +27,7 @@ enum packet_link {
     PACKET_LINK_SLL2, /* the same, version 2 */
     PACKET_LINK_NULL, /* BSD loopback: the address family in the capturing machine's byte order */
     PACKET_LINK_LOOP, /* OpenBSD loopback: the address family in network byte order */
+    PACKET_LINK_LAST = PACKET_LINK_LOOP,
 };
 
 enum packet_kind {

@@ -27,6 +27,9 @@ load helpers
     assert_status 0
     [[ ${lines[0]} =~ ^netkit\ [0-9.]+$ ]]
     [[ ${lines[1]} =~ ^"filter of system calls: "(seccomp|none.*)$ ]]
+    [[ ${lines[2]} =~ ^"captures in gzip: "(zlib\ [0-9.]+|none.*)$ ]]
+    [[ ${lines[3]} =~ ^"captures in zstd: "(libzstd\ [0-9.]+|none.*)$ ]]
+    [[ ${lines[4]} =~ ^"captures in lz4: "(liblz4\ [0-9.]+|none.*)$ ]]
 }
 
 @test "netkit help lists every command, and explains each as --help does" {

@@ -18,21 +18,7 @@
 
 #include <cmocka.h>
 
-/* A file in memory with a path. */
-struct memory_file {
-    int fd;
-    char path[40];
-};
-
-static struct memory_file memory_file(const void *bytes, size_t len)
-{
-    struct memory_file file = {.fd = memfd_create("capture", 0)};
-
-    assert_true(file.fd >= 0);
-    snprintf(file.path, sizeof file.path, "/proc/self/fd/%d", file.fd);
-    assert_int_equal(write(file.fd, bytes, len), len);
-    return file;
-}
+#include "capture_bytes.h"
 
 static struct capture_packet packet_of(const struct sample *sample, int64_t real_ns)
 {
@@ -41,16 +27,6 @@ static struct capture_packet packet_of(const struct sample *sample, int64_t real
                                    .wire_len = (uint32_t)sample->len,
                                    .real_ns = real_ns,
                                    .link = sample->link};
-}
-
-static struct capture *open_ok(const char *path)
-{
-    struct capture *capture = NULL;
-    struct error error = {0};
-
-    if (capture_open_file(&capture, path, &error) != 0)
-        fail_msg("%s", error.text);
-    return capture;
 }
 
 #define START_NS INT64_C(1700000000123456789)
@@ -104,32 +80,6 @@ static void the_writer_keeps_to_its_link_type(void **state)
 }
 
 /* --- files that others wrote --- */
-
-static void add_number(struct buf *out, uint32_t value, int bytes, bool big)
-{
-    for (int i = 0; i < bytes; i++)
-        buf_add_char(out, (char)(value >> 8 * (big ? bytes - 1 - i : i)));
-}
-
-static void add_pcap_header(struct buf *out, uint32_t magic, uint32_t link, bool big)
-{
-    add_number(out, magic, 4, big);
-    add_number(out, 2, 2, big);
-    add_number(out, 4, 2, big);
-    add_number(out, 0, 4, big);
-    add_number(out, 0, 4, big);
-    add_number(out, 65535, 4, big);
-    add_number(out, link, 4, big);
-}
-
-static void add_record(struct buf *out, uint32_t sec, uint32_t fraction, uint32_t len, bool big)
-{
-    add_number(out, sec, 4, big);
-    add_number(out, fraction, 4, big);
-    add_number(out, len, 4, big);
-    add_number(out, len + 5, 4, big);
-    buf_add_repeat(out, "x", (int)len);
-}
 
 static void every_kind_of_pcap_is_read(void **state)
 {
@@ -191,7 +141,7 @@ static void pcapng_is_read(void **state)
         assert_int_equal(ftruncate(file.fd, (off_t)bytes.len_bytes - 3), 0);
         cleanup(capture) struct capture *cut = open_ok(file.path);
         assert_int_equal(capture_next(cut, &got, &error), -EBADMSG);
-        assert_non_null(strstr(error.text, "packet 1 before byte "));
+        assert_non_null(strstr(error.text, "packet 1 at byte 60: the file ends within a block"));
         close(file.fd);
     }
 }
@@ -204,9 +154,9 @@ static void damage_is_named_by_its_place(void **state)
         size_t present; /* what there is of it */
         const char *text;
     } cases[] = {
-        {60, 16 + 20, "packet 3 at byte 176: truncated dump file"},
-        {60, 5, "packet 3 at byte 176: truncated dump file"},
-        {0x7fffffff, 16 + 60, "packet 3 at byte 176: "},
+        {60, 16 + 20, "packet 3 at byte 176: the file ends within this packet: 60 bytes"},
+        {60, 5, "packet 3 at byte 176: the file ends within the packet's header"},
+        {0x7fffffff, 16 + 60, "packet 3 at byte 176: no packet has 2147483647 bytes"},
     };
 
     (void)state;
@@ -241,9 +191,10 @@ static void what_is_no_capture_is_refused_with_a_reason(void **state)
         int rc;
         const char *text;
     } cases[] = {
-        {"", 0, -EBADMSG, "truncated"},
-        {"hello, this is no capture at all", 32, -EBADMSG, "unknown file format"},
-        {"\x1f\x8b\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24, -EBADMSG, "gunzip"},
+        {"", 0, -EBADMSG, "empty"},
+        {"\xd4\xc3\xb2\xa1\2\0\4", 7, -EBADMSG, "cut off in its header"},
+        {"hello, this is no capture at all", 32, -EBADMSG, "no capture file"},
+        {"BZh91AY&SY", 10, -EOPNOTSUPP, "`bunzip2` it first"},
         {"\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0\x69\0\0\0", 24, -EOPNOTSUPP,
          "IEEE802_11"},
     };
