@@ -165,5 +165,8 @@ int message_reply(int fd, int rc, const struct error *error, const int *fds, siz
 
     if (rc < 0 && error)
         reply.error = *error;
-    return message_send(fd, &reply, sizeof reply, fds, fds_count);
+    rc = message_send(fd, &reply, sizeof reply, fds, fds_count);
+    if (rc)
+        shutdown(fd, SHUT_RDWR);
+    return rc;
 }

@@ -56,7 +56,8 @@ int message_call(int fd, const void *request, size_t len_bytes, const int *fds, 
 /* The reply's rc; below 0 its error is passed on. */
 int reply_rc(const struct reply *reply, struct error *error);
 
-/* Answers a request. */
+/* Answers a request. An answer that cannot be sent ends the channel, for both sides: nobody waits for
+ * it. */
 int message_reply(int fd, int rc, const struct error *error, const int *fds, size_t fds_count);
 
 #endif

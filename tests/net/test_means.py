@@ -69,8 +69,8 @@ class Service(unittest.TestCase):
 
     def test_memory(self):
         """Of address space, from where the program can be loaded at all; a sanitizer wants much."""
-        for words in (*self.commands("localhost"), ["doctor"], ["connect-timeout", "refused", "-4"]):
-            for mib in (*range(8, 28), 48, 96):
+        for words in (*self.commands("localhost"), ["doctor"]):
+            for mib in (12, 15, 16, 17, 18, 22, 32, 64):
                 with self.subTest(words, mib=mib):
                     loaded = self.limited(["help"], resource.RLIMIT_AS, mib << 20)
                     if loaded.returncode not in (OK, USAGE):
