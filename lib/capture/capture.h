@@ -161,6 +161,9 @@ int capture_writer_flush(struct capture_writer *writer, struct error *error);
 /* Flushes, closes and frees; the writer is gone even when this fails. NULL is allowed (0). */
 int capture_writer_close(struct capture_writer *writer, struct error *error);
 
+/* Whether the file was not there before. */
+bool capture_writer_is_new(const struct capture_writer *writer);
+
 /* Closes it without a word of what was not flushed: a run that never began leaves what was there
  * before. NULL is allowed. */
 void capture_writer_drop(struct capture_writer *writer);

@@ -180,6 +180,11 @@ int capture_writer_close(struct capture_writer *writer, struct error *error)
     return rc;
 }
 
+bool capture_writer_is_new(const struct capture_writer *writer)
+{
+    return writer->created;
+}
+
 void capture_writer_drop(struct capture_writer *writer)
 {
     if (!writer)

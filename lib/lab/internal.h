@@ -27,7 +27,9 @@
 struct lab_shared {
     _Atomic uint64_t seen, delivered, dropped, answered, lost;
     _Atomic int64_t late_max_ns;
-    struct error pcap; /* of the wire's last moment: why the capture file is not whole */
+    _Atomic bool begun;        /* a program has been started */
+    _Atomic bool pcap_created; /* the capture file was not there before */
+    struct error pcap;         /* of the wire's last moment: why the capture file is not whole */
     struct {
         _Atomic uint64_t matched, acted;
     } fault[LAB_FAULTS_MAX];

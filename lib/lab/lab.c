@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define MTU_MIN_V4       68
 #define MTU_MIN_V6       1280
@@ -183,6 +184,9 @@ void lab_close(struct lab *lab, struct lab_stats *out)
     close_fd(&lab->wire);
     while (lab->supervisor_pid > 0 && waitpid(lab->supervisor_pid, NULL, 0) < 0 && errno == EINTR)
         ;
+    /* Of a run that never began; the wire may remove no file any more. */
+    if (lab->plan.shared && lab->plan.shared->pcap_created && !lab->plan.shared->begun)
+        unlink(lab->plan.pcap_path);
     if (out && lab->plan.shared)
         lab_stats(lab, out);
     if (lab->plan.shared)

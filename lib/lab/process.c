@@ -101,8 +101,10 @@ static int start(struct lab_process *process, const struct lab_program *program,
     process->channel = channels[0];
     cleanup(fd) int channel_end = channels[1];
     rc = send_request(process, program, &buf, exit_end, channel_end, null_fd, error);
-    if (rc > 0)
+    if (rc > 0) {
         process->pid = rc;
+        process->lab->plan.shared->begun = true;
+    }
     return rc < 0 ? rc : 0;
 }
 

@@ -157,7 +157,10 @@ static int open_file(struct wire *wire, struct error *error)
 {
     const char *path = wire->plan->pcap_path;
 
-    return *path ? capture_writer_open(&wire->writer, path, PACKET_LINK_ETHERNET, error) : 0;
+    int rc = *path ? capture_writer_open(&wire->writer, path, PACKET_LINK_ETHERNET, error) : 0;
+
+    wire->shared->pcap_created = wire->writer && capture_writer_is_new(wire->writer);
+    return rc;
 }
 
 /* The file belongs to the user for whom this runs, if there is one. */
@@ -225,7 +228,10 @@ static void wire_finish(struct wire *wire)
     wire->finished = true;
     sock_sampler_last(wire->sampler);
     check_losses(wire);
-    capture_writer_close(wire->writer, &wire->shared->pcap);
+    if (wire->shared->begun)
+        capture_writer_close(wire->writer, &wire->shared->pcap);
+    else
+        capture_writer_drop(wire->writer);
     wire->writer = NULL;
 }
 

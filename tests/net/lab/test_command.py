@@ -296,6 +296,17 @@ class Rights(Case):
         self.assertEqual(stat.S_IMODE(os.stat(new).st_mode), 0o600)
         self.assertEqual(stat.S_IMODE(os.stat(old).st_mode), 0o640)
 
+    def test_a_capture_stays_until_the_run_begins(self):
+        new, old = self.path("unmade.pcap"), self.path("kept.pcap")
+        with open(old, "w", encoding="ascii") as file:
+            file.write("before")
+        for path in (new, old):
+            self.refused(3, ["tcp_no_such_setting"], "--pcap", path,
+                         "--sysctl", "client:tcp_no_such_setting=1", *TRUE)  # fmt: skip
+        self.assertFalse(os.path.exists(new))
+        with open(old, encoding="ascii") as file:
+            self.assertEqual(file.read(), "before")
+
     def test_who_decodes_packets_has_given_up_its_rights(self):
         reader, writer = os.pipe()
         # The client begins when the wire forwards, and ends when it is told.
