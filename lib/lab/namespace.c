@@ -57,10 +57,16 @@ int namespace_go(int fd, struct error *error)
     return setns(fd, CLONE_NEWNET) ? error_sys(error, errno, "change of network namespace") : 0;
 }
 
+/* A kernel that was built without a kind of namespace calls its flag an invalid argument. */
+static int refused(const char *what, struct error *error)
+{
+    return error_sys(error, errno == EINVAL ? ENOSYS : errno, "%s", what);
+}
+
 int namespace_new(int stay, struct error *error)
 {
     if (unshare(CLONE_NEWNET))
-        return error_sys(error, errno, "network namespace");
+        return refused("network namespace", error);
     cleanup(fd) int fd = current_namespace(error);
     if (fd < 0)
         return fd;
@@ -77,7 +83,7 @@ pid_t namespace_fork(int flags, struct error *error)
 #else
     long pid = syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
 #endif
-    return pid >= 0 ? (pid_t)pid : error_sys(error, errno, "clone");
+    return pid >= 0 ? (pid_t)pid : refused("clone", error);
 }
 
 static int enter_wire(bool *plain, struct error *error)
@@ -89,11 +95,11 @@ static int enter_wire(bool *plain, struct error *error)
     if (*plain)
         return 0;
     if (unshare(CLONE_NEWUSER))
-        return error_sys(error, errno, "user namespace");
+        return refused("user namespace", error);
     int rc = map_own_user(uid, gid, error);
     if (rc)
         return rc;
-    return unshare(CLONE_NEWNET) ? error_sys(error, errno, "network namespace") : 0;
+    return unshare(CLONE_NEWNET) ? refused("network namespace", error) : 0;
 }
 
 int namespaces_enter(struct namespaces *out, struct error *error)
@@ -143,6 +149,10 @@ static bool in_chroot(void)
 /* What stands in the way, and the remedy. */
 static const char *refusal(int code)
 {
+    if (access("/proc/self/ns/user", F_OK) && errno == ENOENT)
+        return "this kernel was built without user namespaces (CONFIG_USER_NS); as root a lab "
+               "needs "
+               "none";
     if (!read_number("/proc/sys/user/max_user_namespaces"))
         return "user namespaces are switched off (user.max_user_namespaces is 0); as root: sysctl "
                "-w user.max_user_namespaces=15000";

@@ -391,17 +391,21 @@ static void observe(struct wire *wire)
     }
 }
 
-static void set_timer(struct wire *wire, int64_t *set_ns)
+/* Returns how long to wait, as epoll_wait() takes it: for ever, as the timer rings; without a timer
+ * what is due is looked for. */
+static int set_timer(struct wire *wire, int64_t *set_ns)
 {
     int64_t next_ns = wire_next_ns(wire);
+    struct itimerspec spec = {0};
 
     if (next_ns == *set_ns)
-        return;
-    *set_ns = next_ns;
-    struct itimerspec spec = {0};
+        return -1;
     if (next_ns != INT64_MAX)
         spec.it_value = clock_to_timespec(next_ns > 0 ? next_ns : 1);
-    timerfd_settime(wire->timer, TFD_TIMER_ABSTIME, &spec, NULL);
+    if (timerfd_settime(wire->timer, TFD_TIMER_ABSTIME, &spec, NULL))
+        return next_ns == INT64_MAX ? -1 : 1;
+    *set_ns = next_ns;
+    return -1;
 }
 
 static void run(struct wire *wire)
@@ -410,8 +414,7 @@ static void run(struct wire *wire)
 
     while (!wire->finished) {
         struct epoll_event events[8];
-        set_timer(wire, &timer_ns);
-        int n = epoll_wait(wire->epoll, events, ARRAY_SIZE(events), -1);
+        int n = epoll_wait(wire->epoll, events, ARRAY_SIZE(events), set_timer(wire, &timer_ns));
         bool asked = false;
         for (int i = 0; i < n; i++) {
             uint64_t expired;

@@ -166,12 +166,14 @@ static int ringing(struct attempt *a)
     if (timer_create(CLOCK_MONOTONIC, &event, &timer))
         return -errno;
     alarm_rang = 0;
-    timer_settime(timer, 0, &when, NULL);
-    do
-        rc = sock_connect(a->sock, a->address);
-    while (rc == -EINTR && !alarm_rang);
+    rc = timer_settime(timer, 0, &when, NULL) ? -errno : 0;
+    if (!rc) {
+        do
+            rc = sock_connect(a->sock, a->address);
+        while (rc == -EINTR && !alarm_rang);
+        a->expired = rc == -EINTR;
+    }
     timer_delete(timer);
-    a->expired = rc == -EINTR;
     return rc == -EISCONN ? 0 : rc;
 }
 
