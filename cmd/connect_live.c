@@ -5,6 +5,7 @@
 #include "output.h"
 #include "progress.h"
 #include "report_session.h"
+#include "rights.h"
 #include "targets.h"
 
 #include "base/clock.h"
@@ -160,7 +161,8 @@ static int run_targets(struct looking *looking)
     const struct connect_probe_sink sink = {.context = looking, .done = on_done};
     struct error error = {0};
 
-    int status = report_session_reserve(looking->command, looking->common, NULL);
+    int status =
+        rights_give_up(looking->command, looking->common, &(struct rights_needs){.capture = true});
     if (!status)
         status = report_session_stream_begin(&looking->stream, looking->command, looking->common);
     if (status)

@@ -164,6 +164,8 @@ static void complain_of_failures(const struct lab_options *options, const struct
         if (report->findings.items[i].code == FINDING_PROGRAM_FAILED ||
             report->findings.items[i].code == FINDING_INCONCLUSIVE)
             output_complain(lab_command.name, "%s", report->findings.items[i].summary);
+    if (report->hint)
+        output_complain(lab_command.name, "%s", report->hint);
 }
 
 /* The report stands apart from what the programs printed. */
@@ -205,6 +207,7 @@ static int run_lab(const struct lab_options *options, const struct programs_plan
                    struct report *report, struct error *error)
 {
     struct programs_outcome outcome;
+    bool confined = lab_confines(&plan->lab.rights);
 
     int rc = programs_run(plan, report, &outcome, error);
     if (rc) {
@@ -214,6 +217,8 @@ static int run_lab(const struct lab_options *options, const struct programs_plan
         return interrupt_status(rc == -EINVAL ? STATUS_USAGE : STATUS_MACHINE);
     }
     report_session_end(report);
+    if (confined)
+        report_session_hint_at_rights(report);
     complain_of_failures(options, report);
     if (outcome.pcap.code)
         output_complain(lab_command.name, "%s", outcome.pcap.text);

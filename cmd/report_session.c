@@ -50,6 +50,14 @@ void report_session_refused(struct report *report, const struct error *error)
     failure_blame(&report->arena, finding, failure_of_shortage(error->code));
 }
 
+void report_session_hint_at_rights(struct report *report)
+{
+    for (size_t i = 0; i < report->findings.count; i++)
+        if (report->findings.items[i].code == FINDING_PROGRAM_FAILED)
+            report->hint = "The programs ran without root's rights. One that needs them, as a "
+                           "server does that changes its user, needs --as-root";
+}
+
 void report_session_end(struct report *report)
 {
     report->duration_ns += clock_mono_ns();

@@ -16,6 +16,9 @@ int report_session_reserve(const char *command, const struct common_options *opt
 void report_session_begin(struct report *report, const struct cli_invocation *invocation);
 /* This machine did not let the run begin, or go on: the report says so. */
 void report_session_refused(struct report *report, const struct error *error);
+/* Programs in the lab lacked rights of root's (lab_confines()): a hint, where one of them failed.
+ */
+void report_session_hint_at_rights(struct report *report);
 /* Sets the duration, the verdict, and whether a signal ended it. */
 void report_session_end(struct report *report);
 

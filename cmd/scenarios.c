@@ -326,6 +326,8 @@ static int run_selection(const struct scenario_set *set, const struct scenario_o
     } else {
         find_gaps(report, &runs);
         report_session_end(report);
+        if (!common->no_lab && lab_confines(&request->rights))
+            report_session_hint_at_rights(report);
         if (extra && extra->conclude)
             extra->conclude(report);
         complain(set->command, &runs);

@@ -190,10 +190,7 @@ static int add_target(struct collecting *collecting, const char *text, const cha
                        : arena_copy(collecting->arena, text);
     if (!target.fixed)
         target.fixed = pinned_address(collecting, &target.where);
-    if (collecting->sources->all_addresses && !target.fixed)
-        append_addresses(collecting, &target);
-    else
-        append_target(collecting, &target);
+    append_target(collecting, &target);
     return 0;
 }
 
@@ -315,4 +312,22 @@ int target_list_collect(struct target_list *out, struct arena *arena,
     keep_items(&collecting);
     free(collecting.items);
     return rc;
+}
+
+void target_list_look_up(struct target_list *list, struct arena *arena,
+                         const struct target_sources *sources)
+{
+    struct collecting collecting = {.out = list, .arena = arena, .sources = sources};
+    const struct probe_target *items = list->items;
+    size_t count = list->count;
+
+    list->items = NULL;
+    list->count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (items[i].fixed)
+            append_target(&collecting, &items[i]);
+        else
+            append_addresses(&collecting, &items[i]);
+    keep_items(&collecting);
+    free(collecting.items);
 }

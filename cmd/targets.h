@@ -13,9 +13,8 @@ struct target_sources {
     bool urls;               /* http://host/path is one, too */
     const char *file;        /* --targets; NULL: none */
     struct cli_list resolve; /* --resolve: host:port:address */
-    bool all_addresses;
-    struct wait_limit limit; /* of looking names up for that, and of reading the file */
-    int family;              /* AF_UNSPEC, AF_INET, AF_INET6 */
+    struct wait_limit limit; /* of looking names up */
+    int family;              /* of the addresses: AF_UNSPEC, AF_INET, AF_INET6 */
 };
 
 /* A line of --targets, or one of several arguments, that is no target: it fails alone. */
@@ -36,5 +35,9 @@ struct target_list {
  * (-EINVAL); among several it is listed as misnamed. */
 int target_list_collect(struct target_list *out, struct arena *arena,
                         const struct target_sources *sources, struct error *error);
+/* --all-addresses: each address of a name is a target from then on. A name without one is listed as
+ * misnamed; where the look-up was stopped, it stays. */
+void target_list_look_up(struct target_list *list, struct arena *arena,
+                         const struct target_sources *sources);
 
 #endif

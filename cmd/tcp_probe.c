@@ -4,6 +4,7 @@
 #include "output.h"
 #include "progress.h"
 #include "report_session.h"
+#include "rights.h"
 #include "targets.h"
 #include "tcp_probe_options.h"
 #include "tcp_probe_request.h"
@@ -26,11 +27,13 @@ struct probing {
     const struct tcp_probe_options *options;
     struct report *report;
     struct tcp_probe_request request;
+    const struct target_sources *sources;
     struct target_list targets;
     struct probe_totals totals;
     struct sock_address source;
     struct tls_settings tls;
     struct tls_identity *identity; /* --cert; NULL: none */
+    struct error tls_failure;
     struct probe_plan plan;
     FILE *record;
     int record_failure; /* the first errno */
@@ -155,7 +158,6 @@ static void make_plan(struct probing *probing)
     plan->preamble.timeout_ns = options->response_timeout_ns;
     arms->stall_ns = options->stall_ns;
     plan->parallel = (size_t)options->parallel;
-    arms->arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
     plan->keep_round = options->common.timeline || common_diagram(&options->common) != LADDER_NONE;
     plan->pcap = options->common.pcap;
 }
@@ -312,7 +314,11 @@ static int probe_all(struct probing *probing, struct error *error)
     list_misnamed(probing);
     /* The inputs have been read, however large they are. */
     probing->plan.deadline_ns = interrupt_limit(&probing->options->common).deadline_ns;
-    int rc = probe_run(&probing->plan, probing->targets.items, probing->targets.count,
+    int rc = -probing->tls_failure.code;
+    if (rc)
+        *error = probing->tls_failure;
+    else
+        rc = probe_run(&probing->plan, probing->targets.items, probing->targets.count,
                        &probing->report->arena, &sink, &interrupt_stop, &probing->totals, error);
     progress_end(&probing->progress);
     complain_of_totals(probing);
@@ -378,6 +384,41 @@ static int conclude_run(struct probing *probing, int status)
         report_session_stream_deliver(&probing->stream, probing->report, status));
 }
 
+/* The last that is read of this machine. What goes wrong is the run's to tell. */
+static void open_tls(struct probing *probing)
+{
+    if (probing->plan.tls)
+        tls_context_open(&probing->plan.tls_context, probing->plan.tls, &probing->tls_failure);
+}
+
+/* A server may ask who connects to its Unix-domain socket, and let only root in. */
+static int give_up_rights(const struct probing *probing)
+{
+    const struct tcp_probe_options *options = probing->options;
+    struct rights_needs needs = {.record = options->record,
+                                 .capture = probing->plan.pcap || probing->plan.keep_round,
+                                 .socket_options = options->socket_options.count > 0};
+
+    for (size_t i = 0; i < probing->targets.count; i++) {
+        const struct sock_address *fixed = probing->targets.items[i].fixed;
+        needs.root_by_name |= fixed && sock_family(fixed) == AF_UNIX;
+    }
+    needs.capture &= !(needs.root_by_name && probing->targets.count == 1);
+    return rights_give_up(tcp_probe_command.name, &options->common, &needs);
+}
+
+/* Answers of name servers are a stranger's, too. */
+static int look_up_names(struct probing *probing)
+{
+    struct error error = {0};
+
+    if (probing->options->all_addresses)
+        target_list_look_up(&probing->targets, &probing->report->arena, probing->sources);
+    probing->plan.arms.arms_on_suspicion = probing->targets.count > ARMS_FOR_ALL;
+    return check_pcap(probing, &error) ? output_refuse_for(tcp_probe_command.name, &error)
+                                       : STATUS_OK;
+}
+
 static int run_probe(struct probing *probing)
 {
     struct error error = {0};
@@ -392,9 +433,12 @@ static int run_probe(struct probing *probing)
     list_parameters(probing);
     int status = thresholds_begin(&probing->thresholds, command, &probing->options->thresholds,
                                   probing->report);
+    if (!status) {
+        open_tls(probing);
+        status = give_up_rights(probing);
+    }
     if (!status)
-        status =
-            report_session_reserve(command, &probing->options->common, probing->options->record);
+        status = look_up_names(probing);
     if (!status)
         status = report_session_stream_begin(&probing->stream, command, &probing->options->common);
     if (status)
@@ -425,11 +469,11 @@ static int run(struct cli_invocation *invocation)
                                            .urls = true,
                                            .file = options->targets,
                                            .resolve = options->resolve,
-                                           .all_addresses = options->all_addresses,
                                            .limit = interrupt_limit(&options->common),
                                            .family = report_session_family(&options->common)};
     struct error error = {0};
 
+    probing.sources = &sources;
     report_session_begin(&report, invocation);
     interrupt_catch();
     int status = STATUS_USAGE;
@@ -439,6 +483,7 @@ static int run(struct cli_invocation *invocation)
         status = run_probe(&probing);
     report_session_stream_abandon(&probing.stream);
     thresholds_free(&probing.thresholds);
+    tls_context_close(probing.plan.tls_context);
     tls_identity_close(probing.identity);
     tcp_probe_request_free(&probing.request);
     report_free(&report);

@@ -36,6 +36,9 @@ int privilege_drop(const struct privilege_user *user, uint64_t keep, struct erro
 /* CAP_DAC_OVERRIDE: root writes whose file it is asked to. */
 #define PRIVILEGE_FILES (UINT64_C(1) << 1)
 
+/* Gives up these as well, in this thread. */
+int privilege_drop_more(uint64_t capabilities, struct error *error);
+
 /* Whether the effective capabilities have all of these. */
 bool privilege_has(uint64_t capabilities);
 

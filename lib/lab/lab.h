@@ -70,6 +70,9 @@ struct lab_rights {
     struct privilege_user user;
 };
 
+/* Whether commands in a lab that this process opened would lack rights of root's. */
+bool lab_confines(const struct lab_rights *rights);
+
 /* {0} is a good description: both families, no delay, MTU 1500, permanent neighbour entries. */
 struct lab_config {
     struct lab_link link;

@@ -25,6 +25,11 @@ static bool has_capabilities(void)
     return privilege_has(1u << CAP_SYS_ADMIN | 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW);
 }
 
+bool lab_confines(const struct lab_rights *rights)
+{
+    return !rights->as_root && !geteuid() && has_capabilities();
+}
+
 static int write_file(const char *path, const char *text, struct error *error)
 {
     cleanup(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -479,6 +479,7 @@ int connect_probe_run(const struct connect_probe_plan *plan, const struct probe_
     int rc = fleet_open(&run->fleet, plan->path ? TCP_TRACEROUTE_AT_ONCE : 1, error);
     if (!rc)
         rc = open_capture(run, error);
+    live_capture_renounce();
     open_tables(run);
     if (!rc)
         rc = fleet_run(&run->fleet, error);

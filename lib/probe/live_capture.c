@@ -6,11 +6,13 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/privilege.h"
 #include "capture/capture.h"
 #include "capture/describe.h"
 #include "probe/conn_race.h"
 #include <errno.h>
 #include <ifaddrs.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <stdlib.h>
@@ -314,6 +316,11 @@ static int start_capture(struct live_capture *capture, const struct live_capture
         return rc;
     rc = loop_watch(capture->loop, &capture->task, capture_fd(capture->capture), EPOLLIN);
     return rc ? error_sys(error, -rc, "epoll_ctl") : 0;
+}
+
+void live_capture_renounce(void)
+{
+    privilege_drop_more(UINT64_C(1) << CAP_NET_RAW, NULL);
 }
 
 int live_capture_open(struct live_capture **out, struct loop *loop,

@@ -48,6 +48,8 @@ struct live_capture_settings {
  */
 int live_capture_open(struct live_capture **out, struct loop *loop,
                       const struct live_capture_settings *settings, struct error *error);
+/* No capture will be opened from here on: this thread gives up the right to. */
+void live_capture_renounce(void);
 /* A socket has its local port: its packets count, and from now on the strip is its. */
 void live_capture_connection(struct live_capture *capture, int fd);
 /* For who is shown packets: into a strip of its own. NULL is allowed. */

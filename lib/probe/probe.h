@@ -30,6 +30,7 @@ struct probe_plan {
     struct conn_settings conn;         /* of each connection */
     struct idle_settings idle;         /* tried after the rounds */
     const struct tls_settings *tls;    /* NULL: plain TCP */
+    struct tls_context *tls_context;   /* made of these */
 
     int family;          /* AF_UNSPEC, AF_INET, AF_INET6 */
     int64_t deadline_ns; /* CLOCK_MONOTONIC bound on the run; INT64_MAX: none */

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/privilege.h"
 #include "base/shortage.h"
 #include "base/text.h"
 #include "probe/local_facts.h"
@@ -70,6 +71,8 @@ static void *work(void *context)
     struct resolver *resolver = context;
     const uint64_t one = 1;
 
+    /* Answers of name servers are read here; the right to capture is the main thread's. */
+    privilege_drop_more(~UINT64_C(0), NULL);
     pthread_mutex_lock(&resolver->lock);
     while (!resolver->closing) {
         struct resolve_job *job = resolver->waiting;

@@ -114,14 +114,18 @@ static void free_target(struct fleet_item *item)
 
 /* ---- the beginning of one ---- */
 
+static bool captures(const struct run *run)
+{
+    return run->fleet.count == 1 && (run->plan->keep_round || run->plan->pcap);
+}
+
 /* Packets of several targets would be too many to keep in step with; a ladder has one target. */
 static void begin_capture(struct run *run, const struct target *target)
 {
     struct live_capture **capture = &run->shared.conn.capture;
     struct error error = {0};
 
-    if (sock_family(target->addresses.items) == AF_UNIX || run->fleet.count != 1 || *capture ||
-        !(run->plan->keep_round || run->plan->pcap))
+    if (sock_family(target->addresses.items) == AF_UNIX || *capture || !captures(run))
         return;
     const struct live_capture_settings settings = {.addresses = target->addresses.items,
                                                    .count = target->addresses.count,
@@ -131,6 +135,7 @@ static void begin_capture(struct run *run, const struct target *target)
                                                    .strip = target->strip};
     if (live_capture_open(capture, &run->fleet.loop, &settings, &error))
         run->fleet.totals->capture_failure = arena_copy(run->shared.conn.arena, error.text);
+    live_capture_renounce();
 }
 
 static void begin_resolved(struct run *run, struct target *target)
@@ -205,6 +210,7 @@ static void share_settings(struct run *run, struct arena *arena)
     run->shared.outlook = target_outlook;
     run->shared.control = run->fleet.count <= CONTROL_TARGETS_MAX;
     run->shared.conn.settings = &plan->conn;
+    run->shared.conn.tls = plan->tls_context;
     run->shared.conn.loop = &run->fleet.loop;
     run->shared.conn.arena = arena;
     run->shared.conn.admission = &run->fleet.admission;
@@ -234,14 +240,13 @@ int probe_run(const struct probe_plan *plan, const struct probe_target *targets,
     run->fleet.totals = totals;
     run->fleet.admission.wanted = !plan->arms.only_connects && count > ADMISSION_MAX;
     share_settings(run, arena);
+    if (!captures(run))
+        live_capture_renounce();
     int rc = fleet_open(&run->fleet, 1, error);
-    if (!rc && plan->tls)
-        rc = tls_context_open(&run->shared.conn.tls, plan->tls, error);
     if (!rc)
         rc = fleet_run(&run->fleet, error);
     if (live_capture_close(run->shared.conn.capture, &lost))
         totals->capture_failure = arena_copy(arena, lost.text);
-    tls_context_close(run->shared.conn.tls);
     sock_diag_close(run->shared.diag);
     fleet_close(&run->fleet);
     return rc;

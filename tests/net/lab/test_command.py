@@ -287,6 +287,15 @@ class Rights(Case):
                 with open(os.path.join(folder, "who"), encoding="ascii") as file:
                     self.assertEqual(file.read(), "0\n" if as_root else f"{USER}\n", command)
 
+    def test_a_program_that_fails_without_rights_is_told_how_to_get_them(self):
+        for options, hint in (([], ROOT), (["--as-root"], False)):
+            for form in ([], ["--json"]):
+                ended = self.run_lab("--client", "exit 3", *options, *form, env=BY_SUDO)
+                self.assertEqual(ended.returncode, 3, ended.stderr)
+                said = " ".join((ended.stdout + ended.stderr).split())
+                self.assertEqual("needs --as-root" in said, hint, said)
+        self.assertNotIn("--as-root", self.run_lab(*TRUE, env=BY_SUDO).stdout)
+
     def test_a_capture_is_nobody_elses_to_read(self):
         new, old = self.path("new.pcap"), self.path("old.pcap")
         with open(old, "w", encoding="ascii"):
