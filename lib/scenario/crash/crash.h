@@ -57,7 +57,8 @@ struct crash {
 struct crash crash_begin(struct testbed *bed);
 /* After testbed_connected(): the client's slot 0, and what its timers depend on. */
 struct crash crash_connected(struct testbed *bed);
-/* What retransmission depends on, of the connection in another slot of the client. */
+/* What retransmission depends on, of the connection in a slot of the client. Whatever is answered
+ * changes it: take it when nothing will be any more. */
 void crash_take_times(struct crash *crash, int slot);
 /* Another connection, on a port of its own; the listener takes the server's slot + 100. */
 void crash_connect(struct testbed *bed, struct agent *client, int client_slot, struct agent *server,

@@ -10,8 +10,9 @@
 static void send_until(struct crash *crash, const char *error)
 {
     struct agent *client = crash->client;
-    struct act_reply sent = CRASH_CALL(crash, "write", "ok", client, ACT_WRITE, .bytes = 10);
 
+    crash_take_times(crash, 0);
+    struct act_reply sent = CRASH_CALL(crash, "write", "ok", client, ACT_WRITE, .bytes = 10);
     BEGIN(client, ACT_READ, .bytes = 100);
     struct act_reply told =
         crash_end_read(crash, "read", error, client, crash_limit_ns(crash, CRASH_SEND));
@@ -98,6 +99,7 @@ static void play_closing(struct testbed *bed)
     struct crash crash = crash_connected(bed);
 
     crash_cut(&crash);
+    crash_take_times(&crash, 0);
     struct act_reply sent = CRASH_CALL(&crash, "close", "0", crash.client, ACT_CLOSE);
     struct act_socket orphan = testbed_socket_of(bed, LAB_CLIENT, 0, TESTBED_PORT);
     testbed_check_state(bed, "state_left", TCP_FIN_WAIT1, orphan.state);

@@ -86,6 +86,9 @@ static struct act_reply wait_for_news(struct crash *crash, const struct cell *ce
                                       int64_t *sent_ns)
 {
     struct agent *client = crash->client;
+
+    if (situations[cell->situation].sends)
+        crash_take_times(crash, 0);
     int64_t limit_ns = cell->when == AT_ONCE ? ACT_LIMIT_NS : crash_limit_ns(crash, cell->timer);
 
     if (situations[cell->situation].sends) {
