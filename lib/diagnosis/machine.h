@@ -75,6 +75,8 @@ struct machine {
     struct machine_stamps stamps[MACHINE_FAMILIES];
     struct machine_value ptrace_scope;
 
+    struct error unread; /* the first thing that is there and could not be read; code 0: none */
+
     bool terminal_known, terminal, utf8, color;
     int64_t columns;
 };

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/net_tstamp.h>
 #include <linux/sockios.h>
@@ -94,6 +95,8 @@ void machine_read_interfaces(struct machine *out)
     if (fd < 0)
         fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     list = fd < 0 ? NULL : if_nameindex();
+    if (!list && !out->unread.code)
+        error_sys(&out->unread, errno, "cannot list the interfaces");
     for (size_t i = 0; list && list[i].if_name; i++)
         read_interface(out, fd, list[i].if_name);
     if (list)

@@ -1,6 +1,6 @@
 /* Reading a machine, for diagnosis/machine.h to judge: its files, its interfaces, and what it lets
  * an ordinary process do. Nothing is changed; what cannot be read stays unknown, and no function
- * fails. Texts come from the arena.
+ * fails (machine.unread says so). Texts come from the arena.
  *
  * Private namespaces and live capture are the caller's to try: this room knows neither the lab nor
  * libpcap. */
