@@ -73,7 +73,7 @@ static _Noreturn void run_role(const struct spawn *spawn, const struct plumbing 
     _exit(status);
 }
 
-/* The vector of NUL-terminated strings at *at; NULL when they are not there. */
+/* The vector of NUL-terminated strings at *at; NULL with EPROTO when they are not there. */
 static char **unpack(const char **at, const char *end, size_t count, size_t extra)
 {
     char **list = calloc(count + extra + 1, sizeof *list);
@@ -82,6 +82,7 @@ static char **unpack(const char **at, const char *end, size_t count, size_t extr
         const char *nul = memchr(*at, '\0', (size_t)(end - *at));
         if (!nul) {
             free(list);
+            errno = EPROTO;
             return NULL;
         }
         list[i] = (char *)*at;
@@ -149,8 +150,12 @@ static _Noreturn void run_command(const struct spawn *spawn, const struct plumbi
     bool shell = request->spawn.what == INIT_SHELL;
     char **argv = unpack(&at, end, request->spawn.argc, 2);
     char **env = unpack(&at, end, request->spawn.envc, 0);
-    int rc = !argv || !env || !request->spawn.argc ? -EPROTO : place_fds(plumbing, &failure);
+    int rc = request->spawn.argc ? 0 : -EPROTO;
 
+    if (!argv || !env)
+        rc = -errno;
+    if (!rc)
+        rc = place_fds(plumbing, &failure);
     if (!rc)
         rc = take_rights(spawn);
     if (!rc) {

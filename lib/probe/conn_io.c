@@ -231,8 +231,11 @@ ssize_t conn_read(struct conn *conn, struct conn_input *input)
     char *buffer = conn->shared->buffer;
     struct error error = {0};
     int64_t arrived;
-    ssize_t got = sock_read_stamped(&conn->sock, buffer, CONN_BUFFER_BYTES, MSG_DONTWAIT, &arrived);
+    ssize_t got;
 
+    do
+        got = sock_read_stamped(&conn->sock, buffer, CONN_BUFFER_BYTES, MSG_DONTWAIT, &arrived);
+    while (got == -EINTR);
     if (got <= 0)
         return got;
     if (unwrap(conn, (size_t)got, input, &error)) {

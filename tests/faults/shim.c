@@ -20,6 +20,8 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <poll.h>
@@ -28,6 +30,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +45,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,7 +58,8 @@
     F(realloc)                                                                                     \
     F(mmap)                                                                                        \
     F(pthread_create)                                                                              \
-    F(fork) F(syscall) F(socket) F(socketpair) F(accept4) F(pipe2) F(eventfd) F(signalfd)          \
+    F(fork)                                                                                        \
+    F(syscall) F(socket) F(socketpair) F(accept4) F(pipe2) F(eventfd) F(signalfd)                  \
         F(timerfd_create) F(memfd_create) F(epoll_create1) F(epoll_ctl) F(epoll_wait)              \
             F(epoll_pwait2) F(poll) F(ppoll) F(connect) F(bind) F(listen) F(shutdown)              \
                 F(getsockname) F(getpeername) F(setsockopt) F(getsockopt) F(ioctl) F(fcntl)        \
@@ -253,6 +258,26 @@ void free(void *memory)
         return strikes(FN_##name, &error) ? failed : real arguments;                               \
     }
 
+/* How much of `size` bytes a short call moves. What a pipe, /proc and a socket of messages take,
+ * they take as a whole. */
+static size_t short_of(int fd, size_t size)
+{
+    struct stat file;
+    struct statfs system;
+    int type = 0;
+    socklen_t type_bytes = sizeof type;
+
+    inside++;
+    int kept = errno;
+    bool whole =
+        (!fstat(fd, &file) && S_ISFIFO(file.st_mode) && size <= PIPE_BUF) ||
+        (!fstatfs(fd, &system) && system.f_type == PROC_SUPER_MAGIC) ||
+        (!getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_bytes) && type == SOCK_SEQPACKET);
+    errno = kept;
+    inside--;
+    return whole || !size ? size : 1;
+}
+
 /* The same; a count of bytes may also be short. */
 #define MOVING(name, size, parameters, arguments)                                                  \
     ssize_t name parameters                                                                        \
@@ -261,7 +286,7 @@ void free(void *memory)
         if (strikes(FN_##name, &error)) {                                                          \
             if (error != SHORT_COUNT)                                                              \
                 return -1;                                                                         \
-            size = size ? 1 : 0;                                                                   \
+            size = short_of(fd, size);                                                             \
         }                                                                                          \
         return real arguments;                                                                     \
     }

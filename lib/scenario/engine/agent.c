@@ -19,10 +19,13 @@ void agent_begin(struct agent *agent, const struct act *act)
         return;
     }
     agent->limit_ns = ACT_LIMIT_NS + (act->timeout_ns > 0 ? act->timeout_ns : 0);
-    if (agent->channel < 0 ||
-        send(agent->channel, act, sizeof *act, MSG_NOSIGNAL) != (ssize_t)sizeof *act)
-        agent->ended = true; /* the reply will say so */
     agent->busy = true;
+    if (agent->channel >= 0 && send(agent->channel, act, sizeof *act, MSG_NOSIGNAL) >= 0)
+        return;
+    if (agent->channel < 0 || errno == EPIPE || errno == ECONNRESET)
+        agent->ended = true; /* the reply will say so */
+    else
+        error_sys(agent->failure, errno, "what the %s is told", lab_host_name(agent->host));
 }
 
 static struct act_reply reply_of_dead(struct agent *agent)

@@ -433,12 +433,16 @@ int64_t agent_self_do(struct agent_self *self, const struct act *act, struct act
     return verbs[act->verb](self, act, reply);
 }
 
+/* An agent that ends looks like one that was killed, so it waits until there is memory for a
+ * message: the director has a limit. */
 static bool answer(int channel, const struct act_reply *reply)
 {
     ssize_t sent;
 
-    while ((sent = send(channel, reply, sizeof *reply, MSG_NOSIGNAL)) < 0 && errno == EINTR)
-        ;
+    while ((sent = send(channel, reply, sizeof *reply, MSG_NOSIGNAL)) < 0 &&
+           (errno == EINTR || errno == ENOBUFS || errno == ENOMEM))
+        if (errno != EINTR)
+            poll(NULL, 0, 1);
     return sent == (ssize_t)sizeof *reply;
 }
 
