@@ -414,11 +414,11 @@ static void add_condition(struct program *program, uint8_t code, const struct so
         port = sock_address_port(address);
     if (!address && !port)
         return;
-    const struct inet_diag_hostcond condition = {
-        .family = address ? (uint8_t)sock_family(address) : AF_UNSPEC,
-        .prefix_len = (uint8_t)(address_len * 8),
-        .port = port ? port : -1,
-    };
+    struct inet_diag_hostcond condition;
+    memset(&condition, 0, sizeof condition); /* it has a hole, which the kernel gets, too */
+    condition.family = address ? (uint8_t)sock_family(address) : AF_UNSPEC;
+    condition.prefix_len = (uint8_t)(address_len * 8);
+    condition.port = port ? port : -1;
     const struct inet_diag_bc_op op = {
         .code = code, .yes = (uint8_t)(sizeof op + sizeof condition + address_len)};
     add_bytes(program, &op, sizeof op);
