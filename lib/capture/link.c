@@ -9,10 +9,27 @@ static const struct {
     int dlt;
     uint32_t file;
 } rows[] = {
-    {PACKET_LINK_ETHERNET, DLT_EN10MB, 1}, {PACKET_LINK_RAW, DLT_RAW, 101},
-    {PACKET_LINK_RAW, DLT_IPV4, 228},      {PACKET_LINK_RAW, DLT_IPV6, 229},
-    {PACKET_LINK_SLL, DLT_LINUX_SLL, 113}, {PACKET_LINK_SLL2, DLT_LINUX_SLL2, 276},
-    {PACKET_LINK_NULL, DLT_NULL, 0},       {PACKET_LINK_LOOP, DLT_LOOP, 108},
+    /* The first row of a link type is the one that is written. */
+    {PACKET_LINK_ETHERNET, DLT_EN10MB, 1},
+    {PACKET_LINK_RAW, DLT_RAW, 101},
+    {PACKET_LINK_RAW, DLT_IPV4, 228},
+    {PACKET_LINK_RAW, DLT_IPV6, 229},
+    {PACKET_LINK_RAW, DLT_RAW, 12}, /* DLT_RAW itself, of Linux and of OpenBSD, in old files */
+    {PACKET_LINK_RAW, DLT_RAW, 14},
+    {PACKET_LINK_SLL, DLT_LINUX_SLL, 113},
+    {PACKET_LINK_SLL2, DLT_LINUX_SLL2, 276},
+    {PACKET_LINK_NULL, DLT_NULL, 0},
+    {PACKET_LINK_LOOP, DLT_LOOP, 108},
+    {PACKET_LINK_PPP, DLT_PPP, 9},
+    {PACKET_LINK_PPP, DLT_PPP_SERIAL, 50},
+    {PACKET_LINK_PPP, DLT_C_HDLC, 104},
+    {PACKET_LINK_PPP_DIRECTION, DLT_PPP_WITH_DIR, 204},
+    {PACKET_LINK_PPPOE, DLT_PPP_ETHER, 51},
+    {PACKET_LINK_MPLS, DLT_MPLS, 219},
+    {PACKET_LINK_LLC, DLT_ATM_RFC1483, 100},
+    {PACKET_LINK_WIRELESS, DLT_IEEE802_11, 105},
+    {PACKET_LINK_RADIOTAP, DLT_IEEE802_11_RADIO, 127},
+    {PACKET_LINK_PKTAP, DLT_PKTAP, 258},
 };
 
 #define ROW_COUNT (sizeof rows / sizeof *rows)
@@ -38,8 +55,8 @@ static int not_supported(int dlt, struct error *error)
     const char *name = pcap_datalink_val_to_name(dlt);
 
     return error_set(error, EOPNOTSUPP,
-                     "link type %s (%d) is not supported; Ethernet, raw IP, Linux cooked and BSD "
-                     "loopback are",
+                     "link type %s (%d) is not supported; Ethernet, raw IP, Linux cooked, BSD "
+                     "loopback, PPP, MPLS and IEEE 802.11 are",
                      name ? name : "unknown", dlt);
 }
 

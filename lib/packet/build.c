@@ -83,7 +83,7 @@ static int answer_link(uint8_t out[LINK_HEADER_MAX], const void *frame, size_t c
 {
     size_t len = segment->network_offset;
 
-    if (len > captured || len > LINK_HEADER_MAX)
+    if (len > captured || len > LINK_HEADER_MAX || segment->encapsulated)
         return -EINVAL;
     if (len)
         memcpy(out, frame, len);

@@ -3,7 +3,8 @@
  * Builders write into the caller's memory and return the frame's length in bytes, or a negative
  * errno and then nothing of use: -ENOSPC (does not fit), -EINVAL (said at each). Checksums are
  * right. `frame`/`segment` is always a frame and what packet_decode() made of it; frames are never
- * trusted: what is needed and not there is -EINVAL. Pure; any thread. */
+ * trusted: what is needed and not there is -EINVAL, and so is a frame that is encapsulated. Pure;
+ * any thread. */
 #ifndef PACKET_BUILD_H
 #define PACKET_BUILD_H
 

@@ -1,126 +1,10 @@
 /* A frame is read from the outside in: link header and tags, IP header, transport header. Each
  * layer gets the view and the end that the layer outside claims, and adds its status; the first
  * layer that can't be used ends the walk and leaves the kind as far as it was known. */
+#include "packet/decode.h"
 #include "packet/ip.h"
+#include "packet/link.h"
 #include "packet/options.h"
-
-enum {
-    ETHERTYPE_IP4 = 0x0800,
-    ETHERTYPE_ARP = 0x0806,
-    ETHERTYPE_IP6 = 0x86dd,
-};
-
-#define VLAN_TAGS_MAX 8
-
-/* --- link headers: where the network header starts, and its ethertype --- */
-
-static bool is_vlan(uint16_t ethertype)
-{
-    return ethertype == 0x8100 || ethertype == 0x88a8 || ethertype == 0x9100;
-}
-
-/* 802.1Q and 802.1ad tags behind the ethertype that is already in *out. */
-static enum packet_status read_tags(struct segment *out, const struct view *view)
-{
-    for (int i = 0; i < VLAN_TAGS_MAX && is_vlan(out->ethertype); i++) {
-        enum packet_status status = view_need(view, out->network_offset, 4, view->wire);
-        if (status != PACKET_COMPLETE)
-            return status;
-        if (out->vlan_count < 2)
-            out->vlan[out->vlan_count] = view_u16(view, out->network_offset) & 0x0fff;
-        out->vlan_count++;
-        out->ethertype = view_u16(view, out->network_offset + 2);
-        out->network_offset += 4;
-    }
-    return is_vlan(out->ethertype) ? PACKET_MALFORMED : PACKET_COMPLETE;
-}
-
-static enum packet_status read_ethernet(struct segment *out, const struct view *view)
-{
-    enum packet_status status = view_need(view, 0, 14, view->wire);
-    if (status != PACKET_COMPLETE)
-        return status;
-    out->has_mac = true;
-    view_copy(view, 0, out->destination_mac, 6);
-    view_copy(view, 6, out->source_mac, 6);
-    out->ethertype = view_u16(view, 12);
-    out->network_offset = 14;
-    return read_tags(out, view);
-}
-
-static uint16_t ethertype_of_version(const struct view *view, size_t offset)
-{
-    switch (view_u8(view, offset) >> 4) {
-    case 4:
-        return ETHERTYPE_IP4;
-    case 6:
-        return ETHERTYPE_IP6;
-    default: /* bits from the wire, not an enum */
-        return 0;
-    }
-}
-
-static enum packet_status read_raw(struct segment *out, const struct view *view)
-{
-    out->ethertype = ethertype_of_version(view, 0);
-    return view_need(view, 0, 1, view->wire);
-}
-
-static enum packet_status read_sll(struct segment *out, const struct view *view)
-{
-    enum packet_status status = view_need(view, 0, 16, view->wire);
-    if (status != PACKET_COMPLETE)
-        return status;
-    out->ethertype = view_u16(view, 14);
-    out->network_offset = 16;
-    return read_tags(out, view);
-}
-
-static enum packet_status read_sll2(struct segment *out, const struct view *view)
-{
-    enum packet_status status = view_need(view, 0, 20, view->wire);
-    if (status != PACKET_COMPLETE)
-        return status;
-    out->ethertype = view_u16(view, 0);
-    out->network_offset = 20;
-    return read_tags(out, view);
-}
-
-/* AF_INET is 2 everywhere, AF_INET6 is 10 on Linux, 24 on NetBSD and OpenBSD, 28 on FreeBSD, 30 on
- * Darwin. A DLT_NULL file does not say whose byte order it is, but no family needs both. */
-static enum packet_status read_loopback(struct segment *out, const struct view *view)
-{
-    enum packet_status status = view_need(view, 0, 4, view->wire);
-    if (status != PACKET_COMPLETE)
-        return status;
-    uint32_t family = view_u32(view, 0);
-    if (family > 0xffffff)
-        family = __builtin_bswap32(family);
-    if (family == 2)
-        out->ethertype = ETHERTYPE_IP4;
-    else if (family == 10 || family == 24 || family == 28 || family == 30)
-        out->ethertype = ETHERTYPE_IP6;
-    out->network_offset = 4;
-    return PACKET_COMPLETE;
-}
-
-static enum packet_status read_link(struct segment *out, const struct view *view)
-{
-    switch (out->link) {
-    case PACKET_LINK_ETHERNET:
-        return read_ethernet(out, view);
-    case PACKET_LINK_RAW:
-        return read_raw(out, view);
-    case PACKET_LINK_SLL:
-        return read_sll(out, view);
-    case PACKET_LINK_SLL2:
-        return read_sll2(out, view);
-    case PACKET_LINK_NULL:
-    case PACKET_LINK_LOOP:
-        return read_loopback(out, view);
-    }
-    return PACKET_MALFORMED;
-}
 
 /* --- transport headers: from out->transport_offset to out->network_end --- */
 
@@ -141,6 +25,16 @@ static enum packet_status set_payload(struct segment *out, const struct view *vi
     return out->payload_captured < out->payload_len ? PACKET_CUT_PAYLOAD : PACKET_COMPLETE;
 }
 
+/* The 20 bytes that all have are there. */
+static void read_tcp_header(struct segment *out, const struct view *view, size_t at)
+{
+    out->kind = PACKET_TCP;
+    out->seq = view_u32(view, at + 4);
+    out->ack = view_u32(view, at + 8);
+    out->flags = view_u16(view, at + 12) & 0x01ff;
+    out->window = view_u16(view, at + 14);
+}
+
 static enum packet_status read_tcp(struct segment *out, const struct view *view)
 {
     size_t at = out->transport_offset, end = out->network_end;
@@ -151,11 +45,7 @@ static enum packet_status read_tcp(struct segment *out, const struct view *view)
     size_t header_len = (size_t)(view_u8(view, at + 12) >> 4) * 4;
     if (header_len < 20 || header_len > end - at)
         return PACKET_MALFORMED;
-    out->kind = PACKET_TCP;
-    out->seq = view_u32(view, at + 4);
-    out->ack = view_u32(view, at + 8);
-    out->flags = view_u16(view, at + 12) & 0x01ff;
-    out->window = view_u16(view, at + 14);
+    read_tcp_header(out, view, at);
     options_read(&out->options, view, at + 20, at + header_len);
     status = set_payload(out, view, at + header_len, end);
     return status_worse(status, view_need(view, at, header_len, end));
@@ -247,31 +137,32 @@ static enum packet_status read_igmp(struct segment *out, const struct view *view
     return set_payload(out, view, (size_t)out->transport_offset + 8, out->network_end);
 }
 
-static const struct {
-    uint8_t family; /* 0: both */
-    uint8_t protocol;
-    bool has_ports;
-    enum packet_status (*read)(struct segment *out, const struct view *view);
-} transports[] = {
-    {0, IP_TCP, true, read_tcp},    {0, IP_UDP, true, read_udp},
-    {4, IP_ICMP, false, read_icmp}, {6, IP_ICMPV6, false, read_icmp},
-    {4, IP_IGMP, false, read_igmp},
-};
+static void read_ports_if_there(struct segment *out, const struct view *view)
+{
+    if (view_need(view, out->transport_offset, 4, out->network_end) != PACKET_COMPLETE)
+        return;
+    out->has_ports = true;
+    read_ports(view, out->transport_offset, &out->source, &out->destination);
+}
 
 static enum packet_status read_transport(struct segment *out, const struct view *view)
 {
-    for (size_t i = 0; i < sizeof transports / sizeof *transports; i++) {
-        if (transports[i].protocol != out->protocol ||
-            (transports[i].family && transports[i].family != out->family))
-            continue;
-        if (transports[i].has_ports &&
-            view_need(view, out->transport_offset, 4, out->network_end) == PACKET_COMPLETE) {
-            out->has_ports = true;
-            read_ports(view, out->transport_offset, &out->source, &out->destination);
-        }
-        return transports[i].read(out, view);
+    switch (out->protocol) {
+    case IP_TCP:
+        read_ports_if_there(out, view);
+        return read_tcp(out, view);
+    case IP_UDP:
+        read_ports_if_there(out, view);
+        return read_udp(out, view);
+    case IP_ICMP:
+        return out->family == 4 ? read_icmp(out, view) : PACKET_COMPLETE;
+    case IP_ICMPV6:
+        return out->family == 6 ? read_icmp(out, view) : PACKET_COMPLETE;
+    case IP_IGMP:
+        return out->family == 4 ? read_igmp(out, view) : PACKET_COMPLETE;
+    default: /* a number from the wire, not an enum */
+        return PACKET_COMPLETE;
     }
-    return PACKET_COMPLETE;
 }
 
 static enum packet_status read_network(struct segment *out, const struct view *view, uint8_t family)
@@ -287,6 +178,8 @@ static enum packet_status read_network(struct segment *out, const struct view *v
     out->ttl = ip.ttl;
     out->traffic_class = ip.traffic_class;
     out->is_fragment = ip.is_fragment;
+    out->more_fragments = ip.more_fragments;
+    out->dont_fragment = ip.dont_fragment;
     out->fragment_offset = ip.fragment_offset;
     out->ip_id = ip.id;
     memcpy(out->source.address, ip.source, sizeof ip.source);
@@ -308,6 +201,72 @@ static enum packet_status read_network(struct segment *out, const struct view *v
                                                             : PACKET_COMPLETE));
 }
 
+/* Most frames by far: Ethernet without tags, IPv4 without options and whole, TCP with its header
+ * captured. Reads them in one go, as the functions above do step by step, or returns false and has
+ * changed nothing. */
+static inline bool read_usual(struct segment *out, const struct view *view)
+{
+    const size_t ip = 14, tcp = ip + IP4_HEADER_MIN;
+    const uint8_t *bytes = view->bytes;
+
+    if (view->captured < tcp + 20 || bytes[12] != 0x08 || bytes[13] != 0x00 || bytes[ip] != 0x45 ||
+        bytes[ip + 9] != IP_TCP || (bytes[ip + 6] & 0x3f) || bytes[ip + 7])
+        return false;
+    size_t total = view_u16(view, ip + 2), header_len = (size_t)(bytes[tcp + 12] >> 4) * 4;
+    size_t end = ip + total, payload = tcp + header_len;
+    if (end > view->wire || header_len < 20 || payload > end || payload > view->captured)
+        return false;
+
+    out->has_mac = out->has_ports = true;
+    memcpy(out->destination_mac, bytes, 6);
+    memcpy(out->source_mac, bytes + 6, 6);
+    out->ethertype = ETHERTYPE_IP4;
+    out->family = 4;
+    out->protocol = IP_TCP;
+    out->traffic_class = bytes[ip + 1];
+    out->ip_id = view_u16(view, ip + 4);
+    out->dont_fragment = bytes[ip + 6] & 0x40;
+    out->ttl = bytes[ip + 8];
+    memcpy(out->source.address, bytes + ip + 12, 4);
+    memcpy(out->destination.address, bytes + ip + 16, 4);
+    out->network_offset = (uint32_t)ip;
+    out->transport_offset = (uint32_t)tcp;
+    out->network_end = (uint32_t)end;
+    read_ports(view, tcp, &out->source, &out->destination);
+    read_tcp_header(out, view, tcp);
+    if (header_len > 20)
+        options_read(&out->options, view, tcp + 20, payload);
+    out->status = status_worse(out->status, set_payload(out, view, payload, end));
+    return true;
+}
+
+enum packet_status decode_network(struct segment *out, const struct view *view,
+                                  enum packet_status link)
+{
+    enum packet_status status;
+
+    out->status = status_worse(out->status, link);
+    out->network_end = (uint32_t)view->wire;
+    if (out->status >= PACKET_CUT_HEADER)
+        return out->status;
+    switch (out->ethertype) {
+    case ETHERTYPE_IP4:
+        status = read_network(out, view, 4);
+        break;
+    case ETHERTYPE_IP6:
+        status = read_network(out, view, 6);
+        break;
+    case ETHERTYPE_ARP:
+        out->kind = PACKET_ARP;
+        status = view_need(view, out->network_offset, 28, view->wire);
+        break;
+    default: /* a number from the wire, not an enum */
+        status = set_payload(out, view, out->network_offset, view->wire);
+        break;
+    }
+    return out->status = status_worse(out->status, status);
+}
+
 enum packet_status packet_decode(struct segment *out, enum packet_link link, const void *bytes,
                                  size_t captured, size_t wire)
 {
@@ -320,25 +279,7 @@ enum packet_status packet_decode(struct segment *out, enum packet_link link, con
         view.captured = captured < UINT32_MAX ? captured : UINT32_MAX;
         out->status = PACKET_MALFORMED;
     }
-    out->status = status_worse(out->status, read_link(out, &view));
-    out->network_end = (uint32_t)view.wire;
-    if (out->status >= PACKET_CUT_HEADER)
+    if (link == PACKET_LINK_ETHERNET && read_usual(out, &view))
         return out->status;
-    enum packet_status status;
-    switch (out->ethertype) {
-    case ETHERTYPE_IP4:
-        status = read_network(out, &view, 4);
-        break;
-    case ETHERTYPE_IP6:
-        status = read_network(out, &view, 6);
-        break;
-    case ETHERTYPE_ARP:
-        out->kind = PACKET_ARP;
-        status = view_need(&view, out->network_offset, 28, view.wire);
-        break;
-    default: /* a number from the wire, not an enum */
-        status = set_payload(out, &view, out->network_offset, view.wire);
-        break;
-    }
-    return out->status = status_worse(out->status, status);
+    return decode_network(out, &view, link_read(out, &view));
 }

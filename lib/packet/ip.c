@@ -30,13 +30,15 @@ static enum packet_status ip4_read(struct ip_header *out, const struct view *vie
         return PACKET_MALFORMED;
 
     uint16_t fragment = view_u16(view, offset + 6);
-    out->id = view_u16(view, offset + 4);
     out->family = 4;
     out->protocol = view_u8(view, offset + 9);
     out->ttl = view_u8(view, offset + 8);
     out->traffic_class = view_u8(view, offset + 1);
     out->fragment_offset = (uint32_t)(fragment & 0x1fff) * 8;
-    out->is_fragment = fragment & 0x2000 || out->fragment_offset; /* more follow, or some before */
+    out->more_fragments = fragment & 0x2000;
+    out->dont_fragment = fragment & 0x4000;
+    out->is_fragment = out->more_fragments || out->fragment_offset;
+    out->id = view_u16(view, offset + 4);
     view_copy(view, offset + 12, out->source, 4);
     view_copy(view, offset + 16, out->destination, 4);
     out->transport = offset + header_len;
@@ -105,7 +107,9 @@ static void ip6_fragment(struct ip_header *out, const struct view *view, size_t 
 
     out->fragment_offset = fragment & 0xfff8;
     /* An atomic fragment (RFC 6946) is whole. */
-    out->is_fragment = fragment & 1 || out->fragment_offset;
+    out->more_fragments = fragment & 1;
+    out->is_fragment = out->more_fragments || out->fragment_offset;
+    out->id = view_u32(view, offset + 4);
 }
 
 static enum packet_status ip6_extensions(struct ip_header *out, const struct view *view)

@@ -10,15 +10,20 @@ enum {
     IP_HOP_BY_HOP = 0,
     IP_ICMP = 1,
     IP_IGMP = 2,
+    IP_IN_IP = 4,
     IP_TCP = 6,
     IP_UDP = 17,
+    IP_IP6 = 41,
     IP_ROUTING = 43,
     IP_FRAGMENT = 44,
+    IP_GRE = 47,
     IP_AUTHENTICATION = 51,
     IP_ICMPV6 = 58,
     IP_NO_NEXT = 59,
     IP_DESTINATION = 60,
+    IP_ETHERNET = 97,
     IP_MOBILITY = 135,
+    IP_MPLS = 137,
     IP_HOST_IDENTITY = 139,
     IP_SHIM6 = 140,
 };
@@ -29,9 +34,8 @@ enum {
 struct ip_header {
     uint8_t family; /* 0: there is no usable header */
     uint8_t protocol, ttl, traffic_class;
-    bool is_fragment;
-    uint16_t id; /* IPv4 */
-    uint32_t fragment_offset;
+    bool is_fragment, more_fragments, dont_fragment;
+    uint32_t fragment_offset, id;
     uint8_t source[16], destination[16];
     size_t transport; /* where the transport header starts */
     size_t end;       /* where the packet ends, never behind `limit` */

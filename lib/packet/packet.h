@@ -1,9 +1,10 @@
 /* Frames, read: bytes → struct segment.
  *
- * packet_decode() reads one frame of any of the link types below: Ethernet with VLAN tags, IPv4
- * with options (RFC 791), IPv6 with extension headers (RFC 8200), TCP with MSS, window scale, SACK
- * and timestamps (RFC 9293, 2018, 7323), UDP, ICMP (RFC 792) and ICMPv6 (RFC 4443) with the segment
- * they quote.
+ * packet_decode() reads one frame of any of the link types below: VLAN tags, MPLS labels (with
+ * Ethernet pseudowires), PPPoE and SNAP, IPv4 with options (RFC 791), IPv6 with extension headers
+ * (RFC 8200), TCP with MSS, window scale, SACK and timestamps (RFC 9293, 2018, 7323), UDP, ICMP
+ * (RFC 792) and ICMPv6 (RFC 4443) with the segment they quote. packet_decode_inner() goes on into
+ * tunnels, and struct packet_fragments makes segments of fragments.
  *
  * What it promises:
  *   - Bytes are hostile. Nothing outside [bytes, bytes + captured) is read, whatever the lengths
@@ -27,7 +28,15 @@ enum packet_link {
     PACKET_LINK_SLL2, /* the same, version 2 */
     PACKET_LINK_NULL, /* BSD loopback: the address family in the capturing machine's byte order */
     PACKET_LINK_LOOP, /* OpenBSD loopback: the address family in network byte order */
-    PACKET_LINK_LAST = PACKET_LINK_LOOP,
+    PACKET_LINK_PPP,  /* with or without HDLC's address and control, or Cisco's HDLC */
+    PACKET_LINK_PPP_DIRECTION, /* a byte in front tells the direction */
+    PACKET_LINK_PPPOE,         /* PPPoE without Ethernet's header */
+    PACKET_LINK_MPLS,
+    PACKET_LINK_LLC,      /* RFC 1483 */
+    PACKET_LINK_WIRELESS, /* IEEE 802.11: data frames that are not encrypted and not aggregates */
+    PACKET_LINK_RADIOTAP, /* the same behind radiotap */
+    PACKET_LINK_PKTAP,    /* Darwin's, in front of Ethernet, raw IP or loopback */
+    PACKET_LINK_LAST = PACKET_LINK_PKTAP,
 };
 
 enum packet_kind {
@@ -107,18 +116,25 @@ struct segment {
     enum packet_link link;
     bool has_mac : 1; /* Ethernet */
     bool has_ports : 1;
-    bool is_fragment : 1;  /* any fragment, the first included */
-    uint8_t family;        /* 4, 6, or 0: not IP */
-    uint8_t protocol;      /* IP protocol number after all extension headers */
-    uint8_t ttl;           /* or hop limit */
-    uint8_t traffic_class; /* DSCP and ECN */
+    bool is_fragment : 1; /* any fragment, the first included */
+    bool more_fragments : 1;
+    bool dont_fragment : 1; /* IPv4 */
+    bool encapsulated : 1;  /* there is more than a link header and tags in front of IP: an answer
+                               cannot be made by copying that */
+    uint8_t tunnels;        /* that the frame was in (packet_decode_inner()) */
+    uint8_t family;         /* 4, 6, or 0: not IP */
+    uint8_t protocol;       /* IP protocol number after all extension headers */
+    uint8_t ttl;            /* or hop limit */
+    uint8_t traffic_class;  /* DSCP and ECN */
     uint8_t vlan_count;
     uint16_t vlan[2];   /* ids of the outermost tags */
     uint16_t ethertype; /* after the tags */
     uint8_t source_mac[6], destination_mac[6];
     struct packet_endpoint source, destination;
     uint32_t fragment_offset; /* in bytes */
-    uint16_t ip_id;           /* of IPv4: counts up at most senders, 0 at some; IPv6: 0 */
+    uint32_t ip_id;           /* IPv4's, or of IPv6's fragment header */
+    uint32_t network_id; /* of the virtual network (VXLAN, GENEVE, NVGRE) that the innermost such
+                            tunnel is for; the same addresses may be others in another */
 
     /* Places in the frame. A header that starts behind the captured bytes has its offset all the
      * same. `network_end` is where the IP packet ends on the wire (before Ethernet's padding),
@@ -140,6 +156,28 @@ struct segment {
  * equal). Always fills *out; returns its status. */
 enum packet_status packet_decode(struct segment *out, enum packet_link link, const void *bytes,
                                  size_t captured, size_t wire);
+
+/* The same, and in a tunnel the innermost packet that can be read: in IP in IP (RFC 2003, 2473,
+ * 4213), GRE (RFC 2784, 2890, with Ethernet, NVGRE and ERSPAN), EtherIP, MPLS in IP, and, told by
+ * their ports, VXLAN (RFC 7348), GENEVE (RFC 8926) and GTP-U. All of *out is of that packet; MAC
+ * addresses and tags are of the frame in the tunnel. Of an outer packet in fragments, the first has
+ * the inner headers, and the inner packet counts as cut. */
+enum packet_status packet_decode_inner(struct segment *out, enum packet_link link,
+                                       const void *bytes, size_t captured, size_t wire);
+
+/* What the first fragments of recent TCP segments said. Starts as {0}; for one thread. */
+#define PACKET_FRAGMENTS_MAX 64
+
+struct packet_fragments {
+    struct segment first[PACKET_FRAGMENTS_MAX];
+    unsigned next;
+};
+
+/* Makes a segment of its own of each fragment of a TCP segment, which has the fragment's part of
+ * the payload (seq is that of its first byte); FIN and PSH go with the last. All that is not a
+ * fragment of TCP, whose first fragment came before, stays as it is. No memory but the table: a
+ * first fragment is forgotten when PACKET_FRAGMENTS_MAX others have come. */
+void packet_fragments_join(struct packet_fragments *fragments, struct segment *segment);
 
 /* The length in sequence space: payload plus one each for SYN and FIN (RFC 9293 §3.4). */
 static inline uint32_t segment_seq_len(const struct segment *segment)

@@ -47,7 +47,8 @@ static inline uint32_t view_u32(const struct view *view, size_t offset)
 {
     if (!view_has(view, offset, 4))
         return 0;
-    return (uint32_t)view_u16(view, offset) << 16 | view_u16(view, offset + 2);
+    const uint8_t *at = view->bytes + offset;
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
 /* All of it or zeros. */

@@ -1,12 +1,12 @@
-/* Any bytes as a frame: decoded, verified, answered, edited. The first byte picks the link type,
- * the second how many bytes the snap length cut; the rest is the frame, whose end is the end of the
- * input, so that a read behind it is noticed.
+/* Any bytes as a frame: decoded, also within tunnels and as fragments, verified, answered, edited.
+ * The first byte picks the link type, the second how many bytes the snap length cut; the rest is
+ * the frame, whose end is the end of the input, so that a read behind it is noticed.
  *
  * Beyond memory safety: every place in the segment is inside the frame, and what is built decodes
  * completely and has right checksums. */
+#include "../unit/packet_verify.h"
 #include "base/cleanup.h"
 #include "fuzz.h"
-#include "../unit/packet_verify.h"
 #include "packet/build.h"
 
 #include <string.h>
@@ -72,13 +72,30 @@ static void check_text(const struct segment *segment)
         *packet_endpoint_text(endpoint, sizeof endpoint, segment->family, &segment->source));
 }
 
+/* The table of fragments stays from input to input, so it holds what other frames said. */
+static void check_inner(enum packet_link link, const uint8_t *frame, size_t captured, size_t wire)
+{
+    static struct packet_fragments fragments;
+    struct segment outer, inner;
+
+    packet_decode(&outer, link, frame, captured, wire);
+    packet_decode_inner(&inner, link, frame, captured, wire);
+    check_places(&inner, captured);
+    if (!inner.tunnels)
+        FUZZ_PROMISE(!memcmp(&inner, &outer, sizeof inner));
+    FUZZ_PROMISE(!inner.tunnels || inner.encapsulated);
+    packet_fragments_join(&fragments, &inner);
+    if (inner.payload_captured)
+        FUZZ_PROMISE((size_t)inner.payload_offset + inner.payload_captured <= captured);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct segment segment;
 
     if (size < 2)
         return 0;
-    enum packet_link link = (enum packet_link)(data[0] % (PACKET_LINK_LOOP + 1));
+    enum packet_link link = (enum packet_link)(data[0] % (PACKET_LINK_LAST + 1));
     const uint8_t *frame = data + 2;
     size_t captured = size - 2;
     packet_decode(&segment, link, frame, captured, captured + data[1]);
@@ -87,5 +104,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_answers(frame, captured, &segment);
     check_edits(frame, captured, &segment);
     check_text(&segment);
+    check_inner(link, frame, captured, captured + data[1]);
     return 0;
 }

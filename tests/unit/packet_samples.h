@@ -72,6 +72,68 @@ static inline uint32_t sample_sum(uint32_t sum, const uint8_t *bytes, size_t len
 
 /* --- link --- */
 
+/* Little-endian. */
+static inline void sample_u32_little(struct sample *sample, uint32_t value)
+{
+    sample_u32(sample, __builtin_bswap32(value));
+}
+
+static inline void sample_snap(struct sample *sample, uint16_t ethertype)
+{
+    sample_u32(sample, 0xaaaa0300);
+    sample_u16(sample, 0);
+    sample_u16(sample, ethertype);
+}
+
+static inline void sample_wireless(struct sample *sample, uint16_t ethertype)
+{
+    bool has_quality = sample_random(sample, 2);
+
+    sample_u16(sample, has_quality ? 0x8801 : 0x0801); /* to the access point */
+    sample_u16(sample, 0);
+    sample_noise(sample, 18);
+    sample_u16(sample, 0x1000);
+    if (has_quality)
+        sample_u16(sample, 0);
+    sample_snap(sample, ethertype);
+}
+
+static inline void sample_rare_link(struct sample *sample, enum packet_link link, uint8_t family,
+                                    uint16_t ethertype)
+{
+    uint16_t ppp = family == 4 ? 0x0021 : 0x0057;
+
+    if (link == PACKET_LINK_PPP_DIRECTION)
+        sample_u8(sample, 1);
+    if (link == PACKET_LINK_PPP || link == PACKET_LINK_PPP_DIRECTION) {
+        sample_u16(sample, 0xff03);
+        sample_u16(sample, ppp);
+    } else if (link == PACKET_LINK_PPPOE) {
+        sample_u32(sample, 0x11000007);
+        sample_u16(sample, 1000);
+        sample_u16(sample, ppp);
+    } else if (link == PACKET_LINK_MPLS) {
+        sample_u32(sample, 17u << 12 | 64);
+        sample_u32(sample, 18u << 12 | 0x100 | 64);
+    } else if (link == PACKET_LINK_LLC) {
+        sample_snap(sample, ethertype);
+    } else if (link == PACKET_LINK_WIRELESS) {
+        sample_wireless(sample, ethertype);
+    } else if (link == PACKET_LINK_RADIOTAP) { /* a time and flags */
+        sample_u32(sample, 0x00001100);
+        sample_u32_little(sample, 3);
+        sample_noise(sample, 8);
+        sample_u8(sample, 0);
+        sample_wireless(sample, ethertype);
+    } else { /* PKTAP, of a tunnel device */
+        sample_u32_little(sample, 108);
+        sample_u32_little(sample, 1);
+        sample_u32_little(sample, 12);
+        while (sample->len < 108)
+            sample_u8(sample, 0);
+    }
+}
+
 static inline void sample_link(struct sample *sample, enum packet_link link, uint8_t family,
                                int tags)
 {
@@ -116,6 +178,16 @@ static inline void sample_link(struct sample *sample, enum packet_link link, uin
         break;
     case PACKET_LINK_LOOP:
         sample_u32(sample, family == 4 ? 2 : 24);
+        break;
+    case PACKET_LINK_PPP:
+    case PACKET_LINK_PPP_DIRECTION:
+    case PACKET_LINK_PPPOE:
+    case PACKET_LINK_MPLS:
+    case PACKET_LINK_LLC:
+    case PACKET_LINK_WIRELESS:
+    case PACKET_LINK_RADIOTAP:
+    case PACKET_LINK_PKTAP:
+        sample_rare_link(sample, link, family, ethertype);
         break;
     }
 }

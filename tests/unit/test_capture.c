@@ -34,7 +34,7 @@ static struct capture_packet packet_of(const struct sample *sample, int64_t real
 static void what_is_written_is_read(void **state)
 {
     (void)state;
-    for (enum packet_link link = PACKET_LINK_ETHERNET; link <= PACKET_LINK_LOOP; link++) {
+    for (enum packet_link link = PACKET_LINK_ETHERNET; link <= PACKET_LINK_LAST; link++) {
         struct memory_file file = memory_file("", 0);
         struct capture_writer *writer;
         struct capture_packet got;
@@ -195,8 +195,8 @@ static void what_is_no_capture_is_refused_with_a_reason(void **state)
         {"\xd4\xc3\xb2\xa1\2\0\4", 7, -EBADMSG, "cut off in its header"},
         {"hello, this is no capture at all", 32, -EBADMSG, "no capture file"},
         {"BZh91AY&SY", 10, -EOPNOTSUPP, "`bunzip2` it first"},
-        {"\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0\x69\0\0\0", 24, -EOPNOTSUPP,
-         "IEEE802_11"},
+        {"\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0\xbd\0\0\0", 24, -EOPNOTSUPP,
+         "USB_LINUX"},
     };
     struct capture *capture = NULL;
     struct error error;

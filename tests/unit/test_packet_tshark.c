@@ -223,9 +223,13 @@ static void excuse(struct row *row, const struct segment *segment)
         mark(row->skip, VLAN_OUTER, VLAN);
         row->may_lack[IP4_DESTINATION] = true;
     }
-    if (segment->kind == PACKET_TCP && segment->status == PACKET_CUT_HEADER)
+    if (segment->kind == PACKET_TCP &&
+        (segment->status == PACKET_CUT_HEADER || segment->options.malformed))
         mark(row->prefix, TCP_MSS, TCP_TS_ECHO);
-    if (segment->kind == PACKET_ICMP && segment->status != PACKET_COMPLETE) {
+    if (segment->kind == PACKET_FRAGMENT && segment->status == PACKET_CUT_HEADER)
+        row->may_lack[IP4_DESTINATION] = true;
+    if (segment->kind == PACKET_ICMP && (segment->status != PACKET_COMPLETE ||
+                                         (segment->icmp.is_error && !segment->icmp.quote.family))) {
         mark(row->prefix, IP4_SOURCE, IP6_DESTINATION);
         mark(row->prefix, TCP_SOURCE, TCP_SEQ);
         mark(row->prefix, UDP_SOURCE, UDP_DESTINATION);
@@ -374,8 +378,10 @@ static void every_field_is_as_tshark_reads_it(void **state)
     (void)state;
     if (system("command -v tshark >/dev/null 2>&1") != 0)
         must_or_skip("tshark is not installed");
-    for (enum packet_link link = PACKET_LINK_ETHERNET; link <= PACKET_LINK_LOOP; link++)
-        differences += compare_link(link, kinds);
+    for (enum packet_link link = PACKET_LINK_ETHERNET; link <= PACKET_LINK_LAST; link++)
+        /* tshark does not know a file of bare MPLS, nor what a tunnel of Darwin has. */
+        if (link != PACKET_LINK_MPLS && link != PACKET_LINK_PKTAP)
+            differences += compare_link(link, kinds);
     assert_int_equal(differences, 0);
     /* The draw had enough of what matters. */
     assert_true(kinds[PACKET_TCP] > 3000 && kinds[PACKET_UDP] > 500 && kinds[PACKET_ICMP] > 700);
