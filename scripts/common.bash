@@ -63,6 +63,7 @@ needs_tests='
      mandoc      command:mandoc           mandoc          mandoc            mandoc          mandoc          mandoc
      shellcheck  command:shellcheck       shellcheck      ShellCheck        shellcheck      shellcheck      ShellCheck
      tshark      command:tshark           tshark          wireshark-cli     wireshark-cli   tshark          wireshark
+     tcpdump     command:tcpdump          tcpdump         tcpdump           tcpdump         tcpdump         tcpdump
      zsh         command:zsh              zsh             zsh               zsh             zsh             zsh
      fish        command:fish             fish            fish              fish            fish            fish
      services    service:http             netbase         setup             iana-etc        -               netcfg

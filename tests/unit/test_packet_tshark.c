@@ -224,7 +224,7 @@ static void excuse(struct row *row, const struct segment *segment)
         row->may_lack[IP4_DESTINATION] = true;
     }
     if (segment->kind == PACKET_TCP &&
-        (segment->status == PACKET_CUT_HEADER || segment->options.malformed))
+        (segment->status >= PACKET_CUT_HEADER || segment->options.malformed))
         mark(row->prefix, TCP_MSS, TCP_TS_ECHO);
     if (segment->kind == PACKET_FRAGMENT && segment->status == PACKET_CUT_HEADER)
         row->may_lack[IP4_DESTINATION] = true;
