@@ -52,7 +52,7 @@ struct lab_sysctl {
 struct lab_host_config {
     const struct lab_sysctl *sysctls;
     size_t sysctls_count;
-    bool capture_lo; /* record the host's loopback too */
+    bool capture_lo; /* record the host's loopback too, until it boots anew */
     int rto_min_ms;  /* the least retransmission timeout to the other host; 0: the kernel's own */
 };
 

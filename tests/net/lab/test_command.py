@@ -305,6 +305,19 @@ class Rights(Case):
         self.assertEqual(stat.S_IMODE(os.stat(new).st_mode), 0o600)
         self.assertEqual(stat.S_IMODE(os.stat(old).st_mode), 0o640)
 
+    def test_settings_that_cannot_be_written(self):
+        """As in a container without --privileged: nothing can be pinned, and the run says so."""
+        words = ["settings of the hosts are this system's", "Read-only file system"]
+        own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+        script = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec \"$@\""
+        for format in ([], ["--json"]):
+            ended = subprocess.run([*own, "sh", "-c", script, "sh", lab.NETKIT, "lab", *format, *TRUE],
+                                   capture_output=True, text=True, timeout=lab.LIMIT_S,
+                                   check=False)  # fmt: skip
+            self.assertEqual(ended.returncode, 0, ended)
+            for word in words:
+                self.assertIn(word, " ".join(ended.stdout.split()))
+
     def test_a_capture_stays_until_the_run_begins(self):
         new, old = self.path("unmade.pcap"), self.path("kept.pcap")
         with open(old, "w", encoding="ascii") as file:
