@@ -212,6 +212,10 @@ int common_reserve(const struct common_options *options, const char *record, str
                    {"record", record}};
 
     for (size_t i = 0; i < ARRAY_SIZE(outputs); i++)
+        if (outputs[i].path && !*outputs[i].path)
+            return error_set(error, EINVAL, "--%s: the name of the file is empty",
+                             outputs[i].option);
+    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++)
         for (size_t k = 0; k < i && outputs[i].path; k++)
             if (outputs[k].path && strcmp(outputs[i].path, "-") != 0 &&
                 strcmp(outputs[k].path, "-") != 0 && outfile_same(outputs[i].path, outputs[k].path))

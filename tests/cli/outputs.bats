@@ -127,6 +127,17 @@ refute_stderr_has() {
     assert_equal "$(cat report rounds)" $'old\nold'
 }
 
+@test "an output without a name is refused" {
+    for option in --output --record --diagram-file; do
+        run --separate-stderr "$NETKIT" "${closed[@]}" "$option" ""
+        assert_status 2
+        assert_stderr_has "$option: the name of the file is empty"
+    done
+    run --separate-stderr "$NETKIT" lab --client true --pcap ""
+    assert_status 2
+    assert_stderr_has "--pcap: the name of the file is empty"
+}
+
 @test "one file for two outputs is refused, whatever its names" {
     echo old > there && ln there hard && ln -s there soft && mkdir folder && ln -s . folder/up
     for pair in "-o x --record x" "-o x --record ./x" "-o there --record hard" \
