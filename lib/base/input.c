@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static struct wait_limit reading = {.deadline_ns = INT64_MAX};
 
@@ -28,9 +29,17 @@ int input_rest(void)
     return 0;
 }
 
+/* A device may give for ever what nobody wrote; a regular file is as long as it is. */
+static bool is_endless(int fd)
+{
+    struct stat info;
+    return !fstat(fd, &info) && !S_ISREG(info.st_mode);
+}
+
 /* 0 at the end; -EFBIG, or what waiting or reading failed by. */
 static int read_all(struct buf *out, int fd)
 {
+    bool endless = is_endless(fd);
     char chunk[65536];
     ssize_t got;
 
@@ -38,6 +47,8 @@ static int read_all(struct buf *out, int fd)
         int rc = wait_for_fd(fd, POLLIN, &reading);
         if (rc)
             return rc;
+        if (endless && out->len_bytes >= sizeof chunk && clock_mono_ns() >= reading.deadline_ns)
+            return -ETIMEDOUT;
         got = read(fd, chunk, sizeof chunk);
         if (got < 0 && errno != EINTR && errno != EAGAIN)
             return -errno;

@@ -1,8 +1,8 @@
 /* Files that the user names: regular ones, devices, pipes and FIFOs.
  *
  * They are read whole, up to a cap, so that an endless one (/dev/zero, a sparse file) ends in an
- * error. Opening a FIFO waits for nobody; waiting for what a writer sends is bounded by one limit
- * for the whole process, which the command line sets. "-" is standard input. Errors begin with the
+ * error. Opening a FIFO waits for nobody; what is no regular file has to end within one limit for the
+ * whole process, which the command line sets. "-" is standard input. Errors begin with the
  * option, "--send-file FILE: …". Not for use by two threads at once. */
 #ifndef BASE_INPUT_H
 #define BASE_INPUT_H

@@ -172,6 +172,8 @@ refused() { # message, then the arguments
         assert_stderr_has "$fifo: it did not end within --timeout"
     done
     refused "--targets /dev/zero: more than 64 MiB" --targets /dev/zero
+    # However fast it comes.
+    refused "--targets /dev/zero: it did not end within --timeout" --targets /dev/zero --timeout 1ms
     printf 'a:1\nb:2\0c:3\nd:4\n' > "$zero"
     refused "--targets $zero:2: contains a zero byte" --targets "$zero"
     printf '\xef\xbb\xbf127.0.0.1:1\n' > "$marked"
