@@ -25,8 +25,10 @@ const struct finding_term finding_errnos[] = {
      "The kernel does not have the family, or the socket is of another family.",
      "Is IPv6 disabled?"},
     {TERM(EAGAIN), "try again",
-     "A non-blocking call would have blocked, or SO_RCVTIMEO or SO_SNDTIMEO expired.",
-     "Wait with poll or epoll; after a timeout, decide whether to go on."},
+     "A non-blocking call would have blocked, or SO_RCVTIMEO or SO_SNDTIMEO expired. Of fork or "
+     "pthread_create: a limit of processes was reached, or memory was short.",
+     "Wait with poll or epoll; after a timeout, decide whether to go on. Processes: ulimit -u, "
+     "TasksMax= of the unit, pids.max of the control group."},
     {TERM(EALREADY), "a connect is already in progress on this socket",
      "connect was called again after EINPROGRESS or EINTR, before the first one ended.",
      "Wait until the socket is writable, then read SO_ERROR."},

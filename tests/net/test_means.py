@@ -90,6 +90,9 @@ class Service(unittest.TestCase):
                     skip("this user may start threads without limit")
                 self.assertEqual(ended.returncode, MACHINE, ended)
                 self.assertIn("no thread", ended.stderr)
+                if ended.stdout:
+                    (finding,) = json.loads(ended.stdout)["findings"]
+                    self.assertIn("ulimit -v", finding["remedy"])  # EAGAIN is also for want of memory
 
 
 if __name__ == "__main__":
