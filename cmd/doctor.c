@@ -129,8 +129,6 @@ static void examine(struct visit *visit)
         steps[i].run(visit);
     }
     machine_examine(&visit->machine, visit->report);
-    if (visit->machine.unread.code)
-        report_session_refused(visit->report, &visit->machine.unread);
 }
 
 static int check_root(const char *root, struct error *error)
@@ -166,8 +164,7 @@ static void complain(const struct visit *visit)
         const struct finding *finding = &visit->report->findings.items[i];
         if (finding->code == FINDING_MACHINE_REFUSES &&
             visit->options->common.format != REPORT_TEXT)
-            output_complain("doctor", "%s%s%s", finding->target ? finding->target : "",
-                            finding->target ? ": " : "", finding->summary);
+            output_complain("doctor", "%s: %s", finding->target, finding->summary);
     }
     if (!visit->report->result_count)
         output_complain("doctor", "%s: nothing there describes TCP",

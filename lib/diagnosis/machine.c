@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/units.h"
+#include "diagnosis/failure.h"
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -326,9 +327,26 @@ static void examine_terminal(const struct machine *machine, struct report *repor
     machine_line_end(report, TERMINAL, "output", &line);
 }
 
+static void examine_unread(const struct machine *machine, struct report *report)
+{
+    struct machine_line line = machine_line_begin(report);
+    const char *remedy = failure_entry(failure_of_shortage(machine->unread.code))->remedy;
+
+    if (!machine->unread.code)
+        return;
+    line.health = RESULT_HEALTH_PROBLEM;
+    line.needed = true;
+    line.value = "not read";
+    line.meaning =
+        arena_printf(line.arena, "what depends on it is missing: %s", machine->unread.text);
+    line.remedy = remedy ? remedy : "What does the kernel's log say (dmesg)?";
+    machine_line_end(report, MACHINE, "files", &line);
+}
+
 void machine_examine(const struct machine *machine, struct report *report)
 {
     examine_abilities(machine, report);
+    examine_unread(machine, report);
     examine_kernel(machine, report);
     examine_tick(machine, report);
     examine_clock(machine, report);

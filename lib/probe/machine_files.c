@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/shortage.h"
 #include "base/units.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -16,12 +17,11 @@ struct tree {
     struct error *unread; /* machine.h */
 };
 
-/* That a file is not there, or hidden, is something that is known. */
+/* A file that is not there, or hidden, is something that is known; not so one that fails. */
 static const char *unread(const struct tree *tree, const char *path, int code)
 {
-    bool known = code == ENOENT || code == ENOTDIR || code == EACCES || code == EPERM;
-
-    if (!known && !tree->unread->code)
+    shortage_note(code);
+    if ((code == EIO || shortage_is(code)) && !tree->unread->code)
         error_sys(tree->unread, code, "cannot read %s/%s", tree->root, path);
     return NULL;
 }

@@ -134,6 +134,18 @@ for result in json.loads(sys.argv[1])["results"]:
     assert_status 0
 }
 
+@test "a file that is there and cannot be read is a problem" {
+    echo 6 > "$ipv4/tcp_syn_retries"
+    ln -s /proc/self/mem "$ipv4/tcp_retries2"
+    run --separate-stderr "$NETKIT" doctor --json --root "$root"
+    assert_status 3
+    assert_equal "$(result files status)" problem
+    assert_stderr_has "tcp_retries2: Input/output error"
+    run --separate-stderr "$NETKIT" doctor --root "$root"
+    assert_status 3
+    assert_has "1 problem"
+}
+
 @test "files that are missing, strange or hostile do no harm" {
     run --separate-stderr "$NETKIT" doctor --root "$root"
     assert_status 3
