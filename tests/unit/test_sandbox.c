@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -291,6 +293,47 @@ static void a_filter_takes_no_memory(void **state)
     assert_int_equal(status, 0);
 }
 
+/* The kernel keeps so many steps of filters for a process, and no more. */
+static bool has_no_room_for_filters(void)
+{
+    static struct sock_filter steps[BPF_MAXINSNS];
+    bool full = false;
+
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+        steps[i] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return false;
+    for (unsigned short count = ARRAY_SIZE(steps); count >= 64; count /= 2) {
+        const struct sock_fprog program = {count, steps};
+        while (!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program))
+            ;
+        full = errno == ENOMEM;
+    }
+    return full;
+}
+
+static void a_filter_that_cannot_be_had_is_an_error(void **state)
+{
+    int status = 0;
+
+    (void)state;
+    if (!sandbox_is_built())
+        skip(); /* not for this processor */
+    fflush(NULL);
+    pid_t pid = fork();
+    if (!pid) {
+        struct error error = {0};
+        if (!has_no_room_for_filters())
+            _exit(NO_FILTERS);
+        _exit(sandbox_enter(SANDBOX_WIRE, &error) != -ENOMEM ||
+              !strstr(error.text, "a filter of system calls: "));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_FILTERS)
+        skip(); /* a kernel without filters */
+    assert_int_equal(status, 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -313,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(without_a_filter_all_works),
                                        cmocka_unit_test(the_filters_hold),
-                                       cmocka_unit_test(a_filter_takes_no_memory)};
+                                       cmocka_unit_test(a_filter_takes_no_memory),
+                                       cmocka_unit_test(a_filter_that_cannot_be_had_is_an_error)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
