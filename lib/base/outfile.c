@@ -361,5 +361,7 @@ int outfile_check(const char *path)
                : faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) ? -errno
                                                              : 0;
     add_folder(&folder, path);
+    if (folder.failed)
+        return -ENOMEM;
     return faccessat(AT_FDCWD, buf_str(&folder), W_OK | X_OK, AT_EACCESS) ? -errno : 0;
 }

@@ -42,11 +42,14 @@ int lab_wait(struct lab *lab, const struct lab_condition *what, int64_t timeout_
 /* Names of hosts, ports and protocols are looked up here: the wire opens no file. */
 int lab_fault_add(struct lab *lab, const struct lab_fault *fault, struct error *error)
 {
-    const struct wire_request request = {.op = WIRE_FAULT_ADD, .fault = *fault};
+    struct wire_request request;
     cleanup(capture_filter) struct capture_filter *filter = NULL;
     cleanup(buf) struct buf message = {0};
     int rc = 0;
 
+    memset(&request, 0, sizeof request); /* it has holes, and goes to another process as it is */
+    request.op = WIRE_FAULT_ADD;
+    request.fault = *fault;
     buf_add(&message, &request, sizeof request);
     if (flag_word_of(fault->match.text) == WORD_NONE)
         rc = capture_filter_compile(&filter, PACKET_LINK_ETHERNET, fault->match.text, error);
