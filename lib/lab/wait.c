@@ -7,6 +7,7 @@
 #include "lab/wire.h"
 
 #include <errno.h>
+#include <string.h>
 
 static const char *kind_text(enum lab_condition_kind kind)
 {
