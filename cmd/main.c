@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "capture/capture.h"
 #include <locale.h>
+#include <signal.h>
 #include <string.h>
 
 typedef void render_program(struct buf *, const struct cli_program *, const struct cli_style *);
@@ -114,6 +115,7 @@ int main(int argc, char **argv)
 {
     /* What the terminal shows, and no more: texts are English, and numbers have a point. */
     setlocale(LC_CTYPE, "");
+    signal(SIGCHLD, SIG_DFL); /* ignored by the parent, it would take the ends of our children */
     output_prepare();
     const struct cli_command *command =
         argc > 0 ? cli_command_find(&netkit_program, basename(argv[0])) : NULL;

@@ -43,13 +43,22 @@ void outfile_owner(uid_t uid, gid_t gid)
     owner_gid = gid;
 }
 
+/* Root writes through no link that somebody else may have put there (ELOOP). */
+static int links_flag(const char *path)
+{
+    struct stat info;
+
+    return geteuid() || (!lstat(path, &info) && S_ISLNK(info.st_mode) && !info.st_uid) ? 0
+                                                                                       : O_NOFOLLOW;
+}
+
 /* Without O_CREAT. A FIFO that nobody reads says ENXIO. */
 static int open_existing(const char *path)
 {
     struct stat info;
 
     for (;;) {
-        int fd = open(path, OPEN_FLAGS | O_NONBLOCK);
+        int fd = open(path, OPEN_FLAGS | links_flag(path) | O_NONBLOCK);
         if (fd >= 0)
             fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
         if (fd >= 0 || errno != ENXIO || stat(path, &info) || !S_ISFIFO(info.st_mode))
@@ -145,7 +154,7 @@ static int open_file(struct outfile *file, mode_t mode)
 
     /* A symbolic link to nothing is a place to write to. */
     if (fd == -ENOENT && !lstat(file->path, &info)) {
-        fd = open(file->path, OPEN_FLAGS | O_CREAT, mode);
+        fd = open(file->path, OPEN_FLAGS | links_flag(file->path) | O_CREAT, mode);
         fd = fd < 0 ? -errno : fd;
     }
     if (fd == -ENOENT) {
@@ -175,6 +184,10 @@ int outfile_open(struct outfile *file, const char *path, mode_t mode, struct err
     if (!rc)
         return 0;
     outfile_abandon(file);
+    if (rc == -ELOOP && !geteuid())
+        return error_set(
+            error, ELOOP,
+            "cannot write %s: it is a link of another user's, which root does not follow", path);
     return rc == -ETIMEDOUT ? error_set(error, ETIMEDOUT,
                                         "cannot write %s: nobody read it within --timeout", path)
                             : error_sys(error, -rc, "cannot write %s", path);

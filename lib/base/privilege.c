@@ -45,7 +45,7 @@ static int become(const struct privilege_user *user, uint64_t keep, struct error
     if (setgroups((size_t)user->group_count, user->groups) ||
         setresgid(user->gid, user->gid, user->gid) || setresuid(user->uid, user->uid, user->uid))
         return error_sys(error, errno, "becoming user %u", (unsigned)user->uid);
-    if (!setuid(0) || !setgid(0))
+    if (!setuid(0) || (user->gid && !setgid(0)))
         return error_set(error, EPERM, "root cannot be given up");
 #ifdef __SANITIZE_ADDRESS__
     /* A process that changed its user cannot be traced, which is how leaks are found. */
@@ -144,7 +144,7 @@ static bool owner_of(const char *path, struct privilege_user *out)
     if (stat(directory, &info))
         return false;
     out->uid = info.st_uid;
-    out->gid = info.st_gid;
+    out->gid = info.st_gid ? info.st_gid : (gid_t)-1; /* "chown user" leaves root's group */
     return true;
 }
 
@@ -155,6 +155,8 @@ static void look_up(struct privilege_user *user)
 
     if (room)
         getpwuid_r(user->uid, &entry, room, PASSWD_BYTES, &found);
+    if (user->gid == (gid_t)-1)
+        user->gid = found ? found->pw_gid : (gid_t)user->uid;
     if (!found)
         return;
     snprintf(user->name, sizeof user->name, "%s", entry.pw_name);
@@ -177,7 +179,7 @@ static bool may_write(const char *path)
 /* Asked by a child that becomes this user. */
 static bool may_write_all(const struct privilege_user *user, const char *const *paths, size_t count)
 {
-    int status = 0;
+    int status = -1; /* without SIGCHLD there is none */
     pid_t pid = fork();
 
     if (!pid) {

@@ -75,11 +75,10 @@ class Rights(unittest.TestCase):
             said = run.communicate()
         return threads, run.returncode, said
 
-    def assert_harmless(self, threads, user=None):
+    def assert_harmless(self, threads, user=None, allowed=0):
         self.assertTrue(threads)
         for one in threads:
             self.assertEqual(one["NoNewPrivs"], "1", one)
-            allowed = 0 if user or not ROOT else WRITES_FILES
             self.assertFalse(int(one["CapPrm"], 16) & ~allowed, one)
             self.assertFalse(int(one["CapEff"], 16) & ~allowed, one)
             if user:
@@ -195,7 +194,7 @@ class Rights(unittest.TestCase):
         path = os.path.join(self.folder, "report")  # of mode 0700, and root's
         threads, status, said = self.met(*PROBE, "-o", path, "--pcap", path + ".pcap", env=BY_SUDO)
         self.assertEqual(status, 0, said)
-        self.assert_harmless(threads)
+        self.assert_harmless(threads, allowed=WRITES_FILES)
         self.assertEqual(os.stat(path).st_uid, 0)
         self.assertGreater(os.stat(path + ".pcap").st_size, 24)
 
@@ -225,6 +224,55 @@ class Rights(unittest.TestCase):
         self.assertEqual(ended.returncode, 0, ended.stderr)
         if ROOT:  # the capture was opened before its right was given up
             self.assertIn('"capture": "pcap"', re.sub(r"\s+", " ", ended.stdout))
+
+    def test_root_follows_no_link_of_another_user(self):
+        if not ROOT:
+            return
+        with tempfile.TemporaryDirectory() as elsewhere:
+            secret = os.path.join(elsewhere, "secret")
+            with open(secret, "w", encoding="ascii") as out:
+                out.write("kept")
+            os.chown(self.folder, USER, USER)
+            for target in (secret, os.path.join(elsewhere, "new")):
+                path = os.path.join(self.folder, "report.json")
+                os.symlink(target, path)
+                os.chown(path, USER, USER, follow_symlinks=False)
+                ended = subprocess.run([NETKIT, *PROBE, "-o", path, "127.0.0.1:1"], env=PLAIN,
+                                       capture_output=True, text=True, check=False)  # fmt: skip
+                self.assertEqual(ended.returncode, 3, ended)
+                self.assertIn("a link of another user's", ended.stderr)
+                os.unlink(path)
+            self.assertEqual(os.listdir(elsewhere), ["secret"])
+            with open(secret, encoding="ascii") as file:
+                self.assertEqual(file.read(), "kept")
+
+    def test_a_group_of_roots_is_given_up_too(self):
+        if not ROOT:
+            return
+        os.chown(self.folder, USER, 0)
+        os.chmod(self.folder, 0o755)
+        path = os.path.join(self.folder, "report")
+        threads, status, said = self.met(*PROBE, "-o", path)
+        self.assertEqual(status, 0, said)
+        self.assert_harmless(threads, USER)
+
+    def test_a_parent_that_ignores_its_children(self):
+        if not ROOT:
+            return
+        os.chmod(self.folder, 0o755)
+        before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        try:
+            with socket.create_server(("127.0.0.1", 0)) as listener, subprocess.Popen(
+                    [NETKIT, *PROBE, f"127.0.0.1:{listener.getsockname()[1]}"], env=BY_SUDO,
+                    restore_signals=False, stdout=subprocess.DEVNULL,
+                    cwd=self.folder) as run:  # fmt: skip
+                listener.settimeout(15)
+                with listener.accept()[0] as connection:
+                    connection.recv(100)
+                    self.assert_harmless(list(threads_of(run.pid)), USER)
+                run.kill()
+        finally:
+            signal.signal(signal.SIGCHLD, before)
 
 
 if __name__ == "__main__":
