@@ -195,24 +195,35 @@ static const char *surplus(const struct rules *rules)
     return arena_printf(rules->arena, "%u byte%s", bytes, bytes == 1 ? "" : "s");
 }
 
-/* An answer that is there sooner than the path lets one come was on its way before the request.
- * Then the rounds are not what they seem, and no time of theirs says anything. */
-static bool answers_overlap(const struct rules *rules)
+static size_t early_answers(const struct rules *rules, struct arm_rounds rounds)
 {
-    struct arm_rounds rounds = rules->evidence->arms[ARM_BASELINE];
     size_t early = 0;
 
     for (size_t i = 0; i < rounds.count; i++)
         early += rounds.rounds[i].wire_ns != RESULT_UNKNOWN &&
                  rounds.rounds[i].wire_ns < rules->path->base_ns - RELEASE_NS;
-    if (!rules->evidence->surplus_bytes || early < AFFECTED_MIN)
+    return early;
+}
+
+/* An answer that is there sooner than the path lets one come was on its way before the request.
+ * Then the rounds are not what they seem, and no time of theirs says anything: one such answer, of
+ * whatever arm, is enough. */
+static bool answers_overlap(const struct rules *rules)
+{
+    size_t early = 0, count = 0;
+
+    for (int arm = 0; arm < PROBE_ARMS; arm++) {
+        early += early_answers(rules, rules->evidence->arms[arm]);
+        count += rules->evidence->arms[arm].count;
+    }
+    if (!rules->evidence->surplus_bytes || !early)
         return false;
     rules_inconclusive(
         rules,
         "%s the answer began sooner than this path lets one come (%s), and %s came beyond the end "
         "of answers: what was taken for an answer is the rest of the one before, or was sent "
         "without being asked for. Let --until fit the protocol.",
-        rules_share(rules, early, rounds.count), arena_duration(rules->arena, rules->path->base_ns),
+        rules_share(rules, early, count), arena_duration(rules->arena, rules->path->base_ns),
         surplus(rules));
     return true;
 }
