@@ -206,8 +206,7 @@ static size_t early_answers(const struct rules *rules, struct arm_rounds rounds)
 }
 
 /* An answer that is there sooner than the path lets one come was on its way before the request.
- * Then the rounds are not what they seem, and no time of theirs says anything: one such answer, of
- * whatever arm, is enough. */
+ * Then the rounds are not what they seem, of whatever arm, and no time of theirs says anything. */
 static bool answers_overlap(const struct rules *rules)
 {
     size_t early = 0, count = 0;
@@ -216,7 +215,7 @@ static bool answers_overlap(const struct rules *rules)
         early += early_answers(rules, rules->evidence->arms[arm]);
         count += rules->evidence->arms[arm].count;
     }
-    if (!rules->evidence->surplus_bytes || !early)
+    if (!rules->evidence->surplus_bytes || early < AFFECTED_MIN)
         return false;
     rules_inconclusive(
         rules,
