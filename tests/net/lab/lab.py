@@ -27,6 +27,7 @@ while True:
 _CLIENT = """
 import socket, sys
 s = socket.create_connection(("server", 7))
+s.settimeout({patience_s})
 for i in range({rounds}):
     s.sendall(b"x" * {request})
     n = 0
@@ -45,9 +46,10 @@ def python(text):
     return f"exec {shlex.quote(sys.executable)} -S -E -c {shlex.quote(text)}"
 
 
-def programs(family=4, rounds=3, request=10, answer=20000):
+def programs(family=4, rounds=3, request=10, answer=20000, patience_s=None):
+    """A client ends with status 1 when nothing comes for so long, if that is given."""
     values = {"address": "::" if family == 6 else "0", "rounds": rounds, "request": request,
-              "answer": answer}  # fmt: skip
+              "answer": answer, "patience_s": patience_s}  # fmt: skip
     return ["--server", python(_SERVER.format(**values)),
             "--client", python(_CLIENT.format(**values))]  # fmt: skip
 
