@@ -522,7 +522,7 @@ class Ends(Case):
         self.target = place(self.row.last(4, 9), 80)
 
     def test_time_is_up(self):
-        found = self.look("--timeout", "700ms", "--target", self.target, status=4)
+        found = self.look("--timeout", "2s", "--target", self.target, status=4)
         result = found[self.row.last(4, 9), 80]
         self.assertEqual(result["case"], "silent")
         self.assertGreaterEqual(result["syns_sent"], 1)

@@ -64,7 +64,7 @@ class Burst(unittest.TestCase):
     def test_a_queue_that_is_too_short(self):
         for family in ("-4", "-6"):
             result, report = self.burst(1, self.own(1, "slow"), "--connections", "20", family,
-                                        "--timeout", "500ms")
+                                        "--timeout", "3s")
             observed = result["observed"]
             self.assertEqual(report["verdict"], "accept-queue-overflow")
             self.assertIs(result["ok"], False)
@@ -80,7 +80,7 @@ class Burst(unittest.TestCase):
     def test_syns_wait_a_second(self):
         """Without cookies a SYN that finds no room is sent again, the first time after a second."""
         result, report = self.burst(1, self.own(1, "slow"), "--connections", "10", "--timeout",
-                                    "1500ms", "--sysctl", "server:tcp_syncookies=0")
+                                    "3s", "--sysctl", "server:tcp_syncookies=0")
         self.assertIn(report["verdict"], ("accept-queue-overflow", "syn-queue-overflow"))
         self.assertGreater(result["observed"]["waited_for_syn"], 0)
         rows = {row["connect"]: row for row in result["tables"][0]["rows"]}
@@ -88,7 +88,7 @@ class Burst(unittest.TestCase):
 
     def test_the_setting_that_binds(self):
         result, report = self.burst(1, self.own(512, "deaf"), "--connections", "20", "--timeout",
-                                    "500ms", "--sysctl", "server:net.core.somaxconn=4")
+                                    "3s", "--sysctl", "server:net.core.somaxconn=4")
         self.assertEqual(result["observed"]["limit"], 4)
         self.assertEqual(result["observed"]["somaxconn"], 4)
         # It accepts nothing: five are in the queue, and nobody else ever gets in.
@@ -100,7 +100,7 @@ class Burst(unittest.TestCase):
 
     def test_one_that_never_accepts(self):
         result, report = self.burst(1, self.own(64, "deaf"), "--connections", "10", "--timeout",
-                                    "500ms")
+                                    "3s")
         self.assertEqual(report["verdict"], "slow-accept")
         self.assertEqual(result["observed"]["queue_max"], 10)
         self.assertEqual(result["observed"]["effective_backlog"], 64)
@@ -116,7 +116,7 @@ class Burst(unittest.TestCase):
 
     def test_the_wire_is_not_the_server(self):
         result, _ = self.burst(1, self.own(64, "quick"), "--connections", "10", "--drop", "syn",
-                               "--nth", "5", "--timeout", "2s")
+                               "--nth", "5", "--timeout", "3s")
         self.assertIsNone(result["ok"])
         self.assertIn("lost or late on the way", result["why"])
 
