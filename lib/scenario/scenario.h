@@ -58,7 +58,8 @@ struct scenario {
     bool capture_lo;         /* something happens on a host's loopback */
     bool crowded;            /* very many connections: their states are not sampled */
     bool exhausts;           /* a lack of descriptors or memory is its subject */
-    int64_t delay_ns;        /* of the link each way, unless the user says otherwise */
+    int64_t delay_ns;        /* of the link each way, unless the user says otherwise: a state that
+                              * ends with the next segment lasts so long, and is seen */
     int64_t lateness_ns;     /* a wire later than this decides nothing; 0: SCENARIO_LATENESS_NS */
     /* Acts, and says what has to be observed where it acts. What needs the whole trace comes after
      * testbed_finish(), which the engine calls when play() has not. */

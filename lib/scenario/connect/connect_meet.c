@@ -39,6 +39,7 @@ const struct scenario connect_simultaneous_open = {
     .here = "Both connects return 0. Each end answers the other's SYN with SYN,ACK and passes "
             "through SYN-RECEIVED. This is how peers behind address translators reach each other.",
     .settings = connect_few_retries,
+    .delay_ns = 10 * NS_PER_MS,
     .play = play_simultaneous_open,
     .flags_begin = FLAGS("C>S SYN", "S>C SYN"),
     .client_states = STATES("SYN-SENT", "SYN-RECEIVED", "ESTABLISHED"),

@@ -178,6 +178,7 @@ const struct scenario linger_simultaneous_close = {
     .book = "Both ends go from FIN-WAIT-1 to CLOSING and then to TIME-WAIT (sections 2.6 and 2.7).",
     .here = "The same.",
     .settings = wait_settings,
+    .delay_ns = 10 * NS_PER_MS,
     .play = play_simultaneous,
     .flags_begin = FLAGS(HANDSHAKE, "C>S PSH,ACK", "S>C ACK", "C>S FIN,ACK", "S>C FIN,ACK"),
     .client_states = STATES("SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "CLOSING", "TIME-WAIT"),
